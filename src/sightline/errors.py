@@ -1,0 +1,48 @@
+"""Errors that teach: what was expected, what came, what to do.
+
+SightlineError
+├── InputError           yours to mend: data, configuration, arguments (exit code 2)
+│   ├── DataError        a row, an image or a column of a dataset
+│   ├── ConfigError      an unknown key, a value out of range, options that exclude each other
+│   └── RunFolderError   an output folder that holds another run
+└── MachineError         the machine's: missing packages, full disks, devices (exit code 1)
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class SightlineError(Exception):
+    """Any error that Sightline raises on purpose."""
+
+    exit_code = 1
+
+
+class InputError(SightlineError):
+    """What the user gave cannot be used as it is."""
+
+    exit_code = 2
+
+
+class DataError(InputError):
+    """A dataset, a row or an image cannot be used."""
+
+
+class ConfigError(InputError):
+    """A setting is unknown, out of range or at odds with another."""
+
+
+class RunFolderError(InputError):
+    """An output folder holds something that would be lost."""
+
+
+class MachineError(SightlineError):
+    """The machine lacks something that the command needs."""
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name closest to `name` as a hint, `Did you mean 'x'?`, or an empty string."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"Did you mean '{matches[0]}'?" if matches else ""

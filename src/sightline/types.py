@@ -1,0 +1,138 @@
+"""Records and protocols that every layer may use; no torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence as Many
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """One templated example, as the model would read it alone; L tokens.
+
+    Attributes:
+        ids_L: token ids.
+        feature_L: for an image placeholder the row of its feature in the batch's feature table (the features of all
+            distinct images, one image after another), else -1.
+        scored_L: whether the token is trained or scored. The first token has nothing to be predicted from.
+        images: indices of the distinct images of the batch that the sequence shows, in order.
+        name: where the example came from, for messages ("train.jsonl row 12").
+    """
+
+    ids_L: np.ndarray
+    feature_L: np.ndarray
+    scored_L: np.ndarray
+    images: tuple[int, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class FamilyFacts:
+    """What the engine must know of a model family; data, no code.
+
+    Attributes:
+        name: transformers' model type.
+        image_inputs: processor outputs that `get_image_features` takes.
+        first_position: the position id of a sequence's first token.
+        routes: routes that can be right for the family, fastest first.
+    """
+
+    name: str
+    image_inputs: tuple[str, ...]
+    first_position: int = 0
+    routes: tuple[str, ...] = ("mask", "plain")
+
+
+@dataclass(frozen=True)
+class VqaRow:
+    """One question about one image (or none), with its gold answers.
+
+    Attributes:
+        name: where the row came from ("test.jsonl row 3"), for messages.
+        image: the picture; None asks the question blind.
+        image_key: content key of the picture, the cluster of intervals.
+        kind: question kind for the per-kind table; empty when the data has none.
+    """
+
+    name: str
+    question: str
+    answers: tuple[str, ...]
+    image: Image | None = None
+    image_key: str = ""
+    kind: str = ""
+    options: tuple[str, ...] = ()
+    id: str = ""
+
+
+@dataclass(frozen=True)
+class Question:
+    """What an Answerer is asked: a picture (or none) and a text."""
+
+    text: str
+    image: Image | None = None
+    max_new_tokens: int = 32
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What an Answerer says; `error` is set, and `text` empty, when it could not answer."""
+
+    text: str
+    error: str = ""
+
+
+class Answerer(Protocol):
+    """The one seam between models and whatever asks them: local model, endpoint, stored answers."""
+
+    name: str
+
+    def answer(self, questions: Many[Question]) -> Iterable[Answer]:
+        """One answer per question, in order, yielded as soon as it is known."""
+        ...
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate with its 95% confidence interval, all in the unit of `value`.
+
+    Attributes:
+        n: items that entered.
+        clusters: independent clusters (images) that entered; equals `n` when each item is its own.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int
+    clusters: int = 0
+
+
+@dataclass(frozen=True)
+class ItemResult:
+    """One evaluated item: question, answer, verdict."""
+
+    id: str
+    name: str
+    question: str
+    answers: tuple[str, ...]
+    prediction: str
+    score: float
+    image_key: str = ""
+    kind: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A titled table for terminals and reports: header, rows of text, a caption."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...] = field(default_factory=tuple)
+    caption: str = ""
