@@ -1,0 +1,1 @@
+"""Sources, formats, images, templates, checks and generated worlds: from files to sequences."""

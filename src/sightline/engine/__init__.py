@@ -1,0 +1,1 @@
+"""The engine: what a batch shares is computed once, exactly."""

@@ -1,0 +1,215 @@
+"""Merge sequences on their common prefixes into rows of trees: ids, depth, reach, edges, paths."""
+
+# Dims: R rows, L tokens of a row or sequence, N sequences, T scored tokens of a sequence, E edges, P placeholders.
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from sightline.types import Sequence
+
+NO_LABEL = -100  # what transformers and TRL ignore in a loss
+
+
+@dataclass(frozen=True)
+class Tree:
+    """Sequences merged on their common prefixes, laid out depth first.
+
+    Attributes:
+        ids_L: token ids.
+        feature_L: row of the feature table for a placeholder, else -1.
+        depth_L: position of a token in its own sequences.
+        reach_L: index one past a token's last descendant.
+        paths: for each member the indices of its tokens in this layout.
+        members: which sequences of the batch the tree holds, in the order of `paths`.
+    """
+
+    ids_L: np.ndarray
+    feature_L: np.ndarray
+    depth_L: np.ndarray
+    reach_L: np.ndarray
+    paths: tuple[np.ndarray, ...]
+    members: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.ids_L)
+
+
+class Forest(NamedTuple):
+    """Trees in rows as tensors; a named tuple, so that pinning, moving and DDP treat it as a batch.
+
+    Token `q` of a row may look at token `k` exactly when `k <= q < reach_RL[row, k]`.
+
+    Attributes:
+        ids_RL: token ids; a pad reaches only itself.
+        depth_RL: position of a token in its own sequences, 0 for pads.
+        reach_RL: index in the row one past a token's last descendant.
+        feature_P: row of the feature table behind each placeholder, in reading order of the rows.
+        parent_E: flat index (row * L + index) of the token from which an edge predicts.
+        child_E: flat index of the predicted token.
+        label_E: id of the predicted token.
+        weight_E: how many sequences score the edge.
+        edge_NT: the edges that each sequence scores, in order, -1 behind its last.
+    """
+
+    ids_RL: Tensor
+    depth_RL: Tensor
+    reach_RL: Tensor
+    feature_P: Tensor
+    parent_E: Tensor
+    child_E: Tensor
+    label_E: Tensor
+    weight_E: Tensor
+    edge_NT: Tensor
+
+
+def build_forest(sequences: Many[Sequence], pad_id: int, merge: bool = True, max_row: int | None = None) -> Forest:
+    """The forest of a batch: sequences merged into trees, trees packed into rows.
+
+    With `merge` off every sequence is a tree of its own in a row of its own. `max_row` is the most tokens a row may
+    hold; by default a row is as long as the longest tree, so that trees share a row without lengthening it.
+    """
+    groups = _groups(sequences) if merge else [[index] for index in range(len(sequences))]
+    trees = [grow_tree([sequences[index] for index in group], tuple(group)) for group in groups]
+    longest = max(len(tree) for tree in trees)
+    rows = _pack(trees, max(max_row or longest, longest)) if merge else [[tree] for tree in trees]
+    return _lay_out(rows, sequences, pad_id)
+
+
+def grow_tree(sequences: Many[Sequence], members: tuple[int, ...] | None = None) -> Tree:
+    """One tree of sequences that share at least their first token, or of a single sequence.
+
+    Two tokens merge only if their ids, their features and their whole paths are equal.
+    """
+    keys = [(sequence.feature_L.astype(np.int64) + 1 << 32) + sequence.ids_L for sequence in sequences]
+    paths: list[list[np.ndarray]] = [[] for _ in sequences]
+    starts, stops, parents, pieces = [], [], [], []
+    open_branches = [(list(range(len(sequences))), 0, -1)]  # members, depth where they part, segment they part from
+    length = 0
+    while open_branches:
+        group, depth, parent = open_branches.pop()
+        end = _common_end([keys[index] for index in group], depth)
+        segment = len(starts)
+        starts.append(length)
+        stops.append(length + end - depth)
+        parents.append(parent)
+        pieces.append((group[0], depth, end))
+        indices = np.arange(length, length + end - depth)
+        length += end - depth
+        for index in group:
+            paths[index].append(indices)
+        branches = _split([index for index in group if len(keys[index]) > end], keys, end)
+        open_branches.extend((branch, end, segment) for branch in reversed(branches))
+    ends = _subtree_ends(stops, parents)
+    return Tree(
+        ids_L=np.concatenate([sequences[i].ids_L[a:b] for i, a, b in pieces]),
+        feature_L=np.concatenate([sequences[i].feature_L[a:b] for i, a, b in pieces]),
+        depth_L=np.concatenate([np.arange(a, b) for _, a, b in pieces]),
+        reach_L=np.concatenate([np.full(b - a, end) for (_, a, b), end in zip(pieces, ends, strict=True)]),
+        paths=tuple(np.concatenate(path) for path in paths),
+        members=members if members is not None else tuple(range(len(sequences))),
+    )
+
+
+def _groups(sequences: Many[Sequence]) -> list[list[int]]:
+    """Indices of the sequences of each tree: those that share everything up to their first image token, or, without
+    an image, the first half of what comes before their first scored token."""
+    groups: dict[tuple[bytes, bytes] | int, list[int]] = {}
+    for index, sequence in enumerate(sequences):
+        placeholders = np.flatnonzero(sequence.feature_L >= 0)
+        scored = np.flatnonzero(sequence.scored_L)
+        if placeholders.size:
+            end = int(placeholders[0]) + 1
+        else:
+            end = (int(scored[0]) + 1) // 2 if scored.size else 0
+        key = (sequence.ids_L[:end].tobytes(), sequence.feature_L[:end].tobytes()) if end else index
+        groups.setdefault(key, []).append(index)
+    return list(groups.values())
+
+
+def _common_end(keys: list[np.ndarray], start: int) -> int:
+    """Index one past the longest prefix that all keys share, given that they agree before `start`."""
+    end = min(len(key) for key in keys)
+    for key in keys[1:]:
+        differ = np.flatnonzero(key[start:end] != keys[0][start:end])
+        if differ.size:
+            end = start + int(differ[0])
+    return end
+
+
+def _split(group: list[int], keys: list[np.ndarray], depth: int) -> list[list[int]]:
+    """Members grouped by their token at `depth`, in order of first appearance."""
+    branches: dict[int, list[int]] = {}
+    for index in group:
+        branches.setdefault(int(keys[index][depth]), []).append(index)
+    return list(branches.values())
+
+
+def _subtree_ends(stops: list[int], parents: list[int]) -> list[int]:
+    """For each segment the end of its last descendant; segments stand depth first, so children follow parents."""
+    ends = list(stops)
+    for segment in range(len(ends) - 1, 0, -1):
+        ends[parents[segment]] = max(ends[parents[segment]], ends[segment])
+    return ends
+
+
+def _pack(trees: list[Tree], max_row: int) -> list[list[Tree]]:
+    """Trees in as few rows of at most `max_row` tokens as first-fit decreasing finds."""
+    rows: list[list[Tree]] = []
+    room: list[int] = []
+    for tree in sorted(trees, key=len, reverse=True):
+        row = next((index for index, free in enumerate(room) if free >= len(tree)), None)
+        if row is None:
+            rows.append([tree])
+            room.append(max_row - len(tree))
+        else:
+            rows[row].append(tree)
+            room[row] -= len(tree)
+    return rows
+
+
+def _lay_out(rows: list[list[Tree]], sequences: Many[Sequence], pad_id: int) -> Forest:
+    """Tensors of the rows, padded to the longest, with the edges that the sequences score."""
+    L = max(sum(len(tree) for tree in row) for row in rows)
+    ids_RL = np.full((len(rows), L), pad_id, dtype=np.int64)
+    feature_RL = np.full((len(rows), L), -1, dtype=np.int64)
+    depth_RL = np.zeros((len(rows), L), dtype=np.int64)
+    reach_RL = np.tile(np.arange(1, L + 1), (len(rows), 1))
+    paths: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * len(sequences)
+    for row, trees in enumerate(rows):
+        start = 0
+        for tree in trees:
+            span = slice(start, start + len(tree))
+            ids_RL[row, span] = tree.ids_L
+            feature_RL[row, span] = tree.feature_L
+            depth_RL[row, span] = tree.depth_L
+            reach_RL[row, span] = tree.reach_L + start
+            for member, path in zip(tree.members, tree.paths, strict=True):
+                paths[member] = path + (row * L + start)
+            start += len(tree)
+    return Forest(
+        *(torch.from_numpy(array) for array in (ids_RL, depth_RL, reach_RL, feature_RL[feature_RL >= 0])),
+        *_edges(paths, sequences, ids_RL.reshape(-1)),
+    )
+
+
+def _edges(paths: list[np.ndarray], sequences: Many[Sequence], flat_ids: np.ndarray) -> tuple[Tensor, ...]:
+    """`parent_E`, `child_E`, `label_E`, `weight_E` and `edge_NT` of a forest."""
+    scored = [np.flatnonzero(sequence.scored_L[1:]) + 1 for sequence in sequences]
+    children = [path[positions] for path, positions in zip(paths, scored, strict=True)]
+    parents = [path[positions - 1] for path, positions in zip(paths, scored, strict=True)]
+    child_E, first, edge, weight_E = np.unique(
+        np.concatenate(children), return_index=True, return_inverse=True, return_counts=True
+    )
+    edge_NT = np.full((len(sequences), max(map(len, children))), -1, dtype=np.int64)
+    start = 0
+    for row, child in enumerate(children):
+        edge_NT[row, : len(child)] = edge[start : start + len(child)]
+        start += len(child)
+    parent_E = np.concatenate(parents)[first]
+    return tuple(torch.from_numpy(array) for array in (parent_E, child_E, flat_ids[child_E], weight_E, edge_NT))

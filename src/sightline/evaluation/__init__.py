@@ -1,0 +1,1 @@
+"""Tasks, scores and reports of a model's answers."""

@@ -1,0 +1,1 @@
+"""Model families and how to build, load and ask a model."""

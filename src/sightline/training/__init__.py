@@ -1,0 +1,1 @@
+"""Trainers: TRL's, with batches that share their images and prompts."""
