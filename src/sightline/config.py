@@ -1,0 +1,223 @@
+"""Recipes and flags: read YAML, expand variables, merge `--key value`, check names and types."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sightline.errors import ConfigError, nearest
+from sightline.values import describe, read_as
+
+COMMAND_LINE = "command line"
+
+_VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
+_NUMBER = re.compile(r"-\.?\d")
+
+
+def read_recipe(path: str | Path) -> dict[str, Any]:
+    """The settings of a YAML recipe with `${VAR}` and `${VAR:-default}` expanded.
+
+    `yes`, `no`, `on` and `off` stay words, so that `eval_strategy: no` means what it says; `check_values` makes
+    them truth values where a setting is one. Relative paths stay relative to the working directory.
+
+    Raises:
+        ConfigError: the file is missing, is no mapping, sets a key twice, or uses a variable that is not set.
+    """
+    found = find_recipe(path)
+    try:
+        settings = yaml.load(found.read_text(encoding="utf-8"), _RecipeLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path} is not UTF-8 text ({error}). A recipe is a YAML file.") from error
+    if settings is None:
+        return {}
+    if not isinstance(settings, dict):
+        got = type(settings).__name__
+        raise ConfigError(f"{path} holds a {got}, but a recipe is a mapping: lines of `key: value`.")
+    return {str(key): _expand(value, f"{path}: {key}") for key, value in settings.items()}
+
+
+def find_recipe(path: str | Path) -> Path:
+    """The file that `path` names: itself, or the recipe that ships with Sightline under that name.
+
+    `recipes/demo/sft.yaml` and `demo/sft.yaml` both name a shipped one when the working directory has no such file.
+
+    Raises:
+        ConfigError: there is neither.
+    """
+    given = Path(path)
+    if given.is_file():
+        return given
+    if not given.is_absolute():
+        inside = given.relative_to("recipes") if given.parts[:1] == ("recipes",) else given
+        shipped = recipes_folder() / inside
+        if shipped.is_file():
+            return shipped
+    known = [f"recipes/{name}" for name in shipped_recipes()]
+    hint = nearest(str(path), known) or f"Shipped with Sightline: {', '.join(known) or 'none'}."
+    raise ConfigError(f"No recipe at {path} (looked in {Path.cwd()}). {hint}")
+
+
+def shipped_recipes() -> list[str]:
+    """Names of the recipes that ship with Sightline, relative to their folder: `demo/sft.yaml`."""
+    return sorted(file.relative_to(recipes_folder()).as_posix() for file in recipes_folder().rglob("*.yaml"))
+
+
+def recipes_folder() -> Path:
+    """Where the shipped recipes lie: in the installed package, or at the root of a checkout."""
+    package = Path(__file__).parent
+    installed = package / "recipes"
+    return installed if installed.is_dir() else package.parents[1] / "recipes"
+
+
+def merge_flags(recipe: Mapping[str, Any], argv: Iterable[str]) -> dict[str, Any]:
+    """The recipe with the flags of a command line laid over it; a flag wins."""
+    return {**recipe, **read_flags(argv)}
+
+
+def set_environment(recipe: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The recipe without its `env` mapping, whose variables are now set in this process (as TRL's parser does).
+
+    Raises:
+        ConfigError: `env` is no mapping.
+    """
+    variables = recipe.get("env") or {}
+    if not isinstance(variables, Mapping):
+        raise ConfigError(f"{where}: env must be a mapping of variable names to values, but is {variables!r}.")
+    os.environ.update({str(name): str(value) for name, value in variables.items()})
+    return {key: value for key, value in recipe.items() if key != "env"}
+
+
+def read_flags(argv: Iterable[str]) -> dict[str, Any]:
+    """Settings given as `--key value`, `--key=value`, `--key a b c` (a list), `--key` (true) or `--no_key` (false).
+
+    Hyphens in a key read as underscores. Values are read as YAML reads them, so `[a, b]` and `{a: 1}` work.
+
+    Raises:
+        ConfigError: an argument stands where a flag was expected.
+    """
+    flags: dict[str, list[str]] = {}
+    key = ""
+    for argument in argv:
+        if argument.startswith("--") and len(argument) > 2:
+            name, equals, value = argument[2:].partition("=")
+            key = name.replace("-", "_")
+            flags[key] = [value] if equals else []
+        elif argument.startswith("-") and not _NUMBER.match(argument):
+            raise ConfigError(f"{COMMAND_LINE}: {argument!r} is no setting. Write --key value.")
+        elif not key:
+            raise ConfigError(f"{COMMAND_LINE}: {argument!r} stands before any --key. Write --key value.")
+        else:
+            flags[key].append(argument)
+    return dict(_flag_setting(name, values) for name, values in flags.items())
+
+
+def check_keys(settings: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Nothing when every key is known; `where` is the file or `COMMAND_LINE`, for the message.
+
+    Raises:
+        ConfigError: a key is unknown; the message names the nearest known one.
+    """
+    names = set(known)
+    for key in settings:
+        if key in names:
+            continue
+        shown = f"--{key}" if where == COMMAND_LINE else repr(key)
+        hint = nearest(key, names) or "No setting has a name like it: see --help, and TRL's documentation for its own."
+        raise ConfigError(f"{where}: unknown key {shown}. {hint}")
+
+
+def check_values(settings: Mapping[str, Any], kinds: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """The settings with each value as its annotation wants it (`1e-5` and `"1e-5"` are floats, `yes` is true).
+
+    Args:
+        kinds: annotation of each key, as `typing.get_type_hints` gives it; a key without one is left as it is.
+
+    Raises:
+        ConfigError: a value cannot be read as its annotation.
+    """
+    checked: dict[str, Any] = {}
+    for key, value in settings.items():
+        try:
+            checked[key] = read_as(value, kinds.get(key, Any))
+        except (TypeError, ValueError) as error:
+            shown = f"--{key}" if where == COMMAND_LINE else key
+            raise ConfigError(f"{where}: {shown} must be {describe(kinds[key])}, but is {value!r}.") from error
+    return checked
+
+
+_YAML_1_1 = {"bool", "float", "timestamp"}
+
+
+class _RecipeLoader(yaml.SafeLoader):
+    """YAML with the booleans and floats of version 1.2, dates as text, and no key twice."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in _YAML_1_1]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
+                line = key_node.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line} sets {key_node.value!r} again. Keep one.")
+            seen.add(str(key_node.value))
+        return super().construct_mapping(node, deep)
+
+
+_RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_RecipeLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^([-+]?(\.\d+|\d+\.\d*|\d+(?=[eE]))([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"),
+    list("-+.0123456789"),
+)
+
+
+def _expand(value: Any, where: str) -> Any:
+    """`value` with its variables replaced, at any depth; a text that had one is read again as YAML reads a scalar."""
+    if isinstance(value, dict):
+        return {key: _expand(item, where) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_expand(item, where) for item in value]
+    if not isinstance(value, str) or not _VARIABLE.search(value):
+        return value
+    return _read_scalar(_VARIABLE.sub(lambda match: _variable(match, where), value))
+
+
+def _variable(match: re.Match[str], where: str) -> str:
+    name, default = match.groups()
+    value = os.environ.get(name, "")
+    if value:
+        return value
+    if default is None:
+        raise ConfigError(f"{where} uses ${{{name}}}, which is not set. Set {name}, or write ${{{name}:-default}}.")
+    return default
+
+
+def _flag_setting(name: str, values: list[str]) -> tuple[str, Any]:
+    if not values and name.startswith("no_"):
+        return name.removeprefix("no_"), False
+    if not values:
+        return name, True
+    read = [_read_scalar(value) for value in values]
+    return name, read[0] if len(read) == 1 else read
+
+
+def _read_scalar(text: str) -> Any:
+    """A value as YAML reads it; text that is no YAML (a prompt with a colon, say) stays text."""
+    try:
+        value = yaml.load(text, _RecipeLoader)
+    except yaml.YAMLError:
+        return text
+    is_mapping_by_accident = isinstance(value, dict) and not text.lstrip().startswith("{")
+    return text if is_mapping_by_accident else value

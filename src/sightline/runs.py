@@ -1,0 +1,179 @@
+"""The folder of a run: what was asked, on what machine, what came out; written whole or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import enum
+import importlib.metadata
+import json
+import math
+import numbers
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sightline.errors import RunFolderError
+
+CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.jsonl"
+
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_PACKAGES = (
+    "sightline", "torch", "torchvision", "transformers", "trl", "peft", "accelerate", "datasets", "safetensors",
+    "tokenizers", "huggingface_hub", "pillow", "numpy", "scipy",
+)  # fmt: skip
+_RUN_TRACES = (CONFIG, ENVIRONMENT, METRICS, "results.json", "samples.jsonl", "report.html", "trainer_state.json")
+_MODEL_TRACES = ("config.json", "adapter_config.json")
+_DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SLURM_JOB_ID", "WORLD_SIZE")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A folder that one run owns. Nothing is created before `begin`, so a run refused for its input leaves no trace."""
+
+    path: Path
+
+    def check(self, resume: bool = False) -> None:
+        """Nothing when a run may write here: the folder is new, empty of runs and models, or `resume` goes on with it.
+
+        Raises:
+            RunFolderError: the folder holds another run or a model, is a file, or there is nothing to resume.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            raise RunFolderError(f"--output_dir {self.path} is a file. Choose a folder.")
+        trace = self._trace()
+        if trace and not resume:
+            raise RunFolderError(
+                f"--output_dir {self.path} holds another run (found {trace}), which this one would overwrite. "
+                "Go on with it by --resume_from_checkpoint true, or choose another --output_dir."
+            )
+        if resume and not trace:
+            raise RunFolderError(
+                f"--resume_from_checkpoint was given, but {self.path} holds no run. "
+                "Leave the flag out to start one, or name the folder of the run by --output_dir."
+            )
+
+    def begin(self, settings: Mapping[str, Any], resume: bool = False) -> None:
+        """Creates the folder with the resolved settings and the environment. Call it once the input was found good.
+
+        Raises:
+            RunFolderError: as `check`.
+        """
+        self.check(resume)
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.write_text(CONFIG, yaml.safe_dump(plain_data(settings), sort_keys=True, allow_unicode=True))
+        self.write_json(ENVIRONMENT, describe_environment())
+
+    def append_metrics(self, row: Mapping[str, Any]) -> None:
+        """Adds one line to `metrics.jsonl`; a value that is not finite is written as null."""
+        with open(self.path / METRICS, "a", encoding="utf-8") as file:
+            file.write(json.dumps(plain_data(row), allow_nan=False, ensure_ascii=False) + "\n")
+
+    def read_metrics(self) -> list[dict[str, Any]]:
+        """All rows of `metrics.jsonl`, in order; a last line that a crash cut short is left out."""
+        file = self.path / METRICS
+        lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
+        return [json.loads(line) for line in lines]
+
+    def write_json(self, name: str, value: Any) -> Path:
+        """Writes `value` to the file `name` of the folder, replacing it in one move; not-finite numbers become null."""
+        text = json.dumps(plain_data(value), indent=2, allow_nan=False, ensure_ascii=False)
+        return self.write_text(name, text + "\n")
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Writes `text` to the file `name` of the folder, replacing it in one move: a reader never sees a half."""
+        return write_text(self.path / name, text)
+
+    def _trace(self) -> str:
+        """The name of one thing that a run or a saved model left here, or an empty string."""
+        if not self.path.is_dir():
+            return ""
+        names = {entry.name for entry in self.path.iterdir()}
+        checkpoints = sorted(name for name in names if name.startswith("checkpoint-"))
+        found = [name for name in _RUN_TRACES + _MODEL_TRACES if name in names] + checkpoints
+        return found[0] if found else ""
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Writes `text` to `path` by way of a neighbour file that takes its place once it is on disk; returns `path`."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return path
+
+
+def describe_environment() -> dict[str, Any]:
+    """What someone needs to reproduce a run: interpreter, packages, machine, devices, commit, command."""
+    return {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "command": list(sys.argv),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "processor": platform.processor() or platform.machine(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "devices": _devices(),
+        "variables": {name: os.environ[name] for name in _DEVICE_VARIABLES if name in os.environ},
+        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        "commit": _commit(_CHECKOUT),
+    }
+
+
+def plain_data(value: Any) -> Any:
+    """`value` in the types of JSON: records as mappings, enums as their values, not-finite numbers as None, else text."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain_data(getattr(value, field.name)) for field in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): plain_data(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain_data(item) for item in value]
+    if isinstance(value, enum.Enum):
+        return plain_data(value.value)
+    if isinstance(value, numbers.Integral) and not isinstance(value, bool):
+        return int(value)
+    if isinstance(value, numbers.Real) and not isinstance(value, bool):
+        return float(value) if math.isfinite(value) else None
+    return value if value is None or isinstance(value, bool | str) else str(value)
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _devices() -> list[str]:
+    """Names of the accelerators, if torch is loaded already; loading it for a description would cost seconds."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+
+
+def _commit(root: Path) -> str:
+    """The commit of the checkout that this code runs from, with `+changes` if files differ; empty when installed."""
+    if not (root / ".git").exists():
+        return ""
+    try:
+        commit = _git(root, "rev-parse", "HEAD")
+        return commit + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
