@@ -1,0 +1,64 @@
+"""Open a picture wherever it lies, as upright RGB, and key it by its pixels."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from sightline.errors import DataError
+
+
+def open_image(value: Any, name: str) -> Image.Image:
+    """The picture decoded, turned upright by its EXIF tag (as `datasets` and transformers do), in RGB.
+
+    Args:
+        value: a path, encoded bytes, the `{"path", "bytes"}` record of `datasets.Image(decode=False)`, or a PIL image.
+        name: the row it belongs to ("train.jsonl row 12"); it starts every error message.
+
+    Raises:
+        DataError: missing, unreadable or truncated.
+    """
+    if isinstance(value, Image.Image):
+        return _decode(value, name, "the image")
+    if isinstance(value, Mapping):
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, bytes | bytearray):
+        return _open(BytesIO(value), name, f"the image ({len(value)} bytes)")
+    if isinstance(value, str | Path):
+        if not Path(value).is_file():
+            raise DataError(f"{name}: image '{value}' not found. Mend the path or drop the row.")
+        return _open(Path(value), name, f"image '{value}'")
+    raise DataError(
+        f"{name}: expected an image (a path, encoded bytes or a PIL image), got {type(value).__name__}. "
+        "Fill the image column or drop the row."
+    )
+
+
+def content_key(image: Image.Image) -> str:
+    """A key of the pixels: equal for equal pictures, however they were stored (BLAKE2b, 128 bits, hexadecimal)."""
+    digest = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)
+    digest.update(image.tobytes())
+    return digest.hexdigest()
+
+
+def _open(file: BytesIO | Path, name: str, what: str) -> Image.Image:
+    try:
+        with Image.open(file) as image:
+            return _decode(image, name, what)
+    except UnidentifiedImageError as error:
+        raise DataError(f"{name}: {what} is no picture that Pillow can read. Replace it or drop the row.") from error
+    except (Image.DecompressionBombError, OSError) as error:
+        raise DataError(f"{name}: {what} cannot be read: {error}. Replace it or drop the row.") from error
+
+
+def _decode(image: Image.Image, name: str, what: str) -> Image.Image:
+    try:
+        upright = ImageOps.exif_transpose(image)
+        return upright if upright.mode == "RGB" else upright.convert("RGB")
+    except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError for a broken PNG
+        raise DataError(f"{name}: {what} is damaged: {error}. Replace it or drop the row.") from error

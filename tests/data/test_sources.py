@@ -1,0 +1,151 @@
+"""Rows are read from every kind of file without opening a picture; bad input is named with file and row."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from datasets import Dataset, DatasetDict, List
+from datasets import Image as ImageFeature
+from PIL import Image
+
+from sightline.data.sources import read_dataset, row_name
+from sightline.errors import DataError
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "pictures").mkdir()
+    for name in "ab":
+        Image.new("RGB", (4, 4), "red").save(tmp_path / "pictures" / f"{name}.png")
+    return tmp_path
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+ROWS = [
+    {"image": "pictures/a.png", "question": "what?", "answer": "red"},
+    {"image": "pictures/b.png", "question": "who?", "answer": "None"},
+]
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv", ".parquet"])
+def test_each_file_type_gives_the_same_rows_with_lazy_pictures(suffix: str, folder: Path) -> None:
+    path = folder / f"rows{suffix}"
+    if suffix == ".jsonl":
+        write_rows(path, ROWS)
+    elif suffix == ".json":
+        path.write_text(json.dumps(ROWS))
+    elif suffix == ".parquet":
+        Dataset.from_list(ROWS).to_parquet(path)
+    else:
+        mark = "," if suffix == ".csv" else "\t"
+        path.write_text("\n".join(mark.join(row) for row in [list(ROWS[0]), *(list(row.values()) for row in ROWS)]))
+    dataset = read_dataset(path)
+    assert dataset.column_names == ["image", "question", "answer"]
+    assert dataset.features["image"] == ImageFeature()
+    assert dataset[0]["image"].size == (4, 4)
+    assert dataset[1]["answer"] == "None"
+
+
+def test_lists_of_paths_become_lists_of_pictures(folder: Path) -> None:
+    path = write_rows(folder / "rows.jsonl", [{"images": ["pictures/a.png", "pictures/b.png"]}, {"images": None}])
+    dataset = read_dataset(path)
+    assert dataset.features["images"] == List(ImageFeature())
+    assert len(dataset[0]["images"]) == 2
+
+
+def test_pictures_are_not_opened_while_reading(folder: Path) -> None:
+    (folder / "pictures" / "a.png").write_text("not a picture")
+    assert len(read_dataset(write_rows(folder / "rows.jsonl", ROWS))) == 2
+
+
+def test_rows_may_differ_in_their_columns(folder: Path) -> None:
+    path = write_rows(folder / "rows.jsonl", [{"question": "a"}, {"question": "b", "answer": 2}, {"answer": "two"}])
+    assert read_dataset(path)[:] == {"question": ["a", "b", None], "answer": [None, 2, "two"]}
+
+
+def test_content_may_be_a_string_here_and_parts_there(folder: Path) -> None:
+    contents: list[Any] = ["hello", [{"type": "image"}, {"type": "text", "text": "what?"}]]
+    rows = [{"messages": [{"role": "user", "content": content}]} for content in contents]
+    dataset = read_dataset(write_rows(folder / "rows.jsonl", rows))
+    assert [row["messages"][0]["content"] for row in dataset] == contents
+
+
+def test_a_missing_picture_is_named_with_file_and_row(folder: Path) -> None:
+    path = write_rows(folder / "train.jsonl", [*ROWS, {**ROWS[0], "image": "pictures/x.png"}])
+    with pytest.raises(DataError, match=r"train.jsonl row 3: image 'pictures/x.png' not found in /"):
+        read_dataset(path)
+
+
+def test_a_broken_line_is_named(folder: Path) -> None:
+    path = folder / "rows.jsonl"
+    path.write_text('{"question": "a"}\n\n{"question": \n')
+    with pytest.raises(DataError, match=r"rows.jsonl line 3: no valid JSON"):
+        read_dataset(path)
+    path.write_text('["a"]\n')
+    with pytest.raises(DataError, match=r"rows.jsonl line 1: expected an object of columns"):
+        read_dataset(path)
+
+
+def test_a_csv_row_with_too_many_values_is_named(folder: Path) -> None:
+    (folder / "rows.csv").write_text("question,answer\na,b\nc,d,e\n")
+    with pytest.raises(DataError, match=r"rows.csv row 2: more values than the header has columns \(2\)"):
+        read_dataset(folder / "rows.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("none.jsonl", "no file or folder none.jsonl"), ("./none", "no file or folder"), ("a/b/c", "no file or folder")],
+)
+def test_a_name_that_leads_nowhere_is_refused(name: str, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        read_dataset(name)
+
+
+def test_other_faults_of_a_file_say_what_to_do(folder: Path) -> None:
+    (folder / "rows.xlsx").write_text("")
+    with pytest.raises(DataError, match=r"expected one of .jsonl, .json, .csv, .tsv, .parquet, got '.xlsx'"):
+        read_dataset(folder / "rows.xlsx")
+    (folder / "rows.jsonl").write_text("")
+    with pytest.raises(DataError, match="has no rows"):
+        read_dataset(folder / "rows.jsonl")
+    (folder / "rows.jsonl").write_bytes('{"question": "Größe"}'.encode("latin-1"))
+    with pytest.raises(DataError, match="not encoded in UTF-8"):
+        read_dataset(folder / "rows.jsonl")
+
+
+def test_a_folder_written_by_save_to_disk_is_read_with_its_split(folder: Path) -> None:
+    table = Dataset.from_dict({"question": ["a"]})
+    table.save_to_disk(folder / "one")
+    DatasetDict({"train": table, "test": Dataset.from_dict({"question": ["b"]})}).save_to_disk(folder / "two")
+    assert read_dataset(folder / "one")["question"][:] == ["a"]
+    assert read_dataset(folder / "two")["question"][:] == ["a"]
+    assert read_dataset(folder / "two", split="test")["question"][:] == ["b"]
+    with pytest.raises(DataError, match=r"has no split 'tests'; it has train, test. Did you mean 'test'\?"):
+        read_dataset(folder / "two", split="tests")
+
+
+def test_a_folder_of_files_is_read_by_split(folder: Path) -> None:
+    write_rows(folder / "train.jsonl", ROWS)
+    write_rows(folder / "test.jsonl", ROWS[:1])
+    assert len(read_dataset(folder)) == 2
+    assert len(read_dataset(folder, split="test")) == 1
+
+
+def test_forty_thousand_rows_are_read_in_seconds(folder: Path) -> None:
+    path = write_rows(folder / "rows.jsonl", ROWS * 20_000)
+    start = time.perf_counter()
+    assert len(read_dataset(path)) == 40_000
+    assert time.perf_counter() - start < 5
+
+
+def test_rows_count_from_one() -> None:
+    assert row_name("data/train.jsonl", 11) == "train.jsonl row 12"
+    assert row_name("owner/name", 0) == "owner/name row 1"
