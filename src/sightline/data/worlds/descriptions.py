@@ -1,0 +1,182 @@
+"""Describe a scene truly or falsely, and find what a description invents or leaves out."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sightline.data.worlds.questions import at_place, with_article
+from sightline.data.worlds.scene import (
+    CELLS,
+    COLOURS,
+    MAX_VALUE,
+    SHAPES,
+    SIZES,
+    WORDS,
+    Bar,
+    BarChart,
+    Scene,
+    Shape,
+    Word,
+    pick,
+)
+
+PROMPT = "Describe the image."
+_PLACES = sorted((*CELLS, "top", "bottom"), key=len, reverse=True)
+_PLACE = rf"(?: (?:at|in|on) the (?P<place>{'|'.join(_PLACES)})\b)?"
+_SIZE = rf"(?:(?P<size>{'|'.join(SIZES)}) )?"
+_COLOUR = rf"(?P<colour>{'|'.join(COLOURS)})"
+_SHAPE = re.compile(rf"\b{_SIZE}{_COLOUR} (?P<shape>{'|'.join(SHAPES)})\b{_PLACE}")
+_WORD = re.compile(rf"\bword '?(?P<text>[a-z]+)'?{_PLACE}")
+_BAR = re.compile(rf"\b{_COLOUR} bar(?: of (?P<value>\d+))?\b")
+_FILLERS = re.compile(r"\b(?:an?|the|and|there|is|are|with|chart|bar|image|shows|showing)\b|[\s,;:.]")
+
+
+@dataclass(frozen=True)
+class FalseDescription:
+    """A description with one error.
+
+    Attributes:
+        error: "invented" or "missing".
+    """
+
+    text: str
+    error: str
+
+
+@dataclass(frozen=True)
+class DescriptionErrors:
+    """How a description departs from its scene.
+
+    Attributes:
+        invented: objects it names that are not there ("red circle", "word 'cat'", "blue bar").
+        missing: objects that are there and that it does not name.
+        wrong: objects it names with a wrong size, place or value, with what it says of them.
+        unparsed: words that say nothing about the scene.
+    """
+
+    invented: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    wrong: tuple[str, ...] = ()
+    unparsed: tuple[str, ...] = ()
+
+    @property
+    def objects_differ(self) -> bool:
+        """Whether an object is invented or missing."""
+        return bool(self.invented or self.missing)
+
+    @property
+    def any(self) -> bool:
+        """Whether anything at all departs."""
+        return bool(self.objects_differ or self.wrong or self.unparsed)
+
+
+@dataclass(frozen=True)
+class _Mention:
+    """An object as a text names it, and the details it gives; an empty detail says nothing."""
+
+    name: str
+    details: tuple[str, ...]
+
+
+def describe(scene: Scene) -> str:
+    """The scene in words, nothing left out: shapes in reading order, then the word; or the bars from left to right."""
+    parts = [f"{with_article(f'{shape.size} {shape.name}')} {at_place(CELLS[shape.cell])}" for shape in scene.shapes]
+    if scene.word:
+        parts.append(f"the word '{scene.word.text}' {at_place(scene.word.place)}")
+    if scene.chart:
+        parts.extend(f"{with_article(bar.colour)} bar of {bar.value}" for bar in scene.chart.bars)
+    return ", ".join(parts)
+
+
+def describe_falsely(scene: Scene, rng: np.random.Generator) -> FalseDescription:
+    """The description of the scene with one object more or one object less, each half of the time."""
+    things = len(scene.shapes) + (scene.word is not None) + (len(scene.chart.bars) if scene.chart else 0)
+    if things > 1 and rng.random() < 0.5:
+        return FalseDescription(describe(_without_one(scene, int(rng.integers(things)))), "missing")
+    return FalseDescription(describe(_with_one_more(scene, rng)), "invented")
+
+
+def description_errors(scene: Scene, text: str) -> DescriptionErrors:
+    """Every invented, missing and wrong object of a description, by exact comparison with the scene.
+
+    An object is known by its name: colour and shape, the printed word, or a bar's colour. A shape with another colour
+    is therefore one invented and one missing object. Of several objects of one name, each mention takes the one that
+    it fits best.
+    """
+    said, residue = _parse(text.lower())
+    there = _mentions(scene)
+    fit = {mention: _fit(mention, there) for mention in said}
+    invented, wrong = [], []
+    for mention in sorted(said, key=fit.__getitem__):
+        candidates = [other for other in there if other.name == mention.name]
+        if not candidates:
+            invented.append(mention.name)
+            continue
+        match = min(candidates, key=lambda other: len(_contradictions(mention, other)))
+        there.remove(match)
+        contradictions = _contradictions(mention, match)
+        if contradictions:
+            wrong.append(f"{mention.name}: {', '.join(contradictions)}")
+    return DescriptionErrors(tuple(invented), tuple(mention.name for mention in there), tuple(wrong), residue)
+
+
+def _without_one(scene: Scene, index: int) -> Scene:
+    if scene.chart:
+        bars = scene.chart.bars
+        return replace(scene, chart=BarChart(bars[:index] + bars[index + 1 :]))
+    if index == len(scene.shapes):
+        return replace(scene, word=None)
+    return replace(scene, shapes=scene.shapes[:index] + scene.shapes[index + 1 :])
+
+
+def _with_one_more(scene: Scene, rng: np.random.Generator) -> Scene:
+    if scene.chart:
+        bars = scene.chart.bars
+        colour = pick(rng, [colour for colour in COLOURS if colour not in {bar.colour for bar in bars}])
+        bar, index = Bar(colour, 1 + int(rng.integers(MAX_VALUE))), int(rng.integers(len(bars) + 1))
+        return replace(scene, chart=BarChart((*bars[:index], bar, *bars[index:])))
+    if scene.word is None and rng.random() < 0.1:
+        return replace(scene, word=Word(pick(rng, WORDS), pick(rng, ("top", "bottom"))))
+    taken = {shape.cell for shape in scene.shapes} | _cells_of_word(scene.word)
+    cell = pick(rng, [cell for cell in range(len(CELLS)) if cell not in taken])
+    shape = Shape(pick(rng, SHAPES), pick(rng, COLOURS), pick(rng, SIZES), cell)
+    return replace(scene, shapes=tuple(sorted((*scene.shapes, shape), key=lambda shape: shape.cell)))
+
+
+def _cells_of_word(word: Word | None) -> set[int]:
+    if word is None:
+        return set()
+    return {0, 1, 2} if word.place == "top" else {6, 7, 8}
+
+
+def _mentions(scene: Scene) -> list[_Mention]:
+    mentions = [_Mention(shape.name, (shape.size, CELLS[shape.cell])) for shape in scene.shapes]
+    if scene.word:
+        mentions.append(_Mention(f"word '{scene.word.text}'", (scene.word.place,)))
+    if scene.chart:
+        mentions.extend(_Mention(f"{bar.colour} bar", (str(bar.value),)) for bar in scene.chart.bars)
+    return mentions
+
+
+def _parse(text: str) -> tuple[list[_Mention], tuple[str, ...]]:
+    """The objects a text names, and the words that name nothing."""
+    shapes, words, bars = (pattern.finditer(text) for pattern in (_SHAPE, _WORD, _BAR))
+    mentions = [_Mention(f"{m['colour']} {m['shape']}", (m["size"] or "", m["place"] or "")) for m in shapes]
+    mentions += [_Mention(f"word '{m['text']}'", (m["place"] or "",)) for m in words]
+    mentions += [_Mention(f"{m['colour']} bar", (m["value"] or "",)) for m in bars]
+    for pattern in (_SHAPE, _WORD, _BAR, _FILLERS):
+        text = pattern.sub(" ", text)
+    return mentions, tuple(text.split())
+
+
+def _fit(mention: _Mention, there: list[_Mention]) -> int:
+    """The fewest contradictions with any object of that name; those that fit best are matched first."""
+    return min((len(_contradictions(mention, other)) for other in there if other.name == mention.name), default=0)
+
+
+def _contradictions(said: _Mention, true: _Mention) -> tuple[str, ...]:
+    """What is said of an object and is not so; a detail left out contradicts nothing."""
+    return tuple(detail for detail, truth in zip(said.details, true.details, strict=True) if detail and detail != truth)

@@ -1,0 +1,258 @@
+"""Ask about a scene: questions of eight kinds, each with one right answer of one or two words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from sightline.data.worlds.scene import CELLS, COLOURS, SHAPES, WORDS, Bar, Scene, Shape, pick
+
+KINDS = ("count", "colour", "shape", "position", "comparison", "existence", "reading", "chart value")
+# Attempts per wanted question; a scene with one small shape offers few distinct ones.
+ATTEMPTS = 6
+
+
+@dataclass(frozen=True)
+class SceneQuestion:
+    """A question, its only right answer, and its kind."""
+
+    text: str
+    answer: str
+    kind: str
+
+
+Asker = Callable[[Scene, np.random.Generator], SceneQuestion | None]
+
+
+def scene_questions(scene: Scene, rng: np.random.Generator, questions: int = 8) -> list[SceneQuestion]:
+    """Up to `questions` different questions, the scene's kinds in turn; fewer where the scene offers no more."""
+    askers = _askers(scene)
+    asked: dict[str, SceneQuestion] = {}
+    for attempt in range(ATTEMPTS * questions):
+        question = askers[attempt % len(askers)](scene, rng)
+        if question:
+            asked.setdefault(question.text, question)
+        if len(asked) == questions:
+            break
+    return list(asked.values())
+
+
+def with_article(name: str) -> str:
+    """ "a red circle", "an orange circle"."""
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def at_place(place: str) -> str:
+    """ "at the top left", "in the middle"."""
+    return f"{'in' if place == 'middle' else 'at'} the {place}"
+
+
+def _askers(scene: Scene) -> tuple[Asker, ...]:
+    if scene.chart:
+        return (_bar_value, _bar_rank, _bar_comparison, _bar_value, _bar_count, _bar_existence, _bar_value, _bar_colour)
+    shapes: tuple[Asker, ...] = (_shape_at, _count, _colour_of, _exists, _where, _compare, _shape_of, _colour_at)
+    return (_read_word, _read_letter, *shapes) if scene.word else shapes
+
+
+# --- shapes
+
+
+def _count(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
+    """All shapes, those of a colour, or those of a shape; the number is drawn before what is counted."""
+    subject = int(rng.integers(3))
+    if subject == 0:
+        text = pick(rng, ("How many shapes are there?", "Count the shapes."))
+        return SceneQuestion(text, str(len(scene.shapes)), "count")
+    colours, shapes = [s.colour for s in scene.shapes], [s.shape for s in scene.shapes]
+    counts = {name: colours.count(name) for name in COLOURS} if subject == 1 else {n: shapes.count(n) for n in SHAPES}
+    number = pick(rng, sorted(set(counts.values())))
+    name = pick(rng, [name for name, count in counts.items() if count == number])
+    noun = f"{name} shapes" if subject == 1 else _plural(name)
+    return SceneQuestion(pick(rng, (f"How many {noun} are there?", f"Count the {noun}.")), str(number), "count")
+
+
+def _colour_of(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    shape = _only_one(scene, rng, lambda shape: shape.shape)
+    if shape is None:
+        return None
+    text = pick(rng, (f"What colour is the {shape.shape}?", f"Which colour does the {shape.shape} have?"))
+    return SceneQuestion(text, shape.colour, "colour")
+
+
+def _colour_at(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
+    shape = pick(rng, scene.shapes)
+    return SceneQuestion(f"What colour is the shape {at_place(CELLS[shape.cell])}?", shape.colour, "colour")
+
+
+def _shape_of(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    shape = _only_one(scene, rng, lambda shape: shape.colour)
+    if shape is None:
+        return None
+    text = pick(rng, (f"Which shape is {shape.colour}?", f"What shape is the {shape.colour} one?"))
+    return SceneQuestion(text, shape.shape, "shape")
+
+
+def _shape_at(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
+    shape = pick(rng, scene.shapes)
+    return SceneQuestion(f"Which shape is {at_place(CELLS[shape.cell])}?", shape.shape, "shape")
+
+
+def _where(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    if scene.word and rng.random() < 0.3:
+        return SceneQuestion("Where is the word?", scene.word.place, "position")
+    shape = _only_one(scene, rng, lambda shape: shape.name)
+    if shape is None:
+        return None
+    text = pick(rng, (f"Where is the {shape.name}?", f"In which place is the {shape.name}?"))
+    return SceneQuestion(text, CELLS[shape.cell], "position")
+
+
+def _exists(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
+    """Yes or no is drawn first; half of what is absent shares its colour or shape with something present."""
+    present = [shape.name for shape in scene.shapes]
+    if rng.random() < 0.5:
+        name, answer = pick(rng, sorted(set(present))), "yes"
+    else:
+        absent = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES if f"{colour} {shape}" not in present]
+        words = {word for name in present for word in name.split()}
+        near = [name for name in absent if words & set(name.split())]
+        name, answer = pick(rng, near if rng.random() < 0.5 else absent), "no"
+    text = pick(rng, (f"Is there {with_article(name)}?", f"Does the image show {with_article(name)}?"))
+    return SceneQuestion(text, answer, "existence")
+
+
+def _compare(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    return pick(rng, (_compare_places, _compare_sizes, _compare_counts))(scene, rng)
+
+
+def _compare_places(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    pair = _two_unique(scene, rng)
+    if pair is None:
+        return None
+    first, second = pair
+    texts: list[tuple[str, bool]] = []
+    if first.column != second.column:
+        texts.append((f"Is the {first.name} left of the {second.name}?", first.column < second.column))
+        texts.append((f"Is the {first.name} right of the {second.name}?", first.column > second.column))
+    if first.row != second.row:
+        texts.append((f"Is the {first.name} above the {second.name}?", first.row < second.row))
+        texts.append((f"Is the {first.name} below the {second.name}?", first.row > second.row))
+    text, true = pick(rng, texts)
+    return SceneQuestion(text, _yes_no(true), "comparison")
+
+
+def _compare_sizes(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    pair = _two_unique(scene, rng)
+    if pair is None or pair[0].size == pair[1].size:
+        return None
+    first, second = pair
+    larger, smaller = (first, second) if first.size == "large" else (second, first)
+    word, answer = ("larger", larger) if rng.random() < 0.5 else ("smaller", smaller)
+    return SceneQuestion(f"Which is {word}, the {first.name} or the {second.name}?", answer.name, "comparison")
+
+
+def _compare_counts(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    counts = Counter(shape.colour for shape in scene.shapes)
+    first, second = (pick(rng, sorted(counts)), pick(rng, COLOURS))
+    if counts[first] == counts[second]:
+        return None
+    if rng.random() < 0.5:
+        first, second = second, first
+    text = f"Are there more {first} shapes than {second} shapes?"
+    return SceneQuestion(text, _yes_no(counts[first] > counts[second]), "comparison")
+
+
+# --- words
+
+
+def _read_word(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    if scene.word is None:
+        return None
+    text = pick(rng, ("What word is printed?", "What does the text say?", "Read the word."))
+    return SceneQuestion(text, scene.word.text, "reading")
+
+
+def _read_letter(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    """The first letter, or whether a word is the one printed."""
+    if scene.word is None:
+        return None
+    if rng.random() < 0.5:
+        return SceneQuestion("Which letter does the word start with?", scene.word.text[0], "reading")
+    other = pick(rng, [word for word in WORDS if word != scene.word.text])
+    word, answer = (scene.word.text, "yes") if rng.random() < 0.5 else (other, "no")
+    return SceneQuestion(f"Is the word '{word}' printed?", answer, "reading")
+
+
+# --- charts
+
+
+def _bars(scene: Scene) -> tuple[Bar, ...]:
+    return scene.chart.bars if scene.chart else ()
+
+
+def _bar_value(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
+    bar = pick(rng, _bars(scene))
+    text = pick(rng, (f"What is the value of the {bar.colour} bar?", f"How high is the {bar.colour} bar?"))
+    return SceneQuestion(text, str(bar.value), "chart value")
+
+
+def _bar_rank(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    """The colour of the highest or lowest bar, where one bar alone is."""
+    word, extreme = pick(rng, (("highest", max), ("lowest", min)))
+    bars = [bar for bar in _bars(scene) if bar.value == extreme(bar.value for bar in _bars(scene))]
+    return SceneQuestion(f"Which bar is the {word}?", bars[0].colour, "comparison") if len(bars) == 1 else None
+
+
+def _bar_comparison(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
+    first, second = (_bars(scene)[index] for index in rng.permutation(len(_bars(scene)))[:2])
+    if first.value == second.value:
+        return None
+    text = f"Is the {first.colour} bar higher than the {second.colour} bar?"
+    return SceneQuestion(text, _yes_no(first.value > second.value), "comparison")
+
+
+def _bar_count(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
+    text = pick(rng, ("How many bars are there?", "Count the bars."))
+    return SceneQuestion(text, str(len(_bars(scene))), "count")
+
+
+def _bar_existence(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
+    present = [bar.colour for bar in _bars(scene)]
+    absent = [colour for colour in COLOURS if colour not in present]
+    colour, answer = (pick(rng, present), "yes") if rng.random() < 0.5 else (pick(rng, absent), "no")
+    return SceneQuestion(f"Is there {with_article(colour)} bar?", answer, "existence")
+
+
+def _bar_colour(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
+    word, bar = pick(rng, (("left", _bars(scene)[0]), ("right", _bars(scene)[-1])))
+    return SceneQuestion(f"What colour is the bar at the {word}?", bar.colour, "colour")
+
+
+# --- choices
+
+
+def _only_one(scene: Scene, rng: np.random.Generator, key: Callable[[Shape], str]) -> Shape | None:
+    """A shape that the key alone tells from all others, so that "the red one" means one thing."""
+    counts = Counter(key(shape) for shape in scene.shapes)
+    only = [shape for shape in scene.shapes if counts[key(shape)] == 1]
+    return pick(rng, only) if only else None
+
+
+def _two_unique(scene: Scene, rng: np.random.Generator) -> tuple[Shape, Shape] | None:
+    counts = Counter(shape.name for shape in scene.shapes)
+    only = [shape for shape in scene.shapes if counts[shape.name] == 1]
+    if len(only) < 2:
+        return None
+    first, second = rng.permutation(len(only))[:2]
+    return only[first], only[second]
+
+
+def _plural(shape: str) -> str:
+    return f"{shape}es" if shape.endswith("s") else f"{shape}s"
+
+
+def _yes_no(true: bool) -> str:
+    return "yes" if true else "no"

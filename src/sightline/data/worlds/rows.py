@@ -1,0 +1,169 @@
+"""Rows of a world: questions, descriptions, choices and preferences, in memory or as a folder of files."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from sightline.data.worlds.descriptions import PROMPT, describe, describe_falsely
+from sightline.data.worlds.draw import draw_scene
+from sightline.data.worlds.options import answer_options
+from sightline.data.worlds.questions import scene_questions
+from sightline.data.worlds.scene import SPLITS, Scene, Split, world_scenes
+
+Row = dict[str, Any]
+Picture = Callable[[int, Scene], Any]
+
+
+@dataclass(frozen=True)
+class WorldFiles:
+    """Where a written world lies.
+
+    Attributes:
+        train: questions and descriptions of the training scenes.
+        heldout: questions of the held-out scenes.
+        heldout_descriptions: descriptions of the held-out scenes.
+        choices: questions of the held-out scenes, each with options.
+        preferences: of the training scenes, a true description before one with an error.
+    """
+
+    folder: Path
+    train: Path
+    heldout: Path
+    heldout_descriptions: Path
+    choices: Path
+    preferences: Path
+
+
+def world_rows(seed: int, scenes: int, split: Split, questions: int = 8, image_size: int = 64) -> list[Row]:
+    """Each scene's questions and its description: `image`, `question`, `answer`, `kind`, `id`."""
+    pictures = _Pictures(image_size)
+    drawn = world_scenes(seed, scenes, split)
+    return [*_question_rows(drawn, seed, split, questions, pictures), *_description_rows(drawn, split, pictures)]
+
+
+def world_choices(seed: int, scenes: int, split: Split, questions: int = 8, image_size: int = 64) -> list[Row]:
+    """The questions of `world_rows`, each with `options`."""
+    return _choice_rows(world_scenes(seed, scenes, split), seed, split, questions, _Pictures(image_size))
+
+
+def world_preferences(seed: int, scenes: int, split: Split, image_size: int = 64) -> list[Row]:
+    """A true description of each scene, chosen, against one with an invented or missing object, rejected.
+
+    Conversational, as TRL reads them: `images`, `prompt`, `chosen`, `rejected`; `error` says what was done.
+    """
+    return _preference_rows(world_scenes(seed, scenes, split), seed, split, _Pictures(image_size))
+
+
+def write_world(
+    folder: str | Path, seed: int, train_scenes: int, heldout_scenes: int, image_size: int = 64, questions: int = 8
+) -> WorldFiles:
+    """Write pictures and rows of both splits; images are named relative to the folder, so that it can be moved."""
+    files = _world_files(Path(folder))
+    train, heldout = world_scenes(seed, train_scenes, "train"), world_scenes(seed, heldout_scenes, "heldout")
+    (files.folder / "images").mkdir(parents=True, exist_ok=True)
+    for split, drawn in zip(SPLITS, (train, heldout), strict=True):
+        for index, scene in enumerate(drawn):
+            draw_scene(scene, image_size).save(files.folder / _picture_name(split, index), compress_level=1)
+
+    def of(split: Split) -> Picture:
+        return lambda index, scene: _picture_name(split, index)
+
+    asked = _question_rows(train, seed, "train", questions, of("train"))
+    _write_rows(files.train, [*asked, *_description_rows(train, "train", of("train"))])
+    _write_rows(files.heldout, _question_rows(heldout, seed, "heldout", questions, of("heldout")))
+    _write_rows(files.heldout_descriptions, _description_rows(heldout, "heldout", of("heldout")))
+    _write_rows(files.choices, _choice_rows(heldout, seed, "heldout", questions, of("heldout")))
+    _write_rows(files.preferences, _preference_rows(train, seed, "train", of("train")))
+    return files
+
+
+class _Pictures:
+    """Draws each scene once, however many rows show it."""
+
+    def __init__(self, image_size: int) -> None:
+        self.image_size = image_size
+        self.drawn: dict[int, Image.Image] = {}
+
+    def __call__(self, index: int, scene: Scene) -> Image.Image:
+        if index not in self.drawn:
+            self.drawn[index] = draw_scene(scene, self.image_size)
+        return self.drawn[index]
+
+
+def _question_rows(scenes: list[Scene], seed: int, split: Split, questions: int, picture: Picture) -> list[Row]:
+    rows = []
+    for index, scene in enumerate(scenes):
+        for number, asked in enumerate(scene_questions(scene, _generator(seed, index, split, "questions"), questions)):
+            row = {"image": picture(index, scene), "question": asked.text, "answer": asked.answer, "kind": asked.kind}
+            rows.append({**row, "id": f"{split}-{index:05d}-{number}"})
+    return rows
+
+
+def _choice_rows(scenes: list[Scene], seed: int, split: Split, questions: int, picture: Picture) -> list[Row]:
+    rows = []
+    for index, scene in enumerate(scenes):
+        rng = _generator(seed, index, split, "options")
+        for number, asked in enumerate(scene_questions(scene, _generator(seed, index, split, "questions"), questions)):
+            row = {"image": picture(index, scene), "question": asked.text, "options": list(answer_options(asked, rng))}
+            rows.append({**row, "answer": asked.answer, "kind": asked.kind, "id": f"{split}-{index:05d}-{number}"})
+    return rows
+
+
+def _description_rows(scenes: list[Scene], split: Split, picture: Picture) -> list[Row]:
+    return [
+        {
+            "image": picture(index, scene),
+            "question": PROMPT,
+            "answer": describe(scene),
+            "kind": "description",
+            "id": f"{split}-{index:05d}-d",
+        }
+        for index, scene in enumerate(scenes)
+    ]
+
+
+def _preference_rows(scenes: list[Scene], seed: int, split: Split, picture: Picture) -> list[Row]:
+    rows = []
+    for index, scene in enumerate(scenes):
+        false = describe_falsely(scene, _generator(seed, index, split, "preferences"))
+        rows.append(preference_row(picture(index, scene), describe(scene), false.text, f"{split}-{index:05d}-p"))
+        rows[-1]["error"] = false.error
+    return rows
+
+
+def preference_row(image: Any, chosen: str, rejected: str, id: str) -> Row:
+    """One pair of descriptions in TRL's conversational format; `image` is a picture or a path."""
+    return {
+        "images": [image],
+        "prompt": [{"role": "user", "content": PROMPT}],
+        "chosen": [{"role": "assistant", "content": chosen}],
+        "rejected": [{"role": "assistant", "content": rejected}],
+        "id": id,
+    }
+
+
+def _generator(seed: int, index: int, split: Split, purpose: str) -> np.random.Generator:
+    """One generator per scene and purpose, so that more scenes or other rows never change a scene's questions."""
+    purposes = ("questions", "options", "preferences")
+    return np.random.default_rng([seed, index, SPLITS.index(split), 1 + purposes.index(purpose)])
+
+
+def _picture_name(split: Split, index: int) -> str:
+    return f"images/{split}-{index:05d}.png"
+
+
+def _world_files(folder: Path) -> WorldFiles:
+    names = ("train", "heldout", "heldout_descriptions", "choices", "preferences")
+    return WorldFiles(folder, *(folder / f"{name}.jsonl" for name in names))
+
+
+def _write_rows(path: Path, rows: Iterable[Row]) -> None:
+    with path.open("w", encoding="utf-8") as lines:
+        lines.writelines(json.dumps(row) + "\n" for row in rows)
