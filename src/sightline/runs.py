@@ -70,17 +70,24 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_text(CONFIG, yaml.safe_dump(plain_data(settings), sort_keys=True, allow_unicode=True))
         self.write_json(ENVIRONMENT, describe_environment())
+        self._mend_metrics()
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Adds one line to `metrics.jsonl`; a value that is not finite is written as null."""
-        with open(self.path / METRICS, "a", encoding="utf-8") as file:
-            file.write(json.dumps(plain_data(row), allow_nan=False, ensure_ascii=False) + "\n")
+        with open(self.path / METRICS, "ab") as file:
+            file.write(json.dumps(plain_data(row), allow_nan=False, ensure_ascii=False).encode() + b"\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All rows of `metrics.jsonl`, in order; a last line that a crash cut short is left out."""
         file = self.path / METRICS
         lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
         return [json.loads(line) for line in lines]
+
+    def _mend_metrics(self) -> None:
+        """Takes the last line of `metrics.jsonl` away if a crash cut it short, so that the next row starts a line."""
+        rows = self.read_metrics()
+        if (self.path / METRICS).exists():
+            self.write_text(METRICS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
     def write_json(self, name: str, value: Any) -> Path:
         """Writes `value` to the file `name` of the folder, replacing it in one move; not-finite numbers become null."""
@@ -132,7 +139,7 @@ def describe_environment() -> dict[str, Any]:
 
 
 def plain_data(value: Any) -> Any:
-    """`value` in the types of JSON: records as mappings, enums as their values, not-finite numbers as None, else text."""
+    """`value` in the types of JSON: records as mappings, enums as values, not-finite numbers as None, else text."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain_data(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

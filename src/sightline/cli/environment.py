@@ -1,0 +1,22 @@
+"""Settings of the process that keep commands quiet, set before any library reads them."""
+
+from __future__ import annotations
+
+import os
+import warnings
+
+DEFAULTS = {
+    "TOKENIZERS_PARALLELISM": "false",          # data loaders fork after a tokenizer was used: a warning per worker
+    "HF_HUB_DISABLE_TELEMETRY": "1",            # nothing is reported home
+    "HF_HUB_ETAG_TIMEOUT": "3",                 # seconds until a cached model is used when the hub does not answer
+    "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "MPLBACKEND": "Agg",                        # reports are drawn without a display
+}  # fmt: skip
+
+
+def set_quiet_defaults() -> None:
+    """Sets each of `DEFAULTS` that the user has not set, and hides warnings that ask for nothing from the user."""
+    for name, value in DEFAULTS.items():
+        os.environ.setdefault(name, value)
+    warnings.filterwarnings("ignore", message=".*pin_memory.*", category=UserWarning)  # on machines without accelerator

@@ -1,0 +1,109 @@
+"""The `sightline` command: a table of verbs, and errors as messages with exit codes."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+
+from sightline import __version__
+from sightline.cli.environment import set_quiet_defaults
+from sightline.errors import SightlineError
+
+
+@dataclass(frozen=True)
+class Verb:
+    """A command: `<name>_command` in the light module `cli/<name>.py`, and whether it takes flags beyond its own."""
+
+    name: str
+    takes_any_flag: bool = False
+
+    def exists(self) -> bool:
+        return importlib.util.find_spec(f"sightline.cli.{self.name}") is not None
+
+    def load(self) -> Callable[..., Any]:
+        module = importlib.import_module(f"sightline.cli.{self.name}")
+        command: Callable[..., Any] = getattr(module, f"{self.name}_command")
+        return command
+
+
+VERBS = (
+    Verb("demo"),
+    Verb("build"),
+    Verb("ask"),
+    Verb("sft", takes_any_flag=True),
+    Verb("dpo", takes_any_flag=True),
+    Verb("eval"),
+)
+
+
+def build_app() -> typer.Typer:
+    """The application with every verb of the table."""
+    app = typer.Typer(
+        name="sightline",
+        help="Post-train and evaluate vision-language models, computing once whatever a batch shares.",
+        epilog="stdout carries data, stderr progress. Exit codes: 0, 1 (failed), 2 (bad usage or input), 130.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # importing rich's Markdown for a help text takes longer than all the rest (0.15 s)
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(_options)
+    for verb in filter(Verb.exists, VERBS):
+        settings = {"allow_extra_args": True, "ignore_unknown_options": True} if verb.takes_any_flag else {}
+        app.command(verb.name, context_settings=settings)(verb.load())
+    return app
+
+
+def run(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command line and returns its exit code; an unexpected exception keeps its traceback."""
+    set_quiet_defaults()
+    try:
+        result = build_app()(args=arguments, prog_name="sightline", standalone_mode=True)
+    except SystemExit as stop:
+        return _exit_code(stop)
+    except KeyboardInterrupt:
+        print("Interrupted.", file=sys.stderr)
+        return 130
+    except SightlineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:  # the reader of our output left, as `| head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    return result if isinstance(result, int) else 0
+
+
+def main() -> None:
+    """Entry point of the installed `sightline` script."""
+    sys.exit(run())
+
+
+def _exit_code(stop: SystemExit) -> int:
+    if stop.code is None or isinstance(stop.code, int):
+        return stop.code or 0
+    print(stop.code, file=sys.stderr)
+    return 1
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"sightline {__version__}")
+        raise typer.Exit
+
+
+def _options(
+    version: bool = typer.Option(False, "--version", is_eager=True, callback=_show_version, help="Show the version."),
+) -> None:
+    """Options of `sightline` itself; each acts in its callback."""
+
+
+if __name__ == "__main__":
+    main()
