@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 
 from sightline.stats.intervals import clustered_mean, clustered_standard_error, wilson
-    os.environ.get("SIGHTLINE_SHARED", Path(__file__).parents[3] / "shared"), "conformance", "stderr.json"
-)
 
 
 def test_wilson_equals_the_formula_worked_by_hand() -> None:

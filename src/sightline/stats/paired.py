@@ -16,7 +16,8 @@ def paired_difference(before: Sequence[float], after: Sequence[float], clusters:
     """Mean of `after - before` over the items, with a 95% interval clustered like `clustered_mean`'s.
 
     Student's t with clusters - 1 degrees of freedom; scores of 0 to 1 keep it inside -1 to 1. Where every item changed
-    by the same amount (mostly: not at all), the half-width is the share that Wilson's interval still allows after that many clusters without an exception.
+    by the same amount (mostly: not at all), the half-width is the share that Wilson's interval still allows after that
+    many clusters without an exception.
     """
     changes = _changes(before, after)
     if len(changes) != len(clusters):
