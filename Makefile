@@ -1,0 +1,44 @@
+# Each target prepares `.venv` with all it needs, then runs.
+PYTHON ?= python3
+DEMO ?= demo
+BIN := .venv/bin
+INSTALLED := .venv/installed.stamp
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test unit slow check bench architecture docs
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
+
+demo: $(INSTALLED)  ## train, evaluate, align and compare a small VLM on this machine; results in $(DEMO)/
+	$(BIN)/sightline demo --output_dir $(DEMO)
+
+test: check unit slow  ## everything that must hold: lint, types, unit tests, slow tests
+
+unit: $(INSTALLED)  ## the tests that take seconds
+	$(BIN)/python -m pytest -m "not slow" --durations=5
+
+slow: $(INSTALLED)  ## the tests that train and evaluate
+	$(BIN)/python -m pytest -m slow --durations=5
+
+check: $(INSTALLED)  ## lint and types
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+bench: $(INSTALLED)  ## speed against TRL on the same work; JSON beside the scripts
+	$(BIN)/python benchmarks/dpo_step.py
+	$(BIN)/python benchmarks/sft_questions.py
+
+architecture: $(INSTALLED)  ## write the tree in ARCHITECTURE.md anew
+	$(BIN)/python -m tests.project_tree
+
+docs: $(INSTALLED)  ## write docs/cli.md anew
+	$(BIN)/python -m tests.cli_reference
+
+# pyproject.toml names all that is installed, so its change is the one reason to install again.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "Sightline needs Python 3.11 or newer, but $(PYTHON) is $$($(PYTHON) --version 2>&1). Name one: make PYTHON=python3.12" >&2; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@

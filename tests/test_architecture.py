@@ -1,0 +1,142 @@
+"""The shape of the code: layers, sentences, sizes, names, and a command that starts without torch."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.project_tree import BEGIN, END, ROOT, SOURCE, render_tree, sentence, source_files
+
+# Highest first; names in one row are neighbours and never import each other.
+ROWS = (
+    ("cli",),
+    ("demo",),
+    ("arena",),
+    ("serving",),
+    ("training", "evaluation"),
+    ("engine", "models"),
+    ("data", "catalog"),
+    ("stats",),
+    ("runs",),
+    ("config",),
+    ("values",),
+    ("types",),
+    ("errors",),
+)
+HEIGHT = {name: len(ROWS) - row for row, names in enumerate(ROWS) for name in names}
+VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "core", "base", "tools", "stuff"}
+HEAVY = ("torch", "torchvision", "transformers", "trl", "peft", "datasets", "pandas", "matplotlib", "scipy")
+
+every_file = pytest.mark.parametrize("path", source_files(), ids=lambda path: str(path.relative_to(SOURCE)))
+
+
+def layer_of(path: Path) -> str:
+    """The layer a file belongs to: the first part of its path below the package; empty for the package itself."""
+    part = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    return "" if part == "__init__" else part
+
+
+def imported_layers(path: Path) -> Iterator[tuple[int, str]]:
+    """(line, layer) of each import of the package in a file, wherever it stands; relative imports are resolved."""
+    package = ("sightline", *path.relative_to(SOURCE).parts[:-1])
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        names: list[str] = []
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            names = [f"{module}.{alias.name}" for alias in node.names]
+        for name in names:
+            parts = name.split(".")
+            if parts[0] == "sightline" and parts[1:] != ["__version__"]:
+                yield node.lineno, parts[1] if len(parts) > 1 else ""
+
+
+def violations(path: Path) -> list[str]:
+    """What in a file imports upwards, sideways, or from a layer that does not exist."""
+    own, found = layer_of(path), []
+    for line, layer in imported_layers(path):
+        if layer not in HEIGHT:
+            found.append(f"line {line} imports {layer or 'the package itself'!r}, which is no layer")
+        elif own and layer != own and HEIGHT[layer] >= HEIGHT[own]:
+            found.append(f"line {line}: {own} imports {layer}, which does not lie below it")
+    return found
+
+
+@every_file
+def test_imports_point_down(path):
+    assert layer_of(path) == "" or layer_of(path) in HEIGHT, "a new layer: give it a row in ROWS"
+    assert violations(path) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "code", "wrong"),
+    [
+        ("data/sources.py", "def f():\n    from sightline.engine import forest", "data imports engine"),
+        ("engine/forest.py", "import sightline.models.load", "engine imports models"),
+        ("stats/paired.py", "from sightline import runs, cli", "stats imports cli"),
+        ("data/a.py", "from ..training.sft import SFTTrainer", "data imports training"),
+        ("data/a.py", "if TYPE_CHECKING:\n    from sightline import SFTTrainer", "'SFTTrainer', which is no layer"),
+        ("cli/sft.py", "from sightline import __version__\nfrom sightline.engine.forest import Forest", ""),
+        ("data/a.py", "from . import images\nfrom .images import read\nfrom sightline.errors import DataError", ""),
+    ],
+)
+def test_the_rule_of_layers_finds_imports_that_point_up_or_sideways(file, code, wrong, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules[__name__], "SOURCE", tmp_path)
+    path = tmp_path / file
+    path.parent.mkdir()
+    path.write_text(code)
+    found = violations(path)
+    assert len(found) == bool(wrong) and wrong in "".join(found)
+
+
+@every_file
+def test_each_file_opens_with_one_sentence(path):
+    first = sentence(path)
+    assert re.fullmatch(r"\S.{10,}\.", first), f"{path.name} must open with a sentence, got {first!r}"
+    assert path.read_text(encoding="utf-8").startswith('"""')
+
+
+@every_file
+def test_files_and_functions_are_small(path):
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 400
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    long = {node.name: size for node in functions if (size := (node.end_lineno or 0) - node.lineno + 1) > 60}
+    assert long == {}
+
+
+@every_file
+def test_names_say_what_a_file_holds(path):
+    assert not VAGUE_NAMES & {part.removesuffix(".py") for part in path.relative_to(SOURCE).parts}
+
+
+def test_architecture_md_shows_the_tree_with_the_sentences_of_the_files():
+    document = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    shown = document.split(BEGIN)[1].split(END)[0].strip()
+    assert shown == render_tree(), "run `make architecture`"
+
+
+def modules_after(code: str) -> set[str]:
+    """Top-level names of the modules that are loaded after `code` ran in a fresh interpreter."""
+    script = f"{code}\nimport json, sys; print(json.dumps(sorted({{name.split('.')[0] for name in sys.modules}})))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, cwd=ROOT)
+    return set(json.loads(done.stdout.splitlines()[-1]))
+
+
+def test_help_loads_nothing_heavy():
+    loaded = modules_after("from sightline.cli.main import run; assert run(['--help']) == 0")
+    assert loaded.isdisjoint({*HEAVY, "numpy", "rich"})
+
+
+@pytest.mark.parametrize("module", ["sightline", "sightline.config", "sightline.runs", "sightline.types"])
+def test_light_modules_load_nothing_heavy(module):
+    assert modules_after(f"import {module}").isdisjoint(HEAVY)
