@@ -3,9 +3,8 @@
 # Dims: R rows, L tokens of a row or sequence, N sequences, T scored tokens of a sequence, E edges, P placeholders.
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Callable, Sequence as Many
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -40,8 +39,9 @@ class Tree:
         return len(self.ids_L)
 
 
-class Forest(NamedTuple):
-    """Trees in rows as tensors; a named tuple, so that pinning, moving and DDP treat it as a batch.
+@dataclass(frozen=True)
+class Forest:
+    """Trees in rows as tensors.
 
     Token `q` of a row may look at token `k` exactly when `k <= q < reach_RL[row, k]`.
 
@@ -66,6 +66,17 @@ class Forest(NamedTuple):
     label_E: Tensor
     weight_E: Tensor
     edge_NT: Tensor
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Forest:
+        """The forest on `device`; accelerate moves whatever has this method."""
+        return self._each(lambda tensor: tensor.to(device, non_blocking=non_blocking))
+
+    def pin_memory(self) -> Forest:
+        """The forest in page-locked memory; data loaders pin whatever has this method."""
+        return self._each(Tensor.pin_memory)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Forest:
+        return Forest(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
 
 
 def build_forest(sequences: Many[Sequence], pad_id: int, merge: bool = True, max_row: int | None = None) -> Forest:
@@ -193,13 +204,16 @@ def _lay_out(rows: list[list[Tree]], sequences: Many[Sequence], pad_id: int) -> 
                 paths[member] = path + (row * L + start)
             start += len(tree)
     return Forest(
-        *(torch.from_numpy(array) for array in (ids_RL, depth_RL, reach_RL, feature_RL[feature_RL >= 0])),
-        *_edges(paths, sequences, ids_RL.reshape(-1)),
+        ids_RL=torch.from_numpy(ids_RL),
+        depth_RL=torch.from_numpy(depth_RL),
+        reach_RL=torch.from_numpy(reach_RL),
+        feature_P=torch.from_numpy(feature_RL[feature_RL >= 0]),
+        **_edges(paths, sequences, ids_RL.reshape(-1)),
     )
 
 
-def _edges(paths: list[np.ndarray], sequences: Many[Sequence], flat_ids: np.ndarray) -> tuple[Tensor, ...]:
-    """`parent_E`, `child_E`, `label_E`, `weight_E` and `edge_NT` of a forest."""
+def _edges(paths: list[np.ndarray], sequences: Many[Sequence], flat_ids: np.ndarray) -> dict[str, Tensor]:
+    """The edge fields of a forest: `parent_E`, `child_E`, `label_E`, `weight_E` and `edge_NT`."""
     scored = [np.flatnonzero(sequence.scored_L[1:]) + 1 for sequence in sequences]
     children = [path[positions] for path, positions in zip(paths, scored, strict=True)]
     parents = [path[positions - 1] for path, positions in zip(paths, scored, strict=True)]
@@ -211,5 +225,11 @@ def _edges(paths: list[np.ndarray], sequences: Many[Sequence], flat_ids: np.ndar
     for row, child in enumerate(children):
         edge_NT[row, : len(child)] = edge[start : start + len(child)]
         start += len(child)
-    parent_E = np.concatenate(parents)[first]
-    return tuple(torch.from_numpy(array) for array in (parent_E, child_E, flat_ids[child_E], weight_E, edge_NT))
+    edges = {
+        "parent_E": np.concatenate(parents)[first],
+        "child_E": child_E,
+        "label_E": flat_ids[child_E],
+        "weight_E": weight_E,
+        "edge_NT": edge_NT,
+    }
+    return {name: torch.from_numpy(array) for name, array in edges.items()}

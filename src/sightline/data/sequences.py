@@ -1,0 +1,324 @@
+"""Turn rows into sequences and image tensors: each distinct image is processed once, each text once."""
+
+# Dims: L tokens of a sequence.
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence as Many
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sightline.data.images import content_key, open_image
+from sightline.errors import DataError
+from sightline.types import Sequence
+
+MAX_REMEMBERED_TEXTS = 100_000
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """Sequences of a batch with the tensors of its distinct images.
+
+    Attributes:
+        sequences: SFT: one per row. Preferences: the chosen of all rows, then the rejected of all rows.
+        image_inputs: the processor's tensors for the distinct images (`pixel_values`, ...); empty without images.
+    """
+
+    sequences: tuple[Sequence, ...]
+    image_inputs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """How rows become sequences; the names are TRL's.
+
+    Attributes:
+        max_length: sequences are cut behind so many tokens; None never cuts.
+        completion_only_loss: score the completion of prompt-completion rows only.
+        assistant_only_loss: score the assistant's turns of `messages` only.
+        chat_template: used instead of the processor's own for `messages`.
+        dataset_text_field: column of plain text rows.
+    """
+
+    max_length: int | None = None
+    completion_only_loss: bool = True
+    assistant_only_loss: bool = False
+    chat_template: str | None = None
+    dataset_text_field: str = "text"
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Token ids of a rendered row with one placeholder per image, and which of them are scored."""
+
+    ids_L: np.ndarray
+    scored_L: np.ndarray
+
+
+@dataclass(frozen=True)
+class _ImageTable:
+    """The distinct images of a batch: their tensors, and per image the ids its placeholder expands to."""
+
+    image_inputs: dict[str, Any]
+    expansions: tuple[np.ndarray, ...]
+    first_rows: tuple[int, ...]
+
+
+class SequenceEncoder:
+    """Encodes rows with a processor; remembers texts that it has rendered and tokenized before."""
+
+    def __init__(self, processor: Any, settings: EncodingSettings) -> None:
+        self.processor = processor
+        self.settings = settings
+        self._texts: dict[str, tuple[_Text, ...]] = {}
+
+    def encode_sft(self, rows: Many[dict[str, Any]], names: Many[str] | None = None) -> EncodedBatch:
+        """One sequence per row of `messages`, `prompt` + `completion`, or plain text.
+
+        Raises:
+            DataError: placeholders and images of a row do not match, or nothing of it would be scored.
+        """
+        return self._encode(rows, names, self._sft_texts)
+
+    def encode_preferences(self, rows: Many[dict[str, Any]], names: Many[str] | None = None) -> EncodedBatch:
+        """Two sequences per row of `prompt`, `chosen`, `rejected`: all chosen ones first, then all rejected ones.
+
+        Raises:
+            DataError: placeholders and images of a row do not match, or nothing of it would be scored.
+        """
+        return self._encode(rows, names, self._preference_texts)
+
+    def _encode(self, rows: Many[dict[str, Any]], names: Many[str] | None, texts_of: Any) -> EncodedBatch:
+        labels = list(names) if names is not None else [f"row {index + 1} of the batch" for index in range(len(rows))]
+        pictures = [row_images(row) for row in rows]
+        table, shown = self._encode_images(pictures, labels)
+        texts = [
+            self._remembered(row, len(images), texts_of, label)
+            for row, images, label in zip(rows, pictures, labels, strict=True)
+        ]
+        sequences = [
+            self._expand(row_texts[part], shown[index], table, labels[index])
+            for part in range(len(texts[0]))
+            for index, row_texts in enumerate(texts)
+        ]
+        return EncodedBatch(tuple(sequences), table.image_inputs)
+
+    def _encode_images(self, pictures: list[list[Any]], labels: list[str]) -> tuple[_ImageTable, list[tuple[int, ...]]]:
+        """The table of distinct images, and for each row the indices of the images it shows."""
+        index_of: dict[str, int] = {}
+        opened: dict[int | str | bytes, int] = {}
+        distinct: list[Any] = []
+        shown: list[tuple[int, ...]] = []
+        for images, label in zip(pictures, labels, strict=True):
+            row: list[int] = []
+            for value in images:
+                stored = _stored_key(value)
+                if stored not in opened:
+                    image = open_image(value, label)
+                    opened[stored] = index_of.setdefault(content_key(image), len(distinct))
+                    if opened[stored] == len(distinct):
+                        distinct.append(image)
+                row.append(opened[stored])
+            shown.append(tuple(row))
+        return self._process_images(distinct), shown
+
+    def _process_images(self, images: list[Any]) -> _ImageTable:
+        if not images:
+            return _ImageTable({}, (), ())
+        encoded = self.processor(
+            images=[[image] for image in images],
+            text=[self.processor.image_token] * len(images),
+            padding=True,
+            padding_side="right",
+            return_tensors="pt",
+            add_special_tokens=False,
+        )
+        lengths = encoded["attention_mask"].sum(dim=1).tolist()
+        expansions = tuple(ids[:length].numpy() for ids, length in zip(encoded["input_ids"], lengths, strict=True))
+        image_inputs = {key: value for key, value in encoded.items() if key not in _TEXT_OUTPUTS}
+        counts = [int((ids == self.processor.image_token_id).sum()) for ids in expansions]
+        return _ImageTable(image_inputs, expansions, tuple(np.cumsum([0, *counts[:-1]]).tolist()))
+
+    def _remembered(self, row: dict[str, Any], images: int, texts_of: Any, label: str) -> tuple[_Text, ...]:
+        parts = {key: row[key] for key in ("messages", "prompt", "completion", "chosen", "rejected") if key in row}
+        parts[self.settings.dataset_text_field] = row.get(self.settings.dataset_text_field)
+        extra = [row.get("tools"), row.get("chat_template_kwargs")]
+        key = json.dumps([parts, images, extra], sort_keys=True, default=repr)
+        if key not in self._texts:
+            if len(self._texts) >= MAX_REMEMBERED_TEXTS:
+                self._texts.clear()
+            self._texts[key] = texts_of(row, images, label)
+        return self._texts[key]
+
+    def _sft_texts(self, row: dict[str, Any], images: int, label: str) -> tuple[_Text, ...]:
+        settings = self.settings
+        if "messages" in row:
+            return (self._messages_text(row, images, label),)
+        if settings.assistant_only_loss:
+            raise DataError(f"{label}: assistant_only_loss needs the column messages; found {', '.join(row)}.")
+        if "prompt" in row and "completion" in row:
+            prompt, completion = self._render(row, images, ("prompt", "completion"), label)
+            return (self._joined(prompt, completion, settings.completion_only_loss, label),)
+        ids_L = self._tokenize(row[settings.dataset_text_field])
+        return (_Text(ids_L, np.ones(len(ids_L), dtype=bool)),)
+
+    def _preference_texts(self, row: dict[str, Any], images: int, label: str) -> tuple[_Text, ...]:
+        prompt, chosen, rejected = self._render(row, images, ("prompt", "chosen", "rejected"), label)
+        return self._joined(prompt, chosen, True, label), self._joined(prompt, rejected, True, label)
+
+    def _render(self, row: dict[str, Any], images: int, columns: tuple[str, ...], label: str) -> list[str]:
+        """The columns as text, by the chat template if they are conversations."""
+        from trl.data_utils import apply_chat_template, is_conversational
+
+        example = {column: row[column] for column in columns}
+        if is_conversational(example):
+            example["prompt"] = structured(example["prompt"], images, label)
+            for column in columns[1:]:
+                example[column] = structured(example[column], 0, label)
+            example = apply_chat_template(
+                {**example, "chat_template_kwargs": row.get("chat_template_kwargs") or {}},
+                self.processor,
+                tools=_tools(row),
+            )
+        return [example[column] for column in columns]
+
+    def _joined(self, prompt: str, completion: str, completion_only: bool, label: str) -> _Text:
+        """Prompt and completion tokenized apart, as TRL's vision collators do."""
+        if not completion.strip():
+            raise DataError(f"{label}: the answer is empty. Fill it in, or drop the row.")
+        prompt_L, completion_L = self._tokenize(prompt), self._tokenize(completion)
+        scored_L = np.ones(len(prompt_L) + len(completion_L), dtype=bool)
+        scored_L[: len(prompt_L)] = not completion_only
+        return _Text(np.concatenate([prompt_L, completion_L]), scored_L)
+
+    def _messages_text(self, row: dict[str, Any], images: int, label: str) -> _Text:
+        output = self.processor.tokenizer.apply_chat_template(
+            structured(row["messages"], images, label),
+            tools=_tools(row),
+            chat_template=self.settings.chat_template or self.processor.chat_template,
+            tokenize=True,
+            return_dict=True,
+            return_assistant_tokens_mask=self.settings.assistant_only_loss,
+            **(row.get("chat_template_kwargs") or {}),
+        )
+        ids_L = np.asarray(output["input_ids"], dtype=np.int64)
+        if not self.settings.assistant_only_loss:
+            return _Text(ids_L, np.ones(len(ids_L), dtype=bool))
+        scored_L = np.asarray(output["assistant_masks"], dtype=bool)
+        if not scored_L.any():
+            raise DataError(f"{label}: no assistant turn to train on. Add one, or drop the row.")
+        return _Text(ids_L, scored_L)
+
+    def _tokenize(self, text: str) -> np.ndarray:
+        return np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
+
+    def _expand(self, text: _Text, shown: tuple[int, ...], table: _ImageTable, label: str) -> Sequence:
+        """The text with each placeholder replaced by its image's tokens, cut to `max_length`."""
+        holes = np.flatnonzero(text.ids_L == self.processor.image_token_id)
+        if len(holes) != len(shown):
+            raise DataError(_mismatch(label, len(shown), len(holes)))
+        ids, features, scored = [], [], []
+        start = 0
+        for hole, image in zip(holes.tolist(), shown, strict=True):
+            expansion = table.expansions[image]
+            is_placeholder = expansion == self.processor.image_token_id
+            feature = np.where(is_placeholder, table.first_rows[image] + np.cumsum(is_placeholder) - 1, -1)
+            ids += [text.ids_L[start:hole], expansion]
+            features += [np.full(hole - start, -1), feature]
+            scored += [text.scored_L[start:hole], np.full(len(expansion), text.scored_L[hole])]
+            start = hole + 1
+        ids.append(text.ids_L[start:])
+        features.append(np.full(len(text.ids_L) - start, -1))
+        scored.append(text.scored_L[start:])
+        whole = Sequence(np.concatenate(ids), np.concatenate(features), np.concatenate(scored), shown, label)
+        return _cut(whole, self.settings.max_length)
+
+
+def _stored_key(value: Any) -> int | str | bytes:
+    """What tells without opening that two values are the same picture: the bytes, the path, or the object."""
+    if isinstance(value, dict):
+        return value.get("bytes") or str(value["path"])
+    return value if isinstance(value, str | bytes) else id(value)
+
+
+_TEXT_OUTPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"})
+
+
+def row_images(row: dict[str, Any]) -> list[Any]:
+    """The images of a row, from `images` or `image`; the row stays as it is."""
+    if row.get("images") is not None:
+        return list(row["images"])
+    return [row["image"]] if row.get("image") is not None else []
+
+
+def structured(messages: Iterable[dict[str, Any]], images: int, label: str) -> list[dict[str, Any]]:
+    """Messages whose content is a list of parts, with image placeholders before the first user text if none are set.
+
+    Raises:
+        DataError: an unknown role, or placeholders that do not match the number of images.
+    """
+    from trl.data_utils import prepare_multimodal_messages
+
+    clean = [_without_empty_fields(message) for message in messages]
+    placeholders = sum(
+        part.get("type") == "image"
+        for message in clean
+        if isinstance(message.get("content"), list)
+        for part in message["content"]
+    )
+    textual = any(isinstance(message.get("content"), str) for message in clean if message.get("role") == "user")
+    if placeholders != images and not (textual and not placeholders):
+        raise DataError(_mismatch(label, images, placeholders))
+    try:
+        return prepare_multimodal_messages(clean, images=["image"] * images)
+    except ValueError as error:
+        raise DataError(f"{label}: {error}") from error
+
+
+def _without_empty_fields(message: dict[str, Any]) -> dict[str, Any]:
+    """The message without the None fields that Arrow fills in where rows differ in shape."""
+    content = message.get("content")
+    if isinstance(content, list):
+        content = [{key: value for key, value in part.items() if value is not None} for part in content]
+    return {**{key: value for key, value in message.items() if value is not None}, "content": content}
+
+
+def _tools(row: dict[str, Any]) -> Any:
+    tools = row.get("tools")
+    return json.loads(tools) if isinstance(tools, str) else tools
+
+
+def _mismatch(label: str, images: int, placeholders: int) -> str:
+    advice = (
+        'Add one {"type": "image"} part to the prompt, or drop an image.'
+        if images > placeholders
+        else "Add the missing image, or remove a placeholder from the prompt."
+    )
+    return (
+        f"{label}: {images} image{'s' * (images != 1)}, but the prompt has {placeholders} "
+        f"placeholder{'s' * (placeholders != 1)}. {advice}"
+    )
+
+
+def _cut(sequence: Sequence, max_length: int | None) -> Sequence:
+    """The first `max_length` tokens, as TRL's `keep_start`; never into an image, never without a scored token."""
+    length = len(sequence.ids_L)
+    if max_length is None or length <= max_length:
+        return sequence
+    if (sequence.feature_L[max_length:] >= 0).any():
+        raise DataError(
+            f"{sequence.name}: max_length {max_length} cuts into an image; the row has {length} tokens. "
+            f"Raise max_length, or set it to null."
+        )
+    if not sequence.scored_L[1:max_length].any():
+        raise DataError(
+            f"{sequence.name}: max_length {max_length} leaves no answer token to train on; the row has {length} "
+            f"tokens, {int(np.flatnonzero(sequence.scored_L)[0])} of them before the answer. "
+            f"Raise max_length, or set it to null."
+        )
+    keep = slice(None, max_length)
+    return Sequence(
+        sequence.ids_L[keep], sequence.feature_L[keep], sequence.scored_L[keep], sequence.images, sequence.name
+    )

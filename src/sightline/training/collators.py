@@ -1,0 +1,81 @@
+"""Batches for TRL's trainers: a forest beside the view of its scored tokens, or the plain rows that TRL makes."""
+
+# Dims: N sequences, T scored tokens of a sequence, L tokens of a sequence.
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightline.data.sequences import EncodedBatch, SequenceEncoder
+from sightline.engine.forest import NO_LABEL, build_forest
+from sightline.engine.routes import plain_inputs
+from sightline.types import Sequence
+
+
+@dataclass
+class SFTCollator:
+    """Rows to a batch for `SFTTrainer.compute_loss`; `share` emits a forest, else TRL's own columns."""
+
+    encoder: SequenceEncoder
+    pad_id: int
+    share: bool
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = self.encoder.encode_sft(rows)
+        if not self.share:
+            return plain_inputs(batch.sequences, batch.image_inputs, self.pad_id)
+        ids_NT, labels_NT = answer_view(batch.sequences, self.pad_id)
+        return {"input_ids": ids_NT, **_forest_columns(batch, self.pad_id), "labels": labels_NT}
+
+
+@dataclass
+class PreferenceCollator:
+    """Rows to a batch for `DPOTrainer._compute_loss`, chosen first; `share` emits a forest, else TRL's own columns."""
+
+    encoder: SequenceEncoder
+    pad_id: int
+    share: bool
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        batch = self.encoder.encode_preferences(rows)
+        if self.share:
+            ids, labels = answer_view(batch.sequences, self.pad_id)
+            columns = _forest_columns(batch, self.pad_id)
+        else:
+            columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id)
+            ids, labels = columns.pop("input_ids"), columns.pop("labels")
+        return {"input_ids": ids, **columns, "completion_mask": (labels != NO_LABEL).long()}
+
+
+def answer_view(sequences: Many[Sequence], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and labels of the scored tokens alone, (N, 1 + T), behind one token to predict the first from.
+
+    TRL shifts labels by one, so the leading column is never scored; it keeps the label that a sequence's first token
+    has in TRL's own rows, where it is counted but not scored either.
+    """
+    scored = [np.flatnonzero(sequence.scored_L[1:]) + 1 for sequence in sequences]
+    width = 1 + max(map(len, scored))
+    ids_NT = torch.full((len(sequences), width), pad_id)
+    labels_NT = torch.full((len(sequences), width), NO_LABEL)
+    for row, (sequence, positions) in enumerate(zip(sequences, scored, strict=True)):
+        answer = torch.from_numpy(sequence.ids_L[positions])
+        ids_NT[row, 0] = int(sequence.ids_L[positions[0] - 1])
+        ids_NT[row, 1 : 1 + len(answer)] = answer
+        labels_NT[row, 1 : 1 + len(answer)] = answer
+        if sequence.scored_L[0]:
+            labels_NT[row, 0] = int(sequence.ids_L[0])
+    return ids_NT, labels_NT
+
+
+def _forest_columns(batch: EncodedBatch, pad_id: int) -> dict[str, Any]:
+    """`attention_mask` of the plain rows (TRL counts tokens by it), the forest, and the distinct images."""
+    lengths = torch.tensor([len(sequence.ids_L) for sequence in batch.sequences])
+    return {
+        "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
+        "forest": build_forest(batch.sequences, pad_id),
+        **batch.image_inputs,
+    }

@@ -1,0 +1,64 @@
+"""Preference alignment: TRL's DPOTrainer over forests, chosen and rejected on one trunk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import trl
+
+from sightline.data.formats import to_preference_columns
+from sightline.data.sequences import SequenceEncoder
+from sightline.engine.selftest import RouteChoice
+from sightline.training.collators import PreferenceCollator
+from sightline.training.sft import SHARE_HELP
+from sightline.training.precision import choose_precision
+from sightline.training.sharing import choose_training_route, encoding_settings, prepared, share_forward
+
+
+@dataclass
+class DPOConfig(trl.DPOConfig):
+    """TRL's DPOConfig with `share`."""
+
+    share: str = field(default="auto", metadata={"help": SHARE_HELP})
+
+    def __post_init__(self) -> None:
+        choose_precision(self)
+        super().__post_init__()
+
+
+class DPOTrainer(trl.DPOTrainer):
+    """TRL's DPOTrainer, same arguments; with images, image and prompt are read once for chosen and rejected.
+
+    Every loss type, metric and callback of TRL works unchanged. `route` says how batches are run and why.
+
+    Example:
+        >>> DPOTrainer(model="sightline-nano", train_dataset=pairs, args=DPOConfig("out", max_length=None)).train()
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        ref_model: Any = None,
+        args: trl.DPOConfig | None = None,
+        data_collator: Any = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        **trl_arguments: Any,
+    ) -> None:
+        train_dataset = prepared(train_dataset, to_preference_columns)
+        eval_dataset = prepared(eval_dataset, to_preference_columns)
+        super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+        self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
+        if not self._is_vision_dataset or data_collator is not None:
+            return
+        encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator))
+        self.route = choose_training_route(self, encoder.encode_preferences)
+        share = self.route.route == "mask"
+        self.data_collator = PreferenceCollator(encoder, self._tokenizer.pad_token_id, share)
+        if not share:
+            return
+        share_forward(self.model)
+        if self.ref_model is not None:
+            # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
+            share_forward(self.accelerator.unwrap_model(self.ref_model), self.accelerator.autocast)

@@ -1,0 +1,85 @@
+"""Where the engine enters TRL: the forward that TRL's losses call reads a forest and returns TRL's own record."""
+
+# Dims: N sequences, T scored tokens of a sequence, E edges, F feature rows.
+from __future__ import annotations
+
+import functools
+import types
+import weakref
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from trl.trainer.utils import FusedCausalLMOutput
+
+from sightline.engine.features import encode_images
+from sightline.engine.forest import Forest
+from sightline.engine.logprobs import EdgeScores
+from sightline.engine.routes import score_forest
+from sightline.types import FamilyFacts
+
+
+def add_forest_forward(
+    model: Any, facts: FamilyFacts, context: Callable[[], AbstractContextManager] | None = None
+) -> None:
+    """Let `model(forest=..., **image_inputs)` return TRL's per-token record of the forest's sequences.
+
+    `context` is entered around each such forward, for a model that accelerate has wrapped in autocast before.
+
+    Without `forest` the forward is the one that was there (TRL's fused head, or the model's own). Backbone and head
+    are looked up on each call, since PEFT and FSDP replace them after patching.
+    """
+    forward_without_forest = model.forward
+    remembered = _FrozenFeatures()
+
+    # Keeps the original signature: `generate` validates its arguments against it.
+    @functools.wraps(type(model).forward)
+    def forest_forward(self: Any, *args: Any, forest: Forest | None = None, **kwargs: Any) -> Any:
+        if forest is None:
+            return forward_without_forest(*args, **kwargs)
+        image_inputs = {name: kwargs[name] for name in facts.image_inputs if kwargs.get(name) is not None}
+        with context() if context is not None else nullcontext():
+            features_FH = remembered.features(self, facts, image_inputs) if image_inputs else None
+            scores = score_forest(self, facts, forest, features_FH)
+        return _trl_record(scores, forest, kwargs.get("num_items_in_batch"))
+
+    model.forward = types.MethodType(forest_forward, model)
+
+
+class _FrozenFeatures:
+    """Features of the latest batch when nothing in tower or projector trains, so that the reference of a PEFT run,
+    which is the same model with its adapters off, need not encode the images again."""
+
+    def __init__(self) -> None:
+        self._inputs: weakref.ref[Tensor] | None = None
+        self._features_FH: Tensor | None = None
+
+    def features(self, model: Any, facts: FamilyFacts, image_inputs: dict[str, Tensor]) -> Tensor:
+        first = next(iter(image_inputs.values()))
+        if self._inputs is not None and self._inputs() is first and self._features_FH is not None:
+            return self._features_FH
+        features_FH = encode_images(model, facts, image_inputs)
+        # Only a pass with gradients on can tell that no parameter behind the features trains.
+        frozen = torch.is_grad_enabled() and not features_FH.requires_grad
+        self._inputs = weakref.ref(first) if frozen else None
+        self._features_FH = features_FH if frozen else None
+        return features_FH
+
+
+def _trl_record(scores: EdgeScores, forest: Forest, num_items_in_batch: Any) -> FusedCausalLMOutput:
+    """TRL's record, (N, T) per field: every sequence's scored tokens in order, zero behind the last."""
+    scored_NT = forest.edge_NT >= 0
+    edge_NT = forest.edge_NT.clamp(min=0)
+    spread = EdgeScores(*(values_E[edge_NT].masked_fill(~scored_NT, 0) for values_E in scores))
+    count = scored_NT.sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
+    return FusedCausalLMOutput(
+        loss=-spread.logprob_E.sum() / count,
+        log_probs=spread.logprob_E,
+        entropy=spread.entropy_E,
+        log_sum_sq_probs=spread.log_sum_square_E,
+        mean_logits=spread.mean_logit_E,
+        is_top1=spread.is_top1_E,
+        label_mask=scored_NT,
+    )

@@ -1,0 +1,80 @@
+"""Supervised fine-tuning: TRL's SFTTrainer over forests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import trl
+from torch.utils.data import Sampler
+
+from sightline.data.formats import to_sft_columns
+from sightline.data.sequences import SequenceEncoder
+from sightline.engine.selftest import RouteChoice
+from sightline.training.collators import SFTCollator
+from sightline.training.precision import choose_precision
+from sightline.training.sharing import (
+    choose_training_route,
+    encoding_settings,
+    grouping_sampler,
+    prepared,
+    share_forward,
+)
+
+SHARE_HELP = (
+    "How rows share what they have in common: `auto` tests the forest on your model and falls back to plain rows with "
+    "a message, `mask` insists on the forest, `plain` shares nothing."
+)
+
+
+@dataclass
+class SFTConfig(trl.SFTConfig):
+    """TRL's SFTConfig with `share`."""
+
+    share: str = field(default="auto", metadata={"help": SHARE_HELP})
+
+    def __post_init__(self) -> None:
+        choose_precision(self)
+        super().__post_init__()
+
+
+class SFTTrainer(trl.SFTTrainer):
+    """TRL's SFTTrainer, same arguments; with images it runs on forests, and rows of one image share a batch.
+
+    Datasets may also be plain VQA rows (`image`, `question`, `answer`). `route` says how batches are run and why.
+
+    Example:
+        >>> SFTTrainer(model="sightline-nano", train_dataset=rows, args=SFTConfig("out", max_length=None)).train()
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        args: trl.SFTConfig | None = None,
+        data_collator: Any = None,
+        train_dataset: Any = None,
+        eval_dataset: Any = None,
+        **trl_arguments: Any,
+    ) -> None:
+        train_dataset = prepared(train_dataset, to_sft_columns)
+        eval_dataset = prepared(eval_dataset, to_sft_columns)
+        super().__init__(model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+        self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
+        if not self._is_vision_dataset or data_collator is not None:
+            return
+        settings = encoding_settings(self.data_collator, self.args.dataset_text_field)
+        encoder = SequenceEncoder(self.processing_class, settings)
+        self.route = choose_training_route(self, encoder.encode_sft)
+        share = self.route.route == "mask"
+        self.data_collator = SFTCollator(encoder, self._tokenizer.pad_token_id, share)
+        if share:
+            share_forward(self.model)
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        """TRL's sampler, or where images repeat one that brings rows of an image into one batch."""
+        if self.route.route != "plain" and self.args.train_sampling_strategy == "random":
+            seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+            sampler = grouping_sampler(train_dataset if train_dataset is not None else self.train_dataset, seed)
+            if sampler is not None:
+                return sampler
+        return super()._get_train_sampler(train_dataset)

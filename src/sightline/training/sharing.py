@@ -1,0 +1,126 @@
+"""What both trainers do to share: open images lazily, group rows by image, test the route, hand over the forest."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Sequence as Many
+from contextlib import AbstractContextManager
+from typing import Any
+
+import datasets
+from datasets import Dataset, IterableDataset
+from peft import PeftModel
+
+from sightline.data.formats import has_images
+from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
+from sightline.engine.selftest import RouteChoice, choose_route
+from sightline.models.families import family_of
+from sightline.training.sampler import ImageGroupSampler
+from sightline.training.seam import add_forest_forward
+
+logger = logging.getLogger("sightline")
+
+SELF_TEST_ROWS = 3
+
+
+def prepared(dataset: Any, to_columns: Callable[[Any, str], Any]) -> Any:
+    """The dataset in TRL's columns, its images left as paths and bytes, so that a batch opens each distinct one once.
+
+    Text-only and tokenized datasets pass unchanged.
+    """
+    if isinstance(dataset, dict):
+        return type(dataset)({name: prepared(part, to_columns) for name, part in dataset.items()})
+    if dataset is None or not has_images(dataset):
+        return dataset
+    dataset = to_columns(dataset, "the dataset")
+    for column, feature in (dataset.features or {}).items():
+        if isinstance(feature, datasets.Image):
+            dataset = dataset.cast_column(column, datasets.Image(decode=False))
+        elif isinstance(feature, datasets.List) and isinstance(feature.feature, datasets.Image):
+            dataset = dataset.cast_column(column, datasets.List(datasets.Image(decode=False)))
+    return dataset
+
+
+def encoding_settings(trl_collator: Any, dataset_text_field: str = "text") -> EncodingSettings:
+    """The settings that TRL resolved into its own vision collator."""
+    return EncodingSettings(
+        max_length=trl_collator.max_length,
+        completion_only_loss=getattr(trl_collator, "completion_only_loss", True),
+        assistant_only_loss=getattr(trl_collator, "assistant_only_loss", False),
+        chat_template=getattr(trl_collator, "chat_template", None),
+        dataset_text_field=dataset_text_field,
+    )
+
+
+def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]], EncodedBatch]) -> RouteChoice:
+    """The route of a trainer, tested on its first rows; logged once, with what to do about a slow one."""
+    model = base_model(trainer.model)
+    share = getattr(trainer.args, "share", "auto")
+    obstacle = _needs_logits(trainer)
+    if obstacle and share == "auto":
+        choice = RouteChoice("plain", obstacle)
+    else:
+        rows = [row for _, row in zip(range(SELF_TEST_ROWS), trainer.train_dataset, strict=False)]
+        batch = encode(rows)
+        choice = choose_route(
+            model, family_of(model), batch.sequences, batch.image_inputs, trainer._tokenizer.pad_token_id, share
+        )
+    if trainer.accelerator.is_main_process:
+        logger.info("Route %s: %s.", choice.route, choice.reason)
+    return choice
+
+
+def share_forward(model: Any, context: Callable[[], AbstractContextManager] | None = None) -> None:
+    """Let the model (or the base under its adapters) take a forest; `context` wraps each such forward."""
+    base = base_model(model)
+    facts = family_of(base)
+    assert facts is not None, "a route other than plain is only chosen for a family in the table"
+    add_forest_forward(base, facts, context)
+
+
+def base_model(model: Any) -> Any:
+    """The transformers model under PEFT's wrapper, or the model itself."""
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
+def grouping_sampler(dataset: Any, seed: int) -> ImageGroupSampler | None:
+    """A sampler that brings rows of one image together, or None where no image has two rows (or rows have no length)."""
+    if isinstance(dataset, IterableDataset) or not isinstance(dataset, Dataset):
+        return None
+    column = "images" if "images" in dataset.column_names else "image"
+    keys = _image_keys(dataset.select_columns([column]), column)
+    return ImageGroupSampler(keys, seed) if len(set(keys)) < len(keys) else None
+
+
+def _image_keys(dataset: Dataset, column: str) -> list[str]:
+    """For each row what its images are stored as: paths, or a hash of the bytes; rows without images stay apart."""
+    keys: list[str] = []
+    for batch in dataset.iter(batch_size=256):
+        for value in batch[column]:
+            records = value if isinstance(value, list) else [value]
+            parts = [_stored_key(record) for record in records if record is not None]
+            keys.append("\n".join(parts) or f"row {len(keys)}")
+    return keys
+
+
+def _stored_key(record: Any) -> str:
+    if not isinstance(record, dict):
+        return hashlib.blake2b(record.tobytes(), digest_size=16).hexdigest()
+    if record.get("bytes") is not None:
+        return hashlib.blake2b(record["bytes"], digest_size=16).hexdigest()
+    return str(record["path"])
+
+
+def _needs_logits(trainer: Any) -> str | None:
+    """Why this run needs the full logits or the model's own outputs, which a forest does not make; or None."""
+    peft_configs: Many[Any] = list(getattr(trainer.model, "peft_config", {}).values())
+    if any(config.is_prompt_learning for config in peft_configs):
+        return "prompt-learning adapters prepend virtual tokens to every row"
+    if trainer.compute_metrics is not None:
+        return "compute_metrics is given the full logits"
+    if trainer.compute_loss_func is not None or trainer.label_smoother is not None:
+        return "compute_loss_func and label_smoothing_factor need the full logits"
+    if trainer.aux_loss_enabled:
+        return "the mixture-of-experts auxiliary loss counts the tokens of plain rows"
+    return None
