@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -14,6 +15,10 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads; tests run side by side
+
+# No deadline: a busy machine is no bug. The same examples each time, so that a failure is one for everybody.
+settings.register_profile("sightline", deadline=None, derandomize=True)
+settings.load_profile("sightline")
 
 
 @pytest.fixture(scope="session")
