@@ -1,0 +1,46 @@
+"""docs/cli.md, written from the help texts of the commands; run as a module it rewrites the file."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from pathlib import Path
+
+from sightline.cli.main import VERBS, run
+
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
+
+HEADER = """# The command line
+
+Written by `make docs` from the commands' own help texts.
+
+stdout carries data, stderr progress. Exit codes: 0, 1 (failed), 2 (bad usage or input), 130 (interrupted).
+"""
+
+
+def help_text(*arguments: str) -> str:
+    """What `sightline ARGUMENTS --help` prints, 100 columns wide."""
+    before = {name: os.environ.get(name) for name in ("COLUMNS", "TERMINAL_WIDTH")}
+    os.environ.update({"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stdout(printed):
+            run([*arguments, "--help"])
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name, None) if value is None else os.environ.update({name: value})
+    return "\n".join(line.rstrip() for line in printed.getvalue().strip().splitlines())
+
+
+def render_reference() -> str:
+    """The whole document."""
+    parts = [HEADER, f"```text\n{help_text()}\n```\n"]
+    parts += [f"## sightline {verb.name}\n\n```text\n{help_text(verb.name)}\n```\n" for verb in VERBS]
+    return "\n".join(parts)
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render_reference(), encoding="utf-8")
+    print(f"wrote {TARGET.name}", file=sys.stderr)
