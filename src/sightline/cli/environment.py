@@ -9,6 +9,7 @@ DEFAULTS = {
     "TOKENIZERS_PARALLELISM": "false",          # data loaders fork after a tokenizer was used: a warning per worker
     "HF_HUB_DISABLE_TELEMETRY": "1",            # nothing is reported home
     "HF_HUB_ETAG_TIMEOUT": "3",                 # seconds until a cached model is used when the hub does not answer
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",    # one bar per pass over the rows, beside our own
     "TRANSFORMERS_NO_ADVISORY_WARNINGS": "1",
     "TRL_EXPERIMENTAL_SILENCE": "1",
     "MPLBACKEND": "Agg",                        # reports are drawn without a display

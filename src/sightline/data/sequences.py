@@ -58,8 +58,14 @@ class _Text:
 
 
 @dataclass(frozen=True)
-class _ImageTable:
-    """The distinct images of a batch: their tensors, and per image the ids its placeholder expands to."""
+class ImageTable:
+    """The distinct images of a batch.
+
+    Attributes:
+        image_inputs: the processor's tensors.
+        expansions: per image the ids that its placeholder becomes.
+        first_rows: per image the row of its first feature in the batch's feature table.
+    """
 
     image_inputs: dict[str, Any]
     expansions: tuple[np.ndarray, ...]
@@ -90,6 +96,20 @@ class SequenceEncoder:
         """
         return self._encode(rows, names, self._preference_texts)
 
+    def check_sft(self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], name: str) -> int:
+        """Tokens of the row's longest sequence, found without opening its images; raises what `encode_sft` would."""
+        return self._longest(row, images, shown, self._sft_texts, name)
+
+    def check_preference(self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], name: str) -> int:
+        """Tokens of the row's longest sequence, found without opening its images; raises as `encode_preferences`."""
+        return self._longest(row, images, shown, self._preference_texts, name)
+
+    def _longest(
+        self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], texts_of: Any, name: str
+    ) -> int:
+        texts = self._remembered(row, len(shown), texts_of, name)
+        return max(len(self._expand(text, shown, images, name).ids_L) for text in texts)
+
     def _encode(self, rows: Many[dict[str, Any]], names: Many[str] | None, texts_of: Any) -> EncodedBatch:
         labels = list(names) if names is not None else [f"row {index + 1} of the batch" for index in range(len(rows))]
         pictures = [row_images(row) for row in rows]
@@ -105,7 +125,7 @@ class SequenceEncoder:
         ]
         return EncodedBatch(tuple(sequences), table.image_inputs)
 
-    def _encode_images(self, pictures: list[list[Any]], labels: list[str]) -> tuple[_ImageTable, list[tuple[int, ...]]]:
+    def _encode_images(self, pictures: list[list[Any]], labels: list[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""
         index_of: dict[str, int] = {}
         opened: dict[int | str | bytes, int] = {}
@@ -122,11 +142,12 @@ class SequenceEncoder:
                         distinct.append(image)
                 row.append(opened[stored])
             shown.append(tuple(row))
-        return self._process_images(distinct), shown
+        return self.process_images(distinct), shown
 
-    def _process_images(self, images: list[Any]) -> _ImageTable:
+    def process_images(self, images: list[Any]) -> ImageTable:
+        """The table of distinct RGB images, from one call of the processor."""
         if not images:
-            return _ImageTable({}, (), ())
+            return ImageTable({}, (), ())
         encoded = self.processor(
             images=[[image] for image in images],
             text=[self.processor.image_token] * len(images),
@@ -139,7 +160,7 @@ class SequenceEncoder:
         expansions = tuple(ids[:length].numpy() for ids, length in zip(encoded["input_ids"], lengths, strict=True))
         image_inputs = {key: value for key, value in encoded.items() if key not in _TEXT_OUTPUTS}
         counts = [int((ids == self.processor.image_token_id).sum()) for ids in expansions]
-        return _ImageTable(image_inputs, expansions, tuple(np.cumsum([0, *counts[:-1]]).tolist()))
+        return ImageTable(image_inputs, expansions, tuple(np.cumsum([0, *counts[:-1]]).tolist()))
 
     def _remembered(self, row: dict[str, Any], images: int, texts_of: Any, label: str) -> tuple[_Text, ...]:
         parts = {key: row[key] for key in ("messages", "prompt", "completion", "chosen", "rejected") if key in row}
@@ -160,19 +181,21 @@ class SequenceEncoder:
             raise DataError(f"{label}: assistant_only_loss needs the column messages; found {', '.join(row)}.")
         if "prompt" in row and "completion" in row:
             prompt, completion = self._render(row, images, ("prompt", "completion"), label)
-            return (self._joined(prompt, completion, settings.completion_only_loss, label),)
+            return (self._joined(prompt, completion, settings.completion_only_loss),)
         ids_L = self._tokenize(row[settings.dataset_text_field])
         return (_Text(ids_L, np.ones(len(ids_L), dtype=bool)),)
 
     def _preference_texts(self, row: dict[str, Any], images: int, label: str) -> tuple[_Text, ...]:
         prompt, chosen, rejected = self._render(row, images, ("prompt", "chosen", "rejected"), label)
-        return self._joined(prompt, chosen, True, label), self._joined(prompt, rejected, True, label)
+        return self._joined(prompt, chosen, True), self._joined(prompt, rejected, True)
 
     def _render(self, row: dict[str, Any], images: int, columns: tuple[str, ...], label: str) -> list[str]:
         """The columns as text, by the chat template if they are conversations."""
         from trl.data_utils import apply_chat_template, is_conversational
 
         example = {column: row[column] for column in columns}
+        for column in columns:
+            _require_text(example[column], column, label)
         if is_conversational(example):
             example["prompt"] = structured(example["prompt"], images, label)
             for column in columns[1:]:
@@ -184,10 +207,8 @@ class SequenceEncoder:
             )
         return [example[column] for column in columns]
 
-    def _joined(self, prompt: str, completion: str, completion_only: bool, label: str) -> _Text:
+    def _joined(self, prompt: str, completion: str, completion_only: bool) -> _Text:
         """Prompt and completion tokenized apart, as TRL's vision collators do."""
-        if not completion.strip():
-            raise DataError(f"{label}: the answer is empty. Fill it in, or drop the row.")
         prompt_L, completion_L = self._tokenize(prompt), self._tokenize(completion)
         scored_L = np.ones(len(prompt_L) + len(completion_L), dtype=bool)
         scored_L[: len(prompt_L)] = not completion_only
@@ -214,7 +235,7 @@ class SequenceEncoder:
     def _tokenize(self, text: str) -> np.ndarray:
         return np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
 
-    def _expand(self, text: _Text, shown: tuple[int, ...], table: _ImageTable, label: str) -> Sequence:
+    def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> Sequence:
         """The text with each placeholder replaced by its image's tokens, cut to `max_length`."""
         holes = np.flatnonzero(text.ids_L == self.processor.image_token_id)
         if len(holes) != len(shown):
@@ -275,6 +296,20 @@ def structured(messages: Iterable[dict[str, Any]], images: int, label: str) -> l
         return prepare_multimodal_messages(clean, images=["image"] * images)
     except ValueError as error:
         raise DataError(f"{label}: {error}") from error
+
+
+def _require_text(value: Any, column: str, label: str) -> None:
+    """Raise DataError if a text, or every message of a conversation, is empty."""
+    messages = [{"content": value}] if isinstance(value, str) else value or []
+    contents = [message.get("content") for message in messages]
+    texts = [
+        part.get("text") if isinstance(part, dict) else part
+        for content in contents
+        for part in (content if isinstance(content, list) else [content])
+    ]
+    if not any(isinstance(text, str) and text.strip() for text in texts):
+        noun = "prompt" if column == "prompt" else f"answer ({column})"
+        raise DataError(f"{label}: the {noun} is empty. Fill it in, or drop the row.")
 
 
 def _without_empty_fields(message: dict[str, Any]) -> dict[str, Any]:

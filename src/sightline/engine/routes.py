@@ -63,9 +63,7 @@ def score_plain(model: Any, inputs: dict[str, Any]) -> list[Tensor]:
     return [row[label != NO_LABEL] for row, label in zip(logprobs, labels, strict=True)]
 
 
-def score_sequences(
-    model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]
-) -> list[Tensor]:
+def score_sequences(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> list[Tensor]:
     """For each sequence the log-probabilities of its scored tokens, through the forest."""
     features_FH = encode_images(model, facts, image_inputs) if image_inputs else None
     logprob_E = score_forest(model, facts, forest, features_FH).logprob_E

@@ -60,8 +60,7 @@ def choose_route(
         choice = RouteChoice("plain", obstacle or "")
     if share == "mask" and choice.route != "mask":
         raise ConfigError(
-            f"share is set to mask, but the mask route is not right here: {choice.reason}. "
-            f"Set share to auto or plain."
+            f"share is set to mask, but the mask route is not right here: {choice.reason}. Set share to auto or plain."
         )
     return choice
 
@@ -75,7 +74,9 @@ def _obstacle(model: Any, facts: FamilyFacts | None) -> str | None:
     attention = str(model.config.get_text_config()._attn_implementation)
     if "flash" in attention:
         return f"attn_implementation {attention} takes no 4-D mask; sdpa or eager do"
-    norms = [name for name, module in model.named_modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)]
+    norms = [
+        name for name, module in model.named_modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
+    ]
     if norms:
         return f"{norms[0]} normalises over the batch, so an image's features depend on how often it is repeated"
     return None

@@ -11,8 +11,8 @@ from sightline.data.formats import to_preference_columns
 from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
 from sightline.training.collators import PreferenceCollator
-from sightline.training.sft import SHARE_HELP
 from sightline.training.precision import choose_precision
+from sightline.training.sft import SHARE_HELP
 from sightline.training.sharing import choose_training_route, encoding_settings, prepared, share_forward
 
 

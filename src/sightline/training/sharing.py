@@ -13,7 +13,7 @@ from datasets import Dataset, IterableDataset
 from peft import PeftModel
 
 from sightline.data.formats import has_images
-from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
+from sightline.data.sequences import EncodedBatch, EncodingSettings
 from sightline.engine.selftest import RouteChoice, choose_route
 from sightline.models.families import family_of
 from sightline.training.sampler import ImageGroupSampler

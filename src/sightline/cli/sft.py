@@ -1,0 +1,25 @@
+"""`sightline sft`: fine-tune a VLM on demonstrations."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+
+def sft_command(context: typer.Context) -> None:
+    """Fine-tune a VLM on demonstrations: --config RECIPE --key value ...
+
+    Every flag and YAML key of `trl sft` works, and so do `share` and `preset`. dataset_name may be a JSONL, JSON,
+    CSV or Parquet file, a folder or a Hub id.
+    """
+    from sightline.training.arguments import read_settings
+    from sightline.training.run import run_sft
+    from sightline.training.sft import SFTConfig
+
+    result = run_sft(read_settings(context.args, SFTConfig))
+    print(
+        f"{result.steps} steps in {result.seconds:.0f} s, mean loss {result.train_loss:.4f}, route {result.route.route}.",
+        file=sys.stderr,
+    )
+    print(result.folder)

@@ -1,0 +1,74 @@
+"""The settings of a training command: a recipe and flags, under TRL's names, checked and sorted into TRL's records."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field
+from typing import Any, get_type_hints
+
+import trl
+
+from sightline.config import COMMAND_LINE, check_keys, check_values, read_flags, read_recipe, set_environment
+from sightline.errors import ConfigError
+
+
+@dataclass
+class ScriptArguments(trl.ScriptArguments):
+    """TRL's ScriptArguments with `preset`; `dataset_name` may also be a JSONL, JSON, CSV or Parquet file or a folder."""
+
+    preset: str | None = field(
+        default=None,
+        metadata={"help": "Build this preset from scratch (see `sightline build`) instead of loading a model."},
+    )
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """All settings of one training command.
+
+    Attributes:
+        script: dataset and preset.
+        training: SFTConfig or DPOConfig.
+        model: model name, precision, attention, PEFT, quantization.
+        mixture: TRL's `datasets`.
+        given: what the recipe and the flags said, merged.
+    """
+
+    script: ScriptArguments
+    training: Any
+    model: trl.ModelConfig
+    mixture: trl.DatasetMixtureConfig
+    given: dict[str, Any]
+
+
+def read_settings(argv: Many[str], training_class: type) -> TrainingSettings:
+    """The settings of `--config RECIPE --key value ...`; a flag wins over the recipe.
+
+    Raises:
+        ConfigError: an unknown key, a value of the wrong type, or settings that exclude each other.
+    """
+    flags = read_flags(argv)
+    recipe_path = flags.pop("config", None)
+    recipe = set_environment(read_recipe(recipe_path), str(recipe_path)) if recipe_path is not None else {}
+    records = (ScriptArguments, training_class, trl.ModelConfig, trl.DatasetMixtureConfig)
+    kinds = {
+        field.name: get_type_hints(record)[field.name]
+        for record in records
+        for field in dataclasses.fields(record)
+        if field.init
+    }
+    given: dict[str, Any] = {}
+    for settings, where in ((recipe, str(recipe_path)), (flags, COMMAND_LINE)):
+        check_keys(settings, kinds, where)
+        given |= check_values(settings, kinds, where)
+    script, training, model, mixture = (_record(kind, given) for kind in records)
+    return TrainingSettings(script, training, model, mixture, given)
+
+
+def _record(kind: type, given: dict[str, Any]) -> Any:
+    names = {field.name for field in dataclasses.fields(kind) if field.init}
+    try:
+        return kind(**{name: value for name, value in given.items() if name in names})
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"The settings do not go together: {error}") from error

@@ -1,0 +1,189 @@
+"""Run a training command: check the input, train, save; `run_sft` and `run_dpo` are the whole story."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import trl
+from datasets import Dataset
+from rich.console import Console
+from rich.progress import track
+
+from sightline.data.checks import DataSummary, check_rows
+from sightline.data.formats import to_preference_columns, to_sft_columns
+from sightline.data.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.sources import read_dataset
+from sightline.engine.selftest import RouteChoice
+from sightline.errors import ConfigError, InputError
+from sightline.runs import RunFolder
+from sightline.training.arguments import TrainingSettings
+from sightline.training.callbacks import add_callbacks
+from sightline.training.dpo import DPOTrainer
+from sightline.training.sft import SFTTrainer
+from sightline.training.sharing import prepared
+from sightline.training.source import ModelSource, model_source
+
+
+@dataclass(frozen=True)
+class TrainingResult:
+    """What a training run left.
+
+    Attributes:
+        folder: the run folder, which is also the model folder.
+        route: how batches were run.
+        steps: optimizer steps done.
+        train_loss: mean training loss over the run.
+        seconds: wall-clock time of training.
+    """
+
+    folder: Path
+    route: RouteChoice
+    steps: int
+    train_loss: float
+    seconds: float
+
+
+def run_sft(settings: TrainingSettings) -> TrainingResult:
+    """Fine-tune on demonstrations and leave a model folder.
+
+    Raises:
+        InputError: the data, the model or a setting cannot be used; nothing has been written then.
+        KeyboardInterrupt: Ctrl-C; a checkpoint to resume from has been saved.
+    """
+
+    def build(source: ModelSource, train: Dataset, test: Dataset | None) -> SFTTrainer:
+        return SFTTrainer(
+            model=source.model,
+            args=settings.training,
+            train_dataset=train,
+            eval_dataset=test,
+            processing_class=source.processor,
+            quantization_config=trl.get_quantization_config(settings.model),
+            peft_config=trl.get_peft_config(settings.model),
+        )
+
+    return _run(settings, to_sft_columns, build, "SFT")
+
+
+def run_dpo(settings: TrainingSettings) -> TrainingResult:
+    """Align with preference pairs and leave a model folder.
+
+    Raises:
+        InputError: the data, the model or a setting cannot be used; nothing has been written then.
+        KeyboardInterrupt: Ctrl-C; a checkpoint to resume from has been saved.
+    """
+    if settings.script.preset is not None:
+        raise ConfigError("preset: DPO aligns a trained model. Train one by `sightline sft`, then name its folder.")
+
+    def build(source: ModelSource, train: Dataset, test: Dataset | None) -> DPOTrainer:
+        return DPOTrainer(
+            model=source.model,
+            args=settings.training,
+            train_dataset=train,
+            eval_dataset=test,
+            processing_class=source.processor,
+            quantization_config=trl.get_quantization_config(settings.model),
+            peft_config=trl.get_peft_config(settings.model),
+        )
+
+    return _run(settings, to_preference_columns, build, "DPO")
+
+
+def _run(
+    settings: TrainingSettings,
+    to_columns: Callable[[Any, str], Any],
+    build: Callable[[ModelSource, Dataset, Dataset | None], Any],
+    title: str,
+) -> TrainingResult:
+    training = settings.training
+    resume = training.resume_from_checkpoint not in (None, False, "False", "false")
+    folder = RunFolder(Path(training.output_dir))
+    folder.check(resume)
+    source = model_source(settings)
+    train = _rows(settings, settings.script.dataset_train_split, to_columns, source)
+    test = None
+    if training.eval_strategy != "no":
+        test = _rows(settings, settings.script.dataset_test_split, to_columns, source)
+    with _quiet_input_errors(settings):
+        trainer = build(source, train, test)
+    folder.begin(settings.given, resume)
+    folder.write_json("route.json", trainer.route)
+    interruption = add_callbacks(trainer, folder, title)
+    outcome = trainer.train(resume_from_checkpoint=_checkpoint(training.resume_from_checkpoint))
+    if interruption.came:
+        print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
+        raise KeyboardInterrupt
+    trainer.save_model(training.output_dir)
+    if training.push_to_hub:
+        trainer.push_to_hub(dataset_name=settings.script.dataset_name)
+    return TrainingResult(
+        folder.path, trainer.route, outcome.global_step, outcome.training_loss, outcome.metrics["train_runtime"]
+    )
+
+
+def _rows(settings: TrainingSettings, split: str, to_columns: Callable[[Any, str], Any], source: ModelSource) -> Any:
+    """The split of the dataset that the settings name, in TRL's columns, every row checked."""
+    script = settings.script
+    if settings.mixture.datasets:
+        return prepared(trl.get_dataset(settings.mixture)[split], to_columns)
+    if script.dataset_name is None:
+        raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
+    name = _source_name(script.dataset_name, split)
+    dataset = read_dataset(script.dataset_name, split, script.dataset_config)
+    dataset = prepared(to_columns(dataset, name), to_columns)
+    if not {"image", "images"} & set(dataset.column_names):
+        return dataset
+    preferences = to_columns is to_preference_columns
+    summary = check_rows(dataset, name, SequenceEncoder(source.processor, _encoding(settings)), preferences, _track)
+    _report(summary, name)
+    return dataset
+
+
+def _encoding(settings: TrainingSettings) -> EncodingSettings:
+    training = settings.training
+    return EncodingSettings(
+        max_length=training.max_length,
+        assistant_only_loss=getattr(training, "assistant_only_loss", False),
+        dataset_text_field=getattr(training, "dataset_text_field", "text"),
+    )
+
+
+def _source_name(dataset: str, split: str) -> str:
+    """What messages call the rows: the file, or the split of the folder or Hub id."""
+    path = Path(dataset)
+    for suffix in (".jsonl", ".json", ".csv", ".tsv", ".parquet"):
+        if (path / f"{split}{suffix}").is_file():
+            return str(path / f"{split}{suffix}")
+    return dataset if path.is_file() else f"{dataset} {split}"
+
+
+def _track(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+    return track(items, description=title, total=total, console=Console(file=sys.stderr), transient=True)
+
+
+def _report(summary: DataSummary, name: str) -> None:
+    print(
+        f"{name}: {summary.rows:,} rows, {summary.images:,} distinct images, "
+        f"longest sequence {summary.longest:,} tokens.",
+        file=sys.stderr,
+    )
+
+
+@contextmanager
+def _quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
+    """TRL's complaints about settings and missing files as input errors with one line."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise InputError(f"{settings.model.model_name_or_path or settings.script.preset}: {error}") from error
+
+
+def _checkpoint(value: Any) -> Any:
+    """transformers' argument: a path, True for the latest checkpoint, or None."""
+    words = {"true": True, "True": True, "false": None, "False": None, "": None}
+    return words.get(value, value) if isinstance(value, str) else value or None

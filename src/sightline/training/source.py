@@ -1,0 +1,73 @@
+"""The model and processor that a training command starts from: a folder, a Hub id, or a preset built from scratch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import AutoProcessor, ProcessorMixin
+
+from sightline.errors import ConfigError, InputError
+from sightline.training.arguments import TrainingSettings
+
+
+@dataclass(frozen=True)
+class ModelSource:
+    """What the trainers take.
+
+    Attributes:
+        model: a name that TRL loads, or a model built in memory.
+        processor: prepares its inputs.
+    """
+
+    model: Any
+    processor: ProcessorMixin
+
+
+def model_source(settings: TrainingSettings) -> ModelSource:
+    """The starting point that `model_name_or_path` or `preset` names; model settings go into the training record.
+
+    Raises:
+        ConfigError: neither or both are given.
+        InputError: there is no such model, or it has no processor.
+    """
+    name, preset = settings.model.model_name_or_path, settings.script.preset
+    if (name is None) == (preset is None):
+        raise ConfigError(
+            "model_name_or_path: expected a model folder, a Hub id, or a preset by --preset instead; "
+            f"got {'neither' if name is None else 'both'}."
+        )
+    if preset is not None:
+        return _built(preset, settings)
+    assert name is not None
+    settings.training.model_init_kwargs = {
+        "revision": settings.model.model_revision,
+        "attn_implementation": settings.model.attn_implementation,
+        "dtype": settings.model.dtype,
+        **(settings.training.model_init_kwargs or {}),
+    }
+    return ModelSource(name, _processor(name, settings))
+
+
+def _built(preset: str, settings: TrainingSettings) -> ModelSource:
+    from sightline.models.build import build_vlm, preset_spec
+
+    built = build_vlm(preset_spec(preset), settings.training.seed)
+    return ModelSource(built.model, built.processor)
+
+
+def _processor(name: str, settings: TrainingSettings) -> ProcessorMixin:
+    path = Path(name)
+    if path.is_absolute() or name.startswith("."):
+        if not path.is_dir():
+            raise InputError(
+                f"There is no model folder {name}. Name a folder that `save_pretrained` wrote, or a Hub id."
+            )
+    try:
+        processor = AutoProcessor.from_pretrained(name, revision=settings.model.model_revision)
+    except (OSError, ValueError) as error:
+        raise InputError(f"The processor of {name} could not be loaded: {error}") from error
+    if not isinstance(processor, ProcessorMixin):
+        raise InputError(f"{name} has a tokenizer but no processor for images. Use a vision-language model's folder.")
+    return processor
