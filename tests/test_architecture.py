@@ -47,13 +47,14 @@ def imported_layers(path: Path) -> Iterator[tuple[int, str]]:
     """(line, layer) of each import of the package in a file, wherever it stands; relative imports are resolved."""
     package = ("sightline", *path.relative_to(SOURCE).parts[:-1])
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names: list[str] = []
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             above = package[: len(package) - node.level + 1] if node.level else ()
             module = ".".join([*above, *([node.module] if node.module else [])])
             names = [f"{module}.{alias.name}" for alias in node.names]
+        else:
+            continue
         for name in names:
             parts = name.split(".")
             if parts[0] == "sightline" and parts[1:] != ["__version__"]:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import yaml
 
-from sightline import runs
 from sightline.errors import RunFolderError
 from sightline.runs import RunFolder, plain_data, write_text
 
@@ -72,7 +71,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_remains(tmp_path, monkeyp
     def full_disk(_: int) -> None:
         raise OSError("No space left on device")
 
-    monkeypatch.setattr(runs.os, "fsync", full_disk)
+    monkeypatch.setattr("sightline.runs.os.fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_text(tmp_path / "a.json", "new")
     assert (tmp_path / "a.json").read_text() == "old"

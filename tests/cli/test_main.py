@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 
 import pytest
 import typer
@@ -76,8 +77,8 @@ def test_what_the_user_set_in_the_environment_stays(monkeypatch):
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
     monkeypatch.delenv("MPLBACKEND", raising=False)
     environment.set_quiet_defaults()
-    assert environment.os.environ["TOKENIZERS_PARALLELISM"] == "true"
-    assert environment.os.environ["MPLBACKEND"] == "Agg"
+    assert os.environ["TOKENIZERS_PARALLELISM"] == "true"
+    assert os.environ["MPLBACKEND"] == "Agg"
 
 
 @pytest.mark.parametrize("verb", main.VERBS, ids=lambda verb: verb.name)
