@@ -1,0 +1,127 @@
+"""Vision towers of built models: make one from a config or a folder, and find what its hidden states look like."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sightline.errors import ConfigError
+from sightline.models.parts import Part
+
+
+@dataclass(frozen=True)
+class TowerShape:
+    """What the projector gets from a tower for one picture.
+
+    Attributes:
+        image_size: side of the square picture, in pixels.
+        patch_size: side of the square that one image token stands for, in pixels.
+        channels: width of a hidden state.
+        tokens: image tokens of a picture.
+        has_class_token: a token in front that stands for no place; it is dropped.
+    """
+
+    image_size: int
+    patch_size: int
+    channels: int
+    tokens: int
+    has_class_token: bool
+
+
+def build_tower(part: Part) -> nn.Module:
+    """The tower, with its folder's weights or fresh ones.
+
+    Raises:
+        ConfigError: transformers has no model of this kind, or it has BatchNorm.
+    """
+    from transformers import AutoModel
+
+    try:
+        fresh: nn.Module = AutoModel.from_config(part.config)
+    except (ValueError, TypeError, ZeroDivisionError) as error:
+        raise ConfigError(f"tower {part.name}: transformers cannot build it: {error}") from error
+    coupled = next((name for name, module in fresh.named_modules() if _couples_images(module)), None)
+    if coupled is not None:
+        raise ConfigError(
+            f"tower {part.name}: {coupled} is a BatchNorm. Its output depends on the other images of a batch, so "
+            "sharing images would change the loss. Use a tower with LayerNorm or GroupNorm (vit, siglip, segformer)."
+        )
+    if part.folder is None:
+        return fresh
+    pretrained: nn.Module = type(fresh).from_pretrained(part.folder, dtype=torch.float32)  # type: ignore[attr-defined]
+    return pretrained
+
+
+def find_tower_shape(tower: Any, part: Part, image_size: int | None, feature_layer: int) -> TowerShape:
+    """The shape of the hidden states, found by showing the tower a blank picture.
+
+    Raises:
+        ConfigError: no hidden states (B, N, C), or N is no square, with or without a class token.
+    """
+    size = _image_size(part, image_size)
+    hidden_BNC = _hidden_state(tower, part, size, feature_layer)
+    if hidden_BNC.ndim != 3:
+        raise ConfigError(
+            f"tower {part.name}: expected hidden states (images, tokens, channels), got {tuple(hidden_BNC.shape)}. "
+            f"{_remedy(part)}"
+        )
+    positions, channels = hidden_BNC.shape[1:]
+    for extra in (0, 1):
+        side = math.isqrt(positions - extra)
+        if side > 0 and side * side == positions - extra and size % side == 0:
+            return TowerShape(size, size // side, channels, side * side, has_class_token=extra == 1)
+    raise ConfigError(
+        f"tower {part.name}: {positions} tokens for a picture of {size} x {size} are no square grid that divides it, "
+        "with or without one class token. Choose an image_size that the tower's patches divide."
+    )
+
+
+def _image_size(part: Part, image_size: int | None) -> int:
+    size = image_size if image_size is not None else getattr(part.config, "image_size", None)
+    if isinstance(size, list | tuple) and len(set(size)) == 1:
+        size = size[0]
+    if not isinstance(size, int) or size < 1:
+        raise ConfigError(
+            f"tower {part.name}: expected the side of a square picture, got image_size {size!r}. Set image_size."
+        )
+    return size
+
+
+def _hidden_state(tower: Any, part: Part, size: int, feature_layer: int) -> torch.Tensor:
+    blank = torch.zeros(1, getattr(part.config, "num_channels", 3), size, size)
+    try:
+        with torch.no_grad():
+            outputs = tower.eval()(pixel_values=blank, output_hidden_states=True, return_dict=True)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise ConfigError(f"tower {part.name}: it cannot read a picture of {size} x {size}: {error}") from error
+    finally:
+        tower.train()
+    states = getattr(outputs, "hidden_states", None)
+    if not states:
+        raise ConfigError(f"tower {part.name}: it returns no hidden states. {_remedy(part)}")
+    if not -len(states) <= feature_layer < len(states):
+        raise ConfigError(f"feature_layer: expected {-len(states)} to {len(states) - 1}, got {feature_layer}.")
+    state: torch.Tensor = states[feature_layer]
+    return state
+
+
+def _remedy(part: Part) -> str:
+    if hasattr(part.config, "reshape_last_stage"):
+        return 'Set "reshape_last_stage": false in its config.'
+    return "Use a tower that yields token sequences (vit, clip_vision_model, siglip_vision_model, dinov2, segformer)."
+
+
+def _couples_images(module: nn.Module) -> bool:
+    return isinstance(module, nn.modules.batchnorm._BatchNorm)
+
+
+def tower_folder(part: Part) -> Path | None:
+    """The tower's folder where it holds an image processor of its own."""
+    if part.folder is not None and (part.folder / "preprocessor_config.json").is_file():
+        return part.folder
+    return None
