@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from datasets import Dataset, DatasetDict, List
-from datasets import Image as ImageFeature
+from datasets import Dataset, DatasetDict, Image as ImageFeature, List
 from PIL import Image
 
 from sightline.data.sources import read_dataset, row_name
