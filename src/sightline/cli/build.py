@@ -31,10 +31,13 @@ def build_command(
 
     if preset is not None and (tower is not None or decoder is not None):
         raise ConfigError("preset: it names all parts. Give --preset, or --tower and --decoder.")
-    if preset is None and (tower is None or decoder is None):
-        raise ConfigError("Expected --preset nano, or both --tower and --decoder.")
     check_empty(out)
-    spec = preset_spec(preset) if preset else BuildSpec(tower, decoder, projector, tokenizer, image_size, feature_layer)
+    if preset is not None:
+        spec = preset_spec(preset)
+    elif tower is not None and decoder is not None:
+        spec = BuildSpec(tower, decoder, projector, tokenizer, image_size, feature_layer)
+    else:
+        raise ConfigError("Expected --preset nano, or both --tower and --decoder.")
     built = build_vlm(spec, seed)
     save_vlm(built, out)
     shape = built.model.config
