@@ -1,0 +1,159 @@
+"""VQA rows of a dataset, checked before the first question is asked, with each picture opened when it is needed."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence as Many
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from PIL.Image import Image
+
+from sightline.data.images import content_key, open_image
+from sightline.data.sources import row_name
+from sightline.errors import DataError, nearest
+from sightline.types import VqaRow
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+KIND_COLUMNS = ("kind", "question_type", "answer_type")
+OPEN_PICTURES = 64
+
+
+class DatasetRows(Many[VqaRow]):
+    """The rows of a dataset as `VqaRow`s; the picture of a row is opened on access, the last few are remembered."""
+
+    def __init__(self, rows: list[VqaRow], stored: list[Any]) -> None:
+        self._rows = rows
+        self._stored = stored
+        self._picture = lru_cache(maxsize=OPEN_PICTURES)(self._open)
+        self._first: dict[str, int] = {}
+        for index, row in enumerate(rows):
+            self._first.setdefault(row.image_key, index)
+
+    @overload
+    def __getitem__(self, index: int) -> VqaRow: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[VqaRow]: ...
+
+    def __getitem__(self, index: int | slice) -> VqaRow | list[VqaRow]:
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        row = self._rows[index]
+        return replace(row, image=self._picture(row.image_key)) if row.image_key else row
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def _open(self, image_key: str) -> Image:
+        index = self._first[image_key]
+        return open_image(self._stored[index], self._rows[index].name)
+
+
+def read_vqa_rows(dataset: Dataset, source: str | Path, limit: int | None = None) -> DatasetRows:
+    """The first `limit` rows (all by default), every one of them checked and every distinct picture opened once.
+
+    Columns: `question`; `answer` or `answers` (texts, numbers, or records with `answer`); `image` or `images` with one
+    picture, or none; a kind in the first of `kind`, `question_type`, `answer_type` there is; `id`.
+
+    Raises:
+        DataError: other columns, an empty question or answer, a picture that is missing or broken, an id used twice.
+    """
+    kind_column = _check_columns(dataset.column_names, source)
+    if limit is not None:
+        dataset = dataset.select(range(min(limit, len(dataset))))
+    pictures = _PictureKeys()
+    rows, stored = [], []
+    ids: dict[str, str] = {}
+    for index, record in enumerate(_undecoded(dataset)):
+        name = row_name(source, index)
+        picture = _picture_of(record, name)
+        row = VqaRow(
+            name=name,
+            question=_question(record, name),
+            answers=_answers(record, name),
+            image_key=pictures.key(picture, name),
+            kind=str(record.get(kind_column) or ""),
+            id=str(record["id"]) if record.get("id") is not None else f"row-{index + 1}",
+        )
+        if row.id in ids:
+            raise DataError(
+                f"{name}: the id '{row.id}' was used by {ids[row.id]} already. Make ids unique or drop them."
+            )
+        ids[row.id] = name
+        rows.append(row)
+        stored.append(picture)
+    return DatasetRows(rows, stored)
+
+
+def _check_columns(columns: list[str], source: str | Path) -> str:
+    """The column that holds the kind, or an empty string; refuses columns that make no VQA rows."""
+    if "question" not in columns or not {"answer", "answers"} & set(columns):
+        hints = [nearest(column, ("question", "answer", "answers", "image")) for column in columns]
+        hint = next((hint for hint in hints if hint), "")
+        raise DataError(
+            f"{source}: expected the columns question and answer (or answers), and image; "
+            f"found {', '.join(columns)}. {hint or 'Rename the columns, or convert the file.'}"
+        )
+    return next((column for column in KIND_COLUMNS if column in columns), "")
+
+
+def _undecoded(dataset: Dataset) -> Iterable[dict[str, Any]]:
+    from datasets import Image, List
+
+    closed = ((Image(), Image(decode=False)), (List(Image()), List(Image(decode=False))))
+    for column in {"image", "images"}.intersection(dataset.column_names):
+        for feature, undecoded in closed:
+            if dataset.features[column] == feature:
+                dataset = dataset.cast_column(column, undecoded)
+    rows: Iterable[dict[str, Any]] = dataset
+    return rows
+
+
+def _picture_of(record: dict[str, Any], name: str) -> Any:
+    pictures = record.get("images") if record.get("images") is not None else record.get("image")
+    if not isinstance(pictures, list):
+        return pictures
+    if len(pictures) > 1:
+        raise DataError(f"{name}: {len(pictures)} images, but a VQA row takes one. Drop the others or split the row.")
+    return pictures[0] if pictures else None
+
+
+def _question(record: dict[str, Any], name: str) -> str:
+    question = str(record["question"] or "").strip()
+    if not question:
+        raise DataError(f"{name}: the question is empty. Fill it in or drop the row.")
+    return question
+
+
+def _answers(record: dict[str, Any], name: str) -> tuple[str, ...]:
+    """The gold answers as texts, each once, in order."""
+    value = record.get("answers") if record.get("answers") is not None else record.get("answer")
+    values = value if isinstance(value, list) else [value]
+    texts = [str(item["answer"] if isinstance(item, dict) else item).strip() for item in values if item is not None]
+    answers = tuple(dict.fromkeys(text for text in texts if text))
+    if not answers:
+        raise DataError(f"{name}: the answer is empty. Fill it in or drop the row.")
+    return answers
+
+
+class _PictureKeys:
+    """Content keys of pictures, each distinct file or bytes opened once."""
+
+    def __init__(self) -> None:
+        self._keys: dict[Any, str] = {}
+
+    def key(self, picture: Any, name: str) -> str:
+        """The content key of a picture; empty where the row has none."""
+        if picture is None:
+            return ""
+        if not isinstance(picture, dict):
+            return content_key(open_image(picture, name))
+        stored = hashlib.blake2b(picture["bytes"]).digest() if picture["bytes"] else picture["path"]
+        if stored not in self._keys:
+            self._keys[stored] = content_key(open_image(picture, name))
+        return self._keys[stored]
