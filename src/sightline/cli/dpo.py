@@ -18,8 +18,5 @@ def dpo_command(context: typer.Context) -> None:
     from sightline.training.run import run_dpo
 
     result = run_dpo(read_settings(context.args, DPOConfig))
-    print(
-        f"{result.steps} steps in {result.seconds:.0f} s, mean loss {result.train_loss:.4f}, route {result.route.route}.",
-        file=sys.stderr,
-    )
+    print(result.summary, file=sys.stderr)
     print(result.folder)

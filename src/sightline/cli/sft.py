@@ -18,8 +18,5 @@ def sft_command(context: typer.Context) -> None:
     from sightline.training.sft import SFTConfig
 
     result = run_sft(read_settings(context.args, SFTConfig))
-    print(
-        f"{result.steps} steps in {result.seconds:.0f} s, mean loss {result.train_loss:.4f}, route {result.route.route}.",
-        file=sys.stderr,
-    )
+    print(result.summary, file=sys.stderr)
     print(result.folder)

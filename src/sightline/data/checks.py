@@ -108,7 +108,7 @@ def _sizes(
 
 
 def _read_whole(key: str | bytes, name: str) -> tuple[int, int]:
-    """Width and height as training will see them; a JPEG is decoded at an eighth of its size, which finds a cut file."""
+    """Width and height as training sees them; a JPEG is decoded at an eighth of its size, which finds a cut file."""
     try:
         with Image.open(BytesIO(key) if isinstance(key, bytes) else key) as image:
             width, height = image.size
@@ -116,8 +116,7 @@ def _read_whole(key: str | bytes, name: str) -> tuple[int, int]:
             image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
             image.load()
     except Exception:  # whatever Pillow raises, open_image says it with file and row
-        image = open_image(key, name)
-        return image.size
+        return open_image(key, name).size
     return (height, width) if turned else (width, height)
 
 

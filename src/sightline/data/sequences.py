@@ -163,7 +163,9 @@ class SequenceEncoder:
         return ImageTable(image_inputs, expansions, tuple(np.cumsum([0, *counts[:-1]]).tolist()))
 
     def _remembered(self, row: dict[str, Any], images: int, texts_of: Any, label: str) -> tuple[_Text, ...]:
-        parts = {key: row[key] for key in ("messages", "prompt", "completion", "chosen", "rejected") if key in row}
+        parts: dict[str, Any] = {
+            key: row[key] for key in ("messages", "prompt", "completion", "chosen", "rejected") if key in row
+        }
         parts[self.settings.dataset_text_field] = row.get(self.settings.dataset_text_field)
         extra = [row.get("tools"), row.get("chat_template_kwargs")]
         key = json.dumps([parts, images, extra], sort_keys=True, default=repr)
@@ -193,13 +195,12 @@ class SequenceEncoder:
         """The columns as text, by the chat template if they are conversations."""
         from trl.data_utils import apply_chat_template, is_conversational
 
-        example = {column: row[column] for column in columns}
+        example: dict[str, Any] = {column: row[column] for column in columns}
         for column in columns:
             _require_text(example[column], column, label)
         if is_conversational(example):
-            example["prompt"] = structured(example["prompt"], images, label)
-            for column in columns[1:]:
-                example[column] = structured(example[column], 0, label)
+            for column in columns:
+                example[column] = structured(example[column], images if column == "prompt" else 0, label)
             example = apply_chat_template(
                 {**example, "chat_template_kwargs": row.get("chat_template_kwargs") or {}},
                 self.processor,

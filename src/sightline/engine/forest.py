@@ -99,14 +99,15 @@ def grow_tree(sequences: Many[Sequence], members: tuple[int, ...] | None = None)
     """
     keys = [(sequence.feature_L.astype(np.int64) + 1 << 32) + sequence.ids_L for sequence in sequences]
     paths: list[list[np.ndarray]] = [[] for _ in sequences]
-    starts, stops, parents, pieces = [], [], [], []
+    stops: list[int] = []
+    parents: list[int] = []
+    pieces: list[tuple[int, int, int]] = []
     open_branches = [(list(range(len(sequences))), 0, -1)]  # members, depth where they part, segment they part from
     length = 0
     while open_branches:
         group, depth, parent = open_branches.pop()
         end = _common_end([keys[index] for index in group], depth)
-        segment = len(starts)
-        starts.append(length)
+        segment = len(stops)
         stops.append(length + end - depth)
         parents.append(parent)
         pieces.append((group[0], depth, end))

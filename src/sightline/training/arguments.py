@@ -15,7 +15,7 @@ from sightline.errors import ConfigError
 
 @dataclass
 class ScriptArguments(trl.ScriptArguments):
-    """TRL's ScriptArguments with `preset`; `dataset_name` may also be a JSONL, JSON, CSV or Parquet file or a folder."""
+    """TRL's ScriptArguments with `preset`; `dataset_name` may also be a JSONL, JSON, CSV or Parquet file or folder."""
 
     preset: str | None = field(
         default=None,

@@ -36,6 +36,8 @@ class DPOTrainer(trl.DPOTrainer):
         >>> DPOTrainer(model="sightline-nano", train_dataset=pairs, args=DPOConfig("out", max_length=None)).train()
     """
 
+    data_collator: Any
+
     def __init__(
         self,
         model: Any,

@@ -47,6 +47,12 @@ class TrainingResult:
     train_loss: float
     seconds: float
 
+    @property
+    def summary(self) -> str:
+        """One line for the user."""
+        loss, route = f"mean loss {self.train_loss:.4f}", f"route {self.route.route}"
+        return f"{self.steps} steps in {self.seconds:.0f} s, {loss}, {route}: {self.route.reason}."
+
 
 def run_sft(settings: TrainingSettings) -> TrainingResult:
     """Fine-tune on demonstrations and leave a model folder.

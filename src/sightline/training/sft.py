@@ -47,6 +47,8 @@ class SFTTrainer(trl.SFTTrainer):
         >>> SFTTrainer(model="sightline-nano", train_dataset=rows, args=SFTConfig("out", max_length=None)).train()
     """
 
+    data_collator: Any
+
     def __init__(
         self,
         model: Any,

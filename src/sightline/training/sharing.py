@@ -85,7 +85,7 @@ def base_model(model: Any) -> Any:
 
 
 def grouping_sampler(dataset: Any, seed: int) -> ImageGroupSampler | None:
-    """A sampler that brings rows of one image together, or None where no image has two rows (or rows have no length)."""
+    """A sampler that brings rows of one image together, or None where no image has two rows."""
     if isinstance(dataset, IterableDataset) or not isinstance(dataset, Dataset):
         return None
     column = "images" if "images" in dataset.column_names else "image"

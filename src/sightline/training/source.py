@@ -59,11 +59,8 @@ def _built(preset: str, settings: TrainingSettings) -> ModelSource:
 
 def _processor(name: str, settings: TrainingSettings) -> ProcessorMixin:
     path = Path(name)
-    if path.is_absolute() or name.startswith("."):
-        if not path.is_dir():
-            raise InputError(
-                f"There is no model folder {name}. Name a folder that `save_pretrained` wrote, or a Hub id."
-            )
+    if (path.is_absolute() or name.startswith(".")) and not path.is_dir():
+        raise InputError(f"There is no model folder {name}. Name one that `save_pretrained` wrote, or a Hub id.")
     try:
         processor = AutoProcessor.from_pretrained(name, revision=settings.model.model_revision)
     except (OSError, ValueError) as error:

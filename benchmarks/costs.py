@@ -1,0 +1,72 @@
+"""The arithmetic limit of sharing: multiply-adds of a plain step over those of a step that computes all shared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Multiply-adds of one forward pass.
+
+    Attributes:
+        image: the tower and the projector over one image.
+        token: the decoder's weights over one token.
+        pair: attention between one token and one that it sees.
+        head: the vocabulary projection of one token.
+    """
+
+    image: float
+    token: float
+    pair: float
+    head: float
+
+
+def costs_of(model: Any) -> Costs:
+    """Costs of a LLaVA-shaped model, from its parameter counts (a weight is one multiply-add per token)."""
+    vision, text = model.config.vision_config, model.config.text_config
+    patches = (vision.image_size // vision.patch_size) ** 2 + 1
+    tower = _weights(model.model.vision_tower.encoder) * patches
+    tower += 2 * vision.num_hidden_layers * vision.hidden_size * patches**2
+    projector = _weights(model.model.multi_modal_projector) * (patches - 1)
+    return Costs(
+        image=tower + projector,
+        token=_weights(model.model.language_model.layers),
+        pair=2 * text.num_hidden_layers * text.hidden_size,
+        head=text.vocab_size * text.hidden_size,
+    )
+
+
+def dpo_limits(model: Any, prompt: int, answer: int, pairs: int) -> tuple[float, float]:
+    """Limits of a DPO step with a reference model: against every position scored, and against labelled ones only.
+
+    A training pass costs three forward passes, the reference one.
+    """
+    costs = costs_of(model)
+    passes = 3 + 1
+    rows, length = 2 * pairs, prompt + answer
+    shared = pairs * (costs.image + costs.token * (prompt + 2 * answer))
+    shared += pairs * (
+        costs.pair * (_causal(prompt) + 2 * (answer * prompt + _causal(answer))) + 2 * costs.head * answer
+    )
+    plain = rows * (costs.image + costs.token * length + costs.pair * _causal(length))
+    return tuple(passes * (plain + rows * costs.head * scored) / (passes * shared) for scored in (length, answer))
+
+
+def sft_limits(model: Any, prompt: int, branch: int, answer: int, branches: int) -> tuple[float, float]:
+    """Limits of an SFT step over `branches` questions of `branch` tokens, `answer` of them scored, about one image."""
+    costs = costs_of(model)
+    length = prompt + branch
+    shared = costs.image + costs.token * (prompt + branches * branch) + costs.head * branches * answer
+    shared += costs.pair * (_causal(prompt) + branches * (branch * prompt + _causal(branch)))
+    plain = branches * (costs.image + costs.token * length + costs.pair * _causal(length))
+    return tuple((plain + branches * costs.head * scored) / shared for scored in (length, answer))
+
+
+def _causal(length: int) -> float:
+    return length * (length + 1) / 2
+
+
+def _weights(module: Any) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
