@@ -19,9 +19,11 @@ from sightline.errors import SightlineError
 
 @dataclass(frozen=True)
 class Verb:
-    """A command: `<name>_command` in the light module `cli/<name>.py`, and whether it takes flags beyond its own."""
+    """A command: `<name>_command` in the light module `cli/<name>.py`, its line in the list, and whether it takes
+    flags beyond its own."""
 
     name: str
+    summary: str
     takes_any_flag: bool = False
 
     def exists(self) -> bool:
@@ -34,12 +36,12 @@ class Verb:
 
 
 VERBS = (
-    Verb("demo"),
-    Verb("build"),
-    Verb("ask"),
-    Verb("sft", takes_any_flag=True),
-    Verb("dpo", takes_any_flag=True),
-    Verb("eval"),
+    Verb("demo", "Build, train, evaluate, align and compare a small VLM, offline."),
+    Verb("build", "A new VLM folder: from a preset, or tower, projector, decoder."),
+    Verb("ask", "One picture, one question, one answer."),
+    Verb("sft", "Fine-tune on demonstrations; takes every flag of trl sft.", takes_any_flag=True),
+    Verb("dpo", "Align with preference pairs; takes every flag of trl dpo.", takes_any_flag=True),
+    Verb("eval", "Score a model on questions: intervals, kinds, baselines."),
 )
 
 
@@ -58,7 +60,7 @@ def build_app() -> typer.Typer:
     app.callback()(_options)
     for verb in filter(Verb.exists, VERBS):
         settings = {"allow_extra_args": True, "ignore_unknown_options": True} if verb.takes_any_flag else {}
-        app.command(verb.name, context_settings=settings)(verb.load())
+        app.command(verb.name, short_help=verb.summary, context_settings=settings)(verb.load())
     return app
 
 
