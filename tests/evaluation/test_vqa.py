@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
-from sightline.errors import ConfigError, MachineError
+from sightline.errors import MachineError
 from sightline.evaluation import vqa
-from sightline.evaluation.vqa import EvalConfig, run_eval
+from sightline.evaluation.vqa import evaluate
 from sightline.types import VqaRow
 from tests.evaluation.answerers import StoredAnswerer, vqa_row
 
@@ -17,12 +17,11 @@ ROWS = [
     vqa_row(2, "blue", "colour", 1),
     vqa_row(3, "3", "count", 1),
 ]
-CONFIG = EvalConfig(data="test.jsonl")
 
 
 def test_accuracy_worked_by_hand_overall_and_per_kind() -> None:
     """Red and two are right once normalised; green and four are wrong."""
-    result = run_eval(CONFIG, StoredAnswerer({"q0": "The red.", "q1": "two", "q2": "green", "q3": "four"}), ROWS)
+    result = evaluate(StoredAnswerer({"q0": "The red.", "q1": "two", "q2": "green", "q3": "four"}), ROWS)
     assert [item.score for item in result.items] == [1, 1, 0, 0]
     assert result.accuracy.value == 0.5
     assert (result.accuracy.n, result.accuracy.clusters) == (4, 2)
@@ -32,7 +31,7 @@ def test_accuracy_worked_by_hand_overall_and_per_kind() -> None:
 
 def test_an_item_without_an_answer_is_an_error_of_that_item_alone() -> None:
     answers: dict[str, str | Exception] = {"q0": "red", "q1": RuntimeError("out of memory"), "q2": "blue", "q3": "3"}
-    result = run_eval(CONFIG, StoredAnswerer(answers), ROWS)
+    result = evaluate(StoredAnswerer(answers), ROWS)
     assert [item.score for item in result.items] == [1, 0, 1, 1]
     assert result.items[1].error == "out of memory"
     assert result.errors == 1
@@ -40,15 +39,15 @@ def test_an_item_without_an_answer_is_an_error_of_that_item_alone() -> None:
 
 def test_no_answer_at_all_is_a_fault_of_the_machine() -> None:
     with pytest.raises(MachineError, match="stored answered none of 4 questions. The first error: broken"):
-        run_eval(CONFIG, StoredAnswerer({f"q{index}": RuntimeError("broken") for index in range(4)}), ROWS)
+        evaluate(StoredAnswerer({f"q{index}": RuntimeError("broken") for index in range(4)}), ROWS)
 
 
 def test_blind_questions_carry_no_picture() -> None:
     rows = [VqaRow("row 1", "q0", ("red",), Image.new("RGB", (2, 2)), "key")]
     answerer = StoredAnswerer({"q0": "red"})
-    run_eval(EvalConfig(data="", blind=True), answerer, rows)
+    evaluate(answerer, rows, blind=True)
     assert answerer.asked[0].image is None
-    run_eval(EvalConfig(data=""), answerer, rows)
+    evaluate(answerer, rows)
     assert answerer.asked[1].image is not None
 
 
@@ -57,13 +56,6 @@ def test_order_and_progress_hold_over_several_windows(monkeypatch: pytest.Monkey
     rows = [vqa_row(index, str(index)) for index in range(10)]
     seen: list[tuple[int, int]] = []
     answerer = StoredAnswerer({f"q{index}": str(index) for index in range(10)})
-    result = run_eval(CONFIG, answerer, rows, lambda done, total: seen.append((done, total)))
+    result = evaluate(answerer, rows, progress=lambda done, total: seen.append((done, total)))
     assert [item.id for item in result.items] == [str(index) for index in range(10)]
     assert seen[-1] == (10, 10) and len(seen) == 10
-
-
-def test_settings_out_of_range_are_refused() -> None:
-    with pytest.raises(ConfigError, match="limit: expected at least 1 row, got 0"):
-        EvalConfig(data="", limit=0)
-    with pytest.raises(ConfigError, match="max_new_tokens: expected at least 1, got 0"):
-        EvalConfig(data="", max_new_tokens=0)

@@ -31,7 +31,7 @@ def open_image(value: Any, name: str) -> Image.Image:
         return _open(BytesIO(value), name, f"the image ({len(value)} bytes)")
     if isinstance(value, str | Path):
         if not Path(value).is_file():
-            raise DataError(f"{name}: image '{value}' not found. Mend the path or drop the row.")
+            raise DataError(f"{name}: image '{value}' not found. Mend the path, or drop the row.")
         return _open(Path(value), name, f"image '{value}'")
     raise DataError(
         f"{name}: expected an image (a path, encoded bytes or a PIL image), got {type(value).__name__}. "
