@@ -58,6 +58,7 @@ def read_settings(argv: Many[str], training_class: type) -> TrainingSettings:
         for field in dataclasses.fields(record)
         if field.init
     }
+    kinds["resume_from_checkpoint"] = bool | str | None  # transformers says str, and takes True for the latest one
     given: dict[str, Any] = {}
     for settings, where in ((recipe, str(recipe_path)), (flags, COMMAND_LINE)):
         check_keys(settings, kinds, where)

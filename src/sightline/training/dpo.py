@@ -12,6 +12,7 @@ from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
 from sightline.training.collators import PreferenceCollator
 from sightline.training.precision import choose_precision
+from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sft import SHARE_HELP
 from sightline.training.sharing import choose_training_route, encoding_settings, prepared, share_forward
 
@@ -64,3 +65,15 @@ class DPOTrainer(trl.DPOTrainer):
         if self.ref_model is not None:
             # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
             share_forward(self.accelerator.unwrap_model(self.ref_model), self.accelerator.autocast)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if restores_itself(self, model or self.model):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            restore_weights(self, model or self.model, resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        if restores_itself(self, self.model):
+            super()._load_best_model()
+        else:
+            restore_weights(self, self.model, self.state.best_model_checkpoint)

@@ -107,7 +107,7 @@ def _run(
     title: str,
 ) -> TrainingResult:
     training = settings.training
-    resume = training.resume_from_checkpoint not in (None, False, "False", "false")
+    resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
     folder.check(resume)
     source = model_source(settings)
@@ -120,7 +120,7 @@ def _run(
     folder.begin(settings.given, resume)
     folder.write_json("route.json", trainer.route)
     interruption = add_callbacks(trainer, folder, title)
-    outcome = trainer.train(resume_from_checkpoint=_checkpoint(training.resume_from_checkpoint))
+    outcome = trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or None)
     if interruption.came:
         print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
         raise KeyboardInterrupt
@@ -187,9 +187,3 @@ def _quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
         yield
     except (ValueError, OSError) as error:
         raise InputError(f"{settings.model.model_name_or_path or settings.script.preset}: {error}") from error
-
-
-def _checkpoint(value: Any) -> Any:
-    """transformers' argument: a path, True for the latest checkpoint, or None."""
-    words = {"true": True, "True": True, "false": None, "False": None, "": None}
-    return words.get(value, value) if isinstance(value, str) else value or None

@@ -13,6 +13,7 @@ from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
 from sightline.training.collators import SFTCollator
 from sightline.training.precision import choose_precision
+from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sharing import (
     choose_training_route,
     encoding_settings,
@@ -80,3 +81,15 @@ class SFTTrainer(trl.SFTTrainer):
             if sampler is not None:
                 return sampler
         return super()._get_train_sampler(train_dataset)
+
+    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
+        if restores_itself(self, model or self.model):
+            super()._load_from_checkpoint(resume_from_checkpoint, model)
+        else:
+            restore_weights(self, model or self.model, resume_from_checkpoint)
+
+    def _load_best_model(self) -> None:
+        if restores_itself(self, self.model):
+            super()._load_best_model()
+        else:
+            restore_weights(self, self.model, self.state.best_model_checkpoint)

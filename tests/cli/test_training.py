@@ -1,0 +1,188 @@
+"""`sightline sft` and `sightline dpo` as a user types them: a run folder, clear refusals, Ctrl-C and resuming."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sightline.training  # noqa: F401  makes torchvision importable before transformers asks for image processors
+from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
+
+from sightline.cli.main import run
+from tests.tiny import picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
+
+SETTINGS = (
+    "--max_length null --gradient_checkpointing false --bf16 false --per_device_train_batch_size 4 --learning_rate 1e-3 "
+    "--max_steps 6 --logging_steps 1 --seed 3"
+).split()
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("model")
+    tiny_llava(1).save_pretrained(folder)
+    tiny_processor().save_pretrained(folder)
+    return folder
+
+
+def write_rows(folder: Path, rows: list[dict[str, Any]], name: str = "train.jsonl") -> Path:
+    """Rows as JSONL beside their pictures."""
+    lines = []
+    for index, row in enumerate(rows):
+        pictures = row.get("images") or [row["image"]]
+        paths = []
+        for number, image in enumerate(pictures):
+            path = folder / f"{index}-{number}.png"
+            image.save(path)
+            paths.append(path.name)
+        images = {"images": paths} if "images" in row else {"image": paths[0]}
+        lines.append(json.dumps({**row, **images}))
+    file = folder / name
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+def command(verb: str, model: Path, data: Path, output: Path, *more: str) -> list[str]:
+    given = ["--model_name_or_path", str(model), "--dataset_name", str(data), "--output_dir", str(output)]
+    return [verb, *given, *SETTINGS, *more]
+
+
+def losses(folder: Path) -> list[float]:
+    rows = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return [row["loss"] for row in rows if "loss" in row]
+
+
+@pytest.mark.parametrize(("verb", "rows"), [("sft", vqa_rows(12, 4)), ("dpo", preference_rows(8, 4))])
+def test_a_run_leaves_a_model_folder_with_its_record(
+    verb: str, rows: list[dict[str, Any]], model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "run"
+    assert run(command(verb, model_folder, write_rows(tmp_path, rows), output)) == 0
+    printed = capsys.readouterr()
+    assert printed.out.strip() == str(output)
+    assert "route mask" in printed.err
+    assert len(losses(output)) == 6
+    assert json.loads((output / "route.json").read_text())["route"] == "mask"
+    assert {"config.yaml", "environment.json", "README.md"} <= {file.name for file in output.iterdir()}
+    AutoModelForImageTextToText.from_pretrained(output)
+    assert AutoProcessor.from_pretrained(output).chat_template
+
+
+class TestRefusals:
+    """Exit code 2, a message that names file and row, and nothing written."""
+
+    def refused(self, capsys: pytest.CaptureFixture[str], arguments: list[str], output: Path) -> str:
+        assert run(arguments) == 2
+        assert not output.exists()
+        return capsys.readouterr().err
+
+    def test_more_images_than_placeholders(
+        self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rows = preference_rows(3, 2)
+        rows[1]["prompt"][0]["content"] = [{"type": "image"}, {"type": "text", "text": "what ?"}]
+        rows[1]["images"] = [picture(0), picture(1)]
+        error = self.refused(
+            capsys, command("dpo", model_folder, write_rows(tmp_path, rows), tmp_path / "run"), tmp_path / "run"
+        )
+        assert "train.jsonl row 2: 2 images, but the prompt has 1 placeholder" in error
+
+    def test_an_empty_answer(self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        rows = vqa_rows(4, 2)
+        rows[2]["answer"] = "  "
+        data = write_rows(tmp_path, rows)
+        error = self.refused(capsys, command("sft", model_folder, data, tmp_path / "run"), tmp_path / "run")
+        assert "train.jsonl row 3: the answer (completion) is empty" in error
+
+    def test_a_missing_image(self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        data = write_rows(tmp_path, vqa_rows(4, 2))
+        (tmp_path / "1-0.png").unlink()
+        error = self.refused(capsys, command("sft", model_folder, data, tmp_path / "run"), tmp_path / "run")
+        assert "train.jsonl row 2: image '1-0.png' not found" in error
+
+    def test_an_unreadable_image(self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        data = write_rows(tmp_path, vqa_rows(4, 2))
+        whole = (tmp_path / "1-0.png").read_bytes()
+        (tmp_path / "1-0.png").write_bytes(whole[: len(whole) // 2])
+        error = self.refused(capsys, command("sft", model_folder, data, tmp_path / "run"), tmp_path / "run")
+        assert "train.jsonl row 2: image" in error
+
+    def test_wrong_columns(self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        rows = [{"image": row["image"], "query": row["question"], "answer": row["answer"]} for row in vqa_rows(4, 2)]
+        data = write_rows(tmp_path, rows)
+        error = self.refused(capsys, command("sft", model_folder, data, tmp_path / "run"), tmp_path / "run")
+        assert "expected the columns messages or prompt + completion or" in error
+        assert "found answer, image, query" in error
+
+    def test_a_length_that_leaves_no_answer(
+        self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        data = write_rows(tmp_path, preference_rows(3, 2))
+        arguments = command("dpo", model_folder, data, tmp_path / "run", "--max_length", "20")
+        error = self.refused(capsys, arguments, tmp_path / "run")
+        assert "train.jsonl row 1: max_length 20 leaves no answer token to train on" in error
+
+    def test_an_unknown_key_in_a_recipe(
+        self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        recipe = tmp_path / "mine.yaml"
+        recipe.write_text("learning_rat: 1e-4\n")
+        data = write_rows(tmp_path, vqa_rows(4, 2))
+        arguments = command("sft", model_folder, data, tmp_path / "run", "--config", str(recipe))
+        error = self.refused(capsys, arguments, tmp_path / "run")
+        assert "mine.yaml: unknown key 'learning_rat'. Did you mean 'learning_rate'?" in error
+
+    def test_a_missing_model(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        data = write_rows(tmp_path, vqa_rows(4, 2))
+        arguments = command("sft", tmp_path / "none", data, tmp_path / "run")
+        assert "There is no model folder" in self.refused(capsys, arguments, tmp_path / "run")
+
+    def test_an_output_folder_that_holds_another_run(
+        self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        data = write_rows(tmp_path, vqa_rows(4, 2))
+        assert run(command("sft", model_folder, data, tmp_path / "run", "--max_steps", "1")) == 0
+        capsys.readouterr()
+        before = sorted(file.name for file in (tmp_path / "run").iterdir())
+        assert run(command("sft", model_folder, data, tmp_path / "run")) == 2
+        assert "holds another run" in capsys.readouterr().err
+        assert sorted(file.name for file in (tmp_path / "run").iterdir()) == before
+
+
+class CtrlC(TrainerCallback):
+    """Presses Ctrl-C during the third step."""
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.global_step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_ends_like_an_uninterrupted_one(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_rows(tmp_path, vqa_rows(12, 4))
+    assert run(command("sft", model_folder, data, tmp_path / "whole")) == 0
+
+    from sightline.training import run as runner
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runner, "add_callbacks", with_ctrl_c(runner.add_callbacks))
+        assert run(command("sft", model_folder, data, tmp_path / "cut")) == 130
+    assert "--resume_from_checkpoint true" in capsys.readouterr().err
+    assert (tmp_path / "cut" / "checkpoint-3").is_dir()
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    assert run(command("sft", model_folder, data, tmp_path / "cut", "--resume_from_checkpoint", "true")) == 0
+    assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "whole"), abs=1e-6)
+
+
+def with_ctrl_c(add_callbacks: Any) -> Any:
+    def add(trainer: Any, folder: Any, title: str) -> Any:
+        interruption = add_callbacks(trainer, folder, title)
+        trainer.add_callback(CtrlC())
+        return interruption
+
+    return add
