@@ -17,7 +17,7 @@ from sightline.evaluation.report import (
     Verdict,
 )
 from sightline.evaluation.results import EvalResult, percent, results_table
-from sightline.types import Interval, ItemResult, VqaRow
+from sightline.types import ItemResult, VqaRow
 
 CARDS_PER_GALLERY = 12
 
@@ -66,14 +66,15 @@ def headlines(result: EvalResult, majority: EvalResult) -> tuple[Headline, ...]:
 
 def accuracy_blocks(result: EvalResult, *baselines: EvalResult) -> tuple[Block, ...]:
     """A chart and a table of accuracy per kind and overall, beside the baselines."""
-    every = (result, *baselines)
-    rows = [IntervalRow(kind, tuple(one.kinds.get(kind) for one in every)) for kind in result.kinds]
-    overall: tuple[Interval | None, ...] = tuple(one.accuracy for one in every)
-    rows.append(IntervalRow("all", overall))
-    chart = IntervalChart(
-        "", tuple(one.label for one in every), tuple(rows), "Dots are accuracies, bars 95% intervals."
-    )
-    return chart, results_table(result, *baselines)
+    return interval_chart(result, *baselines), results_table(result, *baselines)
+
+
+def interval_chart(*results: EvalResult) -> IntervalChart:
+    """Accuracies per kind of the first result, and overall, one series per result."""
+    rows = [IntervalRow(kind, tuple(result.kinds.get(kind) for result in results)) for kind in results[0].kinds]
+    rows.append(IntervalRow("all", tuple(result.accuracy for result in results)))
+    labels = tuple(result.label for result in results)
+    return IntervalChart("", labels, tuple(rows), "Dots are accuracies, bars 95% intervals.")
 
 
 def galleries(result: EvalResult, rows: Many[VqaRow], cards: int = CARDS_PER_GALLERY) -> tuple[Gallery, ...]:
