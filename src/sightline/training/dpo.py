@@ -10,6 +10,7 @@ import trl
 from sightline.data.formats import to_preference_columns
 from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
+from sightline.training.card import write_card
 from sightline.training.collators import PreferenceCollator
 from sightline.training.precision import choose_precision
 from sightline.training.restore import restore_weights, restores_itself
@@ -77,3 +78,9 @@ class DPOTrainer(trl.DPOTrainer):
             super()._load_best_model()
         else:
             restore_weights(self, self.model, self.state.best_model_checkpoint)
+
+    def create_model_card(
+        self, model_name: str | None = None, dataset_name: str | None = None, tags: Any = None
+    ) -> None:
+        if self.is_world_process_zero():
+            write_card(self, model_name, dataset_name, tags)

@@ -125,6 +125,7 @@ def _run(
         print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
         raise KeyboardInterrupt
     trainer.save_model(training.output_dir)
+    trainer.create_model_card(dataset_name=settings.script.dataset_name)
     if training.push_to_hub:
         trainer.push_to_hub(dataset_name=settings.script.dataset_name)
     return TrainingResult(

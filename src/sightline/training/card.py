@@ -1,0 +1,80 @@
+"""The model card of a trained VLM: what it came from, how it was trained, how to ask it."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import ModelCard, ModelCardData
+
+from sightline.runs import plain_data
+
+SHOWN_SETTINGS = (
+    "learning_rate", "lr_scheduler_type", "num_train_epochs", "max_steps", "per_device_train_batch_size",
+    "gradient_accumulation_steps", "weight_decay", "warmup_steps", "bf16", "fp16", "seed", "max_length",
+    "loss_type", "beta",
+)  # fmt: skip
+PACKAGES = ("sightline", "trl", "transformers", "torch", "datasets", "peft")
+
+
+def write_card(trainer: Any, model_name: str | None, dataset_name: str | None, tags: Any) -> Path:
+    """README.md in the trainer's output folder; TRL's own card shows a text pipeline, which a VLM does not fit."""
+    base = getattr(trainer.model.config, "_name_or_path", "") or None
+    on_hub = base is not None and not Path(base).exists()
+    given = {tags} if isinstance(tags, str) else set(tags or ())
+    data = ModelCardData(
+        library_name="transformers",
+        pipeline_tag="image-text-to-text",
+        base_model=base if on_hub else None,
+        datasets=dataset_name if dataset_name is not None and not Path(dataset_name).exists() else None,
+        tags=sorted(given | {"sightline", *trainer._tag_names}),
+    )
+    name = model_name or Path(trainer.args.output_dir).name
+    text = _text(name, base, trainer)
+    path = Path(trainer.args.output_dir) / "README.md"
+    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}").save(path)
+    return path
+
+
+def _text(name: str, base: str | None, trainer: Any) -> str:
+    repository = trainer.hub_model_id or trainer.args.output_dir
+    origin = f"It starts from `{base}`." if base else "It was built from scratch."
+    settings = [(key, getattr(trainer.args, key, None)) for key in SHOWN_SETTINGS]
+    rows = "\n".join(f"| {key} | {plain_data(value)} |" for key, value in settings if value is not None)
+    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in PACKAGES)
+    return f"""# {name}
+
+A vision-language model trained with Sightline by {trainer._name}. {origin}
+
+## Ask it
+
+```python
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+model = AutoModelForImageTextToText.from_pretrained("{repository}")
+processor = AutoProcessor.from_pretrained("{repository}")
+content = [{{"type": "image", "path": "picture.png"}}, {{"type": "text", "text": "What is this?"}}]
+inputs = processor.apply_chat_template(
+    [{{"role": "user", "content": content}}],
+    add_generation_prompt=True,
+    tokenize=True,
+    return_dict=True,
+    return_tensors="pt",
+)
+output = model.generate(**inputs, max_new_tokens=64)
+print(processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+```
+
+or `sightline ask {repository} picture.png "What is this?"`.
+
+## Training
+
+Route `{trainer.route.route}`: {trainer.route.reason}.
+
+| setting | value |
+| --- | --- |
+{rows}
+
+Versions: {versions}.
+"""
