@@ -24,7 +24,7 @@ CARDS_PER_GALLERY = 12
 
 def eval_report(result: EvalResult, rows: Many[VqaRow]) -> Report:
     """The report of `result` on `rows`, which are in the same order as its items."""
-    majority = majority_baseline(rows)
+    majority = majority_baseline([_closed_row(item) for item in result.items])
     asked = "asked without the pictures" if result.blind else f"about {result.accuracy.clusters} pictures"
     return Report(
         title=f"{percent(result.accuracy.value)} right",
@@ -99,3 +99,8 @@ def spread(places: Many[int], count: int) -> list[int]:
 def _card(row: VqaRow, item: ItemResult) -> Card:
     verdict = Verdict("", item.error or item.prediction, item.score > 0)
     return Card(row.image, row.question, " / ".join(row.answers), (verdict,), row.kind)
+
+
+def _closed_row(item: ItemResult) -> VqaRow:
+    """The item's row without its picture, which the majority answer does not look at."""
+    return VqaRow(item.name, item.question, item.answers, None, item.image_key, item.kind, (), item.id)
