@@ -38,30 +38,33 @@ def costs_of(model: Any) -> Costs:
     )
 
 
-def dpo_limits(model: Any, prompt: int, answer: int, pairs: int) -> tuple[float, float]:
+def dpo_limits(model: Any, prompt: int, answer: float, padded: float, pairs: int) -> tuple[float, float]:
     """Limits of a DPO step with a reference model: against every position scored, and against labelled ones only.
 
-    A training pass costs three forward passes, the reference one.
+    Answers have `answer` tokens on average and `padded` in TRL's rows. A training pass costs three forward passes, the
+    reference one; TRL's chunked head projects once more in the backward pass.
     """
     costs = costs_of(model)
-    passes = 3 + 1
-    rows, length = 2 * pairs, prompt + answer
+    rows, length = 2 * pairs, prompt + padded
     shared = pairs * (costs.image + costs.token * (prompt + 2 * answer))
-    shared += pairs * (
-        costs.pair * (_causal(prompt) + 2 * (answer * prompt + _causal(answer))) + 2 * costs.head * answer
-    )
+    shared += pairs * costs.pair * (_causal(prompt) + 2 * (answer * prompt + _causal(answer)))
     plain = rows * (costs.image + costs.token * length + costs.pair * _causal(length))
-    return tuple(passes * (plain + rows * costs.head * scored) / (passes * shared) for scored in (length, answer))
+    ours = (3 + 1) * (shared + 2 * pairs * costs.head * answer)
+    return tuple(((3 + 1) * plain + (4 + 1) * rows * costs.head * scored) / ours for scored in (length, answer))
 
 
 def sft_limits(model: Any, prompt: int, branch: int, answer: int, branches: int) -> tuple[float, float]:
-    """Limits of an SFT step over `branches` questions of `branch` tokens, `answer` of them scored, about one image."""
+    """Limits of an SFT step over `branches` questions of `branch` tokens, `answer` of them scored, about one image.
+
+    A training pass costs three forward passes; TRL's chunked head projects once more in the backward pass.
+    """
     costs = costs_of(model)
     length = prompt + branch
-    shared = costs.image + costs.token * (prompt + branches * branch) + costs.head * branches * answer
+    shared = costs.image + costs.token * (prompt + branches * branch)
     shared += costs.pair * (_causal(prompt) + branches * (branch * prompt + _causal(branch)))
     plain = branches * (costs.image + costs.token * length + costs.pair * _causal(length))
-    return tuple((plain + branches * costs.head * scored) / shared for scored in (length, answer))
+    ours = 3 * (shared + costs.head * branches * answer)
+    return tuple((3 * plain + 4 * branches * costs.head * scored) / ours for scored in (length, answer))
 
 
 def _causal(length: int) -> float:

@@ -26,7 +26,7 @@ def main() -> None:
         Arm(OURS, _trainer(sightline.DPOTrainer, sightline.DPOConfig, rows)),
     ]
     rounds = [rows[start : start + PAIRS] for start in range(0, len(rows), PAIRS)]
-    as_it_is, labelled = dpo_limits(llava_80m(), prompt=576 + 16, answer=51, pairs=PAIRS)
+    as_it_is, labelled = dpo_limits(llava_80m(), prompt=576 + 16, answer=51, padded=57, pairs=PAIRS)
     limits = {TRL: as_it_is, TRL_LABELLED: labelled}
     report(compare("dpo_step", arms, rounds, limits, tolerance=1e-4), Path(__file__).parent / "results/dpo_step.json")
 

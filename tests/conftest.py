@@ -16,6 +16,10 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads; tests run side by side
 
+from sightline.models.torchvision_schemas import declare_torchvision_operators  # noqa: E402  after the settings above
+
+declare_torchvision_operators()  # before a test imports transformers' image processors, alone or through TRL
+
 # No deadline: a busy machine is no bug. The same examples each time, so that a failure is one for everybody.
 settings.register_profile("sightline", deadline=None, derandomize=True)
 settings.load_profile("sightline")

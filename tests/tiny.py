@@ -7,13 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-
-from sightline.models.torchvision_schemas import declare_torchvision_operators
-
-declare_torchvision_operators()
-
-from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
-from transformers import (  # noqa: E402
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
     CLIPImageProcessor,
     CLIPVisionConfig,
     LlamaConfig,

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import sightline.training  # noqa: F401  makes torchvision importable before transformers asks for image processors
 from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCallback
 
 from sightline.cli.main import run
+from sightline.training.callbacks import add_callbacks
 from tests.tiny import picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
 
 SETTINGS = (
-    "--max_length null --gradient_checkpointing false --bf16 false --per_device_train_batch_size 4 --learning_rate 1e-3 "
-    "--max_steps 6 --logging_steps 1 --seed 3"
+    "--max_length null --gradient_checkpointing false --bf16 false --per_device_train_batch_size 4 "
+    "--learning_rate 1e-3 --max_steps 6 --logging_steps 1 --seed 3"
 ).split()
 
 
@@ -167,10 +167,8 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_ends_like_an_uninterrupt
     data = write_rows(tmp_path, vqa_rows(12, 4))
     assert run(command("sft", model_folder, data, tmp_path / "whole")) == 0
 
-    from sightline.training import run as runner
-
     with monkeypatch.context() as patch:
-        patch.setattr(runner, "add_callbacks", with_ctrl_c(runner.add_callbacks))
+        patch.setattr("sightline.training.run.add_callbacks", with_ctrl_c(add_callbacks))
         assert run(command("sft", model_folder, data, tmp_path / "cut")) == 130
     assert "--resume_from_checkpoint true" in capsys.readouterr().err
     assert (tmp_path / "cut" / "checkpoint-3").is_dir()
@@ -179,9 +177,9 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_ends_like_an_uninterrupt
     assert losses(tmp_path / "cut") == pytest.approx(losses(tmp_path / "whole"), abs=1e-6)
 
 
-def with_ctrl_c(add_callbacks: Any) -> Any:
+def with_ctrl_c(usual: Any) -> Any:
     def add(trainer: Any, folder: Any, title: str) -> Any:
-        interruption = add_callbacks(trainer, folder, title)
+        interruption = usual(trainer, folder, title)
         trainer.add_callback(CtrlC())
         return interruption
 
