@@ -65,24 +65,24 @@ def test_an_unknown_split_names_the_known_ones():
 
 
 def test_hand_worked_description():
-    assert describe(PAIR) == (
-        "a large red circle at the top left, a small blue square in the middle, the word 'cat' at the bottom"
-    )
-    assert describe(CHART) == "a red bar of 3, an orange bar of 7"
+    assert describe(PAIR) == "top left: large red circle; middle: small blue square; bottom: word 'cat'"
+    assert describe(replace(PAIR, word=Word("cat", "top"))).startswith("top: word 'cat'; top left: large")
+    assert describe(CHART) == "red bar: 3; orange bar: 7"
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("A red circle and a blue square. The word 'cat'.", ((), (), (), ())),
-        ("a large red circle at the top left, the word 'cat' at the bottom", ((), ("blue square",), (), ())),
-        (f"{describe(PAIR)}, a small red circle in the middle", (("red circle",), (), (), ())),
+        ("There is a red circle and a blue square. The word 'cat'.", ((), (), (), ())),
+        ("A large red circle at the top left, the word 'cat' at the bottom", ((), ("blue square",), (), ())),
+        (f"{describe(PAIR)}; middle: small red circle", (("red circle",), (), (), ())),
         (describe(PAIR).replace("blue square", "blue cross"), (("blue cross",), ("blue square",), (), ())),
         (describe(PAIR).replace("small", "large"), ((), (), ("blue square: large",), ())),
         (describe(PAIR).replace("top left", "top right"), ((), (), ("red circle: top right",), ())),
         (describe(PAIR).replace("cat", "dog"), (("word 'dog'",), ("word 'cat'",), (), ())),
+        (describe(PAIR).replace("; bottom: word 'cat'", "; bottom:"), ((), ("word 'cat'",), (), ("bottom",))),
         ("", ((), ("red circle", "blue square", "word 'cat'"), (), ())),
-        (f"{describe(PAIR)}, a blurry thing", ((), (), (), ("blurry", "thing"))),
+        (f"{describe(PAIR)}; a blurry thing", ((), (), (), ("blurry", "thing"))),
     ],
 )
 def test_hand_worked_description_errors(text, expected):
@@ -91,7 +91,7 @@ def test_hand_worked_description_errors(text, expected):
 
 
 def test_bars_are_checked_by_colour_and_value():
-    found = description_errors(CHART, "a red bar of 4, a blue bar of 7")
+    found = description_errors(CHART, "red bar: 4; a blue bar of 7")
     assert (found.invented, found.missing, found.wrong) == (("blue bar",), ("orange bar",), ("red bar: 4",))
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sightline.data.worlds.questions import at_place, with_article
 from sightline.data.worlds.scene import (
     CELLS,
     COLOURS,
@@ -24,14 +23,13 @@ from sightline.data.worlds.scene import (
 )
 
 PROMPT = "Describe the image."
-_PLACES = sorted((*CELLS, "top", "bottom"), key=len, reverse=True)
-_PLACE = rf"(?: (?:at|in|on) the (?P<place>{'|'.join(_PLACES)})\b)?"
-_SIZE = rf"(?:(?P<size>{'|'.join(SIZES)}) )?"
+_CLAUSE = re.compile(r"[;,.\n]|\band\b")
+_PLACE = re.compile(rf"\b(?:{'|'.join(sorted((*CELLS, 'top', 'bottom'), key=len, reverse=True))})\b")
 _COLOUR = rf"(?P<colour>{'|'.join(COLOURS)})"
-_SHAPE = re.compile(rf"\b{_SIZE}{_COLOUR} (?P<shape>{'|'.join(SHAPES)})\b{_PLACE}")
-_WORD = re.compile(rf"\bword '?(?P<text>[a-z]+)'?{_PLACE}")
-_BAR = re.compile(rf"\b{_COLOUR} bar(?: of (?P<value>\d+))?\b")
-_FILLERS = re.compile(r"\b(?:an?|the|and|there|is|are|with|chart|bar|image|shows|showing)\b|[\s,;:.]")
+_SHAPE = re.compile(rf"\b(?:(?P<size>{'|'.join(SIZES)}) )?{_COLOUR} (?P<shape>{'|'.join(SHAPES)})\b")
+_WORD = re.compile(r"\bword:? '?(?P<text>[a-z]+)'?")
+_BAR = re.compile(rf"\b{_COLOUR} bar\b(?:(?: of|:)? (?P<value>\d+))?")
+_FILLER = re.compile(r"\b(?:an?|the|at|in|on|there|is|are|with|chart|image|shows|showing)\b|:")
 
 
 @dataclass(frozen=True)
@@ -82,13 +80,15 @@ class _Mention:
 
 
 def describe(scene: Scene) -> str:
-    """The scene in words, nothing left out: shapes in reading order, then the word; or the bars from left to right."""
-    parts = [f"{with_article(f'{shape.size} {shape.name}')} {at_place(CELLS[shape.cell])}" for shape in scene.shapes]
-    if scene.word:
-        parts.append(f"the word '{scene.word.text}' {at_place(scene.word.place)}")
-    if scene.chart:
-        parts.extend(f"{with_article(bar.colour)} bar of {bar.value}" for bar in scene.chart.bars)
-    return ", ".join(parts)
+    """The scene in words, nothing left out: shapes and word in reading order, or the bars from left to right.
+
+    The place stands before what is there, so that a reader or a model looks first and names what it sees then.
+    """
+    shapes = [f"{CELLS[shape.cell]}: {shape.size} {shape.name}" for shape in scene.shapes]
+    bars = [f"{bar.colour} bar: {bar.value}" for bar in scene.chart.bars] if scene.chart else []
+    words = [f"{scene.word.place}: word '{scene.word.text}'"] if scene.word else []
+    parts = words + shapes if scene.word and scene.word.place == "top" else shapes + words
+    return "; ".join(parts + bars)
 
 
 def describe_falsely(scene: Scene, rng: np.random.Generator) -> FalseDescription:
@@ -162,14 +162,27 @@ def _mentions(scene: Scene) -> list[_Mention]:
 
 
 def _parse(text: str) -> tuple[list[_Mention], tuple[str, ...]]:
-    """The objects a text names, and the words that name nothing."""
-    shapes, words, bars = (pattern.finditer(text) for pattern in (_SHAPE, _WORD, _BAR))
-    mentions = [_Mention(f"{m['colour']} {m['shape']}", (m["size"] or "", m["place"] or "")) for m in shapes]
-    mentions += [_Mention(f"word '{m['text']}'", (m["place"] or "",)) for m in words]
-    mentions += [_Mention(f"{m['colour']} bar", (m["value"] or "",)) for m in bars]
-    for pattern in (_SHAPE, _WORD, _BAR, _FILLERS):
-        text = pattern.sub(" ", text)
-    return mentions, tuple(text.split())
+    """The objects a text names, clause by clause, and the words that name nothing."""
+    mentions: list[_Mention] = []
+    unparsed: list[str] = []
+    for clause in _CLAUSE.split(text):
+        found, rest = _parse_clause(clause)
+        mentions += found
+        unparsed += rest
+    return mentions, tuple(unparsed)
+
+
+def _parse_clause(clause: str) -> tuple[list[_Mention], list[str]]:
+    place = _PLACE.search(clause)
+    where = place.group() if place else ""
+    mentions = [_Mention(f"{m['colour']} {m['shape']}", (m["size"] or "", where)) for m in _SHAPE.finditer(clause)]
+    mentions += [_Mention(f"word '{m['text']}'", (where,)) for m in _WORD.finditer(clause)]
+    mentions += [_Mention(f"{m['colour']} bar", (m["value"] or "",)) for m in _BAR.finditer(clause)]
+    for pattern in (_SHAPE, _WORD, _BAR):
+        clause = pattern.sub(" ", clause)
+    if mentions:  # a place without anything at it stays, as words that name nothing
+        clause = _PLACE.sub(" ", clause, count=1)
+    return mentions, _FILLER.sub(" ", clause).split()
 
 
 def _fit(mention: _Mention, there: list[_Mention]) -> int:
