@@ -48,6 +48,7 @@ PRESETS: dict[str, BuildSpec] = {
             "drop_path_rate": 0.0,
             "hidden_dropout_prob": 0.0,
             "classifier_dropout_prob": 0.0,
+            "initializer_range": 0.08,  # close to 1 / sqrt(width); at 0.02 colours take three times the steps
         },
         decoder={
             "model_type": "llama",
@@ -58,6 +59,7 @@ PRESETS: dict[str, BuildSpec] = {
             "num_key_value_heads": 4,
             "max_position_embeddings": 2048,
             "tie_word_embeddings": True,
+            "initializer_range": 0.08,
         },
         image_size=64,
     ),
