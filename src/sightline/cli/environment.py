@@ -21,3 +21,5 @@ def set_quiet_defaults() -> None:
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
     warnings.filterwarnings("ignore", message=".*pin_memory.*", category=UserWarning)  # on machines without accelerator
+    # TRL 1.16 sets the name that transformers 5.23 calls deprecated; goes with the next TRL.
+    warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*deprecated", category=FutureWarning)
