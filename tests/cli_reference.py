@@ -21,9 +21,9 @@ stdout carries data, stderr progress. Exit codes: 0, 1 (failed), 2 (bad usage or
 
 
 def help_text(*arguments: str) -> str:
-    """What `sightline ARGUMENTS --help` prints, 100 columns wide."""
+    """What `sightline ARGUMENTS --help` prints, 80 columns wide."""
     before = {name: os.environ.get(name) for name in ("COLUMNS", "TERMINAL_WIDTH")}
-    os.environ.update({"COLUMNS": "100", "TERMINAL_WIDTH": "100"})
+    os.environ.update({"COLUMNS": "80", "TERMINAL_WIDTH": "80"})
     printed = io.StringIO()
     try:
         with contextlib.redirect_stdout(printed):

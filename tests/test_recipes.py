@@ -45,5 +45,6 @@ def test_each_recipe_opens_with_a_sentence(name):
 
 
 def test_the_list_of_recipes_is_complete():
-    listed = re.findall(r"^\| \[([\w/]+\.yaml)\]", (recipes_folder() / "README.md").read_text(encoding="utf-8"), flags=re.M)
+    table = (recipes_folder() / "README.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| \[([\w/]+\.yaml)\]", table, flags=re.MULTILINE)
     assert sorted(listed) == shipped_recipes(), "recipes/README.md must list each recipe in its table"
