@@ -27,6 +27,7 @@ class WorldFiles:
 
     Attributes:
         train: questions and descriptions of the training scenes.
+        train_descriptions: their descriptions alone.
         heldout: questions of the held-out scenes.
         heldout_descriptions: descriptions of the held-out scenes.
         choices: questions of the held-out scenes, each with options.
@@ -35,6 +36,7 @@ class WorldFiles:
 
     folder: Path
     train: Path
+    train_descriptions: Path
     heldout: Path
     heldout_descriptions: Path
     choices: Path
@@ -70,13 +72,17 @@ def write_world(
     (files.folder / "images").mkdir(parents=True, exist_ok=True)
     for split, drawn in zip(SPLITS, (train, heldout), strict=True):
         for index, scene in enumerate(drawn):
-            draw_scene(scene, image_size).save(files.folder / _picture_name(split, index), compress_level=1)
+            draw_scene(scene, image_size).save(files.folder / picture_name(split, index), compress_level=1)
 
     def of(split: Split) -> Picture:
-        return lambda index, scene: _picture_name(split, index)
+        return lambda index, scene: picture_name(split, index)
 
-    asked = _question_rows(train, seed, "train", questions, of("train"))
-    _write_rows(files.train, [*asked, *_description_rows(train, "train", of("train"))])
+    asked, described = (
+        _question_rows(train, seed, "train", questions, of("train")),
+        _description_rows(train, "train", of("train")),
+    )
+    _write_rows(files.train, [*asked, *described])
+    _write_rows(files.train_descriptions, described)
     _write_rows(files.heldout, _question_rows(heldout, seed, "heldout", questions, of("heldout")))
     _write_rows(files.heldout_descriptions, _description_rows(heldout, "heldout", of("heldout")))
     _write_rows(files.choices, _choice_rows(heldout, seed, "heldout", questions, of("heldout")))
@@ -155,12 +161,13 @@ def _generator(seed: int, index: int, split: Split, purpose: str) -> np.random.G
     return np.random.default_rng([seed, index, SPLITS.index(split), 1 + purposes.index(purpose)])
 
 
-def _picture_name(split: Split, index: int) -> str:
+def picture_name(split: Split, index: int) -> str:
+    """Path of a scene's picture from the folder of a written world."""
     return f"images/{split}-{index:05d}.png"
 
 
 def _world_files(folder: Path) -> WorldFiles:
-    names = ("train", "heldout", "heldout_descriptions", "choices", "preferences")
+    names = ("train", "train_descriptions", "heldout", "heldout_descriptions", "choices", "preferences")
     return WorldFiles(folder, *(folder / f"{name}.jsonl" for name in names))
 
 

@@ -1,0 +1,1 @@
+"""The whole story on generated scenes: build, train, evaluate, align, evaluate again, compare."""

@@ -1,0 +1,73 @@
+"""What a demo is asked for, and how much of everything that means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sightline.config import recipes_folder
+from sightline.training.arguments import read_settings
+from sightline.training.dpo import DPOConfig
+from sightline.training.sft import SFTConfig
+
+CONFIGS = {"sft": SFTConfig, "dpo": DPOConfig}
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """What the command's flags say.
+
+    Attributes:
+        output_dir: a new or empty folder.
+        quick: a smaller world and less training: the same steps in under a minute, at lower quality.
+    """
+
+    output_dir: Path = Path("demo")
+    seed: int = 42
+    quick: bool = False
+
+    @property
+    def size(self) -> DemoSize:
+        """How much of everything."""
+        return QUICK if self.quick else FULL
+
+    @property
+    def world(self) -> Path:
+        """Folder of pictures and rows."""
+        return self.output_dir / "world"
+
+
+@dataclass(frozen=True)
+class DemoSize:
+    """How much of everything.
+
+    Attributes:
+        recipes: shipped folder of `sft.yaml` and `dpo.yaml`.
+        described: training scenes that the trained model describes, one preference pair each.
+        questions: held-out questions asked; all held-out scenes are described.
+    """
+
+    recipes: str
+    train_scenes: int
+    heldout_scenes: int
+    described: int
+    questions: int
+
+
+FULL = DemoSize("demo", train_scenes=4000, heldout_scenes=400, described=1000, questions=1200)
+QUICK = DemoSize("demo/quick", train_scenes=160, heldout_scenes=24, described=24, questions=160)
+
+
+def training_settings(config: DemoConfig, method: str, folder: str, data: Path, model: Path | None = None) -> Any:
+    """The recipe of `method` with the demo's data, folders and seed."""
+    flags: dict[str, Any] = {
+        "config": recipes_folder() / config.size.recipes / f"{method}.yaml",
+        "dataset_name": data,
+        "output_dir": config.output_dir / folder,
+        "seed": config.seed,
+    }
+    if model is not None:
+        flags["model_name_or_path"] = model
+    argv = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
+    return read_settings(argv, CONFIGS[method])
