@@ -95,6 +95,15 @@ def test_every_parameter_of_nano_gets_a_gradient(nano, picture):
     assert [name for name, weight in model.named_parameters() if weight.grad is None or not weight.grad.any()] == []
 
 
+def test_weights_of_a_tower_scaled_by_inputs_have_the_deviation_that_keeps_sizes():
+    tower = build_vlm(preset_spec("nano"), seed=0).model.model.vision_tower
+    kernels = {name: weight for name, weight in tower.named_parameters() if weight.ndim > 1}
+    depthwise = kernels["stages.1.blocks.0.mlp.dwconv.dwconv.weight"]  # 9 inputs
+    wide = kernels["stages.1.blocks.0.mlp.fc2.weight"]  # 512 inputs
+    assert depthwise.std().item() == pytest.approx(1 / 3, rel=0.05)
+    assert wide.std().item() == pytest.approx(512**-0.5, rel=0.05)
+
+
 @pytest.mark.parametrize("text", ["What colour is it?", "naïve Zürich 猫 don't\n\ttab", "12 bars, 345", ""])
 def test_tokenizer_encodes_any_text_and_gives_it_back(nano, text):
     tokenizer = nano.processor.tokenizer

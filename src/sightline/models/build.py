@@ -40,7 +40,7 @@ def build_vlm(spec: BuildSpec, seed: int) -> BuiltVlm:
     _check_decoder(decoder_part)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tower = build_tower(tower_part)
+        tower = build_tower(tower_part, spec.scale_by_inputs)
         shape = find_tower_shape(tower, tower_part, spec.image_size, spec.feature_layer)
         processor = _build_processor(spec, tower_part, decoder_part, shape)
         model = _build_model(spec, tower_part, decoder_part, shape, processor.tokenizer)

@@ -20,6 +20,8 @@ class BuildSpec:
         tokenizer: a folder or Hub id; None takes the decoder folder's, or else builds a small one.
         image_size: side of the square picture that the tower reads, in pixels; None takes the tower config's.
         feature_layer: which of the tower's hidden states the projector reads.
+        scale_by_inputs: draw each matrix and kernel of a fresh tower with the standard deviation 1 / sqrt(inputs), and
+            not with the one that its config gives to all: a depthwise kernel has 9 inputs, a wide layer 512.
     """
 
     tower: dict[str, Any] | str | Path
@@ -28,6 +30,7 @@ class BuildSpec:
     tokenizer: str | None = None
     image_size: int | None = None
     feature_layer: int = -1
+    scale_by_inputs: bool = False
 
 
 PRESETS: dict[str, BuildSpec] = {
@@ -48,20 +51,20 @@ PRESETS: dict[str, BuildSpec] = {
             "drop_path_rate": 0.0,
             "hidden_dropout_prob": 0.0,
             "classifier_dropout_prob": 0.0,
-            "initializer_range": 0.08,  # close to 1 / sqrt(width); at 0.02 colours take three times the steps
         },
         decoder={
             "model_type": "llama",
             "hidden_size": 128,
-            "intermediate_size": 384,
-            "num_hidden_layers": 4,
+            "intermediate_size": 320,
+            "num_hidden_layers": 3,
             "num_attention_heads": 4,
             "num_key_value_heads": 4,
             "max_position_embeddings": 2048,
             "tie_word_embeddings": True,
-            "initializer_range": 0.08,
+            "initializer_range": 0.08,  # close to 1 / sqrt(width); at 0.02 colours take three times the steps
         },
         image_size=64,
+        scale_by_inputs=True,
     ),
 }
 

@@ -33,8 +33,8 @@ class TowerShape:
     has_class_token: bool
 
 
-def build_tower(part: Part) -> nn.Module:
-    """The tower, with its folder's weights or fresh ones.
+def build_tower(part: Part, scale_by_inputs: bool = False) -> nn.Module:
+    """The tower, with its folder's weights or fresh ones, `scale_by_inputs` as in `BuildSpec`.
 
     Raises:
         ConfigError: transformers has no model of this kind, or it has BatchNorm.
@@ -52,6 +52,8 @@ def build_tower(part: Part) -> nn.Module:
             "sharing images would change the loss. Use a tower with LayerNorm or GroupNorm (vit, siglip, segformer)."
         )
     if part.folder is None:
+        if scale_by_inputs:
+            _scale_by_inputs(fresh)
         return fresh
     pretrained: nn.Module = type(fresh).from_pretrained(part.folder, dtype=torch.float32)  # type: ignore[attr-defined]
     return pretrained
@@ -114,6 +116,13 @@ def _remedy(part: Part) -> str:
     if hasattr(part.config, "reshape_last_stage"):
         return 'Set "reshape_last_stage": false in its config.'
     return "Use a tower that yields token sequences (vit, clip_vision_model, siglip_vision_model, dinov2, segformer)."
+
+
+def _scale_by_inputs(tower: nn.Module) -> None:
+    """Keep the size of what flows through: an output of n inputs is a sum of n terms."""
+    for module in tower.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
 
 
 def _couples_images(module: nn.Module) -> bool:
