@@ -73,7 +73,7 @@ def test_interval_covers_the_truth_19_times_in_20_when_items_of_an_image_agree()
     for _ in range(400):
         ease = rng.beta(2, 1, size=40)
         scores = (rng.random(240) < np.repeat(ease, 6)).astype(float)
-        interval = clustered_mean(scores, clusters)
+        interval = clustered_mean(scores.tolist(), clusters)
         covered += interval.low <= 2 / 3 <= interval.high
     assert 0.92 <= covered / 400 <= 0.98
 

@@ -25,7 +25,7 @@ def test_pairing_finds_a_change_that_separate_scores_hide() -> None:
     before = (rng.random(300) < 0.5).astype(float)
     after = before.copy()
     after[np.flatnonzero(before == 0)[:12]] = 1
-    assert paired_difference(before, after, range(300)).low > 0
+    assert paired_difference(before.tolist(), after.tolist(), range(300)).low > 0
 
 
 def test_no_change_is_not_certainty() -> None:

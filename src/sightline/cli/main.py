@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -25,9 +24,6 @@ class Verb:
     name: str
     summary: str
     takes_any_flag: bool = False
-
-    def exists(self) -> bool:
-        return importlib.util.find_spec(f"sightline.cli.{self.name}") is not None
 
     def load(self) -> Callable[..., Any]:
         module = importlib.import_module(f"sightline.cli.{self.name}")
@@ -58,7 +54,7 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
-    for verb in filter(Verb.exists, VERBS):
+    for verb in VERBS:
         settings = {"allow_extra_args": True, "ignore_unknown_options": True} if verb.takes_any_flag else {}
         app.command(verb.name, short_help=verb.summary, context_settings=settings)(verb.load())
     return app

@@ -37,10 +37,12 @@ def run_demo(config: DemoConfig) -> DemoOutcome:
     """
     run, stages = _new_run(config), Stages()
     with stages.stage("Draw a world"):
-        world = write_world(config.world, config.seed, config.size.train_scenes, config.size.heldout_scenes)
+        world = _write_world(config)
         exam = _exam(config, world)
-    with stages.stage("Train a new model on it"):
-        trained = run_sft(training_settings(config, "sft", "trained", world.train))
+    with stages.stage("Build a model and teach it to see single shapes"):
+        looked = run_sft(training_settings(config, "look", "look", world.look))
+    with stages.stage("Train it on whole scenes and questions"):
+        trained = run_sft(training_settings(config, "sft", "trained", world.train, looked.folder))
         answerer = LocalAnswerer(load_vlm(trained.folder))
     with stages.stage("Evaluate on scenes it never saw"):
         before = _ask("trained", answerer, exam)
@@ -73,6 +75,18 @@ def _new_run(config: DemoConfig) -> RunFolder:
     run = RunFolder(folder)
     run.begin(vars(config))
     return run
+
+
+def _write_world(config: DemoConfig) -> WorldFiles:
+    size = config.size
+    return write_world(
+        config.world,
+        config.seed,
+        size.train_scenes,
+        size.heldout_scenes,
+        questions=size.asked,
+        look_scenes=size.look_scenes,
+    )
 
 
 def _exam(config: DemoConfig, world: WorldFiles) -> Exam:

@@ -11,7 +11,7 @@ from sightline.training.arguments import read_settings
 from sightline.training.dpo import DPOConfig
 from sightline.training.sft import SFTConfig
 
-CONFIGS = {"sft": SFTConfig, "dpo": DPOConfig}
+CONFIGS = {"look": SFTConfig, "sft": SFTConfig, "dpo": DPOConfig}
 
 
 @dataclass(frozen=True)
@@ -43,20 +43,24 @@ class DemoSize:
     """How much of everything.
 
     Attributes:
-        recipes: shipped folder of `sft.yaml` and `dpo.yaml`.
+        recipes: shipped folder of `look.yaml`, `sft.yaml` and `dpo.yaml`.
+        look_scenes: training pictures of a single shape.
+        asked: questions about each scene.
         described: training scenes that the trained model describes, one preference pair each.
         questions: held-out questions asked; all held-out scenes are described.
     """
 
     recipes: str
+    look_scenes: int
+    asked: int
     train_scenes: int
     heldout_scenes: int
     described: int
     questions: int
 
 
-FULL = DemoSize("demo", train_scenes=4000, heldout_scenes=400, described=1000, questions=1200)
-QUICK = DemoSize("demo/quick", train_scenes=160, heldout_scenes=24, described=24, questions=160)
+FULL = DemoSize("demo", look_scenes=2000, asked=6, train_scenes=3500, heldout_scenes=250, described=600, questions=1200)
+QUICK = DemoSize("demo/quick", look_scenes=64, asked=6, train_scenes=96, heldout_scenes=24, described=24, questions=144)
 
 
 def training_settings(config: DemoConfig, method: str, folder: str, data: Path, model: Path | None = None) -> Any:

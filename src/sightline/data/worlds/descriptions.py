@@ -19,6 +19,7 @@ from sightline.data.worlds.scene import (
     Scene,
     Shape,
     Word,
+    cells_of_word,
     pick,
 )
 
@@ -92,9 +93,10 @@ def describe(scene: Scene) -> str:
 
 
 def describe_falsely(scene: Scene, rng: np.random.Generator) -> FalseDescription:
-    """The description of the scene with one object more or one object less, each half of the time."""
+    """The description of the scene with one object more or one object less, each half of the time if both can be."""
     things = len(scene.shapes) + (scene.word is not None) + (len(scene.chart.bars) if scene.chart else 0)
-    if things > 1 and rng.random() < 0.5:
+    full = scene.chart is None and not _free_cells(scene)
+    if full or (things > 1 and rng.random() < 0.5):
         return FalseDescription(describe(_without_one(scene, int(rng.integers(things)))), "missing")
     return FalseDescription(describe(_with_one_more(scene, rng)), "invented")
 
@@ -140,16 +142,13 @@ def _with_one_more(scene: Scene, rng: np.random.Generator) -> Scene:
         return replace(scene, chart=BarChart((*bars[:index], bar, *bars[index:])))
     if scene.word is None and rng.random() < 0.1:
         return replace(scene, word=Word(pick(rng, WORDS), pick(rng, ("top", "bottom"))))
-    taken = {shape.cell for shape in scene.shapes} | _cells_of_word(scene.word)
-    cell = pick(rng, [cell for cell in range(len(CELLS)) if cell not in taken])
-    shape = Shape(pick(rng, SHAPES), pick(rng, COLOURS), pick(rng, SIZES), cell)
+    shape = Shape(pick(rng, SHAPES), pick(rng, COLOURS), pick(rng, SIZES), pick(rng, _free_cells(scene)))
     return replace(scene, shapes=tuple(sorted((*scene.shapes, shape), key=lambda shape: shape.cell)))
 
 
-def _cells_of_word(word: Word | None) -> set[int]:
-    if word is None:
-        return set()
-    return {0, 1, 2} if word.place == "top" else {6, 7, 8}
+def _free_cells(scene: Scene) -> list[int]:
+    taken = {shape.cell for shape in scene.shapes} | cells_of_word(scene.word)
+    return [cell for cell in range(len(CELLS)) if cell not in taken]
 
 
 def _mentions(scene: Scene) -> list[_Mention]:

@@ -24,9 +24,11 @@ RGB = {
 }
 INK, DARK_LINE, LIGHT_LINE = (25, 25, 25), (110, 110, 110), (205, 205, 205)
 # Width of a grid cell, in pictures: the margin around the grid keeps shifted shapes and tails of letters inside.
-CELL = 0.305
+CELL = 0.46
+# Height of a printed line, in pictures: one lies at the top or at the bottom.
+LINE = 0.305
 # Radius of the circle around a shape, in cells; a triangle and a cross fill less of it than a square.
-RADIUS = {"small": 0.28, "large": 0.48}
+RADIUS = {"small": 0.24, "large": 0.4}
 STRETCH = {"circle": 1.0, "square": 1.2, "triangle": 1.3, "cross": 1.15}
 
 
@@ -51,8 +53,8 @@ def draw_scene(scene: Scene, image_size: int = 64) -> Image.Image:
 def _draw_shape(pen: ImageDraw.ImageDraw, shape: Shape, side: int) -> None:
     cell = CELL * side
     radius = RADIUS[shape.size] * STRETCH[shape.shape] * cell
-    x = side / 2 + (shape.column - 1 + shape.shift[0]) * cell
-    y = side / 2 + (shape.row - 1 + shape.shift[1]) * cell
+    x = side / 2 + (shape.column - 0.5 + shape.shift[0]) * cell
+    y = side / 2 + (shape.row - 0.5 + shape.shift[1]) * cell
     fill = RGB[shape.colour]
     if shape.shape == "circle":
         pen.ellipse((x - radius, y - radius, x + radius, y + radius), fill=fill)
@@ -78,10 +80,10 @@ def _outline(shape: str) -> tuple[tuple[float, float], ...]:
 
 
 def _draw_word(pen: ImageDraw.ImageDraw, word: Word, side: int) -> None:
-    cell = CELL * side
-    x = side / 2 + word.shift[0] * cell
-    y = side / 2 + ((-1 if word.place == "top" else 1) + word.shift[1]) * cell
-    font = _font(round(1.05 * cell))
+    line = LINE * side
+    x = side / 2 + word.shift[0] * line
+    y = side / 2 + ((-1 if word.place == "top" else 1) + word.shift[1]) * line
+    font = _font(round(1.05 * line))
     pen.text((x, y), word.text, fill=INK, font=font, anchor="mm", stroke_width=side // 160, stroke_fill=INK)
 
 

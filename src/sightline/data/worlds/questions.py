@@ -45,11 +45,6 @@ def with_article(name: str) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def at_place(place: str) -> str:
-    """ "at the top left", "in the middle"."""
-    return f"{'in' if place == 'middle' else 'at'} the {place}"
-
-
 def _askers(scene: Scene) -> tuple[Asker, ...]:
     if scene.chart:
         return (_bar_value, _bar_rank, _bar_comparison, _bar_value, _bar_count, _bar_existence, _bar_value, _bar_colour)
@@ -84,7 +79,7 @@ def _colour_of(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
 
 def _colour_at(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
     shape = pick(rng, scene.shapes)
-    return SceneQuestion(f"What colour is the shape {at_place(CELLS[shape.cell])}?", shape.colour, "colour")
+    return SceneQuestion(f"What colour is the shape at the {CELLS[shape.cell]}?", shape.colour, "colour")
 
 
 def _shape_of(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
@@ -97,7 +92,7 @@ def _shape_of(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
 
 def _shape_at(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
     shape = pick(rng, scene.shapes)
-    return SceneQuestion(f"Which shape is {at_place(CELLS[shape.cell])}?", shape.shape, "shape")
+    return SceneQuestion(f"Which shape is at the {CELLS[shape.cell]}?", shape.shape, "shape")
 
 
 def _where(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:

@@ -15,7 +15,7 @@ from sightline.data.worlds.descriptions import PROMPT, describe, describe_falsel
 from sightline.data.worlds.draw import draw_scene
 from sightline.data.worlds.options import answer_options
 from sightline.data.worlds.questions import scene_questions
-from sightline.data.worlds.scene import SPLITS, Scene, Split, world_scenes
+from sightline.data.worlds.scene import SPLITS, Scene, Split, single_shape_scenes, world_scenes
 
 Row = dict[str, Any]
 Picture = Callable[[int, Scene], Any]
@@ -26,6 +26,7 @@ class WorldFiles:
     """Where a written world lies.
 
     Attributes:
+        look: descriptions of training pictures with a single shape.
         train: questions and descriptions of the training scenes.
         train_descriptions: their descriptions alone.
         heldout: questions of the held-out scenes.
@@ -35,6 +36,7 @@ class WorldFiles:
     """
 
     folder: Path
+    look: Path
     train: Path
     train_descriptions: Path
     heldout: Path
@@ -64,23 +66,31 @@ def world_preferences(seed: int, scenes: int, split: Split, image_size: int = 64
 
 
 def write_world(
-    folder: str | Path, seed: int, train_scenes: int, heldout_scenes: int, image_size: int = 64, questions: int = 8
+    folder: str | Path,
+    seed: int,
+    train_scenes: int,
+    heldout_scenes: int,
+    image_size: int = 64,
+    questions: int = 8,
+    look_scenes: int = 0,
 ) -> WorldFiles:
     """Write pictures and rows of both splits; images are named relative to the folder, so that it can be moved."""
     files = _world_files(Path(folder))
     train, heldout = world_scenes(seed, train_scenes, "train"), world_scenes(seed, heldout_scenes, "heldout")
+    look = single_shape_scenes(seed, look_scenes, "train")
     (files.folder / "images").mkdir(parents=True, exist_ok=True)
-    for split, drawn in zip(SPLITS, (train, heldout), strict=True):
+    for name, drawn in (("look", look), ("train", train), ("heldout", heldout)):
         for index, scene in enumerate(drawn):
-            draw_scene(scene, image_size).save(files.folder / picture_name(split, index), compress_level=1)
+            draw_scene(scene, image_size).save(files.folder / picture_name(name, index), compress_level=1)
 
-    def of(split: Split) -> Picture:
-        return lambda index, scene: picture_name(split, index)
+    def of(name: str) -> Picture:
+        return lambda index, scene: picture_name(name, index)
 
     asked, described = (
         _question_rows(train, seed, "train", questions, of("train")),
         _description_rows(train, "train", of("train")),
     )
+    _write_rows(files.look, _description_rows(look, "look", of("look")))
     _write_rows(files.train, [*asked, *described])
     _write_rows(files.train_descriptions, described)
     _write_rows(files.heldout, _question_rows(heldout, seed, "heldout", questions, of("heldout")))
@@ -122,14 +132,14 @@ def _choice_rows(scenes: list[Scene], seed: int, split: Split, questions: int, p
     return rows
 
 
-def _description_rows(scenes: list[Scene], split: Split, picture: Picture) -> list[Row]:
+def _description_rows(scenes: list[Scene], name: str, picture: Picture) -> list[Row]:
     return [
         {
             "image": picture(index, scene),
             "question": PROMPT,
             "answer": describe(scene),
             "kind": "description",
-            "id": f"{split}-{index:05d}-d",
+            "id": f"{name}-{index:05d}-d",
         }
         for index, scene in enumerate(scenes)
     ]
@@ -161,13 +171,13 @@ def _generator(seed: int, index: int, split: Split, purpose: str) -> np.random.G
     return np.random.default_rng([seed, index, SPLITS.index(split), 1 + purposes.index(purpose)])
 
 
-def picture_name(split: Split, index: int) -> str:
-    """Path of a scene's picture from the folder of a written world."""
-    return f"images/{split}-{index:05d}.png"
+def picture_name(name: str, index: int) -> str:
+    """Path of a scene's picture from the folder of a written world; `name` is a split or "look"."""
+    return f"images/{name}-{index:05d}.png"
 
 
 def _world_files(folder: Path) -> WorldFiles:
-    names = ("train", "train_descriptions", "heldout", "heldout_descriptions", "choices", "preferences")
+    names = ("look", "train", "train_descriptions", "heldout", "heldout_descriptions", "choices", "preferences")
     return WorldFiles(folder, *(folder / f"{name}.jsonl" for name in names))
 
 

@@ -1,8 +1,9 @@
-"""Sample small scenes with exact ground truth: shapes on a loose 3 x 3 grid, a printed word, a bar chart."""
+"""Sample small scenes with exact ground truth: shapes on a loose 2 x 2 grid, a printed word, a bar chart."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -17,18 +18,15 @@ SPLITS: tuple[Split, ...] = ("train", "heldout")
 SHAPES = ("circle", "square", "triangle", "cross")
 COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "black")
 SIZES = ("small", "large")
-WORDS = ("up", "go", "cat", "dog", "sun", "map", "key", "fish", "bird", "lamp")
-CELLS = (
-    *("top left", "top middle", "top right"),
-    *("middle left", "middle", "middle right"),
-    *("bottom left", "bottom middle", "bottom right"),
-)
+WORDS = ("up", "go", "cat", "sun", "fish", "lamp")
+CELLS = ("top left", "top right", "bottom left", "bottom right")
+GRID = 2  # rows and columns of cells
 MAX_VALUE = 9
 
 WORD_SHARE = 0.25
 CHART_SHARE = 0.25
 HELDOUT_SHARE = 0.2
-# Few distinct pictures hold a single shape (504), so they come up less often than those with several.
+# Few distinct pictures hold a single shape (224), so they come up less often than those with several.
 SHAPE_COUNT_SHARES = (0.16, 0.28, 0.28, 0.28)
 
 
@@ -51,13 +49,13 @@ class Shape:
 
     @property
     def column(self) -> int:
-        """0 at the left, 2 at the right."""
-        return self.cell % 3
+        """0 at the left, 1 at the right."""
+        return self.cell % GRID
 
     @property
     def row(self) -> int:
-        """0 at the top, 2 at the bottom."""
-        return self.cell // 3
+        """0 at the top, 1 at the bottom."""
+        return self.cell // GRID
 
     @property
     def name(self) -> str:
@@ -117,10 +115,18 @@ def world_scenes(seed: int, scenes: int, split: Split) -> list[Scene]:
     ]
 
 
+def single_shape_scenes(seed: int, scenes: int, split: Split) -> list[Scene]:
+    """Scenes of a split that hold one shape and nothing else: what a new model learns to see by."""
+    drawn = (
+        _scene_of_split(np.random.default_rng([seed, index, SPLITS.index(split), 1]), split, _sample_single)
+        for index in range(scenes)
+    )
+    return list(drawn)
+
+
 def sample_scene(rng: np.random.Generator) -> Scene:
     """One scene of any split."""
-    red, green, blue = (int(level) for level in rng.integers(228, 256, 3))
-    background = (red, green, blue)
+    background = _sample_background(rng)
     draw = rng.random()
     if draw < CHART_SHARE:
         return Scene(chart=_sample_chart(rng), background=background)
@@ -144,29 +150,50 @@ def split_of(scene: Scene) -> Split:
     return "heldout" if int.from_bytes(digest[:4], "big") < HELDOUT_SHARE * 2**32 else "train"
 
 
+def cells_of_word(word: Word | None) -> set[int]:
+    """The cells that a word covers."""
+    if word is None:
+        return set()
+    return {0, 1} if word.place == "top" else {2, 3}
+
+
 def pick(rng: np.random.Generator, items: tuple[T, ...] | list[T]) -> T:
     """One item, each as likely as the others."""
     return items[int(rng.integers(len(items)))]
 
 
-def _scene_of_split(rng: np.random.Generator, split: Split) -> Scene:
+def _scene_of_split(
+    rng: np.random.Generator, split: Split, sample: Callable[[np.random.Generator], Scene] = sample_scene
+) -> Scene:
     while True:
-        scene = sample_scene(rng)
+        scene = sample(rng)
         if split_of(scene) == split:
             return scene
 
 
+def _sample_background(rng: np.random.Generator) -> tuple[int, int, int]:
+    red, green, blue = (int(level) for level in rng.integers(228, 256, 3))
+    return (red, green, blue)
+
+
+def _sample_single(rng: np.random.Generator) -> Scene:
+    cell = int(rng.integers(len(CELLS)))
+    return Scene((_sample_shape(rng, SHAPES, COLOURS, cell),), background=_sample_background(rng))
+
+
+def _sample_shape(rng: np.random.Generator, shapes: tuple[str, ...], colours: tuple[str, ...], cell: int) -> Shape:
+    shift, angle_degrees = _shift(rng, 0.12, 0.12), float(rng.uniform(-5, 5))
+    return Shape(pick(rng, shapes), pick(rng, colours), pick(rng, SIZES), cell, shift, angle_degrees)
+
+
 def _sample_shapes(rng: np.random.Generator, word: Word | None) -> tuple[Shape, ...]:
-    cells = [cell for cell in range(9) if word is None or cell // 3 != (0 if word.place == "top" else 2)]
+    cells = [cell for cell in range(len(CELLS)) if cell not in cells_of_word(word)]
     count = 1 + int(np.searchsorted(np.cumsum(SHAPE_COUNT_SHARES), rng.random() * 0.999))
     # Drawing from a few colours and shapes makes things repeat, so that counts above one are common.
     colours = _some_of(rng, COLOURS, 2 + int(rng.integers(3)))
     shapes = _some_of(rng, SHAPES, 2 + int(rng.integers(3)))
     chosen = sorted(int(cell) for cell in rng.permutation(cells)[:count])
-    return tuple(
-        Shape(pick(rng, shapes), pick(rng, colours), pick(rng, SIZES), cell, _shift(rng, 0.16, 0.16), _angle(rng))
-        for cell in chosen
-    )
+    return tuple(_sample_shape(rng, shapes, colours, cell) for cell in chosen)
 
 
 def _sample_word(rng: np.random.Generator) -> Word:
@@ -184,7 +211,3 @@ def _some_of(rng: np.random.Generator, items: tuple[str, ...], count: int) -> tu
 
 def _shift(rng: np.random.Generator, right: float, down: float) -> tuple[float, float]:
     return (float(rng.uniform(-right, right)), float(rng.uniform(-down, down)))
-
-
-def _angle(rng: np.random.Generator) -> float:
-    return float(rng.uniform(-10, 10))
