@@ -61,10 +61,13 @@ def test_pairs_reject_the_models_own_mistakes_and_altered_truths_where_it_made_n
 @pytest.mark.parametrize("quick", [False, True])
 def test_the_demo_trains_by_its_recipes_on_its_own_data(tmp_path, quick):
     config = DemoConfig(tmp_path / "demo", seed=7, quick=quick)
-    sft = training_settings(config, "sft", "trained", tmp_path / "rows.jsonl")
+    look = training_settings(config, "look", "look", tmp_path / "look.jsonl")
+    sft = training_settings(config, "sft", "trained", tmp_path / "rows.jsonl", tmp_path / "demo" / "look")
     dpo = training_settings(config, "dpo", "model", tmp_path / "pairs.jsonl", tmp_path / "demo" / "trained")
-    assert sft.script.preset == "nano" and sft.training.seed == dpo.training.seed == 7
+    assert look.script.preset == "nano"
+    assert look.training.seed == sft.training.seed == dpo.training.seed == 7
     assert sft.script.dataset_name == str(tmp_path / "rows.jsonl")
+    assert sft.model.model_name_or_path == look.training.output_dir
     assert dpo.model.model_name_or_path == sft.training.output_dir
 
 
@@ -81,7 +84,7 @@ def test_the_quick_demo_tells_the_whole_story(tmp_path, capsys):
     assert run(["demo", "--quick", "--seed", "3", "--json", "--output_dir", str(folder)]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert printed == json.loads((folder / "results.json").read_text())
-    assert printed["accuracy"]["n"] == 160 and set(printed["questions"]["kinds"]) == set(KINDS)
+    assert printed["accuracy"]["n"] == 144 and set(printed["questions"]["kinds"]) == set(KINDS)
     assert printed["pairs"]["own_mistakes"] + printed["pairs"]["altered_truths"] == 24
     low, high = printed["description_errors_change"]["interval"]
     assert low <= printed["description_errors_change"]["value"] <= high
