@@ -39,12 +39,14 @@ class FamilyFacts:
     Attributes:
         name: transformers' model type.
         image_inputs: processor outputs that `get_image_features` takes.
+        features_listed: the model joins a list of features itself, and takes no tensor.
         first_position: the position id of a sequence's first token.
         routes: routes that can be right for the family, fastest first.
     """
 
     name: str
     image_inputs: tuple[str, ...]
+    features_listed: bool = True
     first_position: int = 0
     routes: tuple[str, ...] = ("mask", "plain")
 

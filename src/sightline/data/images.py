@@ -31,11 +31,11 @@ def open_image(value: Any, name: str) -> Image.Image:
         return _open(BytesIO(value), name, f"the image ({len(value)} bytes)")
     if isinstance(value, str | Path):
         if not Path(value).is_file():
-            raise DataError(f"{name}: image '{value}' not found. Mend the path, or drop the row.")
+            raise DataError(f"{name}: image '{value}' not found. Mend the path, or leave it out.")
         return _open(Path(value), name, f"image '{value}'")
     raise DataError(
         f"{name}: expected an image (a path, encoded bytes or a PIL image), got {type(value).__name__}. "
-        "Fill the image column or drop the row."
+        "Fill the image column or leave it out."
     )
 
 
@@ -51,9 +51,9 @@ def _open(file: BytesIO | Path, name: str, what: str) -> Image.Image:
         with Image.open(file) as image:
             return _decode(image, name, what)
     except UnidentifiedImageError as error:
-        raise DataError(f"{name}: {what} is no picture that Pillow can read. Replace it or drop the row.") from error
+        raise DataError(f"{name}: {what} is no picture that Pillow can read. Replace it or leave it out.") from error
     except (Image.DecompressionBombError, OSError) as error:
-        raise DataError(f"{name}: {what} cannot be read: {error}. Replace it or drop the row.") from error
+        raise DataError(f"{name}: {what} cannot be read: {error}. Replace it or leave it out.") from error
 
 
 def _decode(image: Image.Image, name: str, what: str) -> Image.Image:
@@ -61,4 +61,4 @@ def _decode(image: Image.Image, name: str, what: str) -> Image.Image:
         upright = ImageOps.exif_transpose(image)
         return upright if upright.mode == "RGB" else upright.convert("RGB")
     except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError for a broken PNG
-        raise DataError(f"{name}: {what} is damaged: {error}. Replace it or drop the row.") from error
+        raise DataError(f"{name}: {what} is damaged: {error}. Replace it or leave it out.") from error

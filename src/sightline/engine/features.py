@@ -20,8 +20,9 @@ def encode_images(model: Any, facts: FamilyFacts, image_inputs: dict[str, Any]) 
     return table.reshape(-1, table.shape[-1])
 
 
-def placed(features_FH: Tensor, feature_P: Tensor) -> dict[str, Any]:
+def placed(facts: FamilyFacts, features_FH: Tensor, feature_P: Tensor) -> dict[str, Any]:
     """The model's keyword arguments that put feature rows `feature_P` behind the placeholders, in reading order."""
     in_order = torch.arange(len(features_FH), device=feature_P.device)
     features_PH = features_FH if torch.equal(feature_P, in_order) else features_FH[feature_P]
-    return {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=[features_PH])}}
+    features: Any = [features_PH] if facts.features_listed else features_PH
+    return {"mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=features)}}

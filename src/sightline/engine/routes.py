@@ -23,7 +23,7 @@ def score_forest(model: Any, facts: FamilyFacts, forest: Forest, features_FH: Te
     `features_FH` are the features of the batch's distinct images (`encode_images`), None without images.
     """
     embeddings = model.get_input_embeddings().weight
-    images = placed(features_FH, forest.feature_P) if features_FH is not None and len(forest.feature_P) else {}
+    images = placed(facts, features_FH, forest.feature_P) if features_FH is not None and len(forest.feature_P) else {}
     hidden_RLH = model.base_model(
         input_ids=forest.ids_RL,
         position_ids=forest.depth_RL + facts.first_position,

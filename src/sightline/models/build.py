@@ -40,7 +40,7 @@ def build_vlm(spec: BuildSpec, seed: int) -> BuiltVlm:
     _check_decoder(decoder_part)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        tower = build_tower(tower_part, spec.scale_by_inputs)
+        tower = build_tower(tower_part, spec.tower_gain)
         shape = find_tower_shape(tower, tower_part, spec.image_size, spec.feature_layer)
         processor = _build_processor(spec, tower_part, decoder_part, shape)
         model = _build_model(spec, tower_part, decoder_part, shape, processor.tokenizer)
@@ -129,7 +129,7 @@ def _strategy(shape: TowerShape) -> str:
 
 
 def _build_model(spec: BuildSpec, tower: Part, decoder: Part, shape: TowerShape, tokenizer: Any) -> Any:
-    from transformers import GenerationConfig, LlavaConfig, LlavaForConditionalGeneration
+    import transformers
     from transformers.activations import ACT2FN
 
     if spec.projector not in ACT2FN:
@@ -139,7 +139,8 @@ def _build_model(spec: BuildSpec, tower: Part, decoder: Part, shape: TowerShape,
     ends = {name: getattr(tokenizer, name) for name in ("bos_token_id", "eos_token_id", "pad_token_id")}
     decoder.config.update(ends)
     tower.config.hidden_size = shape.channels  # LLaVA sizes its projector by it; towers with stages have none
-    config = LlavaConfig(
+    kind = "FastVlm" if shape.is_map else "Llava"  # the same model, for towers with maps and with sequences
+    config = getattr(transformers, f"{kind}Config")(
         vision_config=tower.config,
         text_config=decoder.config,
         image_token_index=tokenizer.convert_tokens_to_ids(IMAGE),
@@ -150,8 +151,8 @@ def _build_model(spec: BuildSpec, tower: Part, decoder: Part, shape: TowerShape,
         tie_word_embeddings=bool(decoder.config.tie_word_embeddings),
         **ends,
     )
-    model = LlavaForConditionalGeneration(config)
-    model.generation_config = GenerationConfig(do_sample=False, max_new_tokens=MAX_NEW_TOKENS, **ends)
+    model = getattr(transformers, f"{kind}ForConditionalGeneration")(config)
+    model.generation_config = transformers.GenerationConfig(do_sample=False, max_new_tokens=MAX_NEW_TOKENS, **ends)
     return model
 
 

@@ -8,6 +8,7 @@ from sightline.types import FamilyFacts
 
 # Measured with transformers 5.23; keyed by `config.model_type`.
 FAMILIES: dict[str, FamilyFacts] = {
+    "fast_vlm": FamilyFacts(name="fast_vlm", image_inputs=("pixel_values",), features_listed=False),
     "llava": FamilyFacts(name="llava", image_inputs=("pixel_values",)),
 }
 

@@ -163,7 +163,9 @@ class _Features:
         features = [self.encoded[prompt.image_key][1] for prompt in batch if prompt.image is not None]
         if not features:
             return inputs
-        return {**inputs, "mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=features)}}
+        table = torch.cat(features)
+        output: Any = [table] if self.family.features_listed else table
+        return {**inputs, "mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}}
 
     def _expanded(self, prompt: _Prompt) -> list[int]:
         """The prompt's ids with the placeholder replaced by its picture's tokens."""

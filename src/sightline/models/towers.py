@@ -24,6 +24,7 @@ class TowerShape:
         channels: width of a hidden state.
         tokens: image tokens of a picture.
         has_class_token: a token in front that stands for no place; it is dropped.
+        is_map: the tower is convolutional: its last state is a map (B, C, H, W), not a sequence (B, N, C).
     """
 
     image_size: int
@@ -31,10 +32,11 @@ class TowerShape:
     channels: int
     tokens: int
     has_class_token: bool
+    is_map: bool
 
 
-def build_tower(part: Part, scale_by_inputs: bool = False) -> nn.Module:
-    """The tower, with its folder's weights or fresh ones, `scale_by_inputs` as in `BuildSpec`.
+def build_tower(part: Part, gain: float | None = None) -> nn.Module:
+    """The tower, with its folder's weights or fresh ones drawn with `gain`, `tower_gain` of `BuildSpec`.
 
     Raises:
         ConfigError: transformers has no model of this kind, or it has BatchNorm.
@@ -49,34 +51,37 @@ def build_tower(part: Part, scale_by_inputs: bool = False) -> nn.Module:
     if coupled is not None:
         raise ConfigError(
             f"tower {part.name}: {coupled} is a BatchNorm. Its output depends on the other images of a batch, so "
-            "sharing images would change the loss. Use a tower with LayerNorm or GroupNorm (vit, siglip, segformer)."
+            "sharing images would change the loss. Use a tower with LayerNorm or GroupNorm (vit, siglip, bit)."
         )
     if part.folder is None:
-        if scale_by_inputs:
-            _scale_by_inputs(fresh)
+        if gain is not None:
+            _draw_kernels(fresh, gain)
         return fresh
     pretrained: nn.Module = type(fresh).from_pretrained(part.folder, dtype=torch.float32)  # type: ignore[attr-defined]
     return pretrained
 
 
 def find_tower_shape(tower: Any, part: Part, image_size: int | None, feature_layer: int) -> TowerShape:
-    """The shape of the hidden states, found by showing the tower a blank picture.
+    """The shape of the features, found by showing the tower a blank picture.
 
     Raises:
-        ConfigError: no hidden states (B, N, C), or N is no square, with or without a class token.
+        ConfigError: neither hidden states (B, N, C) nor a map (B, C, H, W), or N is no square, with or without a class
+            token.
     """
     size = _image_size(part, image_size)
-    hidden_BNC = _hidden_state(tower, part, size, feature_layer)
-    if hidden_BNC.ndim != 3:
+    features = _features(tower, part, size, feature_layer)
+    if features.ndim not in (3, 4):
         raise ConfigError(
-            f"tower {part.name}: expected hidden states (images, tokens, channels), got {tuple(hidden_BNC.shape)}. "
-            f"{_remedy(part)}"
+            f"tower {part.name}: expected features (images, tokens, channels) or (images, channels, height, width), "
+            f"got {tuple(features.shape)}. Use a tower that keeps places apart (vit, siglip_vision_model, bit)."
         )
-    positions, channels = hidden_BNC.shape[1:]
-    for extra in (0, 1):
+    is_map = features.ndim == 4
+    features_BNC = features.flatten(2).transpose(1, 2) if is_map else features
+    positions, channels = features_BNC.shape[1:]
+    for extra in (0,) if is_map else (0, 1):
         side = math.isqrt(positions - extra)
         if side > 0 and side * side == positions - extra and size % side == 0:
-            return TowerShape(size, size // side, channels, side * side, has_class_token=extra == 1)
+            return TowerShape(size, size // side, channels, side * side, extra == 1, is_map)
     raise ConfigError(
         f"tower {part.name}: {positions} tokens for a picture of {size} x {size} are no square grid that divides it, "
         "with or without one class token. Choose an image_size that the tower's patches divide."
@@ -94,7 +99,8 @@ def _image_size(part: Part, image_size: int | None) -> int:
     return size
 
 
-def _hidden_state(tower: Any, part: Part, size: int, feature_layer: int) -> torch.Tensor:
+def _features(tower: Any, part: Part, size: int, feature_layer: int) -> torch.Tensor:
+    """What the tower makes of a blank picture: its last state where that is a map, else the hidden state asked for."""
     blank = torch.zeros(1, getattr(part.config, "num_channels", 3), size, size)
     try:
         with torch.no_grad():
@@ -103,26 +109,23 @@ def _hidden_state(tower: Any, part: Part, size: int, feature_layer: int) -> torc
         raise ConfigError(f"tower {part.name}: it cannot read a picture of {size} x {size}: {error}") from error
     finally:
         tower.train()
-    states = getattr(outputs, "hidden_states", None)
+    last: torch.Tensor = outputs.last_hidden_state
+    if last.ndim == 4:
+        if feature_layer != -1:
+            raise ConfigError(f"feature_layer: a tower with maps gives its last one, -1; got {feature_layer}.")
+        return last
+    states: tuple[torch.Tensor, ...] = getattr(outputs, "hidden_states", None) or ()
     if not states:
-        raise ConfigError(f"tower {part.name}: it returns no hidden states. {_remedy(part)}")
+        raise ConfigError(f"tower {part.name}: it returns no hidden states. Use vit, siglip_vision_model or bit.")
     if not -len(states) <= feature_layer < len(states):
         raise ConfigError(f"feature_layer: expected {-len(states)} to {len(states) - 1}, got {feature_layer}.")
-    state: torch.Tensor = states[feature_layer]
-    return state
+    return states[feature_layer]
 
 
-def _remedy(part: Part) -> str:
-    if hasattr(part.config, "reshape_last_stage"):
-        return 'Set "reshape_last_stage": false in its config.'
-    return "Use a tower that yields token sequences (vit, clip_vision_model, siglip_vision_model, dinov2, segformer)."
-
-
-def _scale_by_inputs(tower: nn.Module) -> None:
-    """Keep the size of what flows through: an output of n inputs is a sum of n terms."""
+def _draw_kernels(tower: nn.Module, gain: float) -> None:
     for module in tower.modules():
         if isinstance(module, nn.Linear | nn.Conv2d):
-            nn.init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+            nn.init.normal_(module.weight, std=gain * module.weight[0].numel() ** -0.5)
 
 
 def _couples_images(module: nn.Module) -> bool:

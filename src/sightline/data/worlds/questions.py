@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence as Many
 from dataclasses import dataclass
 
 import numpy as np
@@ -101,22 +101,25 @@ def _where(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
     shape = _only_one(scene, rng, lambda shape: shape.name)
     if shape is None:
         return None
-    text = pick(rng, (f"Where is the {shape.name}?", f"In which place is the {shape.name}?"))
-    return SceneQuestion(text, CELLS[shape.cell], "position")
+    name = _short_name(shape, scene)
+    return SceneQuestion(pick(rng, (f"Where is {name}?", f"In which place is {name}?")), CELLS[shape.cell], "position")
 
 
 def _exists(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
-    """Yes or no is drawn first; half of what is absent shares its colour or shape with something present."""
-    present = [shape.name for shape in scene.shapes]
-    if rng.random() < 0.5:
-        name, answer = pick(rng, sorted(set(present))), "yes"
-    else:
-        absent = [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES if f"{colour} {shape}" not in present]
-        words = {word for name in present for word in name.split()}
-        near = [name for name in absent if words & set(name.split())]
-        name, answer = pick(rng, near if rng.random() < 0.5 else absent), "no"
+    """Of a shape, of a colour, or of both; yes or no is drawn first."""
+    every: dict[str, Many[str]] = {
+        "shape": SHAPES,
+        "colour": [f"{colour} shape" for colour in COLOURS],
+        "both": [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES],
+    }
+    names = {"shape": lambda s: s.shape, "colour": lambda s: f"{s.colour} shape", "both": lambda s: s.name}
+    subject = pick(rng, tuple(every))
+    present = {names[subject](shape) for shape in scene.shapes}
+    absent = [name for name in every[subject] if name not in present]
+    true = not absent or rng.random() < 0.5
+    name = pick(rng, sorted(present) if true else absent)
     text = pick(rng, (f"Is there {with_article(name)}?", f"Does the image show {with_article(name)}?"))
-    return SceneQuestion(text, answer, "existence")
+    return SceneQuestion(text, _yes_no(true), "existence")
 
 
 def _compare(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
@@ -128,13 +131,14 @@ def _compare_places(scene: Scene, rng: np.random.Generator) -> SceneQuestion | N
     if pair is None:
         return None
     first, second = pair
+    one, other = _short_name(first, scene), _short_name(second, scene)
     texts: list[tuple[str, bool]] = []
     if first.column != second.column:
-        texts.append((f"Is the {first.name} left of the {second.name}?", first.column < second.column))
-        texts.append((f"Is the {first.name} right of the {second.name}?", first.column > second.column))
+        texts.append((f"Is {one} left of {other}?", first.column < second.column))
+        texts.append((f"Is {one} right of {other}?", first.column > second.column))
     if first.row != second.row:
-        texts.append((f"Is the {first.name} above the {second.name}?", first.row < second.row))
-        texts.append((f"Is the {first.name} below the {second.name}?", first.row > second.row))
+        texts.append((f"Is {one} above {other}?", first.row < second.row))
+        texts.append((f"Is {one} below {other}?", first.row > second.row))
     text, true = pick(rng, texts)
     return SceneQuestion(text, _yes_no(true), "comparison")
 
@@ -146,7 +150,8 @@ def _compare_sizes(scene: Scene, rng: np.random.Generator) -> SceneQuestion | No
     first, second = pair
     larger, smaller = (first, second) if first.size == "large" else (second, first)
     word, answer = ("larger", larger) if rng.random() < 0.5 else ("smaller", smaller)
-    return SceneQuestion(f"Which is {word}, the {first.name} or the {second.name}?", answer.name, "comparison")
+    text = f"Which is {word}, {_short_name(first, scene)} or {_short_name(second, scene)}?"
+    return SceneQuestion(text, _short_name(answer, scene).removeprefix("the "), "comparison")
 
 
 def _compare_counts(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
@@ -243,6 +248,15 @@ def _two_unique(scene: Scene, rng: np.random.Generator) -> tuple[Shape, Shape] |
         return None
     first, second = rng.permutation(len(only))[:2]
     return only[first], only[second]
+
+
+def _short_name(shape: Shape, scene: Scene) -> str:
+    """What a person calls a shape of the scene: its shape alone or its colour alone where that says which is meant."""
+    if sum(other.shape == shape.shape for other in scene.shapes) == 1:
+        return f"the {shape.shape}"
+    if sum(other.colour == shape.colour for other in scene.shapes) == 1:
+        return f"the {shape.colour} shape"
+    return f"the {shape.name}"
 
 
 def _plural(shape: str) -> str:
