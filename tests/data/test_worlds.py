@@ -34,7 +34,7 @@ from sightline.errors import ConfigError
 PAIR = Scene(
     shapes=(Shape("circle", "red", "large", 0), Shape("square", "blue", "small", 1)), word=Word("cat", "bottom")
 )
-CHART = Scene(chart=BarChart((Bar("red", 3), Bar("orange", 7))))
+CHART = Scene(chart=BarChart((Bar("red", 3), Bar("yellow", 6))))
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +67,7 @@ def test_an_unknown_split_names_the_known_ones():
 def test_hand_worked_description():
     assert describe(PAIR) == "top left: large red circle; top right: small blue square; bottom: word 'cat'"
     assert describe(replace(PAIR, word=Word("cat", "top"))).startswith("top: word 'cat'; top left: large")
-    assert describe(CHART) == "red bar: 3; orange bar: 7"
+    assert describe(CHART) == "red bar: 3; yellow bar: 6"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_hand_worked_description():
         ("There is a red circle and a blue square. The word 'cat'.", ((), (), (), ())),
         ("A large red circle at the top left, the word 'cat' at the bottom", ((), ("blue square",), (), ())),
         (f"{describe(PAIR)}; bottom left: small red circle", (("red circle",), (), (), ())),
-        (describe(PAIR).replace("blue square", "blue cross"), (("blue cross",), ("blue square",), (), ())),
+        (describe(PAIR).replace("blue square", "blue triangle"), (("blue triangle",), ("blue square",), (), ())),
         (describe(PAIR).replace("small", "large"), ((), (), ("blue square: large",), ())),
         (describe(PAIR).replace("top left", "bottom left"), ((), (), ("red circle: bottom left",), ())),
         (describe(PAIR).replace("cat", "sun"), (("word 'sun'",), ("word 'cat'",), (), ())),
@@ -92,7 +92,7 @@ def test_hand_worked_description_errors(text, expected):
 
 def test_bars_are_checked_by_colour_and_value():
     found = description_errors(CHART, "red bar: 4; a blue bar of 7")
-    assert (found.invented, found.missing, found.wrong) == (("blue bar",), ("orange bar",), ("red bar: 4",))
+    assert (found.invented, found.missing, found.wrong) == (("blue bar",), ("yellow bar",), ("red bar: 4",))
 
 
 def test_of_two_alike_the_mention_takes_the_one_it_fits():
@@ -138,7 +138,7 @@ def test_all_kinds_are_asked_and_a_blind_guesser_stays_poor(scenes):
     assert all(kinds[kind] > 0.05 * total for kind in KINDS), kinds
     # The best that anyone can do who knows these very answers but sees no picture.
     assert sum(max(counts.values()) for counts in answers.values()) / total < 0.42
-    existence = sum((answers[text] for text in answers if text.startswith(("Is there", "Does"))), Counter())
+    existence = sum((answers[text] for text in answers if text.startswith("Is there")), Counter())
     assert abs(existence["yes"] / existence.total() - 0.5) < 0.05
 
 
@@ -155,7 +155,7 @@ def test_every_content_shows_in_the_picture(scenes):
 def test_shapes_lie_in_their_cell_at_any_size():
     for size in (48, 64, 128):
         for cell in range(len(CELLS)):
-            scene = Scene(shapes=(Shape(SHAPES[cell % 4], "red", "small", cell),))
+            scene = Scene(shapes=(Shape(SHAPES[cell % 3], "red", "small", cell),))
             red = np.argwhere(abs(np.asarray(draw_scene(scene, size), dtype=int) - RGB["red"]).sum(-1) < 60)
             row, column = (int(place) for place in red.mean(0) * 2 // size)
             assert CELLS[2 * row + column] == CELLS[cell]
@@ -221,7 +221,9 @@ def _yes(true: bool) -> str:
 
 
 def _named(scene: Scene, name: str) -> Shape:
-    (shape,) = [shape for shape in scene.shapes if shape.name == name]
+    """The only shape that "circle", "red shape" or "red circle" can mean."""
+    words = set(name.removesuffix(" shape").split())
+    (shape,) = [shape for shape in scene.shapes if words <= {shape.colour, shape.shape}]
     return shape
 
 
@@ -236,33 +238,32 @@ def _value(scene: Scene, colour: str) -> int:
 
 
 READINGS: dict[str, Callable[..., str]] = {
-    r"(?:How many|Count the) shapes(?: are there\?|\.)": lambda scene: str(len(scene.shapes)),
-    r"(?:How many|Count the) bars(?: are there\?|\.)": lambda scene: str(len(scene.chart.bars)),
-    r"(?:How many|Count the) (\w+) shapes(?: are there\?|\.)": lambda scene, colour: str(
+    r"How many shapes are there\?": lambda scene: str(len(scene.shapes)),
+    r"How many bars are there\?": lambda scene: str(len(scene.chart.bars)),
+    r"How many (\w+) shapes are there\?": lambda scene, colour: str(
         sum(shape.colour == colour for shape in scene.shapes)
     ),
-    r"(?:How many|Count the) (\w+?)e?s(?: are there\?|\.)": lambda scene, kind: str(
-        sum(shape.shape in (kind, f"{kind}e") for shape in scene.shapes)
+    r"How many (?!shapes|bars)(\w+)s are there\?": lambda scene, kind: str(
+        sum(shape.shape == kind for shape in scene.shapes)
     ),
-    r"(?:Is there|Does the image show) an? (\w+ (?!bar)\w+)\?": lambda scene, name: _yes(
-        any(shape.name == name for shape in scene.shapes)
-    ),
-    r"What colour is the shape (?:at|in) the (.+)\?": lambda scene, place: _at(scene, place).colour,
-    r"Which shape is (?:at|in) the (.+)\?": lambda scene, place: _at(scene, place).shape,
-    r"(?:Where|In which place) is the (\w+ \w+)\?": lambda scene, name: CELLS[_named(scene, name).cell],
-    r"Is the (\w+ \w+) above the (\w+ \w+)\?": lambda scene, first, second: _yes(
+    r"Is there a (\w+)\?": lambda scene, kind: _yes(any(shape.shape == kind for shape in scene.shapes)),
+    r"Is there a (\w+) shape\?": lambda scene, colour: _yes(any(shape.colour == colour for shape in scene.shapes)),
+    r"What colour is the shape at the (.+)\?": lambda scene, place: _at(scene, place).colour,
+    r"Which shape is at the (.+)\?": lambda scene, place: _at(scene, place).shape,
+    r"Where is the (?!word)([\w ]+)\?": lambda scene, name: CELLS[_named(scene, name).cell],
+    r"Is the ([\w ]+) above the ([\w ]+)\?": lambda scene, first, second: _yes(
         _named(scene, first).row < _named(scene, second).row
     ),
-    r"Is the (\w+ \w+) right of the (\w+ \w+)\?": lambda scene, first, second: _yes(
+    r"Is the ([\w ]+) right of the ([\w ]+)\?": lambda scene, first, second: _yes(
         _named(scene, first).column > _named(scene, second).column
     ),
-    r"Which is larger, the (\w+ \w+) or the (\w+ \w+)\?": lambda scene, first, second: (
+    r"Which is larger, the ([\w ]+) or the ([\w ]+)\?": lambda scene, first, second: (
         first if _named(scene, first).size == "large" else second
     ),
     r"Is the (\w+) bar higher than the (\w+) bar\?": lambda scene, first, second: _yes(
         _value(scene, first) > _value(scene, second)
     ),
-    r"(?:What is the value of|How high is) the (\w+) bar\?": lambda scene, colour: str(_value(scene, colour)),
-    r"(?:What word is printed\?|What does the text say\?|Read the word\.)": lambda scene: scene.word.text,
+    r"How high is the (\w+) bar\?": lambda scene, colour: str(_value(scene, colour)),
+    r"What word is printed\?": lambda scene: scene.word.text,
     r"Is the word '(\w+)' printed\?": lambda scene, word: _yes(scene.word.text == word),
 }

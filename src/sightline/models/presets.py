@@ -48,7 +48,7 @@ PRESETS: dict[str, BuildSpec] = {
             "depths": [2, 2],
         },
         decoder={
-            "model_type": "llama",
+            "model_type": "granite",  # a Llama whose embeddings can be scaled
             "hidden_size": 128,
             "intermediate_size": 320,
             "num_hidden_layers": 3,
@@ -56,7 +56,11 @@ PRESETS: dict[str, BuildSpec] = {
             "num_key_value_heads": 4,
             "max_position_embeddings": 2048,
             "tie_word_embeddings": True,
-            "initializer_range": 0.08,  # close to 1 / sqrt(width); at 0.02 colours take three times the steps
+            # Close to 1 / sqrt(width); at 0.02 colours take three times the steps. Embeddings of that size would drown
+            # in what the layers add to them, and what is asked for is found late: 12 brings them to 1.
+            "initializer_range": 0.08,
+            "embedding_multiplier": 12.0,
+            "attention_multiplier": 32**-0.5,
         },
         image_size=64,
         tower_gain=0.3,

@@ -15,11 +15,9 @@ SUPERSAMPLE = 4
 MIN_IMAGE_SIZE = 32
 RGB = {
     "red": (220, 30, 35),
-    "orange": (250, 140, 20),
     "yellow": (245, 220, 30),
     "green": (30, 150, 60),
     "blue": (40, 80, 215),
-    "purple": (140, 50, 170),
     "black": (25, 25, 25),
 }
 INK, DARK_LINE, LIGHT_LINE = (25, 25, 25), (110, 110, 110), (205, 205, 205)
@@ -27,9 +25,9 @@ INK, DARK_LINE, LIGHT_LINE = (25, 25, 25), (110, 110, 110), (205, 205, 205)
 CELL = 0.46
 # Height of a printed line, in pictures: one lies at the top or at the bottom.
 LINE = 0.305
-# Radius of the circle around a shape, in cells; a triangle and a cross fill less of it than a square.
+# Radius of the circle around a shape, in cells; a triangle fills less of it than a square.
 RADIUS = {"small": 0.24, "large": 0.4}
-STRETCH = {"circle": 1.0, "square": 1.2, "triangle": 1.3, "cross": 1.15}
+STRETCH = {"circle": 1.0, "square": 1.2, "triangle": 1.3}
 
 
 def draw_scene(scene: Scene, image_size: int = 64) -> Image.Image:
@@ -68,12 +66,6 @@ def _draw_shape(pen: ImageDraw.ImageDraw, shape: Shape, side: int) -> None:
 @cache
 def _outline(shape: str) -> tuple[tuple[float, float], ...]:
     """Corners inside the unit circle, y pointing down."""
-    if shape == "cross":
-        long, half = 0.94, 0.3
-        arm = ((half, half), (long, half), (long, -half))
-        # Four arms, each the last one turned by 90 degrees.
-        turns = ((1, 0), (0, -1), (-1, 0), (0, 1))
-        return tuple((u * c + v * s, -u * s + v * c) for c, s in ((c, -s) for c, s in turns) for u, v in arm)
     corners, first = {"square": (4, 45), "triangle": (3, -90)}[shape]
     angles = [math.radians(first + 360 * corner / corners) for corner in range(corners)]
     return tuple((math.cos(angle), math.sin(angle)) for angle in angles)
@@ -93,8 +85,8 @@ def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
 
 
 def _draw_chart(pen: ImageDraw.ImageDraw, chart: BarChart, side: int) -> None:
-    """Bars over lines one unit apart; the line at five is dark, so that values can be read without labels."""
-    unit, base, left, right = side * 6 / 64, side * 60 / 64, side * 4 / 64, side * 60 / 64
+    """Bars over lines one unit apart; the line at three is dark, so that values can be read without labels."""
+    unit, base, left, right = side * 9 / 64, side * 60 / 64, side * 4 / 64, side * 60 / 64
     thin = max(1, side // 128)
     slot = (right - left) / len(chart.bars)
     for index, bar in enumerate(chart.bars):
@@ -102,5 +94,5 @@ def _draw_chart(pen: ImageDraw.ImageDraw, chart: BarChart, side: int) -> None:
         pen.rectangle((middle - 0.34 * slot, top, middle + 0.34 * slot, base), fill=RGB[bar.colour])
     for value in range(1, MAX_VALUE + 1):
         y = base - value * unit
-        pen.rectangle((left, y - thin / 2, right, y + thin / 2), fill=DARK_LINE if value == 5 else LIGHT_LINE)
+        pen.rectangle((left, y - thin / 2, right, y + thin / 2), fill=DARK_LINE if value == 3 else LIGHT_LINE)
     pen.rectangle((left, base, right, base + 2 * thin), fill=INK)

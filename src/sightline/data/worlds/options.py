@@ -9,7 +9,7 @@ import numpy as np
 from sightline.data.worlds.questions import SceneQuestion
 from sightline.data.worlds.scene import CELLS, COLOURS, MAX_VALUE, SHAPE_COUNT_SHARES, SHAPES, WORDS
 
-_PAIR = re.compile(r"the (\w+ \w+) or the (\w+ \w+)\?")
+_PAIR = re.compile(r", the ([\w ]+) or the ([\w ]+)\?")
 
 
 def answer_options(question: SceneQuestion, rng: np.random.Generator, options: int = 4) -> tuple[str, ...]:

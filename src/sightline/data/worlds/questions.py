@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,14 +40,9 @@ def scene_questions(scene: Scene, rng: np.random.Generator, questions: int = 8) 
     return list(asked.values())
 
 
-def with_article(name: str) -> str:
-    """ "a red circle", "an orange circle"."""
-    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
-
-
 def _askers(scene: Scene) -> tuple[Asker, ...]:
     if scene.chart:
-        return (_bar_value, _bar_rank, _bar_comparison, _bar_value, _bar_count, _bar_existence, _bar_value, _bar_colour)
+        return (_bar_value, _bar_rank, _bar_existence, _bar_value, _bar_comparison, _bar_count, _bar_value, _bar_colour)
     shapes: tuple[Asker, ...] = (_shape_at, _count, _colour_of, _exists, _where, _compare, _shape_of, _colour_at)
     return (_read_word, _read_letter, *shapes) if scene.word else shapes
 
@@ -59,22 +54,20 @@ def _count(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
     """All shapes, those of a colour, or those of a shape; the number is drawn before what is counted."""
     subject = int(rng.integers(3))
     if subject == 0:
-        text = pick(rng, ("How many shapes are there?", "Count the shapes."))
-        return SceneQuestion(text, str(len(scene.shapes)), "count")
+        return SceneQuestion("How many shapes are there?", str(len(scene.shapes)), "count")
     colours, shapes = [s.colour for s in scene.shapes], [s.shape for s in scene.shapes]
     counts = {name: colours.count(name) for name in COLOURS} if subject == 1 else {n: shapes.count(n) for n in SHAPES}
     number = pick(rng, sorted(set(counts.values())))
     name = pick(rng, [name for name, count in counts.items() if count == number])
     noun = f"{name} shapes" if subject == 1 else _plural(name)
-    return SceneQuestion(pick(rng, (f"How many {noun} are there?", f"Count the {noun}.")), str(number), "count")
+    return SceneQuestion(f"How many {noun} are there?", str(number), "count")
 
 
 def _colour_of(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
     shape = _only_one(scene, rng, lambda shape: shape.shape)
     if shape is None:
         return None
-    text = pick(rng, (f"What colour is the {shape.shape}?", f"Which colour does the {shape.shape} have?"))
-    return SceneQuestion(text, shape.colour, "colour")
+    return SceneQuestion(f"What colour is the {shape.shape}?", shape.colour, "colour")
 
 
 def _colour_at(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
@@ -86,8 +79,7 @@ def _shape_of(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
     shape = _only_one(scene, rng, lambda shape: shape.colour)
     if shape is None:
         return None
-    text = pick(rng, (f"Which shape is {shape.colour}?", f"What shape is the {shape.colour} one?"))
-    return SceneQuestion(text, shape.shape, "shape")
+    return SceneQuestion(f"Which shape is {shape.colour}?", shape.shape, "shape")
 
 
 def _shape_at(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
@@ -101,25 +93,18 @@ def _where(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
     shape = _only_one(scene, rng, lambda shape: shape.name)
     if shape is None:
         return None
-    name = _short_name(shape, scene)
-    return SceneQuestion(pick(rng, (f"Where is {name}?", f"In which place is {name}?")), CELLS[shape.cell], "position")
+    return SceneQuestion(f"Where is {_short_name(shape, scene)}?", CELLS[shape.cell], "position")
 
 
 def _exists(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
-    """Of a shape, of a colour, or of both; yes or no is drawn first."""
-    every: dict[str, Many[str]] = {
-        "shape": SHAPES,
-        "colour": [f"{colour} shape" for colour in COLOURS],
-        "both": [f"{colour} {shape}" for colour in COLOURS for shape in SHAPES],
-    }
-    names = {"shape": lambda s: s.shape, "colour": lambda s: f"{s.colour} shape", "both": lambda s: s.name}
-    subject = pick(rng, tuple(every))
-    present = {names[subject](shape) for shape in scene.shapes}
-    absent = [name for name in every[subject] if name not in present]
+    """Of a shape or of a colour; yes or no is drawn first."""
+    of_shape = rng.random() < 0.5
+    present = {shape.shape if of_shape else shape.colour for shape in scene.shapes}
+    absent = [name for name in (SHAPES if of_shape else COLOURS) if name not in present]
     true = not absent or rng.random() < 0.5
     name = pick(rng, sorted(present) if true else absent)
-    text = pick(rng, (f"Is there {with_article(name)}?", f"Does the image show {with_article(name)}?"))
-    return SceneQuestion(text, _yes_no(true), "existence")
+    noun = name if of_shape else f"{name} shape"
+    return SceneQuestion(f"Is there a {noun}?", _yes_no(true), "existence")
 
 
 def _compare(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
@@ -171,8 +156,7 @@ def _compare_counts(scene: Scene, rng: np.random.Generator) -> SceneQuestion | N
 def _read_word(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
     if scene.word is None:
         return None
-    text = pick(rng, ("What word is printed?", "What does the text say?", "Read the word."))
-    return SceneQuestion(text, scene.word.text, "reading")
+    return SceneQuestion("What word is printed?", scene.word.text, "reading")
 
 
 def _read_letter(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
@@ -195,8 +179,7 @@ def _bars(scene: Scene) -> tuple[Bar, ...]:
 
 def _bar_value(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
     bar = pick(rng, _bars(scene))
-    text = pick(rng, (f"What is the value of the {bar.colour} bar?", f"How high is the {bar.colour} bar?"))
-    return SceneQuestion(text, str(bar.value), "chart value")
+    return SceneQuestion(f"How high is the {bar.colour} bar?", str(bar.value), "chart value")
 
 
 def _bar_rank(scene: Scene, rng: np.random.Generator) -> SceneQuestion | None:
@@ -215,15 +198,14 @@ def _bar_comparison(scene: Scene, rng: np.random.Generator) -> SceneQuestion | N
 
 
 def _bar_count(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
-    text = pick(rng, ("How many bars are there?", "Count the bars."))
-    return SceneQuestion(text, str(len(_bars(scene))), "count")
+    return SceneQuestion("How many bars are there?", str(len(_bars(scene))), "count")
 
 
 def _bar_existence(scene: Scene, rng: np.random.Generator) -> SceneQuestion:
     present = [bar.colour for bar in _bars(scene)]
     absent = [colour for colour in COLOURS if colour not in present]
     colour, answer = (pick(rng, present), "yes") if rng.random() < 0.5 else (pick(rng, absent), "no")
-    return SceneQuestion(f"Is there {with_article(colour)} bar?", answer, "existence")
+    return SceneQuestion(f"Is there a {colour} bar?", answer, "existence")
 
 
 def _bar_colour(scene: Scene, rng: np.random.Generator) -> SceneQuestion:

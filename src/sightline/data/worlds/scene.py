@@ -15,19 +15,18 @@ Split = Literal["train", "heldout"]
 T = TypeVar("T")
 
 SPLITS: tuple[Split, ...] = ("train", "heldout")
-SHAPES = ("circle", "square", "triangle", "cross")
-COLOURS = ("red", "orange", "yellow", "green", "blue", "purple", "black")
+SHAPES = ("circle", "square", "triangle")
+COLOURS = ("red", "yellow", "green", "blue", "black")
 SIZES = ("small", "large")
 WORDS = ("up", "go", "cat", "sun", "fish", "lamp")
 CELLS = ("top left", "top right", "bottom left", "bottom right")
 GRID = 2  # rows and columns of cells
-MAX_VALUE = 9
+MAX_VALUE = 6
 
 WORD_SHARE = 0.25
 CHART_SHARE = 0.25
 HELDOUT_SHARE = 0.2
-# Few distinct pictures hold a single shape (224), so they come up less often than those with several.
-SHAPE_COUNT_SHARES = (0.16, 0.28, 0.28, 0.28)
+SHAPE_COUNT_SHARES = (0.3, 0.35, 0.2, 0.15)
 
 
 @dataclass(frozen=True)
@@ -201,7 +200,7 @@ def _sample_word(rng: np.random.Generator) -> Word:
 
 
 def _sample_chart(rng: np.random.Generator) -> BarChart:
-    colours = _some_of(rng, COLOURS, 2 + int(rng.integers(3)))
+    colours = _some_of(rng, COLOURS, 2 + int(rng.integers(2)))
     return BarChart(tuple(Bar(colour, 1 + int(rng.integers(MAX_VALUE))) for colour in colours))
 
 
