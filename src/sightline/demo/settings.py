@@ -46,6 +46,7 @@ class DemoSize:
         recipes: shipped folder of `look.yaml`, `sft.yaml` and `dpo.yaml`.
         look_scenes: training pictures of a single shape.
         asked: questions about each scene.
+        describe_every: one training scene in so many is described as well.
         described: training scenes that the trained model describes, one preference pair each.
         questions: held-out questions asked; all held-out scenes are described.
     """
@@ -53,14 +54,33 @@ class DemoSize:
     recipes: str
     look_scenes: int
     asked: int
+    describe_every: int
     train_scenes: int
     heldout_scenes: int
     described: int
     questions: int
 
 
-FULL = DemoSize("demo", look_scenes=2000, asked=6, train_scenes=3500, heldout_scenes=250, described=600, questions=1200)
-QUICK = DemoSize("demo/quick", look_scenes=64, asked=6, train_scenes=96, heldout_scenes=24, described=24, questions=144)
+FULL = DemoSize(
+    "demo",
+    look_scenes=2000,
+    asked=10,
+    describe_every=4,
+    train_scenes=6000,
+    heldout_scenes=400,
+    described=1200,
+    questions=1200,
+)
+QUICK = DemoSize(
+    "demo/quick",
+    look_scenes=64,
+    asked=6,
+    describe_every=1,
+    train_scenes=96,
+    heldout_scenes=24,
+    described=24,
+    questions=144,
+)
 
 
 def training_settings(config: DemoConfig, method: str, folder: str, data: Path, model: Path | None = None) -> Any:

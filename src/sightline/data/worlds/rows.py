@@ -27,8 +27,8 @@ class WorldFiles:
 
     Attributes:
         look: descriptions of training pictures with a single shape.
-        train: questions and descriptions of the training scenes.
-        train_descriptions: their descriptions alone.
+        train: questions about the training scenes, and descriptions of some of them.
+        train_descriptions: descriptions of all of them.
         heldout: questions of the held-out scenes.
         heldout_descriptions: descriptions of the held-out scenes.
         choices: questions of the held-out scenes, each with options.
@@ -73,8 +73,13 @@ def write_world(
     image_size: int = 64,
     questions: int = 8,
     look_scenes: int = 0,
+    describe_every: int = 1,
 ) -> WorldFiles:
-    """Write pictures and rows of both splits; images are named relative to the folder, so that it can be moved."""
+    """Write pictures and rows of both splits; images are named relative to the folder, so that it can be moved.
+
+    `train` gets a description for one scene in `describe_every`, since descriptions have so many tokens that beside
+    them little is learned from answers of one word.
+    """
     files = _world_files(Path(folder))
     train, heldout = world_scenes(seed, train_scenes, "train"), world_scenes(seed, heldout_scenes, "heldout")
     look = single_shape_scenes(seed, look_scenes, "train")
@@ -91,7 +96,7 @@ def write_world(
         _description_rows(train, "train", of("train")),
     )
     _write_rows(files.look, _description_rows(look, "look", of("look")))
-    _write_rows(files.train, [*asked, *described])
+    _write_rows(files.train, [*asked, *described[::describe_every]])
     _write_rows(files.train_descriptions, described)
     _write_rows(files.heldout, _question_rows(heldout, seed, "heldout", questions, of("heldout")))
     _write_rows(files.heldout_descriptions, _description_rows(heldout, "heldout", of("heldout")))
