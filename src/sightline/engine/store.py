@@ -55,6 +55,9 @@ class TensorStore:
     def __contains__(self, key: str) -> bool:
         return key in self._new or key in self._shard_of
 
+    def __len__(self) -> int:
+        return len(self._new.keys() | self._shard_of.keys())
+
     def get(self, key: str) -> Tensor | None:
         """The tensor stored under `key`, on the CPU, or None."""
         if key in self._new:

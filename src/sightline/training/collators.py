@@ -78,10 +78,11 @@ def answer_view(sequences: Many[Sequence], pad_id: int) -> tuple[torch.Tensor, t
 
 
 def _forest_columns(batch: EncodedBatch, pad_id: int) -> dict[str, Any]:
-    """`attention_mask` of the plain rows (TRL counts tokens by it), the forest, and the distinct images."""
+    """`attention_mask` of the plain rows (TRL counts tokens by it), the forest, and the distinct images with keys."""
     lengths = torch.tensor([len(sequence.ids_L) for sequence in batch.sequences])
     return {
         "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
         "forest": build_forest(batch.sequences, pad_id),
+        "image_spans": batch.image_spans,
         **batch.image_inputs,
     }

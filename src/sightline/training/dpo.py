@@ -24,14 +24,16 @@ from sightline.training.references import (
 )
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sft import SHARE_HELP
-from sightline.training.sharing import choose_training_route, encoding_settings, prepared, share_forward
+from sightline.training.sharing import base_model, choose_training_route, encoding_settings, prepared, share_forward
+from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
 
 
 @dataclass
 class DPOConfig(trl.DPOConfig):
-    """TRL's DPOConfig with `share` and `reference_store`."""
+    """TRL's DPOConfig with `share`, `feature_store` and `reference_store`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
+    feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
     reference_store: str = field(default="auto", metadata={"help": REFERENCE_STORE_HELP})
 
     def __post_init__(self) -> None:
@@ -77,7 +79,8 @@ class DPOTrainer(trl.DPOTrainer):
         share = self.route.route == "mask"
         self.data_collator = PreferenceCollator(encoder, self._tokenizer.pad_token_id, share)
         if share:
-            share_forward(self.model)
+            features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store))
+            share_forward(self.model, store=features)
             if self.ref_model is not None:
                 # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
                 share_forward(self.accelerator.unwrap_model(self.ref_model), self.accelerator.autocast)

@@ -84,7 +84,7 @@ def uses_reference_store(args: Any, train_dataset: Any, data_collator: Any) -> b
         return False
     obstacle = _obstacle(args, train_dataset, data_collator)
     if obstacle is None:
-        return choice == "on" or _planned_rows(args) >= len(train_dataset)
+        return choice == "on" or planned_rows(args, len(train_dataset)) >= len(train_dataset)
     if choice == "on":
         raise ConfigError(f"reference_store is on, but {obstacle}. Set reference_store to auto or off.")
     return False
@@ -109,6 +109,18 @@ def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences
     return references
 
 
+def planned_rows(args: Any, rows: int) -> float:
+    """Rows that a run over a dataset of so many trains on, repetitions counted."""
+    batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    return args.max_steps * batch if args.max_steps > 0 else args.num_train_epochs * rows
+
+
+def is_sharded(args: Any) -> bool:
+    """Whether FSDP or DeepSpeed spreads the weights over processes, so that none can hash or use them alone."""
+    launched = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+    return bool(args.fsdp or args.deepspeed) or any(os.environ.get(name) == "true" for name in launched)
+
+
 def release_reference(trainer: Any) -> None:
     """Lets go of the trainer's reference model, which accelerate holds as well."""
     models = trainer.accelerator._models
@@ -124,16 +136,7 @@ def _obstacle(args: Any, train_dataset: Any, data_collator: Any) -> str | None:
         return "train_dataset is streamed or has no images"
     if args.sync_ref_model:
         return "sync_ref_model changes the reference while training"
-    sharded = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
-    if args.fsdp or args.deepspeed or any(os.environ.get(name) == "true" for name in sharded):
-        return "FSDP or DeepSpeed shards the model"
-    return None
-
-
-def _planned_rows(args: Any) -> float:
-    """Rows that the run trains on, repetitions counted."""
-    batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
-    return args.max_steps * batch if args.max_steps > 0 else float("inf")
+    return "FSDP or DeepSpeed shards the model" if is_sharded(args) else None
 
 
 def _open_store(trainer: Any) -> TensorStore:
