@@ -33,11 +33,15 @@ class Arm:
 
     Attributes:
         labelled_only: whether TRL's head scores labelled positions only, as it does on a GPU.
+        epochs: how often a round passes over its rows.
+        batch_rows: rows of a step; all of a round's by default.
     """
 
     name: str
     trainer: Any
     labelled_only: bool = False
+    epochs: int = 1
+    batch_rows: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,13 @@ class Comparison:
 
 
 def compare(
-    benchmark: str, arms: list[Arm], rounds: list[list[dict[str, Any]]], limits: dict[str, float], tolerance: float
+    benchmark: str, arms: list[Arm], rounds: list[range], limits: dict[str, float], tolerance: float
 ) -> list[Comparison]:
-    """Every arm trains on each round's rows in turn; the first round warms up. Equal losses are asserted."""
+    """Every arm trains on each round's rows of its dataset in turn; the first round warms up. Equal losses are
+    asserted."""
     seconds: dict[str, list[float]] = {arm.name: [] for arm in arms}
     losses: dict[str, list[float]] = {arm.name: [] for arm in arms}
-    steps = {arm.name: _stepper(arm) for arm in arms}
+    steps = {arm.name: stepper(arm) for arm in arms}
     for number, rows in enumerate(rounds):
         order = arms if number % 2 else arms[::-1]
         for arm in order:
@@ -104,6 +109,11 @@ def report(comparisons: list[Comparison], file: Path) -> None:
             f"arithmetic limit {row.limit:.2f}; {row.peer_seconds:.2f} s against {row.our_seconds:.2f} s; "
             f"largest loss difference {row.largest_loss_difference:.1e})"
         )
+    write_results([asdict(row) for row in comparisons], file)
+
+
+def write_results(comparisons: list[dict[str, Any]], file: Path) -> None:
+    """Comparisons as JSON, with the machine that they were made on."""
     machine = {
         "processor": _processor(),
         "cpus": len(os.sched_getaffinity(0)),
@@ -114,13 +124,14 @@ def report(comparisons: list[Comparison], file: Path) -> None:
         "trl": trl.__version__,
         "date": time.strftime("%Y-%m-%d"),
     }
-    content = {"machine": machine, "comparisons": [asdict(row) for row in comparisons]}
+    content = {"machine": machine, "comparisons": comparisons}
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(content, indent=2) + "\n")
 
 
-def _stepper(arm: Arm) -> Callable[[list[dict[str, Any]]], float]:
-    """A function that trains one optimizer step on rows, collating included, and returns the loss."""
+def stepper(arm: Arm) -> Callable[[range], float]:
+    """A function that trains on rows of the arm's dataset, reading and collating included, and returns the mean loss
+    of its steps."""
     trainer = arm.trainer
     trainer.model.train()
     trainer.create_optimizer()
@@ -128,19 +139,24 @@ def _stepper(arm: Arm) -> Callable[[list[dict[str, Any]]], float]:
     for group in trainer.optimizer.param_groups:
         group["lr"] = trainer.args.learning_rate
 
-    def step(rows: list[dict[str, Any]]) -> float:
-        with _labelled_positions_only() if arm.labelled_only else contextlib.nullcontext():
-            batch = trainer._prepare_inputs(trainer.data_collator([dict(row) for row in rows]))
+    def train_round(rows: range) -> float:
+        size = arm.batch_rows or len(rows)
+        batches = [rows[start : start + size] for start in range(0, len(rows), size)] * arm.epochs
+        return statistics.mean(step(batch) for batch in batches)
+
+    def step(rows: range) -> float:
+        with labelled_positions_only() if arm.labelled_only else contextlib.nullcontext():
+            batch = trainer._prepare_inputs(trainer.data_collator([trainer.train_dataset[row] for row in rows]))
             loss = trainer.training_step(trainer.model, batch)
         trainer.optimizer.step()
         trainer.optimizer.zero_grad()
         return float(loss)
 
-    return step
+    return train_round
 
 
 @contextlib.contextmanager
-def _labelled_positions_only() -> Iterator[None]:
+def labelled_positions_only() -> Iterator[None]:
     """TRL's fused head as on a GPU: it asks this function whether to gather the labelled positions first."""
     original = trl_utils._use_triton
     trl_utils._use_triton = lambda device: True

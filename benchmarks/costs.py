@@ -38,19 +38,44 @@ def costs_of(model: Any) -> Costs:
     )
 
 
-def dpo_limits(model: Any, prompt: int, answer: float, padded: float, pairs: int) -> tuple[float, float]:
+def dpo_limits(
+    model: Any,
+    prompt: int,
+    answer: float,
+    padded: float,
+    pairs: int,
+    stored_references: bool = False,
+    stored_features: bool = False,
+) -> tuple[float, float]:
     """Limits of a DPO step with a reference model: against every position scored, and against labelled ones only.
 
     Answers have `answer` tokens on average and `padded` in TRL's rows. A training pass costs three forward passes, the
-    reference one; TRL's chunked head projects once more in the backward pass.
+    reference one; TRL's chunked head projects once more in the backward pass. Stored references take away our
+    reference's pass; with stored features we encode no image, and tower and projector are frozen in TRL's model too.
     """
     costs = costs_of(model)
     rows, length = 2 * pairs, prompt + padded
-    shared = pairs * (costs.image + costs.token * (prompt + 2 * answer))
-    shared += pairs * costs.pair * (_causal(prompt) + 2 * (answer * prompt + _causal(answer)))
-    plain = rows * (costs.image + costs.token * length + costs.pair * _causal(length))
-    ours = (3 + 1) * (shared + 2 * pairs * costs.head * answer)
-    return tuple(((3 + 1) * plain + (4 + 1) * rows * costs.head * scored) / ours for scored in (length, answer))
+    decoder = pairs * costs.token * (prompt + 2 * answer)
+    decoder += pairs * costs.pair * (_causal(prompt) + 2 * (answer * prompt + _causal(answer)))
+    passes = 3 if stored_references else 3 + 1
+    image = 0 if stored_features else passes * pairs * costs.image
+    ours = image + passes * (decoder + 2 * pairs * costs.head * answer)
+    plain = (3 + 1) * rows * (costs.token * length + costs.pair * _causal(length))
+    plain += ((1 if stored_features else 3) + 1) * rows * costs.image
+    return tuple((plain + (4 + 1) * rows * costs.head * scored) / ours for scored in (length, answer))
+
+
+def projector_limit(model: Any, prompt: int, answer: int, epochs: int) -> float:
+    """Limit of storing the tower's output while only the projector trains: encoded in each epoch over encoded once.
+
+    Gradients pass through decoder and head to the projector, but their weights get none: two forward passes' worth.
+    """
+    costs = costs_of(model)
+    length = prompt + answer
+    projector = _weights(model.model.multi_modal_projector) * prompt
+    tower = costs.image - projector
+    rest = 3 * projector + 2 * (costs.token * length + costs.pair * _causal(length) + costs.head * answer)
+    return epochs * (tower + rest) / (tower + epochs * rest)
 
 
 def sft_limits(model: Any, prompt: int, branch: int, answer: int, branches: int) -> tuple[float, float]:

@@ -27,7 +27,7 @@ def main() -> None:
         Arm(OURS, _trainer(sightline.SFTTrainer, sightline.SFTConfig, rows)),
     ]
     size = IMAGES * QUESTIONS
-    rounds = [rows[start : start + size] for start in range(0, len(rows), size)]
+    rounds = [range(start, start + size) for start in range(0, len(rows), size)]
     as_it_is, labelled = sft_limits(llava_80m(), prompt=576 + 4, branch=14, answer=3, branches=QUESTIONS)
     limits = {TRL: as_it_is, TRL_LABELLED: labelled}
     file = Path(__file__).parent / "results/sft_questions.json"

@@ -25,6 +25,12 @@ settings.register_profile("sightline", deadline=None, derandomize=True)
 settings.load_profile("sightline")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Stores of this test session alone; child processes inherit it."""
+    os.environ["SIGHTLINE_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def root() -> Path:
     """The root of the checkout."""

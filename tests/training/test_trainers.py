@@ -41,9 +41,11 @@ def settings(config_class: type, folder: Path, **given: Any) -> Any:
 
 
 def dpo(trainer_class: type, config_class: type, folder: Path, **arguments: Any) -> Any:
+    """A trainer that computes all it needs; ours without stores."""
+    stores = {} if config_class is trl.DPOConfig else {"feature_store": "off", "reference_store": "off"}
     return trainer_class(
         model=tiny_llava(1),
-        args=settings(config_class, folder),
+        args=settings(config_class, folder, **stores),
         train_dataset=Dataset.from_list(preference_rows(4, 2)),
         processing_class=tiny_processor(),
         **arguments,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from io import BytesIO
@@ -44,6 +45,26 @@ def content_key(image: Image.Image) -> str:
     digest = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)
     digest.update(image.tobytes())
     return digest.hexdigest()
+
+
+def stored_key(value: Any) -> str:
+    """A key of the picture as it is stored: of the encoded bytes, or of the pixels where it is open already.
+
+    Takes what `open_image` takes, and raises OSError where a file cannot be read.
+    """
+    if isinstance(value, Image.Image):
+        return content_key(value)
+    if isinstance(value, Mapping):
+        value = value.get("bytes") or value.get("path")
+    if isinstance(value, bytes | bytearray):
+        return hashlib.blake2b(value, digest_size=16).hexdigest()
+    stat = Path(value).stat()
+    return _file_key(str(value), stat.st_mtime_ns, stat.st_size)
+
+
+@functools.lru_cache(maxsize=100_000)
+def _file_key(path: str, mtime_ns: int, size: int) -> str:
+    return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
 
 
 def _open(file: BytesIO | Path, name: str, what: str) -> Image.Image:

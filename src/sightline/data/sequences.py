@@ -3,14 +3,15 @@
 # Dims: L tokens of a sequence.
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterable, Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sightline.data.images import content_key, open_image
+from sightline.data.images import content_key, open_image, stored_key
 from sightline.errors import DataError
 from sightline.types import Sequence
 
@@ -24,10 +25,12 @@ class EncodedBatch:
     Attributes:
         sequences: SFT: one per row. Preferences: the chosen of all rows, then the rejected of all rows.
         image_inputs: the processor's tensors for the distinct images (`pixel_values`, ...); empty without images.
+        image_spans: content key of each distinct image, and how many rows of the feature table are its own.
     """
 
     sequences: tuple[Sequence, ...]
     image_inputs: dict[str, Any]
+    image_spans: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,13 @@ class ImageTable:
         image_inputs: the processor's tensors.
         expansions: per image the ids that its placeholder becomes.
         first_rows: per image the row of its first feature in the batch's feature table.
+        keys: per image the key of its pixels; empty where nobody asks for it.
     """
 
     image_inputs: dict[str, Any]
     expansions: tuple[np.ndarray, ...]
     first_rows: tuple[int, ...]
+    keys: tuple[str, ...] = ()
 
 
 class SequenceEncoder:
@@ -95,6 +100,17 @@ class SequenceEncoder:
             DataError: placeholders and images of a row do not match, or nothing of it would be scored.
         """
         return self._encode(rows, names, self._preference_texts)
+
+    def preference_keys(self, row: dict[str, Any], name: str = "row") -> tuple[str, str]:
+        """Keys of the chosen and the rejected sequence, found without opening images: their tokens, which of them are
+        scored, and their images as stored. Processor settings other than `max_length` are not in them."""
+        images = row_images(row)
+        shown = [stored_key(image) for image in images]
+        chosen, rejected = (
+            _sequence_key(text, shown, self.settings.max_length)
+            for text in self._remembered(row, len(images), self._preference_texts, name)
+        )
+        return chosen, rejected
 
     def check_sft(self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], name: str) -> int:
         """Tokens of the row's longest sequence, found without opening its images; raises what `encode_sft` would."""
@@ -123,7 +139,8 @@ class SequenceEncoder:
             for part in range(len(texts[0]))
             for index, row_texts in enumerate(texts)
         ]
-        return EncodedBatch(tuple(sequences), table.image_inputs)
+        counts = [int((ids == self.processor.image_token_id).sum()) for ids in table.expansions]
+        return EncodedBatch(tuple(sequences), table.image_inputs, tuple(zip(table.keys, counts, strict=True)))
 
     def _encode_images(self, pictures: list[list[Any]], labels: list[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""
@@ -142,7 +159,7 @@ class SequenceEncoder:
                         distinct.append(image)
                 row.append(opened[stored])
             shown.append(tuple(row))
-        return self.process_images(distinct), shown
+        return replace(self.process_images(distinct), keys=tuple(index_of)), shown
 
     def process_images(self, images: list[Any]) -> ImageTable:
         """The table of distinct RGB images, from one call of the processor."""
@@ -256,6 +273,13 @@ class SequenceEncoder:
         scored.append(text.scored_L[start:])
         whole = Sequence(np.concatenate(ids), np.concatenate(features), np.concatenate(scored), shown, label)
         return _cut(whole, self.settings.max_length)
+
+
+def _sequence_key(text: _Text, shown: list[str], max_length: int | None) -> str:
+    digest = hashlib.blake2b(text.ids_L.tobytes(), digest_size=16)
+    digest.update(text.scored_L.tobytes())
+    digest.update(f"{shown} {max_length}".encode())
+    return digest.hexdigest()
 
 
 def _stored_key(value: Any) -> int | str | bytes:

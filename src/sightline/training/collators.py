@@ -13,6 +13,7 @@ import torch
 from sightline.data.sequences import EncodedBatch, SequenceEncoder
 from sightline.engine.forest import NO_LABEL, build_forest
 from sightline.engine.routes import plain_inputs
+from sightline.training.references import StoredReferences
 from sightline.types import Sequence
 
 
@@ -34,11 +35,15 @@ class SFTCollator:
 
 @dataclass
 class PreferenceCollator:
-    """Rows to a batch for `DPOTrainer._compute_loss`, chosen first; `share` emits a forest, else TRL's own columns."""
+    """Rows to a batch for `DPOTrainer._compute_loss`, chosen first; `share` emits a forest, else TRL's own columns.
+
+    With `references`, the batch carries the stored reference log-probabilities under TRL's names.
+    """
 
     encoder: SequenceEncoder
     pad_id: int
     share: bool
+    references: StoredReferences | None = None
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self.encoder.encode_preferences(rows)
@@ -48,7 +53,8 @@ class PreferenceCollator:
         else:
             columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id)
             ids, labels = columns.pop("input_ids"), columns.pop("labels")
-        return {"input_ids": ids, **columns, "completion_mask": (labels != NO_LABEL).long()}
+        stored = self.references.columns(rows) if self.references is not None else {}
+        return {"input_ids": ids, **columns, **stored, "completion_mask": (labels != NO_LABEL).long()}
 
 
 def answer_view(sequences: Many[Sequence], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -72,10 +78,11 @@ def answer_view(sequences: Many[Sequence], pad_id: int) -> tuple[torch.Tensor, t
 
 
 def _forest_columns(batch: EncodedBatch, pad_id: int) -> dict[str, Any]:
-    """`attention_mask` of the plain rows (TRL counts tokens by it), the forest, and the distinct images."""
+    """`attention_mask` of the plain rows (TRL counts tokens by it), the forest, and the distinct images with keys."""
     lengths = torch.tensor([len(sequence.ids_L) for sequence in batch.sequences])
     return {
         "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
         "forest": build_forest(batch.sequences, pad_id),
+        "image_spans": batch.image_spans,
         **batch.image_inputs,
     }

@@ -6,23 +6,35 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import trl
+from peft import PeftModel
 
 from sightline.data.formats import to_preference_columns
 from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
+from sightline.errors import ConfigError
 from sightline.training.card import write_card
 from sightline.training.collators import PreferenceCollator
 from sightline.training.precision import choose_precision
+from sightline.training.references import (
+    REFERENCE_STORE_HELP,
+    NoReference,
+    release_reference,
+    store_references,
+    uses_reference_store,
+)
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sft import SHARE_HELP
-from sightline.training.sharing import choose_training_route, encoding_settings, prepared, share_forward
+from sightline.training.sharing import base_model, choose_training_route, encoding_settings, prepared, share_forward
+from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
 
 
 @dataclass
 class DPOConfig(trl.DPOConfig):
-    """TRL's DPOConfig with `share`."""
+    """TRL's DPOConfig with `share`, `feature_store` and `reference_store`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
+    feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
+    reference_store: str = field(default="auto", metadata={"help": REFERENCE_STORE_HELP})
 
     def __post_init__(self) -> None:
         choose_precision(self)
@@ -52,7 +64,13 @@ class DPOTrainer(trl.DPOTrainer):
     ) -> None:
         train_dataset = prepared(train_dataset, to_preference_columns)
         eval_dataset = prepared(eval_dataset, to_preference_columns)
+        store = uses_reference_store(args, train_dataset, data_collator)
+        adapted = trl_arguments.get("peft_config") is not None or isinstance(model, PeftModel)
+        if store and ref_model is None and not adapted:
+            ref_model = NoReference()
         super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+        if isinstance(ref_model, NoReference):
+            release_reference(self)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
         if not self._is_vision_dataset or data_collator is not None:
             return
@@ -60,12 +78,27 @@ class DPOTrainer(trl.DPOTrainer):
         self.route = choose_training_route(self, encoder.encode_preferences)
         share = self.route.route == "mask"
         self.data_collator = PreferenceCollator(encoder, self._tokenizer.pad_token_id, share)
-        if not share:
-            return
-        share_forward(self.model)
-        if self.ref_model is not None:
-            # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
-            share_forward(self.accelerator.unwrap_model(self.ref_model), self.accelerator.autocast)
+        if share:
+            features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store))
+            share_forward(self.model, store=features)
+            if self.ref_model is not None:
+                # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
+                share_forward(self.accelerator.unwrap_model(self.ref_model), self.accelerator.autocast)
+        if store:
+            self.data_collator.references = store_references(self, encoder)
+            if getattr(self.args, "reference_store", "auto") == "on":
+                release_reference(self)
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+        """TRL's loss; pairs that were not there when the trainer was made ask the reference model as TRL does."""
+        self.precompute_ref_logps = "ref_chosen_logps" in inputs
+        adapted = isinstance(self.accelerator.unwrap_model(self.model), PeftModel)
+        if not self.precompute_ref_logps and self.ref_model is None and not adapted:
+            raise ConfigError(
+                "A batch holds pairs that were in no dataset when the trainer was made, and the reference model was "
+                "not kept. Pass them as eval_dataset to the trainer, or set reference_store to off."
+            )
+        return super()._compute_loss(model, inputs, return_outputs)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if restores_itself(self, model or self.model):

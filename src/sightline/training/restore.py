@@ -2,12 +2,35 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
+
+
+def last_whole_checkpoint(folder: Path) -> str | None:
+    """The newest checkpoint in the folder that was written to its end, or None.
+
+    `trainer_state.json` is the last file that transformers writes into one (5.23); without it, a run was killed there.
+    """
+    numbered = {int(path.name.rpartition("-")[2]): path for path in folder.glob("checkpoint-[0-9]*")}
+    for _, path in sorted(numbered.items(), reverse=True):
+        if _is_json(path / "trainer_state.json"):
+            return str(path)
+        print(f"{path} was not written to its end; going on from the one before it.", file=sys.stderr)
+    return None
+
+
+def _is_json(path: Path) -> bool:
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return True
 
 
 def restores_itself(trainer: Any, model: Any) -> bool:

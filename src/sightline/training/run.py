@@ -24,6 +24,7 @@ from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
 from sightline.training.callbacks import add_callbacks
 from sightline.training.dpo import DPOTrainer
+from sightline.training.restore import last_whole_checkpoint
 from sightline.training.sft import SFTTrainer
 from sightline.training.sharing import prepared
 from sightline.training.source import ModelSource, model_source
@@ -120,7 +121,7 @@ def _run(
     folder.begin(settings.given, resume)
     folder.write_json("route.json", trainer.route)
     interruption = add_callbacks(trainer, folder, title)
-    outcome = trainer.train(resume_from_checkpoint=training.resume_from_checkpoint or None)
+    outcome = trainer.train(resume_from_checkpoint=_checkpoint(training))
     if interruption.came:
         print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
         raise KeyboardInterrupt
@@ -149,6 +150,16 @@ def _rows(settings: TrainingSettings, split: str, to_columns: Callable[[Any, str
     summary = check_rows(dataset, name, SequenceEncoder(source.processor, _encoding(settings)), preferences, _track)
     _report(summary, name)
     return dataset
+
+
+def _checkpoint(training: Any) -> str | None:
+    """The checkpoint that the settings name; for `true` the newest whole one, and none where the run left none."""
+    if training.resume_from_checkpoint is not True:
+        return training.resume_from_checkpoint or None
+    found = last_whole_checkpoint(Path(training.output_dir))
+    if found is None:
+        print(f"{training.output_dir} holds no whole checkpoint: training starts from step 0.", file=sys.stderr)
+    return found
 
 
 def _encoding(settings: TrainingSettings) -> EncodingSettings:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import types
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence as Many
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 from trl.trainer.utils import FusedCausalLMOutput
 
+from sightline.engine.feature_store import FeatureStore
 from sightline.engine.features import encode_images
 from sightline.engine.forest import Forest
 from sightline.engine.logprobs import EdgeScores
@@ -22,17 +23,21 @@ from sightline.types import FamilyFacts
 
 
 def add_forest_forward(
-    model: Any, facts: FamilyFacts, context: Callable[[], AbstractContextManager] | None = None
+    model: Any,
+    facts: FamilyFacts,
+    context: Callable[[], AbstractContextManager] | None = None,
+    store: FeatureStore | None = None,
 ) -> None:
     """Let `model(forest=..., **image_inputs)` return TRL's per-token record of the forest's sequences.
 
-    `context` is entered around each such forward, for a model that accelerate has wrapped in autocast before.
+    `context` is entered around each such forward, for a model that accelerate has wrapped in autocast before. With
+    `store`, features that lie on disk are read; the batch names its images by `image_spans` then.
 
     Without `forest` the forward is the one that was there (TRL's fused head, or the model's own). Backbone and head
     are looked up on each call, since PEFT and FSDP replace them after patching.
     """
     forward_without_forest = model.forward
-    remembered = _FrozenFeatures()
+    remembered = _FrozenFeatures(store)
 
     # Keeps the original signature: `generate` validates its arguments against it.
     @functools.wraps(type(model).forward)
@@ -41,7 +46,8 @@ def add_forest_forward(
             return forward_without_forest(*args, **kwargs)
         image_inputs = {name: kwargs[name] for name in facts.image_inputs if kwargs.get(name) is not None}
         with context() if context is not None else nullcontext():
-            features_FH = remembered.features(self, facts, image_inputs) if image_inputs else None
+            spans = kwargs.get("image_spans", ())
+            features_FH = remembered.features(self, facts, image_inputs, spans) if image_inputs else None
             scores = score_forest(self, facts, forest, features_FH)
         return _trl_record(scores, forest, kwargs.get("num_items_in_batch"))
 
@@ -52,15 +58,21 @@ class _FrozenFeatures:
     """Features of the latest batch when nothing in tower or projector trains, so that the reference of a PEFT run,
     which is the same model with its adapters off, need not encode the images again."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: FeatureStore | None) -> None:
+        self._store = store
         self._inputs: weakref.ref[Tensor] | None = None
         self._features_FH: Tensor | None = None
 
-    def features(self, model: Any, facts: FamilyFacts, image_inputs: dict[str, Tensor]) -> Tensor:
+    def features(
+        self, model: Any, facts: FamilyFacts, image_inputs: dict[str, Tensor], spans: Many[tuple[str, int]]
+    ) -> Tensor:
         first = next(iter(image_inputs.values()))
         if self._inputs is not None and self._inputs() is first and self._features_FH is not None:
             return self._features_FH
-        features_FH = encode_images(model, facts, image_inputs)
+        if self._store is not None and spans:
+            features_FH = self._store.encode(model, facts, image_inputs, spans)
+        else:
+            features_FH = encode_images(model, facts, image_inputs)
         # Only a pass with gradients on can tell that no parameter behind the features trains.
         frozen = torch.is_grad_enabled() and not features_FH.requires_grad
         self._inputs = weakref.ref(first) if frozen else None

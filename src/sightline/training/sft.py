@@ -16,12 +16,14 @@ from sightline.training.collators import SFTCollator
 from sightline.training.precision import choose_precision
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sharing import (
+    base_model,
     choose_training_route,
     encoding_settings,
     grouping_sampler,
     prepared,
     share_forward,
 )
+from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
 
 SHARE_HELP = (
     "How rows share what they have in common: `auto` tests the forest on your model and falls back to plain rows with "
@@ -31,9 +33,10 @@ SHARE_HELP = (
 
 @dataclass
 class SFTConfig(trl.SFTConfig):
-    """TRL's SFTConfig with `share`."""
+    """TRL's SFTConfig with `share` and `feature_store`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
+    feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
 
     def __post_init__(self) -> None:
         choose_precision(self)
@@ -72,7 +75,8 @@ class SFTTrainer(trl.SFTTrainer):
         share = self.route.route == "mask"
         self.data_collator = SFTCollator(encoder, self._tokenizer.pad_token_id, share)
         if share:
-            share_forward(self.model)
+            features = store_features(self, encoder.encode_sft, base_model(self.model))
+            share_forward(self.model, store=features)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """TRL's sampler, or where images repeat one that brings rows of an image into one batch."""

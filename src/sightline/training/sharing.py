@@ -14,6 +14,7 @@ from peft import PeftModel
 
 from sightline.data.formats import has_images
 from sightline.data.sequences import EncodedBatch, EncodingSettings
+from sightline.engine.feature_store import FeatureStore
 from sightline.engine.selftest import RouteChoice, choose_route
 from sightline.models.families import family_of
 from sightline.training.sampler import ImageGroupSampler
@@ -71,12 +72,14 @@ def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]],
     return choice
 
 
-def share_forward(model: Any, context: Callable[[], AbstractContextManager] | None = None) -> None:
+def share_forward(
+    model: Any, context: Callable[[], AbstractContextManager] | None = None, store: FeatureStore | None = None
+) -> None:
     """Let the model (or the base under its adapters) take a forest; `context` wraps each such forward."""
     base = base_model(model)
     facts = family_of(base)
     assert facts is not None, "a route other than plain is only chosen for a family in the table"
-    add_forest_forward(base, facts, context)
+    add_forest_forward(base, facts, context, store)
 
 
 def base_model(model: Any) -> Any:

@@ -1,0 +1,61 @@
+"""`sightline cache`: list, verify or clear what is stored between runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+ACTIONS = ("list", "clear", "verify")
+
+
+def cache_command(
+    action: str = typer.Argument("list", help="list, clear or verify."),
+    kind: str | None = typer.Option(None, "--kind", help="With clear: features or references only."),
+    json: bool = typer.Option(False, "--json", help="Print JSON on stdout."),
+) -> None:
+    """What is stored between runs: features of images and reference log-probabilities.
+
+    list shows each store; verify reads every shard, removes damaged ones (they are computed again when needed) and
+    exits with 1 if there were any; clear removes all. The folder is SIGHTLINE_CACHE, by default ~/.cache/sightline;
+    all stores together keep to SIGHTLINE_CACHE_GIB (20), the least recently used going first.
+    """
+    from json import dumps
+    from sys import stderr
+
+    from sightline.engine.store import KINDS, cache_folder, clear_stores, limit_bytes, list_stores, remove_damaged
+    from sightline.errors import ConfigError
+    from sightline.runs import plain_data
+
+    if action not in ACTIONS:
+        raise ConfigError(f"cache: expected one of {', '.join(ACTIONS)}; got '{action}'.")
+    if kind is not None and (kind not in KINDS or action != "clear"):
+        raise ConfigError(f"--kind: expected one of {', '.join(KINDS)}, with clear; got '{kind}' with {action}.")
+    if action == "clear":
+        freed = clear_stores(kind)
+        print(dumps({"freed_bytes": freed}) if json else f"{freed / 2**20:,.1f} MiB freed in {cache_folder()}")
+        return
+    stores = list_stores(verify=action == "verify")
+    if action == "verify":
+        for store in stores:
+            remove_damaged(store)
+    if json:
+        facts = {"folder": str(cache_folder()), "limit_bytes": limit_bytes(), "stores": plain_data(stores)}
+        print(dumps(facts, indent=2))
+    else:
+        for store in stores:
+            print(_line(store))
+        used = sum(store.bytes for store in stores) / 2**30
+        print(f"{used:.2f} of {limit_bytes() / 2**30:.1f} GiB in {cache_folder()}", file=stderr)
+    if any(store.damaged for store in stores):
+        raise typer.Exit(1)
+
+
+def _line(store: Any) -> str:
+    """One store: what, how much, when it was last used, and damaged shards where there are any."""
+    from time import localtime, strftime
+
+    used = strftime("%Y-%m-%d %H:%M", localtime(store.used))
+    about = ", ".join(str(value) for value in store.about.values())
+    damaged = f", {len(store.damaged)} damaged shards removed" if store.damaged else ""
+    return f"{store.kind:10} {store.entries:9,} entries {store.bytes / 2**20:10,.1f} MiB  {used}  {about}{damaged}"

@@ -1,0 +1,164 @@
+"""Features of images on disk: an image passes a frozen vision tower once, however many epochs and runs show it."""
+
+# Dims: F feature rows of all distinct images, H hidden. S rows and W width of what the projector takes.
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence as Many
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from sightline.engine.features import encode_images
+from sightline.engine.fingerprint import weights_fingerprint
+from sightline.engine.store import TensorStore
+from sightline.types import FamilyFacts
+
+PROJECTORS = ("multi_modal_projector", "connector")  # transformers' names of what stands between tower and decoder
+FEATURES, TOWER = "features", "tower"
+
+
+@dataclass(frozen=True)
+class Storable:
+    """What of a model's way from pictures to features never changes in a run.
+
+    Attributes:
+        stage: `features`, what the decoder receives; `tower`, what the projector receives, where that one trains.
+        reason: why nothing can be stored; empty where something can.
+    """
+
+    stage: str = ""
+    reason: str = ""
+
+
+class FeatureStore:
+    """Encodes images as `encode_images` does, and takes from disk what it finds there."""
+
+    def __init__(self, store: TensorStore, stage: str) -> None:
+        self.store = store
+        self._stage = stage
+
+    def encode(
+        self, model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], spans: Many[tuple[str, int]]
+    ) -> Tensor:
+        """Features of all distinct images, (F, H); `spans` are their content keys and numbers of rows."""
+        parts = self._read(spans)
+        if parts is None:
+            table = _encode_stage(model, facts, image_inputs, self._stage)
+            parts = list(table.split(_lengths(table, spans)))
+            for (key, _), part in zip(spans, parts, strict=True):
+                self.store.put(key, part)
+        device = model.get_input_embeddings().weight.device
+        table = torch.cat(parts).to(device, non_blocking=True)
+        return table if self._stage == FEATURES else _project(model, table)
+
+    def _read(self, spans: Many[tuple[str, int]]) -> list[Tensor] | None:
+        parts: list[Tensor] = []
+        for key, _ in spans:
+            part = self.store.get(key)
+            if part is None:
+                return None
+            parts.append(part)
+        return parts
+
+
+def find_storable(
+    model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], spans: Many[tuple[str, int]]
+) -> Storable:
+    """What can be stored of `model` as it is now frozen, tried on a few images."""
+    vision = vision_parameters(model)
+    projector = _projector(model)
+    inside = {id(parameter) for parameter in projector.parameters()} if projector is not None else set()
+    training = {id(parameter) for parameter in vision if parameter.requires_grad}
+    if not vision:
+        return Storable(reason="tower and decoder of this model cannot be told apart")
+    if training - inside:
+        return Storable(reason="the vision tower trains")
+    dropout = _dropout(model)
+    if dropout:
+        return Storable(reason=f"the vision tower drops at random ({dropout})")
+    if not training:
+        return Storable(FEATURES)
+    with torch.no_grad():
+        whole_FH = encode_images(model, facts, image_inputs)
+        table = _encode_stage(model, facts, image_inputs, TOWER)
+        if sum(_lengths(table, spans)) == len(table) and torch.equal(_project(model, table), whole_FH):
+            return Storable(TOWER)
+    return Storable(reason="the projector trains, and what it gives is not yet what the decoder receives")
+
+
+def stage_fingerprint(model: Any, stage: str) -> str:
+    """A hash of all weights that stored tensors of this stage depend on."""
+    left_out = [model.get_decoder(), model.get_output_embeddings()]
+    if stage == TOWER:
+        left_out.append(_projector(model))
+    return weights_fingerprint(model, left_out)
+
+
+def measure_image(
+    model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], stage: str, context: AbstractContextManager
+) -> tuple[float, float]:
+    """Seconds to compute and bytes to store all of the given images."""
+    with torch.no_grad(), context:
+        start = time.perf_counter()
+        table = _encode_stage(model, facts, image_inputs, stage)
+        size = table.numel() * table.element_size()
+        float(table.sum())  # waits for the device
+        return time.perf_counter() - start, size
+
+
+def vision_parameters(model: Any) -> list[nn.Parameter]:
+    """The parameters behind the features: all but those of the decoder and the head."""
+    decoder = model.get_decoder()
+    if decoder is model or decoder is model.base_model:
+        return []
+    rest = {id(parameter) for part in (decoder, model.get_output_embeddings()) for parameter in part.parameters()}
+    return [parameter for parameter in model.parameters() if id(parameter) not in rest]
+
+
+def _encode_stage(model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], stage: str) -> Tensor:
+    """What is stored of the images, in one tensor, without gradients."""
+    with torch.no_grad():
+        if stage == FEATURES:
+            return encode_images(model, facts, image_inputs)
+        taken: list[Tensor] = []
+        projector = _projector(model)
+        assert projector is not None, "the stage tower is only chosen where there is a projector"
+        handle = projector.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
+        try:
+            encode_images(model, facts, image_inputs)
+        finally:
+            handle.remove()
+        return torch.cat(taken)
+
+
+def _lengths(table: Tensor, spans: Many[tuple[str, int]]) -> list[int]:
+    """How many entries of the table's first axis belong to each image; rows divide among images as features do."""
+    rows = sum(count for _, count in spans)
+    return [count * len(table) // rows for _, count in spans]
+
+
+def _project(model: Any, table_SW: Tensor) -> Tensor:
+    projector = _projector(model)
+    assert projector is not None
+    features: Tensor = projector(table_SW)
+    return features.flatten(0, -2)
+
+
+def _projector(model: Any) -> nn.Module | None:
+    """The module between tower and decoder; looked up on each call, since PEFT replaces it."""
+    children = dict(model.base_model.named_children())
+    return next((children[name] for name in PROJECTORS if name in children), None)
+
+
+def _dropout(model: Any) -> str:
+    """The first setting of the vision tower that drops at random, as `name value`, or an empty string."""
+    config = getattr(model.config, "vision_config", None)
+    settings = config.to_dict() if config is not None else {}
+    for name, value in settings.items():
+        if "drop" in name and isinstance(value, float) and value > 0:
+            return f"{name} {value}"
+    return ""

@@ -1,0 +1,212 @@
+"""Reference log-probabilities of preference pairs: computed before training, stored, shared by runs."""
+
+# Dims: B pairs.
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from datasets import Dataset, DatasetDict
+from peft import PeftModel
+from rich.console import Console
+from rich.progress import track
+from transformers import PreTrainedConfig
+
+from sightline.data.formats import has_images
+from sightline.data.sequences import SequenceEncoder
+from sightline.engine.fingerprint import fingerprint, processor_fingerprint, weights_fingerprint
+from sightline.engine.store import TensorStore
+from sightline.errors import ConfigError
+
+STORE_CHOICES = ("auto", "on", "off")
+REFERENCE_STORE_HELP = (
+    "Whether reference log-probabilities are computed before training, stored, and shared by runs that differ in beta, "
+    "loss type or learning rate: `auto` where every row is trained on at least once, `on`, `off`. No reference model "
+    "is loaded then; `on` also lets go of a ref_model that you pass."
+)
+SECONDS_PER_SHARD = 20.0  # the most that a crash loses
+
+
+class NoReference(torch.nn.Module):
+    """Stands where TRL would load a reference model, while a trainer is made whose references come from the store."""
+
+    config = PreTrainedConfig()
+
+    def forward(self) -> None:
+        """Never called: `release_reference` takes the place back."""
+
+
+@dataclass(frozen=True)
+class StoredReferences:
+    """Reference log-probabilities of every pair that a run trains or evaluates on, by key.
+
+    Attributes:
+        encoder: makes the keys of rows.
+        ld_alpha: TRL's; where it is set, a sequence's value depends on the other of its pair.
+        logprob_of: summed log-probability of each sequence.
+    """
+
+    encoder: SequenceEncoder
+    ld_alpha: float | None
+    logprob_of: dict[str, float]
+
+    def keys(self, row: dict[str, Any]) -> tuple[str, str]:
+        """Keys of the chosen and the rejected sequence."""
+        chosen, rejected = self.encoder.preference_keys(row)
+        if self.ld_alpha is None:
+            return chosen, rejected
+        return fingerprint(chosen, rejected, self.ld_alpha), fingerprint(rejected, chosen, self.ld_alpha)
+
+    def columns(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        """TRL's `ref_chosen_logps` and `ref_rejected_logps`, (B,) each; nothing if a pair is not stored."""
+        pairs = [self.keys(row) for row in rows]
+        if not all(key in self.logprob_of for pair in pairs for key in pair):
+            return {}
+        logprob_B2 = torch.tensor([[self.logprob_of[key] for key in pair] for pair in pairs])
+        return {"ref_chosen_logps": logprob_B2[:, 0], "ref_rejected_logps": logprob_B2[:, 1]}
+
+
+def uses_reference_store(args: Any, train_dataset: Any, data_collator: Any) -> bool:
+    """Whether a trainer of these arguments takes its references from the store.
+
+    Raises:
+        ConfigError: `reference_store` is unknown, or `on` where references cannot be stored.
+    """
+    choice = getattr(args, "reference_store", "auto")
+    if choice not in STORE_CHOICES:
+        raise ConfigError(f"reference_store: expected one of {', '.join(STORE_CHOICES)}; got '{choice}'.")
+    if choice == "off" or args is None:
+        return False
+    obstacle = _obstacle(args, train_dataset, data_collator)
+    if obstacle is None:
+        return choice == "on" or planned_rows(args, len(train_dataset)) >= len(train_dataset)
+    if choice == "on":
+        raise ConfigError(f"reference_store is on, but {obstacle}. Set reference_store to auto or off.")
+    return False
+
+
+def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences:
+    """The references of the trainer's datasets, computed where the store lacks them, with progress on stderr.
+
+    What is computed is on disk within seconds, so that a crash or Ctrl-C loses little of it.
+    """
+    references = StoredReferences(encoder, trainer.ld_alpha, {})
+    store = _open_store(trainer)
+    rows_of = _rows_of_keys(trainer, references)
+    missing = _take(store, rows_of, references)
+    if missing and trainer.accelerator.is_main_process:
+        stored = len(rows_of) - len(missing)
+        print(f"References: {stored:,} of {len(rows_of):,} pairs are stored.", file=sys.stderr)
+    _compute(trainer, store, missing, references)
+    trainer.accelerator.wait_for_everyone()
+    store.refresh()
+    _take(store, dict.fromkeys(missing), references)
+    return references
+
+
+def planned_rows(args: Any, rows: int) -> float:
+    """Rows that a run over a dataset of so many trains on, repetitions counted."""
+    batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    return args.max_steps * batch if args.max_steps > 0 else args.num_train_epochs * rows
+
+
+def is_sharded(args: Any) -> bool:
+    """Whether FSDP or DeepSpeed spreads the weights over processes, so that none can hash or use them alone."""
+    launched = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
+    return bool(args.fsdp or args.deepspeed) or any(os.environ.get(name) == "true" for name in launched)
+
+
+def release_reference(trainer: Any) -> None:
+    """Lets go of the trainer's reference model, which accelerate holds as well."""
+    models = trainer.accelerator._models
+    models[:] = [model for model in models if model is not trainer.ref_model]
+    trainer.ref_model = None
+
+
+def _obstacle(args: Any, train_dataset: Any, data_collator: Any) -> str | None:
+    """Why references cannot be stored, or None."""
+    if data_collator is not None:
+        return "a data_collator was given, whose batches Sightline does not know"
+    if not isinstance(train_dataset, Dataset) or not has_images(train_dataset):
+        return "train_dataset is streamed or has no images"
+    if args.sync_ref_model:
+        return "sync_ref_model changes the reference while training"
+    return "FSDP or DeepSpeed shards the model" if is_sharded(args) else None
+
+
+def _open_store(trainer: Any) -> TensorStore:
+    """The store of this reference: its weights, the processor, the precision."""
+    model = trainer.ref_model or trainer.model
+    adapters = [name for name in getattr(model, "peft_config", {}) if name != "ref"]
+    base = model.get_base_model() if isinstance(model, PeftModel) else trainer.accelerator.unwrap_model(model)
+    namespace = fingerprint(
+        weights_fingerprint(base, adapters=adapters),
+        processor_fingerprint(trainer.processing_class),
+        trainer.accelerator.mixed_precision,
+    )
+    about = {
+        "model": base.config._name_or_path or base.config.model_type,
+        "dtype": str(base.dtype).removeprefix("torch."),
+        "precision": trainer.accelerator.mixed_precision,
+    }
+    return TensorStore("references", namespace, about)
+
+
+def _rows_of_keys(trainer: Any, references: StoredReferences) -> dict[tuple[str, str], Any]:
+    """A dataset and an index in it for each distinct pair of the trainer's datasets."""
+    rows: dict[tuple[str, str], Any] = {}
+    tests = trainer.eval_dataset
+    parts = [trainer.train_dataset, *(tests.values() if isinstance(tests, dict | DatasetDict) else [tests])]
+    for dataset in parts:
+        if not isinstance(dataset, Dataset):
+            continue
+        for index, row in enumerate(_progress(trainer, dataset, "Reading pairs")):
+            rows.setdefault(references.keys(row), (dataset, index))
+    return rows
+
+
+def _take(store: TensorStore, rows_of: dict[Any, Any], references: StoredReferences) -> dict[Any, Any]:
+    """Moves what the store has into `references`; returns the pairs that it lacks."""
+    missing = {}
+    for pair, row in rows_of.items():
+        values = {key: value for key in pair if (value := store.get(key)) is not None}
+        references.logprob_of.update((key, float(value)) for key, value in values.items())
+        if len(values) < len(set(pair)):
+            missing[pair] = row
+    return missing
+
+
+def _compute(trainer: Any, store: TensorStore, missing: dict[Any, Any], references: StoredReferences) -> None:
+    """Scores this process's share of the missing pairs with the reference and stores them."""
+    process, processes = trainer.accelerator.process_index, trainer.accelerator.num_processes
+    mine = list(missing.items())[process::processes]
+    size = trainer.args.precompute_ref_batch_size or trainer.args.per_device_train_batch_size
+    batches = [mine[start : start + size] for start in range(0, len(mine), size)]
+    model = trainer.ref_model or trainer.model
+    was_training = model.training
+    model.eval()
+    written = time.monotonic()
+    try:
+        for batch in _progress(trainer, batches, "Reference log-probabilities") if batches else ():
+            inputs = trainer._prepare_inputs(trainer.data_collator([dataset[index] for _, (dataset, index) in batch]))
+            logprobs = zip(*(side.float().cpu() for side in trainer.compute_ref_log_probs(model, inputs)), strict=True)
+            for (pair, _), values in zip(batch, logprobs, strict=True):
+                for key, value in zip(pair, values, strict=True):
+                    store.put(key, value)
+                    references.logprob_of[key] = float(value)
+            if time.monotonic() - written >= SECONDS_PER_SHARD:
+                store.flush()
+                written = time.monotonic()
+    finally:
+        store.flush()
+        model.train(was_training)
+
+
+def _progress(trainer: Any, items: Any, title: str) -> Iterable[Any]:
+    hidden = trainer.args.disable_tqdm or not trainer.accelerator.is_main_process
+    return track(items, title, total=len(items), console=Console(file=sys.stderr), transient=True, disable=hidden)

@@ -1,0 +1,159 @@
+"""Whether a run stores the features of its images: what is frozen, what storing costs, what it saves."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import Dataset
+from transformers import TrainerCallback
+
+from sightline.data.images import stored_key
+from sightline.data.sequences import EncodedBatch, row_images
+from sightline.engine.feature_store import FeatureStore, find_storable, measure_image, stage_fingerprint
+from sightline.engine.fingerprint import fingerprint, processor_fingerprint
+from sightline.engine.store import TensorStore, limit_bytes
+from sightline.errors import ConfigError
+from sightline.models.families import family_of
+from sightline.training.references import STORE_CHOICES, is_sharded, planned_rows
+
+FEATURE_STORE_HELP = (
+    "Whether the features of images are stored, and reused over epochs and runs, when the vision tower is frozen: "
+    "`auto` where the printed estimate says that it saves time, `on`, `off`."
+)
+MEASURED_ROWS = 3
+BYTES_PER_SECOND = 200e6  # of a slow disk or a network folder, reading or writing
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What storing costs and saves in one run.
+
+    Attributes:
+        images: distinct images.
+        stored: images found in the store, at most.
+        passes: how often the run needs each image.
+        image_bytes: to store one image.
+        image_seconds: to compute one image.
+    """
+
+    images: int
+    stored: int
+    passes: float
+    image_bytes: float
+    image_seconds: float
+
+    @property
+    def total_bytes(self) -> float:
+        """What the images take on disk."""
+        return self.images * self.image_bytes
+
+    @property
+    def saved_seconds(self) -> float:
+        """Computing that falls away, less reading and writing; negative where the store costs time."""
+        missing = self.images - self.stored
+        transfer = (self.images * self.passes + missing) * self.image_bytes / BYTES_PER_SECOND
+        return (self.images * self.passes - missing) * self.image_seconds - transfer
+
+    @property
+    def pays(self) -> bool:
+        """Whether the run is faster with the store, within its limit."""
+        return self.saved_seconds > 0 and self.total_bytes <= limit_bytes()
+
+    def __str__(self) -> str:
+        return (
+            f"{self.images:,} images of {self.image_bytes / 1e6:.2f} MB, {self.total_bytes / 1e6:,.0f} MB in all, "
+            f"{self.stored:,} stored; {self.passes:.3g} passes of {self.image_seconds * 1000:.0f} ms an image: "
+            f"saves {self.saved_seconds:,.0f} s"
+        )
+
+
+class StoreKeeper(TrainerCallback):
+    """Writes collected features at each checkpoint and epoch, and takes in what other processes wrote."""
+
+    def __init__(self, store: TensorStore) -> None:
+        self._store = store
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._store.flush()
+
+    def on_epoch_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._store.flush()
+        self._store.refresh()
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._store.flush()
+
+
+def store_features(
+    trainer: Any, encode: Callable[[list[dict[str, Any]]], EncodedBatch], model: Any, extra_passes: int = 0
+) -> FeatureStore | None:
+    """The feature store of a trainer whose model runs on forests, or None; the estimate is printed.
+
+    Args:
+        encode: makes a batch of rows.
+        model: the transformers model, without PEFT's wrapper.
+        extra_passes: passes over all images besides the epochs'.
+
+    Raises:
+        ConfigError: `feature_store` is unknown, or `on` where nothing can be stored.
+    """
+    choice = getattr(trainer.args, "feature_store", "auto")
+    if choice not in STORE_CHOICES:
+        raise ConfigError(f"feature_store: expected one of {', '.join(STORE_CHOICES)}; got '{choice}'.")
+    if choice == "off":
+        return None
+    opened, reason = _open(trainer, encode, model, extra_passes)
+    if opened is None:
+        if choice == "on":
+            raise ConfigError(f"feature_store is on, but {reason}. Set feature_store to auto or off.")
+        return None
+    store, estimate = opened
+    used = choice == "on" or estimate.pays
+    if trainer.accelerator.is_main_process:
+        print(f"Features {'are' if used else 'are not'} stored: {estimate}.", file=sys.stderr)
+    if not used:
+        return None
+    trainer.add_callback(StoreKeeper(store.store))
+    return store
+
+
+def _open(
+    trainer: Any, encode: Callable[..., EncodedBatch], model: Any, extra_passes: int
+) -> tuple[tuple[FeatureStore, Estimate] | None, str]:
+    """The store with its estimate, or None and why there is none."""
+    dataset = trainer.train_dataset
+    if is_sharded(trainer.args):
+        return None, "FSDP or DeepSpeed shards the model"
+    if not isinstance(dataset, Dataset):
+        return None, "train_dataset is streamed"
+    batch = encode([row for _, row in zip(range(MEASURED_ROWS), dataset, strict=False)])
+    facts = family_of(model)
+    if facts is None or not batch.image_spans:
+        return None, "the first rows show no image, or the model's family is not in the table"
+    device = model.get_input_embeddings().weight.device
+    inputs = {name: value.to(device) for name, value in batch.image_inputs.items()}
+    storable = find_storable(model, facts, inputs, batch.image_spans)
+    if storable.reason:
+        return None, storable.reason
+    seconds, size = measure_image(model, facts, inputs, storable.stage, trainer.accelerator.autocast())
+    precision = trainer.accelerator.mixed_precision
+    namespace = fingerprint(
+        storable.stage,
+        stage_fingerprint(model, storable.stage),
+        processor_fingerprint(trainer.processing_class),
+        precision,
+    )
+    name = model.config._name_or_path or model.config.model_type
+    store = TensorStore("features", namespace, {"model": name, "stage": storable.stage, "precision": precision})
+    images = len({stored_key(image) for row in _image_columns(dataset) for image in row_images(row)})
+    passes = planned_rows(trainer.args, len(dataset)) / len(dataset) + extra_passes
+    measured = len(batch.image_spans)
+    estimate = Estimate(images, min(images, len(store)), passes, size / measured, seconds / measured)
+    return (FeatureStore(store, storable.stage), estimate), ""
+
+
+def _image_columns(dataset: Dataset) -> Dataset:
+    return dataset.select_columns([name for name in ("image", "images") if name in dataset.column_names])

@@ -1,0 +1,67 @@
+"""`sightline cache`: what is stored, what is damaged, and clearing it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from sightline.cli.main import run
+from sightline.engine.store import TensorStore
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
+    for kind in ("features", "references"):
+        store = TensorStore(kind, "a", {"model": "tiny"})
+        store.put("key", torch.ones(1000))
+        store.flush()
+    return tmp_path
+
+
+def test_list_shows_each_store(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["cache"]) == 0
+    printed = capsys.readouterr()
+    assert [line.split()[0] for line in printed.out.splitlines()] == ["features", "references"]
+    assert "1 entries" in printed.out and "tiny" in printed.out and "of 20.0 GiB" in printed.err
+
+
+def test_json_is_for_machines(capsys: pytest.CaptureFixture[str], cache: Path) -> None:
+    assert run(["cache", "list", "--json"]) == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["folder"] == str(cache)
+    assert [(store["kind"], store["entries"]) for store in facts["stores"]] == [("features", 1), ("references", 1)]
+
+
+def test_verify_finds_and_removes_damaged_shards(capsys: pytest.CaptureFixture[str], cache: Path) -> None:
+    (path,) = cache.glob("features/a/*.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    assert run(["cache", "verify"]) == 1
+    assert "1 damaged shards removed" in capsys.readouterr().out
+    assert run(["cache", "verify"]) == 0
+
+
+def test_clear_removes_one_kind_or_all(capsys: pytest.CaptureFixture[str], cache: Path) -> None:
+    assert run(["cache", "clear", "--kind", "features"]) == 0
+    assert not list(cache.glob("features/*")) and list(cache.glob("references/*"))
+    assert run(["cache", "clear", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1])["freed_bytes"] > 4000
+    assert not list(cache.glob("*/*"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["drop"], "expected one of list, clear, verify; got 'drop'"),
+        (["clear", "--kind", "all"], "expected one of features, references, with clear; got 'all'"),
+        (["list", "--kind", "features"], "got 'features' with list"),
+    ],
+)
+def test_what_it_does_not_know_is_refused(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["cache", *arguments]) == 2
+    assert message in capsys.readouterr().err

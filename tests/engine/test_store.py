@@ -1,0 +1,196 @@
+"""Tensors on disk: whole or absent, verified, several writers, a limit."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from peft import LoraConfig, get_peft_model
+
+from sightline.engine.fingerprint import weights_fingerprint
+from sightline.engine.store import TensorStore, clear_stores, list_stores, remove_damaged
+from sightline.errors import ConfigError
+from tests.tiny import tiny_llava
+
+WRITER = """
+import sys, torch
+from sightline.engine import store
+store.SHARD_BYTES = 40_000
+written = store.TensorStore("features", "a", {})
+number = 0
+while True:
+    written.put(f"{sys.argv[1]} {number}", torch.full((1000,), float(number)))
+    number += 1
+"""
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def filled(namespace: str = "a", count: int = 3, kind: str = "features") -> TensorStore:
+    store = TensorStore(kind, namespace, {"model": "tiny"})
+    for number in range(count):
+        store.put(f"key {number}", torch.full((40, 50), float(number), dtype=torch.bfloat16))
+    store.flush()
+    return store
+
+
+def test_what_is_put_is_got_before_and_after_it_is_written() -> None:
+    store = TensorStore("features", "a", {})
+    store.put("one", torch.ones(2, 3))
+    waiting = store.get("one")
+    assert waiting is not None and torch.equal(waiting, torch.ones(2, 3))
+    assert "one" in store and "two" not in store and store.get("two") is None
+    store.flush()
+    read = TensorStore("features", "a", {}).get("one")
+    assert read is not None and torch.equal(read, torch.ones(2, 3))
+
+
+def test_types_and_shapes_stay() -> None:
+    filled()
+    read = TensorStore("features", "a", {}).get("key 2")
+    assert read is not None and read.dtype == torch.bfloat16 and read.shape == (40, 50)
+
+
+def test_two_writers_leave_what_both_wrote() -> None:
+    first, second = TensorStore("features", "a", {}), TensorStore("features", "a", {})
+    first.put("one", torch.ones(1))
+    second.put("two", torch.ones(2))
+    second.put("one", torch.ones(1))
+    first.flush()
+    second.flush()
+    first.refresh()
+    assert "two" in first
+    assert {key for key in ("one", "two") if key in TensorStore("features", "a", {})} == {"one", "two"}
+
+
+@pytest.mark.parametrize("where", [3, 40, -1])
+def test_a_damaged_shard_is_removed_with_a_message_and_its_tensors_are_missing(
+    where: int, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled()
+    (path,) = cache.glob("features/a/*.safetensors")
+    content = bytearray(path.read_bytes())
+    content[where] ^= 255
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING, logger="sightline"):
+        assert TensorStore("features", "a", {}).get("key 0") is None
+    assert "is damaged" in caplog.text and not path.exists()
+
+
+def test_a_cut_shard_is_found(cache: Path) -> None:
+    filled()
+    (path,) = cache.glob("features/a/*.safetensors")
+    path.write_bytes(path.read_bytes()[:-7])
+    assert TensorStore("features", "a", {}).get("key 0") is None
+
+
+def test_the_limit_removes_what_others_used_longest_ago(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for age, namespace in ((300, "old"), (200, "older than new"), (100, "new")):
+        filled(namespace)
+        for path in cache.glob(f"features/{namespace}/*.safetensors"):
+            os.utime(path, (time.time() - age,) * 2)
+    size = sum(path.stat().st_size for path in cache.glob("*/*/*.safetensors"))
+    monkeypatch.setenv("SIGHTLINE_CACHE_GIB", str(size / 2**30))
+    filled("newest", count=2)
+    left = {summary.namespace for summary in list_stores() if summary.shards}
+    assert left == {"older than new", "new", "newest"}
+
+
+def test_a_full_cache_says_so_once_and_the_run_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE_GIB", "0")
+    with caplog.at_level(logging.WARNING, logger="sightline"):
+        store = filled()
+        store.put("more", torch.ones(1))
+        store.flush()
+    assert caplog.text.count("Nothing more is stored") == 1
+    assert store.get("key 0") is None and store.get("more") is None
+
+
+def test_a_folder_that_cannot_be_written_does_not_stop_the_run(cache: Path, caplog: pytest.LogCaptureFixture) -> None:
+    cache.write_text("a file where the folder should be")
+    assert filled().get("key 0") is None
+    assert "cannot be written" in caplog.text
+
+
+def test_a_limit_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE_GIB", "much")
+    with pytest.raises(ConfigError, match="expected a number of GiB; got 'much'"):
+        filled()
+
+
+def test_listing_verifying_and_clearing(cache: Path) -> None:
+    filled("a", 3)
+    filled("b", 2, kind="references")
+    assert [(one.kind, one.entries, one.about) for one in list_stores()] == [
+        ("features", 3, {"model": "tiny"}),
+        ("references", 2, {"model": "tiny"}),
+    ]
+    (path,) = cache.glob("features/a/*.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    features, references = list_stores(verify=True)
+    assert features.damaged == (path.name,) and features.entries == 0 and references.damaged == ()
+    remove_damaged(features)
+    assert not path.exists()
+    assert clear_stores("references") > 0
+    assert [one.kind for one in list_stores()] == ["features"]
+
+
+def test_kill_9_while_writing_leaves_whole_shards_only(cache: Path) -> None:
+    """Two writers of one namespace, both killed; nothing readable is damaged."""
+    writers = [subprocess.Popen([sys.executable, "-c", WRITER, name]) for name in ("one", "two")]
+    deadline = time.monotonic() + 60
+    while len(list(cache.glob("features/a/*.safetensors"))) < 20 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    for writer in writers:
+        os.kill(writer.pid, signal.SIGKILL)
+        writer.wait()
+    (summary,) = list_stores(verify=True)
+    assert summary.damaged == () and summary.entries >= 100
+    store = TensorStore("features", "a", {})
+    for number in (0, 1, 2):
+        read = store.get(f"one {number}")
+        assert read is None or torch.equal(read, torch.full((1000,), float(number)))
+
+
+def test_ctrl_c_while_writing_leaves_no_partial_file(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(number: int) -> None:
+        raise KeyboardInterrupt
+
+    store = TensorStore("features", "a", {})
+    store.put("one", torch.ones(1))
+    (cache / "features/a").mkdir(parents=True)
+    (cache / "features/a" / "about.json").write_text("{}")
+    monkeypatch.setattr("os.fsync", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        store.flush()
+    assert [path.name for path in (cache / "features/a").iterdir()] == ["about.json"]
+
+
+def test_an_adapter_leaves_the_hash_of_its_base() -> None:
+    plain = weights_fingerprint(tiny_llava(1))
+    wrapped = get_peft_model(tiny_llava(1), LoraConfig(r=2, target_modules=["q_proj"]))
+    assert weights_fingerprint(wrapped.get_base_model(), adapters=["default"]) == plain
+    assert weights_fingerprint(tiny_llava(2)) != plain
+
+
+def test_modules_that_are_left_out_do_not_count() -> None:
+    one, other = tiny_llava(1), tiny_llava(1)
+    with torch.no_grad():
+        other.model.language_model.embed_tokens.weight.add_(1)
+        other.lm_head.weight.add_(1)
+    left_out = [(model.model.language_model, model.lm_head) for model in (one, other)]
+    assert weights_fingerprint(one, left_out[0]) == weights_fingerprint(other, left_out[1])
+    assert weights_fingerprint(one) != weights_fingerprint(other)
