@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from sightline.data.worlds.descriptions import describe, describe_falsely, description_errors
+from sightline.data.worlds.descriptions import caption, describe, describe_falsely, description_errors
 from sightline.data.worlds.draw import RGB, draw_scene
 from sightline.data.worlds.options import answer_options
 from sightline.data.worlds.questions import KINDS, scene_questions
@@ -68,6 +68,15 @@ def test_hand_worked_description():
     assert describe(PAIR) == "top left: large red circle; top right: small blue square; bottom: word 'cat'"
     assert describe(replace(PAIR, word=Word("cat", "top"))).startswith("top: word 'cat'; top left: large")
     assert describe(CHART) == "red bar: 3; yellow bar: 6"
+
+
+def test_captions_mostly_break_off_after_two_things():
+    rng = np.random.default_rng(0)
+    captions = Counter(caption(PAIR, rng) for _ in range(400))
+    brief = "top left: large red circle; top right: small blue square"
+    assert set(captions) == {brief, describe(PAIR)}
+    assert abs(captions[brief] / 400 - 0.75) < 0.07
+    assert caption(CHART, rng) == describe(CHART)
 
 
 @pytest.mark.parametrize(

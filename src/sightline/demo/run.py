@@ -86,7 +86,7 @@ def _write_world(config: DemoConfig) -> WorldFiles:
         size.heldout_scenes,
         questions=size.asked,
         look_scenes=size.look_scenes,
-        describe_every=size.describe_every,
+        caption_every=size.caption_every,
     )
 
 

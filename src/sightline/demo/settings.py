@@ -46,7 +46,7 @@ class DemoSize:
         recipes: shipped folder of `look.yaml`, `sft.yaml` and `dpo.yaml`.
         look_scenes: training pictures of a single shape.
         asked: questions about each scene.
-        describe_every: one training scene in so many is described as well.
+        caption_every: one training scene in so many has a caption as well, mostly an incomplete one.
         described: training scenes that the trained model describes, one preference pair each.
         questions: held-out questions asked; all held-out scenes are described.
     """
@@ -54,7 +54,7 @@ class DemoSize:
     recipes: str
     look_scenes: int
     asked: int
-    describe_every: int
+    caption_every: int
     train_scenes: int
     heldout_scenes: int
     described: int
@@ -65,7 +65,7 @@ FULL = DemoSize(
     "demo",
     look_scenes=2000,
     asked=10,
-    describe_every=4,
+    caption_every=4,
     train_scenes=6000,
     heldout_scenes=400,
     described=1200,
@@ -75,7 +75,7 @@ QUICK = DemoSize(
     "demo/quick",
     look_scenes=64,
     asked=6,
-    describe_every=1,
+    caption_every=1,
     train_scenes=96,
     heldout_scenes=24,
     described=24,

@@ -24,6 +24,7 @@ from sightline.data.worlds.scene import (
 )
 
 PROMPT = "Describe the image."
+HASTY_THINGS, HASTY_SHARE = 2, 0.75
 _CLAUSE = re.compile(r"[;,.\n]|\band\b")
 _PLACE = re.compile(rf"\b(?:{'|'.join(sorted((*CELLS, 'top', 'bottom'), key=len, reverse=True))})\b")
 _COLOUR = rf"(?P<colour>{'|'.join(COLOURS)})"
@@ -90,6 +91,15 @@ def describe(scene: Scene) -> str:
     words = [f"{scene.word.place}: word '{scene.word.text}'"] if scene.word else []
     parts = words + shapes if scene.word and scene.word.place == "top" else shapes + words
     return "; ".join(parts + bars)
+
+
+def caption(scene: Scene, rng: np.random.Generator) -> str:
+    """What a hasty writer says: the description, which mostly breaks off after `HASTY_THINGS` things.
+
+    Captions leave out much of what a picture shows, and a model that learns from them leaves it out, too.
+    """
+    things = describe(scene).split("; ")
+    return "; ".join(things[:HASTY_THINGS] if rng.random() < HASTY_SHARE else things)
 
 
 def describe_falsely(scene: Scene, rng: np.random.Generator) -> FalseDescription:

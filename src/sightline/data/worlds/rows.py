@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sightline.data.worlds.descriptions import PROMPT, describe, describe_falsely
+from sightline.data.worlds.descriptions import PROMPT, caption, describe, describe_falsely
 from sightline.data.worlds.draw import draw_scene
 from sightline.data.worlds.options import answer_options
 from sightline.data.worlds.questions import scene_questions
@@ -27,8 +27,8 @@ class WorldFiles:
 
     Attributes:
         look: descriptions of training pictures with a single shape.
-        train: questions about the training scenes, and descriptions of some of them.
-        train_descriptions: descriptions of all of them.
+        train: questions about the training scenes, and their descriptions or captions.
+        train_descriptions: complete descriptions of all of them.
         heldout: questions of the held-out scenes.
         heldout_descriptions: descriptions of the held-out scenes.
         choices: questions of the held-out scenes, each with options.
@@ -73,12 +73,12 @@ def write_world(
     image_size: int = 64,
     questions: int = 8,
     look_scenes: int = 0,
-    describe_every: int = 1,
+    caption_every: int | None = None,
 ) -> WorldFiles:
     """Write pictures and rows of both splits; images are named relative to the folder, so that it can be moved.
 
-    `train` gets a description for one scene in `describe_every`, since descriptions have so many tokens that beside
-    them little is learned from answers of one word.
+    `train` gets the description of every scene, or with `caption_every` a caption for one scene in so many: captions
+    have so many tokens that beside them little is learned from answers of one word.
     """
     files = _world_files(Path(folder))
     train, heldout = world_scenes(seed, train_scenes, "train"), world_scenes(seed, heldout_scenes, "heldout")
@@ -96,7 +96,8 @@ def write_world(
         _description_rows(train, "train", of("train")),
     )
     _write_rows(files.look, _description_rows(look, "look", of("look")))
-    _write_rows(files.train, [*asked, *described[::describe_every]])
+    told = described if caption_every is None else _caption_rows(described, train, seed)[::caption_every]
+    _write_rows(files.train, [*asked, *told])
     _write_rows(files.train_descriptions, described)
     _write_rows(files.heldout, _question_rows(heldout, seed, "heldout", questions, of("heldout")))
     _write_rows(files.heldout_descriptions, _description_rows(heldout, "heldout", of("heldout")))
@@ -150,6 +151,13 @@ def _description_rows(scenes: list[Scene], name: str, picture: Picture) -> list[
     ]
 
 
+def _caption_rows(described: list[Row], scenes: list[Scene], seed: int) -> list[Row]:
+    return [
+        {**row, "answer": caption(scene, _generator(seed, index, "train", "captions"))}
+        for index, (row, scene) in enumerate(zip(described, scenes, strict=True))
+    ]
+
+
 def _preference_rows(scenes: list[Scene], seed: int, split: Split, picture: Picture) -> list[Row]:
     rows = []
     for index, scene in enumerate(scenes):
@@ -172,7 +180,7 @@ def preference_row(image: Any, chosen: str, rejected: str, id: str) -> Row:
 
 def _generator(seed: int, index: int, split: Split, purpose: str) -> np.random.Generator:
     """One generator per scene and purpose, so that more scenes or other rows never change a scene's questions."""
-    purposes = ("questions", "options", "preferences")
+    purposes = ("questions", "options", "preferences", "captions")
     return np.random.default_rng([seed, index, SPLITS.index(split), 1 + purposes.index(purpose)])
 
 
