@@ -23,11 +23,12 @@ class SFTCollator:
     encoder: SequenceEncoder
     pad_id: int
     share: bool
+    type_inputs: tuple[str, ...] = ()
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self.encoder.encode_sft(rows)
         if not self.share:
-            return plain_inputs(batch.sequences, batch.image_inputs, self.pad_id)
+            return plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.type_inputs)
         ids_NT, labels_NT = answer_view(batch.sequences, self.pad_id)
         return {"input_ids": ids_NT, **_forest_columns(batch, self.pad_id), "labels": labels_NT}
 
@@ -39,6 +40,7 @@ class PreferenceCollator:
     encoder: SequenceEncoder
     pad_id: int
     share: bool
+    type_inputs: tuple[str, ...] = ()
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self.encoder.encode_preferences(rows)
@@ -46,7 +48,7 @@ class PreferenceCollator:
             ids, labels = answer_view(batch.sequences, self.pad_id)
             columns = _forest_columns(batch, self.pad_id)
         else:
-            columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id)
+            columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.type_inputs)
             ids, labels = columns.pop("input_ids"), columns.pop("labels")
         return {"input_ids": ids, **columns, "completion_mask": (labels != NO_LABEL).long()}
 

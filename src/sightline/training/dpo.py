@@ -15,7 +15,7 @@ from sightline.training.collators import PreferenceCollator
 from sightline.training.precision import choose_precision
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sft import SHARE_HELP
-from sightline.training.sharing import choose_training_route, encoding_settings, prepared, share_forward
+from sightline.training.sharing import choose_training_route, encoding_settings, prepared, share_forward, type_inputs
 
 
 @dataclass
@@ -59,7 +59,9 @@ class DPOTrainer(trl.DPOTrainer):
         encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator))
         self.route = choose_training_route(self, encoder.encode_preferences)
         share = self.route.route == "mask"
-        self.data_collator = PreferenceCollator(encoder, self._tokenizer.pad_token_id, share)
+        self.data_collator = PreferenceCollator(
+            encoder, self._tokenizer.pad_token_id, share, type_inputs(self.model, self.processing_class)
+        )
         if not share:
             return
         share_forward(self.model)

@@ -42,7 +42,7 @@ def add_forest_forward(
         image_inputs = {name: kwargs[name] for name in facts.image_inputs if kwargs.get(name) is not None}
         with context() if context is not None else nullcontext():
             features_FH = remembered.features(self, facts, image_inputs) if image_inputs else None
-            scores = score_forest(self, facts, forest, features_FH)
+            scores = score_forest(self, facts, forest, features_FH, image_inputs)
         return _trl_record(scores, forest, kwargs.get("num_items_in_batch"))
 
     model.forward = types.MethodType(forest_forward, model)

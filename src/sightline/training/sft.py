@@ -21,6 +21,7 @@ from sightline.training.sharing import (
     grouping_sampler,
     prepared,
     share_forward,
+    type_inputs,
 )
 
 SHARE_HELP = (
@@ -70,7 +71,9 @@ class SFTTrainer(trl.SFTTrainer):
         encoder = SequenceEncoder(self.processing_class, settings)
         self.route = choose_training_route(self, encoder.encode_sft)
         share = self.route.route == "mask"
-        self.data_collator = SFTCollator(encoder, self._tokenizer.pad_token_id, share)
+        self.data_collator = SFTCollator(
+            encoder, self._tokenizer.pad_token_id, share, type_inputs(self.model, self.processing_class)
+        )
         if share:
             share_forward(self.model)
 
