@@ -10,6 +10,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast
+from transformers.models.smolvlm import processing_smolvlm
 
 from tests.tiny import SPECIALS, TEMPLATE, WORDS
 
@@ -103,6 +104,24 @@ def idefics3() -> Parts:
     images = transformers.Idefics3ImageProcessor(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
     processor = transformers.Idefics3Processor(images, tokenizer(), image_seq_len=4, chat_template=template())
     return transformers.Idefics3ForConditionalGeneration(config), processor
+
+
+def smolvlm() -> Parts:
+    """As Idefics3, with a video processor."""
+    config = transformers.SmolVLMConfig(
+        vision_config={**TOWER, "image_size": 32, "patch_size": 8},
+        text_config={"model_type": "llama", **TEXT},
+        image_token_id=ID["<image>"],
+        scale_factor=2,
+    )
+    images = transformers.SmolVLMImageProcessor(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
+    videos = transformers.SmolVLMVideoProcessor(
+        size={"longest_edge": 64},
+        max_image_size={"longest_edge": 32},
+        video_sampling={"fps": 1, "max_frames": 4, "video_size": {"longest_edge": 64}},
+    )
+    processor = transformers.SmolVLMProcessor(images, tokenizer(), videos, image_seq_len=4, chat_template=template())
+    return transformers.SmolVLMForConditionalGeneration(config), processor
 
 
 def qwen2_vl() -> Parts:
@@ -205,7 +224,10 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
     "qwen2_5_vl": qwen2_5_vl,
     "qwen2_vl": qwen2_vl,
     "qwen3_vl": qwen3_vl,
+    "smolvlm": smolvlm,
 }
+# SmolVLM's processor asks for num2words, which only its videos use.
+processing_smolvlm.num2words = processing_smolvlm.num2words or str
 
 
 def saved_family(name: str, folder: Path) -> Parts:
