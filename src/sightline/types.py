@@ -40,14 +40,23 @@ class FamilyFacts:
         name: transformers' model type.
         image_inputs: processor outputs that `get_image_features` takes.
         features_listed: the model joins a list of features itself, and takes no tensor.
+        deepstack: features also enter deeper layers, as `deepstack_features`.
         first_position: the position id of a sequence's first token.
+        grid_input: with M-RoPE the image input from which `get_rope_index` makes positions; empty where a position is
+            a depth.
+        type_input: the processor's per-token input that is 1 at placeholders and 0 elsewhere; empty without one.
+        image_blocks: tokens of one image look at each other in both directions.
         routes: routes that can be right for the family, fastest first.
     """
 
     name: str
     image_inputs: tuple[str, ...]
     features_listed: bool = True
+    deepstack: bool = False
     first_position: int = 0
+    grid_input: str = ""
+    type_input: str = ""
+    image_blocks: bool = False
     routes: tuple[str, ...] = ("mask", "plain")
 
 

@@ -121,7 +121,7 @@ class TestSelfTest:
         assert choice.error is not None and choice.error < 1e-5
 
     def test_it_falls_back_when_the_mask_is_ignored(self, model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(routes, "dense_mask", lambda reach, dtype: None)
+        monkeypatch.setattr(routes, "forest_masks", lambda *given: None)
         choice = choose_route(model, family_of(model), self.rows, pixels(1), pad_id=0)
         assert choice.route == "plain"
         assert "does not match plain rows" in choice.reason

@@ -26,11 +26,13 @@ class EncodedBatch:
         sequences: SFT: one per row. Preferences: the chosen of all rows, then the rejected of all rows.
         image_inputs: the processor's tensors for the distinct images (`pixel_values`, ...); empty without images.
         image_spans: content key of each distinct image, and how many rows of the feature table are its own.
+        counts: placeholders of each distinct image.
     """
 
     sequences: tuple[Sequence, ...]
     image_inputs: dict[str, Any]
     image_spans: tuple[tuple[str, int], ...] = ()
+    counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,14 @@ class ImageTable:
         expansions: per image the ids that its placeholder becomes.
         first_rows: per image the row of its first feature in the batch's feature table.
         keys: per image the key of its pixels; empty where nobody asks for it.
+        counts: placeholders of each image.
     """
 
     image_inputs: dict[str, Any]
     expansions: tuple[np.ndarray, ...]
     first_rows: tuple[int, ...]
     keys: tuple[str, ...] = ()
+    counts: tuple[int, ...] = ()
 
 
 class SequenceEncoder:
@@ -139,8 +143,8 @@ class SequenceEncoder:
             for part in range(len(texts[0]))
             for index, row_texts in enumerate(texts)
         ]
-        counts = [int((ids == self.processor.image_token_id).sum()) for ids in table.expansions]
-        return EncodedBatch(tuple(sequences), table.image_inputs, tuple(zip(table.keys, counts, strict=True)))
+        spans = tuple(zip(table.keys, table.counts, strict=True))
+        return EncodedBatch(tuple(sequences), table.image_inputs, spans, table.counts)
 
     def _encode_images(self, pictures: list[list[Any]], labels: list[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""
@@ -176,8 +180,8 @@ class SequenceEncoder:
         lengths = encoded["attention_mask"].sum(dim=1).tolist()
         expansions = tuple(ids[:length].numpy() for ids, length in zip(encoded["input_ids"], lengths, strict=True))
         image_inputs = {key: value for key, value in encoded.items() if key not in _TEXT_OUTPUTS}
-        counts = [int((ids == self.processor.image_token_id).sum()) for ids in expansions]
-        return ImageTable(image_inputs, expansions, tuple(np.cumsum([0, *counts[:-1]]).tolist()))
+        counts = tuple(int((ids == feature_token_id(self.processor)).sum()) for ids in expansions)
+        return ImageTable(image_inputs, expansions, tuple(np.cumsum([0, *counts[:-1]]).tolist()), counts=counts)
 
     def _remembered(self, row: dict[str, Any], images: int, texts_of: Any, label: str) -> tuple[_Text, ...]:
         parts: dict[str, Any] = {
@@ -262,7 +266,7 @@ class SequenceEncoder:
         start = 0
         for hole, image in zip(holes.tolist(), shown, strict=True):
             expansion = table.expansions[image]
-            is_placeholder = expansion == self.processor.image_token_id
+            is_placeholder = expansion == feature_token_id(self.processor)
             feature = np.where(is_placeholder, table.first_rows[image] + np.cumsum(is_placeholder) - 1, -1)
             ids += [text.ids_L[start:hole], expansion]
             features += [np.full(hole - start, -1), feature]
@@ -287,6 +291,12 @@ def _stored_key(value: Any) -> int | str | bytes:
     if isinstance(value, dict):
         return value.get("bytes") or str(value["path"])
     return value if isinstance(value, str | bytes) else id(value)
+
+
+def feature_token_id(processor: Any) -> int:
+    """The token that stands for one feature row; Gemma 3 writes another one where an image goes in the text."""
+    token: int | None = getattr(processor.tokenizer, "image_token_id", None)
+    return processor.image_token_id if token is None else token
 
 
 _TEXT_OUTPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"})

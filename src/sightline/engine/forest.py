@@ -55,6 +55,9 @@ class Forest:
         label_E: id of the predicted token.
         weight_E: how many sequences score the edge.
         edge_NT: the edges that each sequence scores, in order, -1 behind its last.
+        block_RL: number of the image that a placeholder belongs to, counted within the row, else -1.
+        path_NL: flat index of each token of a sequence, -1 behind its last.
+        shown_I: the distinct images that the sequences show, one sequence after another.
     """
 
     ids_RL: Tensor
@@ -66,6 +69,9 @@ class Forest:
     label_E: Tensor
     weight_E: Tensor
     edge_NT: Tensor
+    block_RL: Tensor
+    path_NL: Tensor
+    shown_I: Tensor
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Forest:
         """The forest on `device`; accelerate moves whatever has this method."""
@@ -209,8 +215,25 @@ def _lay_out(rows: list[list[Tree]], sequences: Many[Sequence], pad_id: int) -> 
         depth_RL=torch.from_numpy(depth_RL),
         reach_RL=torch.from_numpy(reach_RL),
         feature_P=torch.from_numpy(feature_RL[feature_RL >= 0]),
+        block_RL=torch.from_numpy(_image_blocks(feature_RL)),
+        path_NL=torch.from_numpy(_padded(paths)),
+        shown_I=torch.tensor([image for sequence in sequences for image in sequence.images], dtype=torch.long),
         **_edges(paths, sequences, ids_RL.reshape(-1)),
     )
+
+
+def _image_blocks(feature_RL: np.ndarray) -> np.ndarray:
+    """For each placeholder the number of its run of placeholders in the row, else -1."""
+    shown_RL = feature_RL >= 0
+    starts_RL = shown_RL & ~np.pad(shown_RL, ((0, 0), (1, 0)))[:, :-1]
+    return np.where(shown_RL, starts_RL.cumsum(axis=1) - 1, -1)
+
+
+def _padded(paths: list[np.ndarray]) -> np.ndarray:
+    padded = np.full((len(paths), max(map(len, paths))), -1, dtype=np.int64)
+    for row, path in enumerate(paths):
+        padded[row, : len(path)] = path
+    return padded
 
 
 def _edges(paths: list[np.ndarray], sequences: Many[Sequence], flat_ids: np.ndarray) -> dict[str, Tensor]:

@@ -3,17 +3,50 @@
 # Dims: R rows, L tokens.
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from sightline.engine.forest import Forest
 
-def dense_mask(reach_RL: Tensor, dtype: torch.dtype) -> Tensor:
+
+def forest_masks(forest: Forest, text_config: Any, image_blocks: bool, dtype: torch.dtype) -> Any:
+    """What the model takes as `attention_mask` for a forest: an additive mask, (R, 1, L, L), or where layers of a
+    model differ in their window a dict of such masks by layer type."""
+    block_RL = forest.block_RL if image_blocks else None
+    window = getattr(text_config, "sliding_window", None)
+    kinds = set(getattr(text_config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
+    masks = {
+        kind: dense_mask(
+            forest.reach_RL, dtype, forest.depth_RL, window if kind == "sliding_attention" else None, block_RL
+        )
+        for kind in kinds
+    }
+    return masks if len(masks) > 1 else next(iter(masks.values()))
+
+
+def dense_mask(
+    reach_RL: Tensor,
+    dtype: torch.dtype,
+    depth_RL: Tensor | None = None,
+    window: int | None = None,
+    block_RL: Tensor | None = None,
+) -> Tensor:
     """Additive attention mask, 0 where a token may look and the dtype's minimum elsewhere, (R, 1, L, L).
 
-    Token `q` may look at token `k` exactly when `k <= q < reach[k]`. The mask must have the model's dtype: a boolean
-    one is added, not applied, by eager attention, and another float dtype is wrong in sdpa on CPU (transformers 5.23).
+    Token `q` may look at token `k` exactly when `k <= q < reach[k]`; with `window` only at the latest `window` depths,
+    not indices, since siblings stand between a branch and its trunk; tokens of one `block` look at each other anyway.
+
+    The mask must have the model's dtype: a boolean one is added, not applied, by eager attention, and another float
+    dtype is wrong in sdpa on CPU (transformers 5.23).
     """
     allowed_RLL = visible(reach_RL)
+    if window is not None:
+        assert depth_RL is not None
+        allowed_RLL = allowed_RLL & (depth_RL[:, :, None] - depth_RL[:, None, :] < window)
+    if block_RL is not None:
+        allowed_RLL = allowed_RLL | ((block_RL[:, :, None] == block_RL[:, None, :]) & (block_RL >= 0)[:, :, None])
     mask_RLL = torch.zeros(allowed_RLL.shape, dtype=dtype, device=reach_RL.device)
     return mask_RLL.masked_fill_(~allowed_RLL, torch.finfo(dtype).min).unsqueeze(1)
 

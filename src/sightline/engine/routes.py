@@ -10,47 +10,87 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from sightline.engine.features import encode_images, placed
+from sightline.engine.features import encode_images, pick_images, placed
 from sightline.engine.forest import NO_LABEL, Forest
 from sightline.engine.logprobs import EdgeScores, score_edges
-from sightline.engine.masks import dense_mask
+from sightline.engine.masks import forest_masks
 from sightline.types import FamilyFacts, Sequence
 
 
-def score_forest(model: Any, facts: FamilyFacts, forest: Forest, features_FH: Tensor | None) -> EdgeScores:
+def score_forest(
+    model: Any,
+    facts: FamilyFacts,
+    forest: Forest,
+    features_FH: Tensor | None,
+    image_inputs: dict[str, Any] | None = None,
+) -> EdgeScores:
     """Scores of every edge of the forest in one forward pass of the backbone, the mask route.
 
-    `features_FH` are the features of the batch's distinct images (`encode_images`), None without images.
+    `features_FH` are the features of the batch's distinct images (`encode_images`), None without images;
+    `image_inputs` are needed for M-RoPE alone, whose positions come from the images' grids.
     """
+    text_config = model.config.get_text_config()
     embeddings = model.get_input_embeddings().weight
-    images = placed(facts, features_FH, forest.feature_P) if features_FH is not None and len(forest.feature_P) else {}
+    images = {}
+    if features_FH is not None and len(forest.feature_P):
+        images = placed(facts, features_FH, forest.feature_P, text_config.hidden_size)
     hidden_RLH = model.base_model(
         input_ids=forest.ids_RL,
-        position_ids=forest.depth_RL + facts.first_position,
-        attention_mask=dense_mask(forest.reach_RL, embeddings.dtype),
+        position_ids=forest_positions(model, facts, forest, image_inputs or {}),
+        attention_mask=forest_masks(forest, text_config, facts.image_blocks, embeddings.dtype),
         use_cache=False,
         **images,
     ).last_hidden_state
     head = model.get_output_embeddings()
     hidden_EH = hidden_RLH.flatten(0, 1)[forest.parent_E]
-    softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    softcap = getattr(text_config, "final_logit_softcapping", None)
     return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, softcap)
 
 
-def plain_inputs(sequences: Many[Sequence], image_inputs: dict[str, Any], pad_id: int) -> dict[str, Any]:
+def forest_positions(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> Tensor:
+    """Position ids of a forest: depths, (R, L), or with M-RoPE time, height and width, (3, R, L)."""
+    if not facts.grid_input:
+        return forest.depth_RL + facts.first_position
+    inside_NL = forest.path_NL >= 0
+    path_NL = forest.path_NL.clamp(min=0)
+    grids = image_inputs.get(facts.grid_input)
+    positions_3NL, _ = model.base_model.get_rope_index(
+        forest.ids_RL.flatten()[path_NL],
+        mm_token_type_ids=(forest.block_RL.flatten()[path_NL] >= 0).int(),
+        attention_mask=inside_NL.long(),
+        image_grid_thw=grids[forest.shown_I] if grids is not None else None,
+    )
+    positions_3T = forest.depth_RL.new_zeros(3, forest.ids_RL.numel())
+    positions_3T[:, forest.path_NL[inside_NL]] = positions_3NL[:, inside_NL]
+    return positions_3T.unflatten(1, forest.ids_RL.shape)
+
+
+def plain_inputs(
+    sequences: Many[Sequence],
+    image_inputs: dict[str, Any],
+    pad_id: int,
+    counts: Many[int] = (),
+    type_inputs: Many[str] = (),
+) -> dict[str, Any]:
     """What the model's own forward takes for the sequences as they are, with `labels`: right-padded rows, and the
-    images repeated for every sequence that shows them."""
+    images repeated for every sequence that shows them.
+
+    `counts` are the placeholders of each distinct image, by default all alike; `type_inputs` names the per-token
+    inputs that are 1 at placeholders.
+    """
     ids = [torch.from_numpy(sequence.ids_L) for sequence in sequences]
     labels = [
         torch.from_numpy(sequence.ids_L).masked_fill(~torch.from_numpy(sequence.scored_L), NO_LABEL)
         for sequence in sequences
     ]
+    types = [torch.from_numpy(sequence.feature_L >= 0).long() for sequence in sequences]
     order = torch.tensor([image for sequence in sequences for image in sequence.images], dtype=torch.long)
     return {
         "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
         "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True, padding_value=0),
         "labels": pad_sequence(labels, batch_first=True, padding_value=NO_LABEL),
-        **{name: value[order.to(value.device)] for name, value in image_inputs.items() if len(order)},
+        **{name: pad_sequence(types, batch_first=True, padding_value=0) for name in type_inputs},
+        **{name: pick_images(value, order, counts) for name, value in image_inputs.items() if len(order)},
     }
 
 
@@ -66,5 +106,5 @@ def score_plain(model: Any, inputs: dict[str, Any]) -> list[Tensor]:
 def score_sequences(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> list[Tensor]:
     """For each sequence the log-probabilities of its scored tokens, through the forest."""
     features_FH = encode_images(model, facts, image_inputs) if image_inputs else None
-    logprob_E = score_forest(model, facts, forest, features_FH).logprob_E
+    logprob_E = score_forest(model, facts, forest, features_FH, image_inputs).logprob_E
     return [logprob_E[edges[edges >= 0]] for edges in forest.edge_NT]

@@ -43,6 +43,7 @@ def choose_route(
     image_inputs: dict[str, Any],
     pad_id: int,
     share: str = "auto",
+    counts: Many[int] = (),
 ) -> RouteChoice:
     """The route for `model`, tested on `sequences` (a few rows of the user's data).
 
@@ -55,7 +56,7 @@ def choose_route(
         return RouteChoice("plain", "share is set to plain")
     obstacle = _obstacle(model, facts)
     if obstacle is None and facts is not None:
-        choice = _compare(model, facts, sequences, image_inputs, pad_id)
+        choice = _compare(model, facts, sequences, image_inputs, pad_id, counts)
     else:
         choice = RouteChoice("plain", obstacle or "")
     if share == "mask" and choice.route != "mask":
@@ -83,13 +84,18 @@ def _obstacle(model: Any, facts: FamilyFacts | None) -> str | None:
 
 
 def _compare(
-    model: Any, facts: FamilyFacts, sequences: Many[Sequence], image_inputs: dict[str, Any], pad_id: int
+    model: Any,
+    facts: FamilyFacts,
+    sequences: Many[Sequence],
+    image_inputs: dict[str, Any],
+    pad_id: int,
+    counts: Many[int],
 ) -> RouteChoice:
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            error, noise = _errors(model, facts, sequences, image_inputs, pad_id)
+            error, noise = _errors(model, facts, sequences, image_inputs, pad_id, counts)
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as failure:
         return RouteChoice("plain", f"the mask route failed on this model: {type(failure).__name__}: {failure}")
     finally:
@@ -102,27 +108,29 @@ def _compare(
 
 
 def _errors(
-    model: Any, facts: FamilyFacts, sequences: Many[Sequence], image_inputs: dict[str, Any], pad_id: int
+    model: Any,
+    facts: FamilyFacts,
+    sequences: Many[Sequence],
+    image_inputs: dict[str, Any],
+    pad_id: int,
+    counts: Many[int],
 ) -> tuple[float, float]:
     """Largest difference between forest and plain rows, and between plain rows batched and alone."""
     device = model.get_input_embeddings().weight.device
     image_inputs = {name: value.to(device) for name, value in image_inputs.items()}
     forest = build_forest(sequences, pad_id)
     shared = score_sequences(model, facts, forest.to(device), image_inputs)
-    plain = _score_plain_rows(model, [sequences], image_inputs, pad_id)
-    alone = _score_plain_rows(model, [[sequence] for sequence in sequences], image_inputs, pad_id)
+
+    def score_rows(batches: Many[Many[Sequence]]) -> list[Tensor]:
+        scores: list[Tensor] = []
+        for batch in batches:
+            type_inputs = [facts.type_input] if facts.type_input else []
+            inputs = plain_inputs(batch, image_inputs, pad_id, counts, type_inputs)
+            scores += score_plain(model, {name: value.to(device) for name, value in inputs.items()})
+        return scores
+
+    plain, alone = score_rows([sequences]), score_rows([[sequence] for sequence in sequences])
     return _largest_difference(shared, plain), _largest_difference(plain, alone)
-
-
-def _score_plain_rows(
-    model: Any, batches: Many[Many[Sequence]], image_inputs: dict[str, Any], pad_id: int
-) -> list[Tensor]:
-    device = model.get_input_embeddings().weight.device
-    scores: list[Tensor] = []
-    for batch in batches:
-        inputs = plain_inputs(batch, image_inputs, pad_id)
-        scores += score_plain(model, {name: value.to(device) for name, value in inputs.items()})
-    return scores
 
 
 def _largest_difference(left: list[Tensor], right: list[Tensor]) -> float:

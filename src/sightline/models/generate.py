@@ -12,6 +12,7 @@ from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from sightline.data.images import content_key
+from sightline.data.sequences import feature_token_id
 from sightline.errors import InputError
 from sightline.models.families import family_of
 from sightline.models.load import LoadedVlm
@@ -151,7 +152,8 @@ class _Features:
 
     def inputs(self, batch: list[_Prompt]) -> dict[str, Any] | None:
         """Left-padded ids with their features, or None for a family whose features cannot be handed over."""
-        if self.family is None:
+        # Grid positions, blocks and deeper layers need more than features: there the processor's inputs are used.
+        if self.family is None or self.family.grid_input or self.family.image_blocks or self.family.deepstack:
             return None
         self._encode({prompt.image_key: prompt.image for prompt in batch if prompt.image is not None})
         rows = [self._expanded(prompt) for prompt in batch]
@@ -190,11 +192,14 @@ class _Features:
             add_special_tokens=False,
         ).to(self.model.device, self.model.dtype)
         assert self.family is not None
-        tensors = {name: outputs[name] for name in self.family.image_inputs}
+        tensors = {name: outputs[name] for name in self.family.image_inputs if name in outputs}
         features = self.model.get_image_features(**tensors, return_dict=True).pooler_output
+        table = features if isinstance(features, torch.Tensor) else torch.cat(list(features))
+        counts = (outputs["input_ids"] == feature_token_id(self.processor)).sum(dim=1).tolist()
+        parts = table.reshape(-1, table.shape[-1]).split(counts)
         lengths = outputs["attention_mask"].sum(dim=1).tolist()
-        for key, ids, count, feature in zip(missing, outputs["input_ids"].tolist(), lengths, features, strict=True):
-            self.encoded[key] = (ids[:count], feature)
+        for key, ids, length, part in zip(missing, outputs["input_ids"].tolist(), lengths, parts, strict=True):
+            self.encoded[key] = (ids[:length], part)
 
 
 def _batches(prompts: list[_Prompt], batch_size: int) -> Iterator[list[_Prompt]]:

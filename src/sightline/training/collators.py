@@ -24,11 +24,12 @@ class SFTCollator:
     encoder: SequenceEncoder
     pad_id: int
     share: bool
+    type_inputs: tuple[str, ...] = ()
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self.encoder.encode_sft(rows)
         if not self.share:
-            return plain_inputs(batch.sequences, batch.image_inputs, self.pad_id)
+            return plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.type_inputs)
         ids_NT, labels_NT = answer_view(batch.sequences, self.pad_id)
         return {"input_ids": ids_NT, **_forest_columns(batch, self.pad_id), "labels": labels_NT}
 
@@ -44,6 +45,7 @@ class PreferenceCollator:
     pad_id: int
     share: bool
     references: StoredReferences | None = None
+    type_inputs: tuple[str, ...] = ()
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self.encoder.encode_preferences(rows)
@@ -51,7 +53,7 @@ class PreferenceCollator:
             ids, labels = answer_view(batch.sequences, self.pad_id)
             columns = _forest_columns(batch, self.pad_id)
         else:
-            columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id)
+            columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.type_inputs)
             ids, labels = columns.pop("input_ids"), columns.pop("labels")
         stored = self.references.columns(rows) if self.references is not None else {}
         return {"input_ids": ids, **columns, **stored, "completion_mask": (labels != NO_LABEL).long()}

@@ -24,7 +24,14 @@ from sightline.training.references import (
 )
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sft import SHARE_HELP
-from sightline.training.sharing import base_model, choose_training_route, encoding_settings, prepared, share_forward
+from sightline.training.sharing import (
+    base_model,
+    choose_training_route,
+    encoding_settings,
+    prepared,
+    share_forward,
+    type_inputs,
+)
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
 
 
@@ -77,7 +84,9 @@ class DPOTrainer(trl.DPOTrainer):
         encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator))
         self.route = choose_training_route(self, encoder.encode_preferences)
         share = self.route.route == "mask"
-        self.data_collator = PreferenceCollator(encoder, self._tokenizer.pad_token_id, share)
+        self.data_collator = PreferenceCollator(
+            encoder, self._tokenizer.pad_token_id, share, type_inputs=type_inputs(self.model, self.processing_class)
+        )
         if share:
             features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store))
             share_forward(self.model, store=features)

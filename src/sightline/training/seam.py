@@ -48,7 +48,7 @@ def add_forest_forward(
         with context() if context is not None else nullcontext():
             spans = kwargs.get("image_spans", ())
             features_FH = remembered.features(self, facts, image_inputs, spans) if image_inputs else None
-            scores = score_forest(self, facts, forest, features_FH)
+            scores = score_forest(self, facts, forest, features_FH, image_inputs)
         return _trl_record(scores, forest, kwargs.get("num_items_in_batch"))
 
     model.forward = types.MethodType(forest_forward, model)

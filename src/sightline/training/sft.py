@@ -22,6 +22,7 @@ from sightline.training.sharing import (
     grouping_sampler,
     prepared,
     share_forward,
+    type_inputs,
 )
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
 
@@ -73,7 +74,9 @@ class SFTTrainer(trl.SFTTrainer):
         encoder = SequenceEncoder(self.processing_class, settings)
         self.route = choose_training_route(self, encoder.encode_sft)
         share = self.route.route == "mask"
-        self.data_collator = SFTCollator(encoder, self._tokenizer.pad_token_id, share)
+        self.data_collator = SFTCollator(
+            encoder, self._tokenizer.pad_token_id, share, type_inputs(self.model, self.processing_class)
+        )
         if share:
             features = store_features(self, encoder.encode_sft, base_model(self.model))
             share_forward(self.model, store=features)

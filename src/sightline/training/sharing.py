@@ -65,11 +65,25 @@ def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]],
         rows = [row for _, row in zip(range(SELF_TEST_ROWS), trainer.train_dataset, strict=False)]
         batch = encode(rows)
         choice = choose_route(
-            model, family_of(model), batch.sequences, batch.image_inputs, trainer._tokenizer.pad_token_id, share
+            model,
+            family_of(model),
+            batch.sequences,
+            batch.image_inputs,
+            trainer._tokenizer.pad_token_id,
+            share,
+            batch.counts,
         )
     if trainer.accelerator.is_main_process:
         logger.info("Route %s: %s.", choice.route, choice.reason)
     return choice
+
+
+def type_inputs(model: Any, processor: Any) -> tuple[str, ...]:
+    """Per-token inputs of plain rows that are 1 at placeholders: what the family's facts name, else the processor."""
+    facts = family_of(base_model(model))
+    if facts is not None:
+        return (facts.type_input,) if facts.type_input else ()
+    return ("mm_token_type_ids",) if "mm_token_type_ids" in processor.model_input_names else ()
 
 
 def share_forward(

@@ -1,0 +1,82 @@
+"""A family's forest beside its plain rows: three preference examples in one row, and how far they are apart."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
+from sightline.engine.forest import Forest, build_forest
+from sightline.engine.routes import plain_inputs, score_plain, score_sequences
+from sightline.models.families import family_of
+from tests.families.tiny_families import saved_family
+
+
+def picture(seed: int, width: int, height: int) -> Image.Image:
+    return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
+
+
+def preference(images: list[Image.Image], question: str, chosen: str, rejected: str) -> dict[str, Any]:
+    parts = [{"type": "image"} for _ in images] + [{"type": "text", "text": question}]
+    return {
+        "images": images,
+        "prompt": [{"role": "user", "content": parts}],
+        "chosen": [{"role": "assistant", "content": [{"type": "text", "text": chosen}]}],
+        "rejected": [{"role": "assistant", "content": [{"type": "text", "text": rejected}]}],
+    }
+
+
+def preference_rows() -> list[dict[str, Any]]:
+    """Three examples: images of three sizes, two in the last example, answers longer than Gemma's window."""
+    wide, tall, square = picture(0, 60, 30), picture(1, 30, 60), picture(2, 36, 36)
+    return [
+        preference([wide], "what is this ?", "red circle and blue square", "red triangle"),
+        preference([tall], "describe the picture .", "a large green circle is left of it", "blue"),
+        preference([square, wide], "how many ?", "three", "one two three and no small green word"),
+    ]
+
+
+class Case:
+    """A family's model with its rows encoded and laid out in one packed row."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        self.model, processor = saved_family(name, folder)
+        self.model.eval()
+        facts = family_of(self.model)
+        assert facts is not None
+        self.facts = facts
+        self.batch: EncodedBatch = SequenceEncoder(processor, EncodingSettings()).encode_preferences(preference_rows())
+        self.forest = build_forest(self.batch.sequences, pad_id=0, max_row=4096)
+
+    def shared(self, forest: Forest | None = None) -> list[torch.Tensor]:
+        return score_sequences(self.model, self.facts, forest or self.forest, self.batch.image_inputs)
+
+    def plain(self) -> list[torch.Tensor]:
+        types = [self.facts.type_input] if self.facts.type_input else []
+        batch = self.batch
+        return score_plain(self.model, plain_inputs(batch.sequences, batch.image_inputs, 0, batch.counts, types))
+
+    def gradients(self, scores: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+        self.model.zero_grad()
+        torch.stack([(index - 1.3) * score.sum() for index, score in enumerate(scores)]).sum().backward()
+        return {name: p.grad.clone() for name, p in self.model.named_parameters() if p.grad is not None}
+
+
+def difference(left: list[torch.Tensor], right: list[torch.Tensor]) -> float:
+    return max(float((a - b).detach().abs().max()) for a, b in zip(left, right, strict=True))
+
+
+def gradient_error(ours: dict[str, torch.Tensor], theirs: dict[str, torch.Tensor]) -> float:
+    """Largest difference over parameters, relative to the parameter's largest gradient.
+
+    A parameter whose gradients are all tiny is measured against 1e-4 of the largest of the model.
+    """
+    scale = max(float(gradient.abs().max()) for gradient in theirs.values())
+    return max(
+        float((gradient - ours[name]).abs().max()) / (float(gradient.abs().max()) + 1e-4 * scale)
+        for name, gradient in theirs.items()
+    )

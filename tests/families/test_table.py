@@ -1,0 +1,9 @@
+"""docs/families.md says what the table of families and the measurements say."""
+
+from __future__ import annotations
+
+from tests.families_table import TARGET, render_families, without_figures
+
+
+def test_the_table_is_current() -> None:
+    assert without_figures(TARGET.read_text(encoding="utf-8")) == without_figures(render_families()), "run `make docs`"
