@@ -79,6 +79,7 @@ def _curve(name: str, key: str, metrics: list[dict[str, float]]) -> Curve:
 def _alignment(outcome: DemoOutcome) -> str:
     pairs = outcome.pairs
     return (
+        "The captions of training mostly break off after two things, as people's captions do. "
         f"{pairs.own + pairs.altered} preference pairs: the true description of a training scene over one with an "
         f"invented or missing object. {pairs.own} of these the model had written itself; the other {pairs.altered} "
         "are the truth with one object added or removed."
