@@ -37,7 +37,7 @@ def item(number: int, text: str) -> ItemResult:
 
 def test_a_description_is_right_when_it_names_every_object_and_no_other():
     said = [describe(scene) for scene in SCENES]
-    said[0], said[1] = "", f"{said[1]}; {5 * "red circle, "}"
+    said[0], said[1] = "", f"{said[1]}; {', '.join(5 * ['red circle'])}"
     judged = judge_descriptions("model", [item(i, text) for i, text in enumerate(said)], SCENES)
     assert [result.score for result in judged.items] == [0, 0, 1, 1, 1, 1]
     assert error_shares(judged).accuracy.value == pytest.approx(2 / 6)
