@@ -15,11 +15,11 @@ import sightline
 
 IMAGES = 1
 QUESTIONS = 8
-ROUNDS = 5
+ROUNDS = 4
 
 
 def main() -> None:
-    """Five rounds of one step over the same 8 rows per arm, the first a warm-up."""
+    """Four rounds of one step over the same 8 rows per arm, the first a warm-up."""
     rows = question_rows(IMAGES * ROUNDS, QUESTIONS)
     arms = [
         Arm(TRL, _trainer(trl.SFTTrainer, trl.SFTConfig, rows)),
