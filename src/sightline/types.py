@@ -60,6 +60,19 @@ class FamilyFacts:
     routes: tuple[str, ...] = ("mask", "plain")
 
 
+class Picture(Protocol):
+    """A picture that is opened when it is needed."""
+
+    @property
+    def key(self) -> str:
+        """Content key: equal pictures have equal keys; the cluster of intervals."""
+        ...
+
+    def open(self) -> Image:
+        """The picture, upright, in RGB."""
+        ...
+
+
 @dataclass(frozen=True)
 class VqaRow:
     """One question about one image (or none), with its gold answers.
@@ -83,19 +96,38 @@ class VqaRow:
 
 @dataclass(frozen=True)
 class Question:
-    """What an Answerer is asked: a picture (or none) and a text."""
+    """What an Answerer is asked: a text with pictures in place.
+
+    Attributes:
+        text: "<image 1>" marks where the first picture stands; pictures without a mark come before the text.
+        options: where there are some, the answer is the log-probability of each instead of a text.
+    """
 
     text: str
-    image: Image | None = None
+    pictures: tuple[Picture, ...] = ()
     max_new_tokens: int = 32
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class OptionScore:
+    """How likely a model finds one option: the log-probability of its tokens, and how many these are."""
+
+    logprob: float
+    tokens: int
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What an Answerer says; `error` is set, and `text` empty, when it could not answer."""
+    """What an Answerer says; `error` is set, and the rest empty, when it could not answer.
 
-    text: str
+    Attributes:
+        options: one score per option of the question.
+    """
+
+    text: str = ""
     error: str = ""
+    options: tuple[OptionScore, ...] = ()
 
 
 class Answerer(Protocol):

@@ -16,17 +16,17 @@ def ask_command(
     """Ask a model about a picture: sightline ask MODEL photo.jpg "What is on the table?"."""
     from json import dumps
 
-    from sightline.data.images import open_image
+    from sightline.data.images import open_image, opened
     from sightline.errors import ConfigError, MachineError
-    from sightline.models.generate import LocalAnswerer
+    from sightline.evaluation.local import LocalAnswerer
     from sightline.models.load import load_vlm
     from sightline.types import Question
 
     if max_new_tokens < 1:
         raise ConfigError(f"max_new_tokens: expected at least 1, got {max_new_tokens}.")
-    picture = open_image(image, "ask")
-    answerer = LocalAnswerer(load_vlm(model, adapter=adapter))
-    (answer,) = answerer.answer([Question(question, picture, max_new_tokens)])
+    picture = opened(open_image(image, "ask"))
+    answerer = LocalAnswerer(load_vlm(model, adapter=adapter), share=False)
+    (answer,) = answerer.answer([Question(question, (picture,), max_new_tokens)])
     if answer.error:
         raise MachineError(f"{answerer.name} could not answer: {answer.error}")
     asked = {"model": answerer.name, "image": image, "question": question, "answer": answer.text}

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from sightline.data.image_tokens import ImageTable, process_images
 from sightline.data.images import open_image
-from sightline.data.sequences import ImageTable, SequenceEncoder, row_images
+from sightline.data.sequences import SequenceEncoder, row_images
 from sightline.data.sources import row_name
 from sightline.errors import DataError
 
@@ -127,6 +128,6 @@ def _table_of_sizes(
     expansions: list[Any] = []
     for start in range(0, len(sizes), SIZES_PER_CALL):
         blanks = [Image.new("RGB", size) for size in sizes[start : start + SIZES_PER_CALL]]
-        expansions += encoder.process_images(blanks).expansions
+        expansions += process_images(encoder.processor, blanks).expansions
     table = ImageTable({}, tuple(expansions), (0,) * len(expansions))
     return table, {size: index for index, size in enumerate(sizes)}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,23 @@ def content_key(image: Image.Image) -> str:
     digest = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)
     digest.update(image.tobytes())
     return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class OpenPicture:
+    """A `Picture` that is open already."""
+
+    image: Image.Image
+    key: str
+
+    def open(self) -> Image.Image:
+        """The picture."""
+        return self.image
+
+
+def opened(image: Image.Image) -> OpenPicture:
+    """An RGB image as a `Picture`."""
+    return OpenPicture(image, content_key(image))
 
 
 def stored_key(value: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.data.image_tokens import ImageTable, expand_images, mismatch, process_images
 from sightline.data.images import content_key, open_image, stored_key
 from sightline.errors import DataError
 from sightline.types import Sequence
@@ -60,25 +61,6 @@ class _Text:
 
     ids_L: np.ndarray
     scored_L: np.ndarray
-
-
-@dataclass(frozen=True)
-class ImageTable:
-    """The distinct images of a batch.
-
-    Attributes:
-        image_inputs: the processor's tensors.
-        expansions: per image the ids that its placeholder becomes.
-        first_rows: per image the row of its first feature in the batch's feature table.
-        keys: per image the key of its pixels; empty where nobody asks for it.
-        counts: placeholders of each image.
-    """
-
-    image_inputs: dict[str, Any]
-    expansions: tuple[np.ndarray, ...]
-    first_rows: tuple[int, ...]
-    keys: tuple[str, ...] = ()
-    counts: tuple[int, ...] = ()
 
 
 class SequenceEncoder:
@@ -163,25 +145,7 @@ class SequenceEncoder:
                         distinct.append(image)
                 row.append(opened[stored])
             shown.append(tuple(row))
-        return replace(self.process_images(distinct), keys=tuple(index_of)), shown
-
-    def process_images(self, images: list[Any]) -> ImageTable:
-        """The table of distinct RGB images, from one call of the processor."""
-        if not images:
-            return ImageTable({}, (), ())
-        encoded = self.processor(
-            images=[[image] for image in images],
-            text=[self.processor.image_token] * len(images),
-            padding=True,
-            padding_side="right",
-            return_tensors="pt",
-            add_special_tokens=False,
-        )
-        lengths = encoded["attention_mask"].sum(dim=1).tolist()
-        expansions = tuple(ids[:length].numpy() for ids, length in zip(encoded["input_ids"], lengths, strict=True))
-        image_inputs = {key: value for key, value in encoded.items() if key not in _TEXT_OUTPUTS}
-        counts = tuple(int((ids == feature_token_id(self.processor)).sum()) for ids in expansions)
-        return ImageTable(image_inputs, expansions, tuple(np.cumsum([0, *counts[:-1]]).tolist()), counts=counts)
+        return replace(process_images(self.processor, distinct), keys=tuple(index_of)), shown
 
     def _remembered(self, row: dict[str, Any], images: int, texts_of: Any, label: str) -> tuple[_Text, ...]:
         parts: dict[str, Any] = {
@@ -258,24 +222,7 @@ class SequenceEncoder:
         return np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
 
     def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> Sequence:
-        """The text with each placeholder replaced by its image's tokens, cut to `max_length`."""
-        holes = np.flatnonzero(text.ids_L == self.processor.image_token_id)
-        if len(holes) != len(shown):
-            raise DataError(_mismatch(label, len(shown), len(holes)))
-        ids, features, scored = [], [], []
-        start = 0
-        for hole, image in zip(holes.tolist(), shown, strict=True):
-            expansion = table.expansions[image]
-            is_placeholder = expansion == feature_token_id(self.processor)
-            feature = np.where(is_placeholder, table.first_rows[image] + np.cumsum(is_placeholder) - 1, -1)
-            ids += [text.ids_L[start:hole], expansion]
-            features += [np.full(hole - start, -1), feature]
-            scored += [text.scored_L[start:hole], np.full(len(expansion), text.scored_L[hole])]
-            start = hole + 1
-        ids.append(text.ids_L[start:])
-        features.append(np.full(len(text.ids_L) - start, -1))
-        scored.append(text.scored_L[start:])
-        whole = Sequence(np.concatenate(ids), np.concatenate(features), np.concatenate(scored), shown, label)
+        whole = expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)
         return _cut(whole, self.settings.max_length)
 
 
@@ -291,15 +238,6 @@ def _stored_key(value: Any) -> int | str | bytes:
     if isinstance(value, dict):
         return value.get("bytes") or str(value["path"])
     return value if isinstance(value, str | bytes) else id(value)
-
-
-def feature_token_id(processor: Any) -> int:
-    """The token that stands for one feature row; Gemma 3 writes another one where an image goes in the text."""
-    token: int | None = getattr(processor.tokenizer, "image_token_id", None)
-    return processor.image_token_id if token is None else token
-
-
-_TEXT_OUTPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"})
 
 
 def row_images(row: dict[str, Any]) -> list[Any]:
@@ -326,7 +264,7 @@ def structured(messages: Iterable[dict[str, Any]], images: int, label: str) -> l
     )
     textual = any(isinstance(message.get("content"), str) for message in clean if message.get("role") == "user")
     if placeholders != images and not (textual and not placeholders):
-        raise DataError(_mismatch(label, images, placeholders))
+        raise DataError(mismatch(label, images, placeholders))
     try:
         return prepare_multimodal_messages(clean, images=["image"] * images)
     except ValueError as error:
@@ -358,18 +296,6 @@ def _without_empty_fields(message: dict[str, Any]) -> dict[str, Any]:
 def _tools(row: dict[str, Any]) -> Any:
     tools = row.get("tools")
     return json.loads(tools) if isinstance(tools, str) else tools
-
-
-def _mismatch(label: str, images: int, placeholders: int) -> str:
-    advice = (
-        'Add one {"type": "image"} part to the prompt, or drop an image.'
-        if images > placeholders
-        else "Add the missing image, or remove a placeholder from the prompt."
-    )
-    return (
-        f"{label}: {images} image{'s' * (images != 1)}, but the prompt has {placeholders} "
-        f"placeholder{'s' * (placeholders != 1)}. {advice}"
-    )
 
 
 def _cut(sequence: Sequence, max_length: int | None) -> Sequence:

@@ -13,7 +13,8 @@ from sightline.data.worlds.descriptions import describe, describe_falsely, descr
 from sightline.data.worlds.rows import picture_name, preference_row
 from sightline.data.worlds.scene import Scene
 from sightline.demo.standing import MAX_DESCRIPTION_TOKENS
-from sightline.evaluation.vqa import Progress, answer_rows
+from sightline.evaluation.asking import Progress
+from sightline.evaluation.vqa import answer_rows
 from sightline.types import Answerer, VqaRow
 
 
@@ -36,7 +37,7 @@ def write_preferences(
     """Let the model describe the training scenes, `rows` in the order of `scenes`, and write one pair for each."""
     rng = np.random.default_rng(len(scenes))
     own = 0
-    described = answer_rows(rows, answerer, max_new_tokens=MAX_DESCRIPTION_TOKENS)
+    described = answer_rows(rows, answerer, max_new_tokens=MAX_DESCRIPTION_TOKENS, progress=progress)
     with path.open("w", encoding="utf-8") as lines:
         for index, (item, scene) in enumerate(zip(described, scenes, strict=True)):
             mistaken = bool(item.prediction) and description_errors(scene, item.prediction).objects_differ
@@ -44,5 +45,4 @@ def write_preferences(
             row = preference_row(picture_name("train", index), describe(scene), rejected, item.id)
             lines.write(json.dumps(row) + "\n")
             own += mistaken
-            progress(index + 1, len(scenes))
     return PairCounts(own, len(scenes) - own)

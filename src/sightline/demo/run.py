@@ -21,7 +21,7 @@ from sightline.evaluation.results import EvalResult
 from sightline.evaluation.rows import DatasetRows, read_vqa_rows
 from sightline.evaluation.terminal import progress_bar
 from sightline.evaluation.vqa import evaluate
-from sightline.models.generate import LocalAnswerer
+from sightline.evaluation.local import LocalAnswerer
 from sightline.models.load import load_vlm
 from sightline.runs import RunFolder
 from sightline.training.run import run_dpo, run_sft

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence as Many
+from collections.abc import Iterable, Sequence as Many
 from dataclasses import dataclass, replace
 
 from sightline.data.worlds.descriptions import description_errors
 from sightline.data.worlds.scene import Scene
 from sightline.evaluation.results import EvalResult, summarise
-from sightline.evaluation.vqa import Progress, answer_rows, evaluate
+from sightline.evaluation.asking import Progress
+from sightline.evaluation.vqa import answer_rows, evaluate
 from sightline.types import Answerer, ItemResult, VqaRow
 
 MAX_ANSWER_TOKENS = 8
@@ -47,9 +48,13 @@ def find_standing(label: str, answerer: Answerer, exam: Exam, progress: Progress
     """The standing of `answerer`, called `label` in tables."""
     total = len(exam.questions) + len(exam.descriptions)
     asked = evaluate(answerer, exam.questions, False, MAX_ANSWER_TOKENS, lambda done, _: progress(done, total))
-    described = answer_rows(exam.descriptions, answerer, max_new_tokens=MAX_DESCRIPTION_TOKENS)
-    counted = _counted(described, len(exam.questions), total, progress)
-    return Standing(replace(asked, label=label), judge_descriptions(label, counted, exam.scenes))
+    described = answer_rows(
+        exam.descriptions,
+        answerer,
+        max_new_tokens=MAX_DESCRIPTION_TOKENS,
+        progress=lambda done, _: progress(len(exam.questions) + done, total),
+    )
+    return Standing(replace(asked, label=label), judge_descriptions(label, described, exam.scenes))
 
 
 def judge_descriptions(label: str, items: Iterable[ItemResult], scenes: Iterable[Scene]) -> EvalResult:
@@ -71,9 +76,3 @@ def _sort_of(scene: Scene) -> str:
     if scene.chart:
         return "bar chart"
     return "shapes and a word" if scene.word else "shapes"
-
-
-def _counted(items: Iterable[ItemResult], before: int, total: int, progress: Progress) -> Iterator[ItemResult]:
-    for number, item in enumerate(items, start=1):
-        progress(before + number, total)
-        yield item

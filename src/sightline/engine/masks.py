@@ -1,8 +1,9 @@
 """Attention masks made from reach: one rule for causality, packing, prefix sharing and padding."""
 
-# Dims: R rows, L tokens.
+# Dims: R rows, L tokens, Q new tokens, K tokens kept.
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -15,15 +16,22 @@ def forest_masks(forest: Forest, text_config: Any, image_blocks: bool, dtype: to
     """What the model takes as `attention_mask` for a forest: an additive mask, (R, 1, L, L), or where layers of a
     model differ in their window a dict of such masks by layer type."""
     block_RL = forest.block_RL if image_blocks else None
-    window = getattr(text_config, "sliding_window", None)
-    kinds = set(getattr(text_config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
-    masks = {
-        kind: dense_mask(
-            forest.reach_RL, dtype, forest.depth_RL, window if kind == "sliding_attention" else None, block_RL
-        )
-        for kind in kinds
-    }
-    return masks if len(masks) > 1 else next(iter(masks.values()))
+    return _by_layer_type(
+        text_config, lambda window: dense_mask(forest.reach_RL, dtype, forest.depth_RL, window, block_RL)
+    )
+
+
+def step_masks(
+    allowed_RQK: Tensor, depth_RQ: Tensor, depth_RK: Tensor, text_config: Any, dtype: torch.dtype
+) -> Any:
+    """What the model takes as `attention_mask` for Q new tokens after K kept ones (themselves included): as
+    `forest_masks`, from what each may look at and from the depths that windows are cut by."""
+
+    def step_mask(window: int | None) -> Tensor:
+        near_RQK = depth_RQ[:, :, None] - depth_RK[:, None, :] < window if window is not None else True
+        return _additive(allowed_RQK & near_RQK, dtype)
+
+    return _by_layer_type(text_config, step_mask)
 
 
 def dense_mask(
@@ -47,8 +55,7 @@ def dense_mask(
         allowed_RLL = allowed_RLL & (depth_RL[:, :, None] - depth_RL[:, None, :] < window)
     if block_RL is not None:
         allowed_RLL = allowed_RLL | ((block_RL[:, :, None] == block_RL[:, None, :]) & (block_RL >= 0)[:, :, None])
-    mask_RLL = torch.zeros(allowed_RLL.shape, dtype=dtype, device=reach_RL.device)
-    return mask_RLL.masked_fill_(~allowed_RLL, torch.finfo(dtype).min).unsqueeze(1)
+    return _additive(allowed_RLL, dtype)
 
 
 def visible(reach_RL: Tensor) -> Tensor:
@@ -56,3 +63,17 @@ def visible(reach_RL: Tensor) -> Tensor:
     index_L = torch.arange(reach_RL.shape[-1], device=reach_RL.device)
     causal_LL = index_L[None, :] <= index_L[:, None]
     return causal_LL & (index_L[None, :, None] < reach_RL[:, None, :])
+
+
+def _by_layer_type(text_config: Any, mask_of: Callable[[int | None], Tensor]) -> Any:
+    """The mask of each layer type's window, or the only mask where all layers are alike."""
+    window = getattr(text_config, "sliding_window", None)
+    kinds = set(getattr(text_config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
+    masks = {kind: mask_of(window if kind == "sliding_attention" else None) for kind in kinds}
+    return masks if len(masks) > 1 else next(iter(masks.values()))
+
+
+def _additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
+    """0 where allowed and the dtype's minimum elsewhere, with an axis for the heads."""
+    mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
+    return mask.masked_fill_(~allowed, torch.finfo(dtype).min).unsqueeze(1)

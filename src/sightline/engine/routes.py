@@ -29,22 +29,42 @@ def score_forest(
     `features_FH` are the features of the batch's distinct images (`encode_images`), None without images;
     `image_inputs` are needed for M-RoPE alone, whose positions come from the images' grids.
     """
+    hidden_RLH = read_forest(model, facts, forest, features_FH, image_inputs)
+    hidden_EH = hidden_RLH.flatten(0, 1)[forest.parent_E]
+    head, softcap = model.get_output_embeddings(), softcap_of(model)
+    return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, softcap)
+
+
+def read_forest(
+    model: Any,
+    facts: FamilyFacts,
+    forest: Forest,
+    features_FH: Tensor | None,
+    image_inputs: dict[str, Any] | None = None,
+    cache: Any = None,
+) -> Tensor:
+    """Hidden states of a forest's tokens, (R, L, H), from one forward pass of the backbone; `cache` keeps its keys and
+    values where one is given."""
     text_config = model.config.get_text_config()
     embeddings = model.get_input_embeddings().weight
     images = {}
     if features_FH is not None and len(forest.feature_P):
         images = placed(facts, features_FH, forest.feature_P, text_config.hidden_size)
-    hidden_RLH = model.base_model(
+    hidden_RLH: Tensor = model.base_model(
         input_ids=forest.ids_RL,
         position_ids=forest_positions(model, facts, forest, image_inputs or {}),
         attention_mask=forest_masks(forest, text_config, facts.image_blocks, embeddings.dtype),
-        use_cache=False,
+        past_key_values=cache,
+        use_cache=cache is not None,
         **images,
     ).last_hidden_state
-    head = model.get_output_embeddings()
-    hidden_EH = hidden_RLH.flatten(0, 1)[forest.parent_E]
-    softcap = getattr(text_config, "final_logit_softcapping", None)
-    return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, softcap)
+    return hidden_RLH
+
+
+def softcap_of(model: Any) -> float | None:
+    """The bound of the model's logits (Gemma 2), None without one."""
+    softcap: float | None = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return softcap
 
 
 def forest_positions(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> Tensor:

@@ -54,7 +54,7 @@ def choose_route(
         raise ConfigError(f"share: expected one of {', '.join(SHARE_CHOICES)}; got '{share}'.")
     if share == "plain":
         return RouteChoice("plain", "share is set to plain")
-    obstacle = _obstacle(model, facts)
+    obstacle = mask_obstacle(model, facts) or _batch_norm(model)
     if obstacle is None and facts is not None:
         choice = _compare(model, facts, sequences, image_inputs, pad_id, counts)
     else:
@@ -66,7 +66,7 @@ def choose_route(
     return choice
 
 
-def _obstacle(model: Any, facts: FamilyFacts | None) -> str | None:
+def mask_obstacle(model: Any, facts: FamilyFacts | None) -> str | None:
     """Why the mask route is out of the question before any comparison, or None."""
     if facts is None:
         return f"the family {model.config.model_type} is not in Sightline's table of model families"
@@ -75,6 +75,11 @@ def _obstacle(model: Any, facts: FamilyFacts | None) -> str | None:
     attention = str(model.config.get_text_config()._attn_implementation)
     if "flash" in attention:
         return f"attn_implementation {attention} takes no 4-D mask; sdpa or eager do"
+    return None
+
+
+def _batch_norm(model: Any) -> str | None:
+    """Why shared images differ in training, or None."""
     norms = [
         name for name, module in model.named_modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
     ]

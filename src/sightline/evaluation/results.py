@@ -1,19 +1,13 @@
-"""Results of an evaluation: items, accuracies with intervals, their table, and their files in a run folder."""
+"""Results of an evaluation by exact match or the like: items, accuracies with intervals, and their table."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence as Many
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sightline.errors import DataError
-from sightline.runs import RunFolder, plain_data
 from sightline.stats.intervals import clustered_mean
 from sightline.types import Interval, ItemResult, Table
-
-RESULTS, SAMPLES = "results.json", "samples.jsonl"
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ def percent(value: float) -> str:
 
 
 def to_json(result: EvalResult) -> dict[str, Any]:
-    """What `results.json` and `sightline eval --json` hold."""
+    """The accuracies as JSON."""
     return {
         "model": result.label,
         "data": result.data,
@@ -84,34 +78,6 @@ def to_json(result: EvalResult) -> dict[str, Any]:
         "duration_s": round(result.duration_s, 3),
         "kinds": {kind: _interval_json(interval) for kind, interval in result.kinds.items()},
     }
-
-
-def write_results(result: EvalResult, run: RunFolder) -> None:
-    """Write `results.json` and `samples.jsonl` (one item a line) into the run folder."""
-    lines = [json.dumps(plain_data(item), ensure_ascii=False) for item in result.items]
-    run.write_text(SAMPLES, "".join(line + "\n" for line in lines))
-    run.write_json(RESULTS, to_json(result))
-
-
-def read_results(folder: str | Path) -> EvalResult:
-    """The result that `write_results` left in a folder; accuracies are computed again from its items.
-
-    Raises:
-        DataError: no such files, or files of another kind.
-    """
-    path = Path(folder)
-    try:
-        summary = json.loads((path / RESULTS).read_text(encoding="utf-8"))
-        lines = (path / SAMPLES).read_text(encoding="utf-8").splitlines()
-        items = [ItemResult(**{**item, "answers": tuple(item["answers"])}) for item in map(json.loads, lines)]
-        return summarise(summary["model"], items, summary["data"], summary["blind"], summary["duration_s"])
-    except FileNotFoundError as error:
-        raise DataError(
-            f"{path} holds no results: {Path(error.filename).name} is missing. "
-            "Expected the --output_dir of `sightline eval`."
-        ) from error
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: {RESULTS} or {SAMPLES} were not written by `sightline eval`: {error!r}.") from error
 
 
 def _table_row(kind: str, accuracy: Interval, others: Many[Interval | None]) -> tuple[str, ...]:

@@ -1,80 +1,195 @@
-"""Evaluate a model on a dataset: read rows, load, ask, score, write."""
+"""Run benchmarks: read the items, ask them once, judge the answers, score, write."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import Any
 
-from sightline.data.sources import read_dataset
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, nearest
+from sightline.evaluation.answerers import Answering, local_answering, remote_answering
+from sightline.evaluation.asking import Progress, ask_all
+from sightline.evaluation.eval_config import EvalConfig
 from sightline.evaluation.eval_report import eval_report
+from sightline.evaluation.items import Items
+from sightline.evaluation.journal import Journal
+from sightline.evaluation.judge import SecondOpinion, judge_unparsed
+from sightline.evaluation.outcome import RunResult, TaskOutcome, eval_result, write_outcome
+from sightline.evaluation.predictions import predicted_answers, read_predictions
+from sightline.evaluation.processes import Processes, joined_processes
 from sightline.evaluation.report import render_report
-from sightline.evaluation.results import EvalResult, write_results
-from sightline.evaluation.rows import DatasetRows, read_vqa_rows
-from sightline.evaluation.vqa import DEFAULT_MAX_NEW_TOKENS, Progress, evaluate
-from sightline.models.generate import DEFAULT_BATCH_SIZE, LocalAnswerer
+from sightline.evaluation.requests import Request, requests_of
+from sightline.evaluation.rows import ItemRows
+from sightline.evaluation.samples import sample_of
+from sightline.evaluation.scores import check_profile, judge_items, score_task
+from sightline.evaluation.sources import load_items
+from sightline.evaluation.task import Task
+from sightline.evaluation.tasks.registry import load_task
 from sightline.models.load import load_vlm
-from sightline.runs import RunFolder
+from sightline.models.remote import Endpoint
+from sightline.runs import RunFolder, describe_environment
+from sightline.types import Answer
 
 
 @dataclass(frozen=True)
-class EvalConfig:
-    """What to evaluate on what; the names are those of the command's flags.
+class _Part:
+    """A task of the run, with its items and what is asked of each: as it is, and without pictures where that is wanted."""
 
-    Attributes:
-        model: folder or Hub id.
-        data: file, folder or Hub id with VQA rows.
-        limit: how many rows from the start; all by default.
-        blind: ask without the pictures, to see what the questions alone give away.
-        output_dir: run folder to write; nothing is written by default.
-    """
-
-    model: str
-    data: str
-    split: str | None = None
-    adapter: str | None = None
-    limit: int | None = None
-    batch_size: int = DEFAULT_BATCH_SIZE
-    max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS
-    blind: bool = False
-    output_dir: Path | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("limit", "batch_size", "max_new_tokens"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ConfigError(f"{name}: expected at least 1, got {value}.")
+    task: Task
+    items: Items
+    prompt: str
+    profile: str
+    requests: list[Request]
+    blind: list[Request]
 
 
-def run_eval(config: EvalConfig, progress: Progress | None = None) -> EvalResult:
-    """The model's result on the rows; written to `output_dir` with settings, environment and report if one is given.
+def run_eval(config: EvalConfig, progress: Progress | None = None) -> RunResult | None:
+    """What the run found; None in all processes of a launcher but the first, which writes.
 
     Everything that can be wrong with rows, pictures and folders shows before the first question is asked.
 
     Raises:
-        InputError: rows, model or folder cannot be used.
-        MachineError: the model answered nothing.
+        InputError: rows, model, settings or folder cannot be used.
+        MachineError: nothing was answered, or an endpoint answers no more; the journal keeps what was.
     """
-    run = RunFolder(config.output_dir) if config.output_dir is not None else None
-    if run is not None:
-        run.check()
-    rows = read_rows(config)
-    loaded = load_vlm(config.model, adapter=config.adapter)
-    answered = evaluate(LocalAnswerer(loaded, config.batch_size), rows, config.blind, config.max_new_tokens, progress)
-    result = replace(answered, data=config.data)
-    if run is not None:
-        run.begin(vars(config))
-        write_results(result, run)
-        run.write_text("report.html", render_report(eval_report(result, rows)))
-    return result
+    with joined_processes() as processes:
+        run = _checked_folder(config, processes)
+        tasks = [_checked_task(name, config) for name in config.tasks]
+        items = [load_items(task, config.choice) for task in tasks]
+        answering = _open(config, processes)
+        parts = [_part(task, found, config, answering) for task, found in zip(tasks, items, strict=True)]
+        if run is not None and processes.first:
+            run.begin(vars(config), config.resume)
+        processes.wait()
+        start = time.perf_counter()
+        journal = Journal(run.path, processes.rank) if run is not None else None
+        asked = [request for part in parts for request in (*part.requests, *part.blind)]
+        shown = progress if processes.first else None
+        answers = ask_all(answering.answerer, asked, journal, processes, shown) if answering is not None else {}
+        if not processes.first:
+            return None
+        outcomes = {part.task.name: _outcome(config, part, answers, journal) for part in parts}
+        result = RunResult(
+            model=answering.answerer.name if answering is not None else config.model or str(config.predictions),
+            settings=_settings(config),
+            provenance={**(answering.provenance if answering is not None else {}), "versions": _versions()},
+            tasks=outcomes,
+            duration_s=time.perf_counter() - start,
+        )
+        if run is not None:
+            _write(result, parts, run)
+        return result
 
 
-def read_rows(config: EvalConfig) -> DatasetRows:
-    """The rows that `config` names, checked.
+def _checked_folder(config: EvalConfig, processes: Processes) -> RunFolder | None:
+    if config.output_dir is None:
+        if processes.count > 1:
+            raise ConfigError("output_dir: several processes meet in the run's folder. Name one.")
+        return None
+    run = RunFolder(config.output_dir, resume_flag="--resume")
+    if processes.first:
+        run.check(config.resume)
+    return run
 
-    Raises:
-        DataError: with file and row.
-    """
-    name = config.data if config.split is None else f"{config.data} ({config.split})"
-    source = config.data if Path(config.data).is_file() else name
-    return read_vqa_rows(read_dataset(config.data, config.split), source, config.limit)
+
+def _checked_task(name: str, config: EvalConfig) -> Task:
+    task = load_task(name)
+    prompt = config.asking.prompt
+    if prompt and prompt not in task.prompts:
+        hint = nearest(prompt, task.prompts) or "Choose one of these, or leave the flag out."
+        raise ConfigError(f"--prompt: {name} has {', '.join(task.prompts)}; got '{prompt}'. {hint}")
+    check_profile(task, config.profile)
+    return task
+
+
+def _open(config: EvalConfig, processes: Processes) -> Answering | None:
+    """Who answers; None where the answers are stored."""
+    if config.predictions is not None:
+        return None
+    if config.endpoint is not None:
+        return remote_answering(
+            Endpoint(config.endpoint, config.model, config.api_key_env, concurrency=config.concurrency)
+        )
+    loaded = load_vlm(config.model, device=processes.device, adapter=config.adapter)
+    return local_answering(loaded, config.batch_tokens)
+
+
+def _part(task: Task, items: Items, config: EvalConfig, answering: Answering | None) -> _Part:
+    asking, fingerprint = config.asking, answering.fingerprint if answering is not None else ""
+    return _Part(
+        task=task,
+        items=items,
+        prompt=asking.prompt or task.default_prompt,
+        profile=check_profile(task, config.profile),
+        requests=requests_of(task, items.items, asking, fingerprint),
+        blind=requests_of(task, items.items, replace(asking, blind=True), fingerprint) if config.blind else [],
+    )
+
+
+def _outcome(config: EvalConfig, part: _Part, answers: Mapping[str, Answer], journal: Journal | None) -> TaskOutcome:
+    task, items = part.task, part.items.items
+    if config.predictions is not None:
+        given = predicted_answers(read_predictions(config.predictions), items, config.predictions)
+    else:
+        given = [answers[request.key] for request in part.requests]
+    blind_given = [answers[request.key] for request in part.blind]
+    opinion = _judged_again(config, judge_items(task, items, given, part.profile, config.asking), journal)
+    blind = judge_items(task, items, blind_given, part.profile, config.asking) if part.blind else None
+    samples = tuple(
+        sample_of(
+            task.name,
+            one,
+            part.requests[place].question.text if config.predictions is None else "",
+            given[place],
+            (blind[place], blind_given[place]) if blind is not None else None,
+            opinion.notes.get(one.item.id),
+        )
+        for place, one in enumerate(opinion.judged)
+    )
+    return TaskOutcome(
+        title=task.title,
+        prompt=part.prompt if config.predictions is None else "not known: stored predictions",
+        max_new_tokens=config.asking.max_new_tokens or task.max_new_tokens,
+        data=_data(part),
+        scores=score_task(task, opinion.judged, part.profile),
+        samples=samples,
+        blind=score_task(task, blind, part.profile) if blind is not None else None,
+    )
+
+
+def _judged_again(config: EvalConfig, judged: list[Any], journal: Journal | None) -> SecondOpinion:
+    """The verdicts, those of the judge in place of the unparsed ones where one was asked for."""
+    if config.judge is None:
+        return SecondOpinion(tuple(judged), {})
+    endpoint = Endpoint(config.judge, config.judge_model, config.api_key_env, concurrency=config.concurrency)
+    judge = remote_answering(endpoint)
+    return judge_unparsed(judged, judge.answerer, judge.fingerprint, journal)
+
+
+def _data(part: _Part) -> dict[str, Any]:
+    items = part.items
+    return {
+        **vars(items.source),
+        "items": len(items.items),
+        "fingerprint": items.fingerprint,
+        "bad_rows": list(items.bad_rows),
+        "notes": list(items.notes),
+    }
+
+
+def _settings(config: EvalConfig) -> dict[str, Any]:
+    names = ("adapter", "blind", "endpoint", "predictions", "judge", "judge_model")
+    return {**vars(config.asking), **{name: getattr(config, name) for name in names}, "limit": config.choice.limit}
+
+
+def _versions() -> dict[str, str]:
+    environment = describe_environment()
+    return {**environment["packages"], "python": environment["python"], "commit": environment["commit"]}
+
+
+def _write(result: RunResult, parts: list[_Part], run: RunFolder) -> None:
+    write_outcome(result, run)
+    if len(parts) == 1:
+        shown = eval_result(result, parts[0].task.name)
+        run.write_text("report.html", render_report(eval_report(shown, ItemRows(parts[0].items.items))))

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as Many
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
-from PIL.Image import Image
+from sightline.types import Picture as Picture
 
 Row = Mapping[str, Any]
-
-
-class Picture(Protocol):
-    """A picture that is opened when it is needed."""
-
-    key: str
-    """Content key: equal pictures have equal keys; the cluster of intervals."""
-
-    def open(self) -> Image:
-        """The picture, upright, in RGB."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence as Many
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
 
-from sightline.errors import MachineError
+from PIL.Image import Image
+
+from sightline.evaluation.asking import Progress, ask_all
 from sightline.evaluation.normalise import matches
+from sightline.evaluation.requests import Request
 from sightline.evaluation.results import EvalResult, summarise
 from sightline.types import Answer, Answerer, ItemResult, Question, VqaRow
 
-# Rows in flight: enough to sort questions by length into full batches, few enough to keep their pictures in memory.
-WINDOW = 512
 DEFAULT_MAX_NEW_TOKENS = 32
-
-Progress = Callable[[int, int], None]
 
 
 def evaluate(
@@ -28,33 +28,27 @@ def evaluate(
 
     Args:
         blind: ask without the pictures, to see what the questions alone give away.
-        progress: called with (answered, all) after each answer.
+        progress: called with (answered, all) after each answer; equal questions about one picture are one.
 
     Raises:
         MachineError: no question at all was answered.
     """
     start = time.perf_counter()
-    items = []
-    for item in answer_rows(rows, answerer, blind, max_new_tokens):
-        items.append(item)
-        if progress is not None:
-            progress(len(items), len(rows))
-    if all(item.error for item in items):
-        raise MachineError(
-            f"{answerer.name} answered none of {len(items)} questions. The first error: {items[0].error}"
-        )
+    items = answer_rows(rows, answerer, blind, max_new_tokens, progress)
     return summarise(answerer.name, items, blind=blind, duration_s=time.perf_counter() - start)
 
 
 def answer_rows(
-    rows: Many[VqaRow], answerer: Answerer, blind: bool = False, max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS
-) -> Iterator[ItemResult]:
-    """One scored item per row, in order."""
-    for start in range(0, len(rows), WINDOW):
-        window = rows[start : start + WINDOW]
-        questions = [Question(row.question, None if blind else row.image, max_new_tokens) for row in window]
-        for row, answer in zip(window, answerer.answer(questions), strict=True):
-            yield score_answer(row, answer)
+    rows: Many[VqaRow],
+    answerer: Answerer,
+    blind: bool = False,
+    max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS,
+    progress: Progress | None = None,
+) -> list[ItemResult]:
+    """One scored item per row, in order; arguments as `evaluate`."""
+    requests = [_request(rows, index, blind, max_new_tokens) for index in range(len(rows))]
+    answers = ask_all(answerer, requests, progress=progress)
+    return [score_answer(row, answers[request.key]) for row, request in zip(rows, requests, strict=True)]
 
 
 def score_answer(row: VqaRow, answer: Answer) -> ItemResult:
@@ -71,3 +65,24 @@ def score_answer(row: VqaRow, answer: Answer) -> ItemResult:
         kind=row.kind,
         error=answer.error,
     )
+
+
+@dataclass(frozen=True)
+class _RowPicture:
+    """The picture of a row, opened when it is needed."""
+
+    rows: Many[VqaRow]
+    index: int
+    key: str
+
+    def open(self) -> Image:
+        image = self.rows[self.index].image
+        assert image is not None, "only rows with a picture get one of these"
+        return image
+
+
+def _request(rows: Many[VqaRow], index: int, blind: bool, max_new_tokens: int) -> Request:
+    row = rows[index]
+    pictures = () if blind or row.image is None else (_RowPicture(rows, index, row.image_key or f"row {index}"),)
+    key = f"{[picture.key for picture in pictures]} {row.question}"
+    return Request(key, Question(row.question, pictures, max_new_tokens))

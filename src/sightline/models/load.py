@@ -22,11 +22,18 @@ class LoadedVlm:
 
     Attributes:
         name: the folder or Hub id it came from, with the adapter where there is one, for messages and records.
+        adapted: whether `model` is PEFT's wrapper.
     """
 
     model: PreTrainedModel
     processor: ProcessorMixin
     name: str
+    adapted: bool = False
+
+    @property
+    def inner(self) -> Any:
+        """The model itself, with the adapter's layers inside it but without PEFT's wrapper."""
+        return self.model.get_base_model() if self.adapted else self.model
 
 
 def load_vlm(
@@ -57,7 +64,7 @@ def load_vlm(
         model = _load_adapter(model, str(adapter))
     target = device or ("cuda" if torch.cuda.is_available() else "cpu")
     name = folder if adapter is None else f"{folder} + {adapter}"
-    return LoadedVlm(model.to(target).eval(), processor, name)
+    return LoadedVlm(model.to(target).eval(), processor, name, adapted=adapter is not None)
 
 
 def _is_adapter(folder: str) -> bool:

@@ -1,0 +1,91 @@
+"""Render questions by a model's chat template: text with one placeholder per picture, and its token ids."""
+
+# Dims: L tokens of a text.
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sightline.errors import DataError, InputError
+from sightline.types import Picture, Question
+
+MARK = re.compile(r"<image (\d+)>")
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question as the model reads it, up to where its answer starts.
+
+    Attributes:
+        text: by the chat template, with the processor's placeholder where a picture stands.
+        ids_L: token ids, one for each placeholder.
+        pictures: the picture behind each placeholder, in order.
+        begins: whether the template writes the tokenizer's start token itself.
+    """
+
+    text: str
+    ids_L: np.ndarray
+    pictures: tuple[Picture, ...]
+    begins: bool
+
+
+def check_template(processor: Any, name: str) -> None:
+    """Raise InputError for a processor without chat template; `name` is the model's."""
+    if not processor.chat_template:
+        raise InputError(
+            f"{name} has no chat template, so a question cannot be put into its words. "
+            "Save one with the processor (`processor.chat_template = ...`, `processor.save_pretrained(FOLDER)`)."
+        )
+
+
+def render_prompt(processor: Any, question: Question) -> Prompt:
+    """The prompt of one user turn.
+
+    Raises:
+        DataError: the text marks a picture that the question does not have.
+    """
+    parts = content_parts(question)
+    pictures = tuple(part for part in parts if not isinstance(part, str))
+    content = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in parts]
+    text: str = processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    tokenizer = processor.tokenizer
+    # The tokenizer's own start token only where the template wrote none, as in transformers.
+    begins = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
+    ids = tokenizer(text, add_special_tokens=not begins)["input_ids"]
+    return Prompt(text, np.asarray(ids, dtype=np.int64), pictures, begins)
+
+
+def content_parts(question: Question) -> list[Picture | str]:
+    """Texts and pictures of a question in reading order: each picture at its first mark, those without one at the
+    start. A later mark of the same picture stays what it is, words.
+
+    >>> [part if isinstance(part, str) else part.key for part in content_parts(Question("Is <image 2> red?", (a, b)))]
+    ['a', 'Is ', 'b', ' red?']
+    """
+    text, places = question.text, {}
+    for mark in MARK.finditer(text) if question.pictures else ():
+        number = int(mark.group(1))
+        if not 1 <= number <= len(question.pictures):
+            raise DataError(
+                f"The text marks {mark.group()}, but the question has {len(question.pictures)} pictures: "
+                f"{text[:80]!r}. Add the picture, or take the mark out."
+            )
+        places.setdefault(number, mark)
+    parts: list[Picture | str] = [
+        picture for number, picture in enumerate(question.pictures, start=1) if number not in places
+    ]
+    start = 0
+    for number, mark in places.items():
+        parts += [text[start : mark.start()], question.pictures[number - 1]]
+        start = mark.end()
+    return [part for part in [*parts, text[start:]] if part != ""]
+
+
+def option_ids(processor: Any, option: str) -> np.ndarray:
+    """Token ids of an option, tokenized apart from the prompt that it follows, as TRL's completions are."""
+    return np.asarray(processor.tokenizer(option, add_special_tokens=False)["input_ids"], dtype=np.int64)

@@ -1,0 +1,145 @@
+"""Answer many prompts at once: what they share is read once, and each grows its own branch of the forest."""
+
+# Dims: R rows, L tokens of a row, N prompts, A prompts that still grow, Q branches of a row that grow (the most),
+# K tokens kept of a row (L and what was decoded), P position axes (1, or 3 with M-RoPE), V vocabulary, H hidden.
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence as Many
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import DynamicCache
+
+from sightline.engine.forest import Forest
+from sightline.engine.masks import step_masks
+from sightline.engine.routes import forest_positions, read_forest, softcap_of
+from sightline.types import FamilyFacts
+
+Choose = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompts merged into a forest, with what the model needs to read it; `features_FH` and `image_inputs` are those
+    of `score_forest`."""
+
+    forest: Forest
+    features_FH: Tensor | None
+    image_inputs: dict[str, Any]
+
+
+@torch.inference_mode()
+def decode(
+    model: Any,
+    facts: FamilyFacts,
+    prompts: Prompts,
+    choose: Choose,
+    stop_ids: Collection[int],
+    limits: Many[int],
+) -> list[list[int]]:
+    """The token ids that follow each prompt, up to and with its stop token or `limits[n]` tokens.
+
+    The forest is read once into a cache. Every step adds one token per unfinished branch to the same rows: a branch
+    sees its own path through the forest and its own tokens, by a mask, at its own positions.
+
+    Args:
+        choose: from the numbers of the prompts that still grow (A) and their logits (A, V, fp32), the next tokens (A).
+    """
+    cache = DynamicCache()  # without a config: whole layers even where a model has windows, which our masks cut
+    hidden_RLH = read_forest(model, facts, prompts.forest, prompts.features_FH, prompts.image_inputs, cache)
+    branches = _Branches(model, facts, prompts)
+    hidden_AH = hidden_RLH.flatten(0, 1)[branches.last_N]
+    grown: list[list[int]] = [[] for _ in limits]
+    active_A = torch.arange(len(limits), device=hidden_AH.device)
+    while True:
+        token_A = choose(active_A, _logits(model, hidden_AH))
+        goes_on = []
+        for number, token in zip(active_A.tolist(), token_A.tolist(), strict=True):
+            grown[number].append(token)
+            goes_on.append(token not in stop_ids and len(grown[number]) < limits[number])
+        if not any(goes_on):
+            return grown
+        on_A = torch.tensor(goes_on, device=active_A.device)
+        active_A, token_A = active_A[on_A], token_A[on_A]
+        hidden_AH = branches.grow(cache, active_A, token_A)
+
+
+class _Branches:
+    """Which kept tokens each prompt's branch sees, and where its next token stands."""
+
+    def __init__(self, model: Any, facts: FamilyFacts, prompts: Prompts) -> None:
+        forest = prompts.forest
+        self.model = model
+        rows, length = forest.ids_RL.shape
+        inside_NL = forest.path_NL >= 0
+        path_NL = forest.path_NL.clamp(min=0)
+        self.length_N = inside_NL.sum(1)
+        self.last_N = path_NL.gather(1, self.length_N[:, None] - 1).squeeze(1)
+        self.row_N = self.last_N // length
+        self.sees_NK = torch.zeros(len(path_NL), length, dtype=torch.bool, device=path_NL.device)
+        number_NL, _ = torch.nonzero(inside_NL, as_tuple=True)
+        self.sees_NK[number_NL, path_NL[inside_NL] % length] = True
+        self.depth_RK = forest.depth_RL
+        positions = forest_positions(model, facts, forest, prompts.image_inputs)
+        self.axes = positions.dim() - 1  # 1: (R, L); 2: (3, R, L)
+        flat_PT = positions.reshape(-1, rows * length)
+        self.next_N = flat_PT[:, path_NL].masked_fill(~inside_NL, -1).amax(dim=(0, 2)) + 1
+        self.steps = 0
+
+    def grow(self, cache: Any, active_A: Tensor, token_A: Tensor) -> Tensor:
+        """Hidden states (A, H) of one new token on each active branch."""
+        row_A = self._keep_rows(cache, active_A)
+        slot_A = _rank_in_row(row_A)
+        R, Q = len(self.depth_RK), int(slot_A.max()) + 1
+        # A row with fewer branches is filled up; nobody sees the filling, whose own hidden states are thrown away.
+        own_NQ = torch.zeros(len(self.sees_NK), Q, dtype=torch.bool, device=row_A.device)
+        own_NQ[active_A, slot_A] = True
+        self.sees_NK = torch.cat([self.sees_NK, own_NQ], dim=1)
+        depth_A = self.length_N[active_A] + self.steps
+        depth_RQ = _spread(depth_A, row_A, slot_A, R, Q)
+        self.depth_RK = torch.cat([self.depth_RK, depth_RQ], dim=1)
+        position_RQ = _spread(self.next_N[active_A] + self.steps, row_A, slot_A, R, Q)
+        allowed_RQK = self.sees_NK.new_zeros(R, Q, self.sees_NK.shape[1])
+        allowed_RQK[row_A, slot_A] = self.sees_NK[active_A]
+        text_config = self.model.config.get_text_config()
+        dtype = self.model.get_input_embeddings().weight.dtype
+        hidden_RQH = self.model.base_model(
+            input_ids=_spread(token_A, row_A, slot_A, R, Q),
+            position_ids=position_RQ if self.axes == 1 else position_RQ.expand(3, R, Q),
+            attention_mask=step_masks(allowed_RQK, depth_RQ, self.depth_RK, text_config, dtype),
+            past_key_values=cache,
+            use_cache=True,
+        ).last_hidden_state
+        self.steps += 1
+        hidden_AH: Tensor = hidden_RQH[row_A, slot_A]
+        return hidden_AH
+
+    def _keep_rows(self, cache: Any, active_A: Tensor) -> Tensor:
+        """Rows of the active branches, (A,), once rows without any were dropped from the cache."""
+        kept, row_A = self.row_N[active_A].unique(return_inverse=True)
+        if len(kept) < len(self.depth_RK):
+            cache.batch_select_indices(kept)
+            self.depth_RK = self.depth_RK[kept]
+            self.row_N[active_A] = row_A
+        return row_A
+
+
+def _rank_in_row(row_A: Tensor) -> Tensor:
+    """For each branch how many before it stand in the same row."""
+    same_AA = row_A[:, None] == row_A[None, :]
+    return same_AA.tril(-1).sum(1)
+
+
+def _spread(value_A: Tensor, row_A: Tensor, slot_A: Tensor, R: int, Q: int) -> Tensor:
+    """Values of the branches in their rows, (R, Q), 0 elsewhere."""
+    value_RQ = value_A.new_zeros(R, Q)
+    value_RQ[row_A, slot_A] = value_A
+    return value_RQ
+
+
+def _logits(model: Any, hidden_AH: Tensor) -> Tensor:
+    logits_AV = model.get_output_embeddings()(hidden_AH).float()
+    softcap = softcap_of(model)
+    return softcap * torch.tanh(logits_AV / softcap) if softcap is not None else logits_AV

@@ -1,0 +1,65 @@
+"""Find out on the user's own model and prompts whether decoding on a forest equals the model's own forward."""
+
+# Dims: N prompts, T decoded tokens, V vocabulary.
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sightline.engine.decode import Prompts, decode
+from sightline.engine.selftest import FLOAT_TOLERANCE, NOISE_MULTIPLE, RouteChoice, mask_obstacle
+from sightline.types import FamilyFacts
+
+TOKENS = 3  # the first comes from reading, the others from decoding
+
+PlainLogits = Callable[[int, list[int], bool], Tensor]
+
+
+def choose_decoding(model: Any, facts: FamilyFacts | None, read: Callable[[], Prompts], plain: PlainLogits) -> RouteChoice:
+    """`mask` where log-probabilities of the first tokens after the prompts match, else `plain`.
+
+    Args:
+        read: the prompts to test on; called only where nothing else speaks against the mask route.
+        plain: from the number of a prompt and the tokens decoded after it the logits (T, V) that the model's own forward
+            has for these tokens; with padding behind them if the third argument says so, which changes nothing but
+            rounding.
+    """
+    obstacle = mask_obstacle(model, facts)
+    if obstacle is not None or facts is None:
+        return RouteChoice("plain", obstacle or "")
+    try:
+        error, noise = _errors(model, facts, read(), plain)
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError) as failure:
+        return RouteChoice("plain", f"decoding on a forest failed on this model: {type(failure).__name__}: {failure}")
+    tolerance = max(FLOAT_TOLERANCE, NOISE_MULTIPLE * noise)
+    measured = f"largest log-probability difference {error:.1e}, tolerance {tolerance:.1e}"
+    if error <= tolerance:
+        return RouteChoice("mask", f"decoding on a forest matches the model's own forward ({measured})", error, tolerance)
+    reason = f"decoding on a forest does not match the model's own forward ({measured})"
+    return RouteChoice("plain", reason, error, tolerance)
+
+
+@torch.inference_mode()
+def _errors(model: Any, facts: FamilyFacts, prompts: Prompts, plain: PlainLogits) -> tuple[float, float]:
+    """Largest difference of a log-probability between forest and plain, and between plain with and without padding."""
+    count = len(prompts.forest.path_NL)
+    seen: list[list[Tensor]] = [[] for _ in range(count)]
+
+    def choose(active_A: Tensor, logits_AV: Tensor) -> Tensor:
+        for number, logits_V in zip(active_A.tolist(), logits_AV, strict=True):
+            seen[number].append(logits_V)
+        return logits_AV.argmax(-1)
+
+    grown = decode(model, facts, prompts, choose, (), [TOKENS] * count)
+    error = noise = 0.0
+    for number, tokens in enumerate(grown):
+        alone_TV = plain(number, tokens, False).float().log_softmax(-1)
+        padded_TV = plain(number, tokens, True).float().log_softmax(-1)
+        error = max(error, float((torch.stack(seen[number]).log_softmax(-1) - alone_TV).abs().max()))
+        noise = max(noise, float((padded_TV - alone_TV).abs().max()))
+    return error, noise

@@ -1,0 +1,63 @@
+"""Who answers a run: a model on this machine or behind an endpoint, with the fingerprint that its answers are kept by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sightline.types import Answerer
+
+if TYPE_CHECKING:
+    from sightline.models.load import LoadedVlm
+    from sightline.models.remote import Endpoint
+
+
+@dataclass(frozen=True)
+class Answering:
+    """An answerer and what its answers depend on.
+
+    Attributes:
+        fingerprint: part of every answer's key in the journal.
+        provenance: what a reproduction must have alike, for `results.json`.
+    """
+
+    answerer: Answerer
+    fingerprint: str
+    provenance: Mapping[str, Any]
+
+
+def local_answering(loaded: LoadedVlm, batch_tokens: int | None = None) -> Answering:
+    """A loaded model; the fingerprint covers weights, processor, chat template, tokenizer and stop tokens."""
+    from sightline.engine.fingerprint import fingerprint, processor_fingerprint, weights_fingerprint
+    from sightline.evaluation.local import LocalAnswerer
+
+    answerer = LocalAnswerer(loaded, batch_tokens)
+    processor: Any = loaded.processor
+    decoding = {
+        "strategy": "greedy",
+        "stop_ids": sorted(answerer.rules.stop_ids),
+        "repetition_penalty": answerer.rules.repetition_penalty,
+        "others": list(answerer.rules.others),
+    }
+    provenance = {
+        "weights": weights_fingerprint(loaded.model),
+        "processor": processor_fingerprint(processor),
+        "processor_settings": processor.image_processor.to_dict(),
+        "chat_template": fingerprint(processor.chat_template),
+        "tokenizer": fingerprint(sorted(processor.tokenizer.get_vocab().items())),
+        "dtype": str(loaded.model.dtype),
+        "attention": str(loaded.model.config.get_text_config()._attn_implementation),
+        "decoding": decoding,
+    }
+    kept = {name: value for name, value in provenance.items() if name != "processor_settings"}
+    return Answering(answerer, fingerprint(kept), provenance)
+
+
+def remote_answering(endpoint: Endpoint) -> Answering:
+    """A model behind an endpoint, of which only address and name are known."""
+    from sightline.engine.fingerprint import fingerprint
+    from sightline.models.remote import EndpointAnswerer
+
+    known = {"endpoint": endpoint.url, "model": endpoint.model, "decoding": {"strategy": "greedy"}}
+    return Answering(EndpointAnswerer(endpoint), fingerprint(known), known)

@@ -1,0 +1,84 @@
+"""What `sightline eval` is asked for, checked for settings that exclude each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sightline.errors import ConfigError, nearest
+from sightline.evaluation.requests import LIKELIHOOD_NORMS, LIKELIHOOD_OF, METHODS, Asking
+from sightline.evaluation.sources import DataChoice
+from sightline.models.remote import DEFAULT_KEY_VARIABLE
+
+CUSTOM = "custom"
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """What to evaluate on what; the names are those of the command's flags.
+
+    Attributes:
+        model: folder or Hub id; the model's name at the endpoint; a label beside predictions.
+        tasks: names of benchmarks; `custom` where only data is given.
+        choice: where the rows lie, and which of them.
+        asking: how items become questions.
+        profile: whose rules the answers are read by; each task's own default where empty.
+        blind: ask every question a second time without its pictures.
+        endpoint: address of an OpenAI-compatible server to ask instead of a model here.
+        predictions: file of answers to score instead of asking.
+        judge: address of a server whose `judge_model` judges the answers that the profile cannot read.
+        resume: go on with the run in `output_dir`.
+    """
+
+    model: str = ""
+    tasks: tuple[str, ...] = (CUSTOM,)
+    choice: DataChoice = field(default_factory=DataChoice)
+    asking: Asking = field(default_factory=Asking)
+    profile: str = ""
+    adapter: str | None = None
+    batch_tokens: int | None = None
+    blind: bool = False
+    endpoint: str | None = None
+    concurrency: int = 8
+    api_key_env: str = DEFAULT_KEY_VARIABLE
+    predictions: Path | None = None
+    judge: str | None = None
+    judge_model: str = ""
+    output_dir: Path | None = None
+    resume: bool = False
+
+    def __post_init__(self) -> None:
+        _check_choices(self.asking)
+        for message in _conflicts(self):
+            raise ConfigError(message)
+
+
+def _check_choices(asking: Asking) -> None:
+    for name, known in (
+        ("method", METHODS), ("likelihood_of", LIKELIHOOD_OF), ("likelihood_norm", LIKELIHOOD_NORMS),
+    ):  # fmt: skip
+        value = getattr(asking, name)
+        if value not in known:
+            raise ConfigError(f"{name}: expected one of {', '.join(known)}; got '{value}'. {nearest(value, known)}")
+    if asking.max_new_tokens is not None and asking.max_new_tokens < 1:
+        raise ConfigError(f"max_new_tokens: expected at least 1, got {asking.max_new_tokens}.")
+
+
+def _conflicts(config: EvalConfig) -> list[str]:
+    """What in the settings cannot be together, in words for the user."""
+    stored, remote = config.predictions is not None, config.endpoint is not None
+    likelihood = config.asking.method == "likelihood"
+    rules = (
+        (stored and remote, "predictions and endpoint exclude each other: name where the answers come from once."),
+        (not config.model and not stored, "model: name what to evaluate, a folder, a Hub id or an endpoint's model."),
+        ((stored or remote) and config.adapter, "adapter: only a model on this machine takes one. Leave it out."),
+        (remote and likelihood, "An endpoint gives no likelihood of options. Use --method generate."),
+        (stored and likelihood, "Predictions are texts; their likelihood is not known. Use --method generate."),
+        (stored and config.blind, "blind: predictions cannot be asked again without pictures. Leave it out."),
+        (stored and len(config.tasks) > 1, "predictions: a file belongs to one task. Name that one by --tasks."),
+        (config.choice.data and len(config.tasks) > 1, "data: rows belong to one task. Name that one by --tasks."),
+        (config.tasks == (CUSTOM,) and not config.choice.data, "Name benchmarks by --tasks, or your rows by --data."),
+        (config.judge and not config.judge_model, "judge: name the model to ask there by --judge_model."),
+        (config.resume and config.output_dir is None, "resume: name the run to go on with by --output_dir."),
+    )
+    return [message for wrong, message in rules if wrong]

@@ -1,0 +1,66 @@
+"""The journal of a run: every answer is a line on disk as soon as it is known, so that a killed run loses none."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from sightline.types import Answer, OptionScore
+
+FOLDER = "journal"
+
+
+class Journal:
+    """Answers by key, in `RUN/journal/`: one file per process, which that process alone writes.
+
+    A line that a crash cut short is dropped with a message, and its question asked again.
+    """
+
+    def __init__(self, run: Path, process: int = 0) -> None:
+        self.folder = run / FOLDER
+        self.path = self.folder / f"{process}.jsonl"
+
+    def read(self) -> dict[str, Answer]:
+        """All answers, of every process and every earlier run; of a question asked again the later one."""
+        answers: dict[str, Answer] = {}
+        for path in sorted(self.folder.glob("*.jsonl")):
+            for key, answer in _lines(path):
+                if key not in answers or answers[key].error:
+                    answers[key] = answer
+        return answers
+
+    def begin(self) -> None:
+        """Makes the file ready for this process to append to: a torn last line goes."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.path.exists():
+            return
+        content = self.path.read_bytes()
+        whole = content.rfind(b"\n") + 1
+        if whole < len(content):
+            print(f"{self.path}: the last line was cut short by a crash; its question is asked again.", file=sys.stderr)
+            os.truncate(self.path, whole)
+
+    def append(self, answers: Mapping[str, Answer]) -> None:
+        """Adds a line per answer and hands them to the operating system; a process that dies loses none of them."""
+        lines = "".join(
+            json.dumps({"key": key, **_plain(answer)}, ensure_ascii=False) + "\n" for key, answer in answers.items()
+        )
+        with open(self.path, "ab") as file:
+            file.write(lines.encode())
+
+
+def _lines(path: Path) -> Iterator[tuple[str, Answer]]:
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        record = json.loads(line)
+        options = tuple(OptionScore(**option) for option in record.get("options", ()))
+        yield record["key"], Answer(record.get("text", ""), record.get("error", ""), options)
+
+
+def _plain(answer: Answer) -> dict[str, Any]:
+    """The fields that say something."""
+    return {name: value for name, value in asdict(answer).items() if value} or {"text": ""}

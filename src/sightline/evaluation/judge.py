@@ -1,0 +1,77 @@
+"""Let another model judge the answers that a profile cannot read; off unless asked for, and recorded word for word."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence as Many
+from dataclasses import dataclass, replace
+
+from sightline.evaluation.asking import Progress, ask_all
+from sightline.evaluation.journal import Journal
+from sightline.evaluation.requests import request_of
+from sightline.evaluation.task import Item, Judged, Verdict
+from sightline.types import Answerer, Question
+
+MAX_VERDICT_TOKENS = 16
+_OPENING = "You compare a response with the correct answer to a question."
+_CLOSING = (
+    "Does the response give the correct answer? Say one word: correct, incorrect, or unclear if the response gives no "
+    "answer at all."
+)
+
+
+@dataclass(frozen=True)
+class JudgeNote:
+    """What a judge was asked about an item and what it said, as it said it."""
+
+    model: str
+    prompt: str
+    said: str
+
+
+@dataclass(frozen=True)
+class SecondOpinion:
+    """Judged items with the judge's verdicts in place of those that were unparsed, and its notes by item id."""
+
+    judged: tuple[Judged, ...]
+    notes: Mapping[str, JudgeNote]
+
+
+def judge_unparsed(
+    judged: Many[Judged],
+    judge: Answerer,
+    fingerprint: str,
+    journal: Journal | None = None,
+    progress: Progress | None = None,
+) -> SecondOpinion:
+    """The judge's verdict on each item that has an answer which the profile could not read.
+
+    What the judge calls unclear, or does not judge in one of its three words, stays unparsed.
+    """
+    requests = {
+        place: request_of(Question(_prompt(one.item, one.answer), max_new_tokens=MAX_VERDICT_TOKENS), fingerprint)
+        for place, one in enumerate(judged)
+        if one.verdict.parsed is None and not one.error
+    }
+    answers = ask_all(judge, requests.values(), journal, progress=progress)
+    changed, notes = list(judged), {}
+    for place, request in requests.items():
+        answer = answers[request.key]
+        one = judged[place]
+        notes[one.item.id] = JudgeNote(judge.name, request.question.text, answer.text or answer.error)
+        changed[place] = replace(one, verdict=_verdict(one, answer.text))
+    return SecondOpinion(tuple(changed), notes)
+
+
+def _prompt(item: Item, answer: str) -> str:
+    options = [f"{chr(65 + index)}. {option}" for index, option in enumerate(item.options)]
+    lines = [_OPENING, f"Question: {item.question}", *options, f"Correct answer: {' or '.join(item.answers)}"]
+    return "\n".join([*lines, f"Response: {answer}", _CLOSING])
+
+
+def _verdict(one: Judged, said: str) -> Verdict:
+    word = said.strip().lower().strip(".!*\"' ")
+    if word.startswith("correct"):
+        return Verdict(1.0, one.item.answers[0])
+    if word.startswith("incorrect"):
+        return Verdict(0.0, "judged incorrect")
+    return one.verdict

@@ -1,0 +1,275 @@
+"""Answer questions with a local model, one look per image: questions that share a picture share its reading."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Sequence as Many
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sightline.data.image_tokens import expand_images
+from sightline.data.prompts import Prompt, check_template, option_ids, render_prompt
+from sightline.engine.decode import Prompts, decode
+from sightline.engine.decode_selftest import choose_decoding
+from sightline.engine.forest import build_forest
+from sightline.engine.greedy import Greedy
+from sightline.engine.kept_features import KeptFeatures, PictureTable
+from sightline.engine.routes import score_forest
+from sightline.engine.selftest import RouteChoice
+from sightline.errors import ConfigError
+from sightline.models.families import family_of
+from sightline.models.generate import (
+    decode_texts,
+    generate_texts,
+    greedy_rules,
+    picture_tokens,
+    plain_logits,
+    plain_option_scores,
+)
+from sightline.models.load import LoadedVlm
+from sightline.types import Answer, OptionScore, Picture, Question, Sequence
+
+BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
+FEWEST_TOKENS = 64
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A question and its place among those asked."""
+
+    place: int
+    question: Question
+    prompt: Prompt
+
+    @property
+    def pictures(self) -> tuple[str, ...]:
+        """Keys of the pictures in reading order."""
+        return tuple(picture.key for picture in self.prompt.pictures)
+
+    @property
+    def kind(self) -> tuple[bool, bool, int]:
+        """What is alike in one batch: whether there are pictures and options, and how long an answer may get."""
+        return bool(self.pictures), bool(self.question.options), self.question.max_new_tokens
+
+
+class LocalAnswerer:
+    """An `Answerer` over a loaded model. What it answers to a question depends neither on the batch nor on its size.
+
+    Prompts about the same pictures form a tree: it is read once, with its pictures encoded once, and every answer
+    grows on a branch of its own. Where a model cannot do that exactly, which its first questions show, every prompt is
+    read in a row of its own; `say` tells why.
+
+    Args:
+        batch_tokens: tokens of prompts and answers that one batch holds; by default 4096 on a CPU, 16384 on a GPU. It
+            is halved when memory runs out.
+        share: whether to share at all.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedVlm,
+        batch_tokens: int | None = None,
+        share: bool = True,
+        say: Callable[[str], None] | None = None,
+    ) -> None:
+        check_template(loaded.processor, loaded.name)
+        self.name = loaded.name
+        self.loaded = loaded
+        self.facts = family_of(loaded.model)
+        self.rules = greedy_rules(loaded.model)
+        self.batch_tokens = batch_tokens or BATCH_TOKENS.get(loaded.model.device.type, BATCH_TOKENS["cuda"])
+        if self.batch_tokens < FEWEST_TOKENS:
+            raise ConfigError(f"batch_tokens: expected at least {FEWEST_TOKENS}, got {batch_tokens}.")
+        self.route = None if share else RouteChoice("plain", "sharing is off")
+        self._say = say or (lambda text: print(text, file=sys.stderr))
+        self._picture_tokens = 0
+        self._features = KeptFeatures(loaded.inner, self.facts, loaded.processor) if self.facts else None
+
+    def answer(self, questions: Many[Question]) -> Iterator[Answer]:
+        """One answer per question, in order; the longest common start of those known is yielded after each batch.
+
+        Questions about one picture are answered together when they are among the same `questions`.
+        """
+        known: dict[int, Answer] = {}
+        due = 0
+        with _evaluating(self.loaded.model):
+            asked = self._render(questions, known)
+            for batch in self._batches(asked):
+                known |= self._attempt(batch)
+                while due in known:
+                    yield known.pop(due)
+                    due += 1
+            while due in known:
+                yield known.pop(due)
+                due += 1
+        if self._features is not None:
+            self._features.keep_only(())
+
+    def _render(self, questions: Many[Question], known: dict[int, Answer]) -> list[_Asked]:
+        """The questions that can be put into the model's words; the others are `known` to have an error."""
+        asked = []
+        for place, question in enumerate(questions):
+            try:
+                asked.append(_Asked(place, question, render_prompt(self.loaded.processor, question)))
+            except Exception as error:  # a template may raise anything for a text it does not take
+                known[place] = _failed(error)
+        return asked
+
+    def _batches(self, asked: list[_Asked]) -> Iterator[list[_Asked]]:
+        """Questions about the same pictures stand together, and a batch ends where the token budget is full.
+
+        How many tokens a picture takes is learned from those seen before, so the first pictures go alone.
+        """
+        groups: dict[tuple[str, ...], list[_Asked]] = {}
+        for one in asked:
+            groups.setdefault(one.pictures, []).append(one)
+        batch: list[_Asked] = []
+        tokens = 0
+        for one in (one for group in groups.values() for one in group):
+            read = self._shares and bool(batch) and batch[-1].pictures == one.pictures
+            seen = 0 if read else self._picture_tokens * len(one.pictures)
+            unknown = bool(one.pictures) and not read and not self._picture_tokens
+            full = tokens + seen + self._tokens(one) > self.batch_tokens
+            if batch and (full or unknown or batch[0].kind != one.kind):
+                yield batch
+                batch, tokens, seen = [], 0, self._picture_tokens * len(one.pictures)
+            batch.append(one)
+            tokens += seen + self._tokens(one)
+        if batch:
+            yield batch
+
+    @property
+    def _shares(self) -> bool:
+        return self.route is None or self.route.route == "mask"
+
+    def _tokens(self, one: _Asked) -> int:
+        """Tokens of a question and its answer or options, without its pictures."""
+        options = sum(len(option_ids(self.loaded.processor, option)) for option in one.question.options)
+        return len(one.prompt.ids_L) + (options or one.question.max_new_tokens)
+
+    def _attempt(self, batch: list[_Asked]) -> dict[int, Answer]:
+        """Answers by place. A batch that fails is halved until the question that cannot be answered stands alone."""
+        try:
+            return self._run(batch)
+        except Exception as error:  # whatever a picture, a processor or a model raises is an error of its question
+            failure = _failed(error)
+            full = _is_out_of_memory(error)
+        if full:
+            self._shrink(batch)
+        if len(batch) == 1:
+            return {batch[0].place: failure}
+        middle = len(batch) // 2
+        return self._attempt(batch[:middle]) | self._attempt(batch[middle:])
+
+    def _shrink(self, batch: list[_Asked]) -> None:
+        """Halve the budget after memory ran out."""
+        if self.loaded.model.device.type == "cuda":
+            torch.cuda.empty_cache()
+        self.batch_tokens = max(FEWEST_TOKENS, self.batch_tokens // 2)
+        self._say(
+            f"Out of memory with {len(batch)} questions in a batch: going on with --batch_tokens {self.batch_tokens}."
+        )
+
+    def _run(self, batch: list[_Asked]) -> dict[int, Answer]:
+        if self.route is None:
+            self.route = self._choose_route(batch)
+            self._say(f"One look per image: {'on' if self._shares else 'off'}, {self.route.reason}.")
+        if not self._shares and not self._picture_tokens:
+            self._picture_tokens = picture_tokens(self.loaded, batch[0].prompt)
+        scored = bool(batch[0].question.options)
+        if self._shares:
+            answers = self._score_shared(batch) if scored else self._generate_shared(batch)
+        elif scored:
+            answers = [Answer(options=plain_option_scores(self.loaded, a.prompt, a.question.options)) for a in batch]
+        else:
+            limit = batch[0].question.max_new_tokens
+            answers = [Answer(text) for text in generate_texts(self.loaded, [a.prompt for a in batch], limit)]
+        return {one.place: answer for one, answer in zip(batch, answers, strict=True)}
+
+    def _choose_route(self, batch: list[_Asked]) -> RouteChoice:
+        """The route that the first questions, two about one picture where there are, show to be right."""
+        if self.rules.others:
+            return RouteChoice("plain", f"the model's generation settings have {', '.join(self.rules.others)}")
+        tested = batch[:2]
+        return choose_decoding(
+            self.loaded.inner,
+            self.facts,
+            lambda: self._prompts([self._sequence(one, self._table(tested)) for one in tested], self._table(tested)),
+            lambda number, ids, padded: plain_logits(self.loaded, tested[number].prompt, ids, padded),
+        )
+
+    def _generate_shared(self, batch: list[_Asked]) -> list[Answer]:
+        table = self._table(batch)
+        prompts = self._prompts([self._sequence(one, table) for one in batch], table)
+        limits = [one.question.max_new_tokens for one in batch]
+        assert self.facts is not None
+        greedy = Greedy(prompts.forest, self.rules.repetition_penalty)
+        ids = decode(self.loaded.inner, self.facts, prompts, greedy, self.rules.stop_ids, limits)
+        return [Answer(text) for text in decode_texts(self.loaded.processor, ids)]
+
+    @torch.inference_mode()
+    def _score_shared(self, batch: list[_Asked]) -> list[Answer]:
+        table = self._table(batch)
+        options = [(one, option) for one in batch for option in one.question.options]
+        prompts = self._prompts([self._sequence(one, table, option) for one, option in options], table)
+        assert self.facts is not None
+        edges = score_forest(
+            self.loaded.inner, self.facts, prompts.forest, prompts.features_FH, prompts.image_inputs
+        ).logprob_E
+        scores = [
+            OptionScore(float(edges[scored[scored >= 0]].sum()), int((scored >= 0).sum()))
+            for scored in prompts.forest.edge_NT
+        ]
+        answers, start = [], 0
+        for one in batch:
+            end = start + len(one.question.options)
+            answers.append(Answer(options=tuple(scores[start:end])))
+            start = end
+        return answers
+
+    def _table(self, batch: list[_Asked]) -> PictureTable:
+        assert self._features is not None
+        pictures: dict[str, Picture] = {picture.key: picture for one in batch for picture in one.prompt.pictures}
+        table = self._features.table(pictures)
+        self._features.keep_only(pictures)
+        self._picture_tokens = max([self._picture_tokens, *map(len, table.images.expansions)])
+        return table
+
+    def _sequence(self, one: _Asked, table: PictureTable, option: str = "") -> Sequence:
+        """The question's prompt, with an option behind it whose tokens are scored."""
+        behind_L = option_ids(self.loaded.processor, option) if option else np.zeros(0, dtype=np.int64)
+        ids_L = np.concatenate([one.prompt.ids_L, behind_L])
+        scored_L = np.arange(len(ids_L)) >= len(one.prompt.ids_L)
+        shown = tuple(table.images.keys.index(picture.key) for picture in one.prompt.pictures)
+        return expand_images(self.loaded.processor, ids_L, scored_L, shown, table.images, self.name)
+
+    def _prompts(self, sequences: list[Sequence], table: PictureTable) -> Prompts:
+        pad = self.loaded.processor.tokenizer.pad_token_id
+        forest = build_forest(sequences, 0 if pad is None else pad).to(self.loaded.model.device)
+        return Prompts(forest, table.features_FH, table.images.image_inputs)
+
+
+@contextmanager
+def _evaluating(model: Any) -> Iterator[None]:
+    """The model in evaluation mode; its own mode is given back."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _failed(error: Exception) -> Answer:
+    return Answer(error=f"{type(error).__name__}: {error}")
+
+
+def _is_out_of_memory(error: Exception) -> bool:
+    """CUDA has an error of its own; on a CPU torch raises RuntimeError, Python MemoryError."""
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)

@@ -1,0 +1,101 @@
+"""What a model is asked for each item, and the key under which the answer is kept."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from sightline.errors import InputError
+from sightline.evaluation.task import Item, Task
+from sightline.types import Answer, Question
+
+METHODS = ("generate", "likelihood")
+LIKELIHOOD_OF = ("letter", "text")
+LIKELIHOOD_NORMS = ("sum", "token", "byte")
+YES_NO = ("Yes", "No")
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How items become questions; the names are those of the command's flags.
+
+    Attributes:
+        prompt: origin of the prompt; each task's own default where empty.
+        max_new_tokens: each task's own where None.
+        method: `generate` a text, or take the option of highest `likelihood`.
+        likelihood_of: the letter of an option, or its text, is scored.
+        likelihood_norm: the option's log-probability, that per token, or that per byte of UTF-8.
+        blind: ask without the pictures.
+    """
+
+    prompt: str = ""
+    max_new_tokens: int | None = None
+    method: str = "generate"
+    likelihood_of: str = "letter"
+    likelihood_norm: str = "sum"
+    blind: bool = False
+
+
+@dataclass(frozen=True)
+class Request:
+    """A question with its key: requests that no model could tell apart have one key."""
+
+    key: str
+    question: Question
+
+
+def requests_of(task: Task, items: Iterable[Item], asking: Asking, model: str) -> list[Request]:
+    """One request per item, in order; `model` is the fingerprint of whoever answers."""
+    render = task.prompts[asking.prompt or task.default_prompt]
+    requests = []
+    for item in items:
+        question = Question(
+            text=render(item),
+            pictures=() if asking.blind else item.pictures,
+            max_new_tokens=asking.max_new_tokens or task.max_new_tokens,
+            options=scored_options(item, asking.likelihood_of) if asking.method == "likelihood" else (),
+        )
+        requests.append(request_of(question, model))
+    return requests
+
+
+def request_of(question: Question, model: str) -> Request:
+    """A question with the key of its content and of the fingerprint of whoever answers."""
+    asked = [
+        question.text,
+        [picture.key for picture in question.pictures],
+        list(question.options) or question.max_new_tokens,  # a length limits no likelihood
+        model,
+    ]
+    return Request(hashlib.blake2b(json.dumps(asked).encode(), digest_size=16).hexdigest(), question)
+
+
+def scored_options(item: Item, likelihood_of: str) -> tuple[str, ...]:
+    """What is scored of an item: letters or texts of its options, or Yes and No where the answer is one of them.
+
+    Raises:
+        InputError: the item has neither.
+    """
+    if item.options:
+        letters = tuple(chr(65 + index) for index in range(len(item.options)))
+        return letters if likelihood_of == "letter" else item.options
+    if item.answers and item.answers[0].lower() in ("yes", "no"):
+        return YES_NO
+    raise InputError(
+        f"{item.name}: expected options, or an answer yes or no, to choose from by likelihood; the item has answers "
+        f"{', '.join(item.answers[:3])}. Use --method generate."
+    )
+
+
+def best_option(answer: Answer, options: tuple[str, ...], norm: str) -> int:
+    """The index of the likeliest option, the first of several."""
+
+    def score(index: int) -> float:
+        option = answer.options[index]
+        size = {"sum": 1, "token": option.tokens, "byte": len(options[index].encode())}[norm]
+        return option.logprob / max(1, size)
+
+    return max(range(len(options)), key=score)
+

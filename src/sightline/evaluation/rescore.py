@@ -1,0 +1,80 @@
+"""Score the answers of a finished run again, by another profile, without a model."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from sightline.evaluation.outcome import RunResult, TaskOutcome, read_summary, write_outcome
+from sightline.evaluation.requests import Asking
+from sightline.evaluation.samples import Sample, answer_of, blind_answer_of, item_of, read_samples, sample_of
+from sightline.evaluation.scores import check_profile, judge_items, score_task
+from sightline.evaluation.tasks.registry import load_task
+from sightline.runs import RunFolder
+
+
+def run_score(
+    run: Path, profile: str = "", likelihood_norm: str | None = None, output_dir: Path | None = None
+) -> RunResult:
+    """The run's result under `profile` (each task's default where empty); written to `output_dir` if one is given.
+
+    A judge's verdicts are left out: they belong to the profile that could not read the answers.
+
+    Raises:
+        DataError: the folder holds no finished run.
+        ConfigError: a task has no such profile.
+    """
+    summary = read_summary(run)
+    names = {field.name for field in fields(Asking)}
+    asking = Asking(**{name: value for name, value in summary["settings"].items() if name in names})
+    if likelihood_norm is not None:
+        asking = replace(asking, likelihood_norm=likelihood_norm)
+    samples = read_samples(run)
+    tasks = {
+        name: _score_again(name, record, [one for one in samples if one.task == name], profile, asking)
+        for name, record in summary["tasks"].items()
+    }
+    result = RunResult(
+        model=summary["model"],
+        settings={**summary["settings"], **vars(asking)},
+        provenance=summary["provenance"],
+        tasks=tasks,
+        duration_s=summary["duration_s"],
+    )
+    if output_dir is not None:
+        folder = RunFolder(output_dir)
+        folder.begin({"run": run, "profile": profile, "likelihood_norm": likelihood_norm})
+        write_outcome(result, folder)
+    return result
+
+
+def _score_again(
+    name: str, record: dict[str, Any], samples: list[Sample], profile: str, asking: Asking
+) -> TaskOutcome:
+    task = load_task(name)
+    chosen = check_profile(task, profile)
+    items = [item_of(sample) for sample in samples]
+    judged = judge_items(task, items, map(answer_of, samples), chosen, asking)
+    given = [answer for answer in map(blind_answer_of, samples) if answer is not None]
+    blind = judge_items(task, items, given, chosen, asking) if given else None
+    again = tuple(
+        sample_of(
+            name,
+            one,
+            sample.prompt,
+            answer_of(sample),
+            (blind[place], given[place]) if blind is not None else None,
+            None,
+        )
+        for place, (sample, one) in enumerate(zip(samples, judged, strict=True))
+    )
+    return TaskOutcome(
+        title=task.title,
+        prompt=record["prompt"],
+        max_new_tokens=record["max_new_tokens"],
+        data=record["data"],
+        scores=score_task(task, judged, chosen),
+        samples=again,
+        blind=score_task(task, blind, chosen) if blind is not None else None,
+    )

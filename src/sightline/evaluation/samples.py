@@ -1,0 +1,171 @@
+"""One line per item of a run: what was asked, what was said, what was read out of it, and what it scored."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from PIL.Image import Image
+
+from sightline.errors import DataError
+from sightline.evaluation.judge import JudgeNote
+from sightline.evaluation.task import Item, Judged
+from sightline.runs import plain_data
+from sightline.types import Answer, ItemResult, OptionScore
+
+SAMPLES = "samples.jsonl"
+
+
+@dataclass(frozen=True)
+class Sample:
+    """An item of a run, with all that scoring it again needs.
+
+    Attributes:
+        prompt: the text of the user's turn, before the model's chat template.
+        pictures: content keys.
+        prediction: the answer as it came; for a likelihood, the letter or word that was likeliest.
+        parsed: what the profile read out of it; None where it could read nothing.
+        option_scores: log-probability and tokens of each option, by likelihood.
+        blind: prediction, parsed, score, error and option_scores without the pictures, where that was asked.
+        judge: model, prompt and words of a judge, where one was asked.
+    """
+
+    task: str
+    id: str
+    name: str
+    question: str
+    prompt: str
+    options: tuple[str, ...]
+    answers: tuple[str, ...]
+    category: str
+    group: str
+    pictures: tuple[str, ...]
+    prediction: str
+    parsed: str | None
+    score: float
+    error: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    option_scores: tuple[OptionScore, ...] = ()
+    blind: Mapping[str, Any] | None = None
+    judge: JudgeNote | None = None
+
+
+BlindAnswer = tuple[Judged, Answer]
+
+
+@dataclass(frozen=True)
+class KnownPicture:
+    """A picture of which a run's files hold the key alone."""
+
+    key: str
+
+    def open(self) -> Image:
+        raise DataError(f"The picture {self.key} is not among the files of a run. Read it from the task's data.")
+
+
+def sample_of(
+    task: str, judged: Judged, prompt: str, answer: Answer, blind: BlindAnswer | None, note: JudgeNote | None
+) -> Sample:
+    """The sample of a judged item."""
+    item = judged.item
+    return Sample(
+        task=task,
+        id=item.id,
+        name=item.name,
+        question=item.question,
+        prompt=prompt,
+        options=item.options,
+        answers=item.answers,
+        category=item.category,
+        group=item.group,
+        pictures=tuple(picture.key for picture in item.pictures),
+        prediction=judged.answer,
+        parsed=judged.verdict.parsed,
+        score=judged.verdict.score,
+        error=judged.error,
+        facts=item.facts,
+        option_scores=answer.options,
+        blind=_blind_record(*blind) if blind is not None else None,
+        judge=note,
+    )
+
+
+def item_of(sample: Sample) -> Item:
+    """The item that a sample was made of; its pictures have keys only."""
+    return Item(
+        id=sample.id,
+        name=sample.name,
+        question=sample.question,
+        pictures=tuple(KnownPicture(key) for key in sample.pictures),
+        options=sample.options,
+        answers=sample.answers,
+        category=sample.category,
+        group=sample.group,
+        facts=sample.facts,
+    )
+
+
+def answer_of(sample: Sample) -> Answer:
+    """The answer that a sample was made of."""
+    return Answer(sample.prediction, sample.error, sample.option_scores)
+
+
+def blind_answer_of(sample: Sample) -> Answer | None:
+    """The answer without pictures, None where it was not asked."""
+    if sample.blind is None:
+        return None
+    scores = tuple(OptionScore(**score) for score in sample.blind["option_scores"])
+    return Answer(sample.blind["prediction"], sample.blind["error"], scores)
+
+
+def result_of(sample: Sample) -> ItemResult:
+    """The sample as comparisons and reports of one question per picture know it."""
+    return ItemResult(
+        id=sample.id,
+        name=sample.name,
+        question=sample.question,
+        answers=sample.answers,
+        prediction=sample.prediction,
+        score=sample.score,
+        image_key=sample.pictures[0] if sample.pictures else "",
+        kind=sample.category,
+        error=sample.error,
+    )
+
+
+def samples_text(samples: Iterable[Sample]) -> str:
+    """The content of `samples.jsonl`."""
+    return "".join(json.dumps(plain_data(sample), ensure_ascii=False) + "\n" for sample in samples)
+
+
+def read_samples(run: Path) -> list[Sample]:
+    """The samples of a run folder.
+
+    Raises:
+        DataError: the folder has none, or they were written by something else.
+    """
+    path = run / SAMPLES
+    if not path.is_file():
+        raise DataError(
+            f"{run} holds no results: {SAMPLES} is missing. Expected the --output_dir of `sightline eval`; a run that "
+            "was cut short is finished by `sightline eval --resume`."
+        )
+    try:
+        return [_read(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{path} was not written by `sightline eval`: {error!r}.") from error
+
+
+def _blind_record(judged: Judged, answer: Answer) -> dict[str, Any]:
+    scores = [asdict(score) for score in answer.options]
+    return {"prediction": judged.answer, **asdict(judged.verdict), "error": judged.error, "option_scores": scores}
+
+
+def _read(record: dict[str, Any]) -> Sample:
+    record |= {name: tuple(record[name]) for name in ("options", "answers", "pictures")}
+    record["option_scores"] = tuple(OptionScore(**score) for score in record["option_scores"])
+    record["judge"] = JudgeNote(**record["judge"]) if record["judge"] else None
+    return Sample(**record)

@@ -1,0 +1,134 @@
+"""Scores of a task: answers judged by a profile, metrics with intervals, and what is unparsed, failed or blind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence as Many
+from dataclasses import dataclass, replace
+
+from sightline.errors import ConfigError, nearest
+from sightline.evaluation.requests import Asking, best_option, scored_options
+from sightline.evaluation.task import Item, Judged, Metric, Task, Verdict
+from sightline.stats.bootstrap import cluster_bootstrap
+from sightline.stats.intervals import clustered_mean
+from sightline.types import Answer, Interval
+
+
+@dataclass(frozen=True)
+class MetricScore:
+    """A metric with its 95% interval, clustered by picture.
+
+    Attributes:
+        bounds: the metric if every item without a readable answer were wrong, and if every one were right.
+    """
+
+    name: str
+    interval: Interval
+    scale: float
+    bounds: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """What an answerer made of a task.
+
+    Attributes:
+        metrics: those of the profile, the headline first.
+        categories: the headline per category, in order of first appearance; empty where there are none.
+        unparsed: items whose answer the profile could not read; they count as wrong.
+        errors: items that got no answer; they count as wrong, too.
+    """
+
+    task: str
+    profile: str
+    judged: tuple[Judged, ...]
+    metrics: tuple[MetricScore, ...]
+    categories: Mapping[str, MetricScore]
+    unparsed: int
+    errors: int
+
+
+def check_profile(task: Task, profile: str) -> str:
+    """The profile to score a task by, its default where `profile` is empty.
+
+    Raises:
+        ConfigError: the task has no such profile.
+    """
+    name = profile or task.default_profile
+    if name not in task.scorers:
+        raise ConfigError(
+            f"--profile: {task.name} is scored by {', '.join(task.scorers)}; got '{name}'. "
+            f"{nearest(name, task.scorers) or 'Choose one of these, or leave the flag out.'}"
+        )
+    return name
+
+
+def judge_items(
+    task: Task, items: Iterable[Item], answers: Iterable[Answer], profile: str, asking: Asking
+) -> list[Judged]:
+    """Each item with its verdict: by the profile's scorer, or by its likeliest option."""
+    scorer = task.scorers[profile]
+    judged = []
+    for item, answer in zip(items, answers, strict=True):
+        if answer.error:
+            judged.append(Judged(item, "", Verdict(0.0, None), answer.error))
+        elif answer.options:
+            judged.append(_judge_options(item, answer, asking, scorer))
+        else:
+            judged.append(Judged(item, answer.text, scorer(item, answer.text)))
+    return judged
+
+
+def score_task(task: Task, judged: Many[Judged], profile: str) -> TaskScores:
+    """The metrics of judged items, overall and the headline per category.
+
+    Raises:
+        ConfigError: there is no item.
+    """
+    if not judged:
+        raise ConfigError(f"{task.name}: there are no items to score. Raise --limit, or look at its rows.")
+    metrics = task.metrics[profile]
+    names = dict.fromkeys(one.item.category for one in judged if one.item.category)
+    per_category = {name: [one for one in judged if one.item.category == name] for name in names}
+    return TaskScores(
+        task=task.name,
+        profile=profile,
+        judged=tuple(judged),
+        metrics=tuple(_score(metric, judged) for metric in metrics),
+        categories={name: _score(metrics[0], members) for name, members in per_category.items()},
+        unparsed=sum(_is_unparsed(one) for one in judged),
+        errors=sum(bool(one.error) for one in judged),
+    )
+
+
+def cluster_of(item: Item) -> str:
+    """What an item's outcome may hang together with: its first picture, else its group, else nothing but itself."""
+    return item.pictures[0].key if item.pictures else item.group or f"item {item.id}"
+
+
+def _judge_options(item: Item, answer: Answer, asking: Asking, scorer: Callable[[Item, str], Verdict]) -> Judged:
+    options = scored_options(item, asking.likelihood_of)
+    best = best_option(answer, options, asking.likelihood_norm)
+    if not item.options:
+        return Judged(item, options[best], scorer(item, options[best]))
+    letter = chr(65 + best)
+    return Judged(item, letter, Verdict(float(letter in item.answers), letter))
+
+
+def _score(metric: Metric, judged: Many[Judged]) -> MetricScore:
+    clusters = [cluster_of(one.item) for one in judged]
+    if metric.mean:
+        interval = clustered_mean([one.verdict.score for one in judged], clusters)
+    else:
+        interval = cluster_bootstrap(metric.value, judged, clusters)
+    best = [_right(one) if one.error or _is_unparsed(one) else one for one in judged]
+    return MetricScore(metric.name, interval, metric.scale, (interval.value, metric.value(best)))
+
+
+def _is_unparsed(one: Judged) -> bool:
+    return one.verdict.parsed is None and not one.error
+
+
+def _right(one: Judged) -> Judged:
+    """The item as if its answer had been the gold one."""
+    gold = one.item.answers[0] if one.item.answers else ""
+    return replace(one, answer=gold, verdict=Verdict(1.0, gold), error="")

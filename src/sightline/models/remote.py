@@ -1,0 +1,227 @@
+"""Ask a model behind an OpenAI-compatible HTTP endpoint: vLLM, SGLang, a hosted model, or `sightline serve`."""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import http.client
+import json
+import os
+import threading
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections import deque
+from collections.abc import Iterator, Sequence as Many
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+from sightline.data.prompts import content_parts
+from sightline.errors import ConfigError, DataError, InputError, MachineError
+from sightline.types import Answer, Picture, Question
+
+DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
+LONGEST_WAIT_S = 60.0
+_TRY_AGAIN = frozenset({408, 409, 429})
+_GIVE_UP = {401: "the API key was refused", 403: "the API key was refused", 404: "there is no such model or address"}
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """Where to ask, and how patiently.
+
+    Attributes:
+        url: up to the version: "http://127.0.0.1:8000/v1".
+        key_variable: environment variable that holds the API key; none is sent where it is unset.
+        concurrency: requests in flight.
+        retries: further attempts after the first, each after twice the wait of the one before, or what `Retry-After`
+            asks for.
+        timeout_s: of one attempt.
+    """
+
+    url: str
+    model: str
+    key_variable: str = DEFAULT_KEY_VARIABLE
+    concurrency: int = 8
+    retries: int = 6
+    first_wait_s: float = 1.0
+    timeout_s: float = 300.0
+
+    def __post_init__(self) -> None:
+        if urllib.parse.urlsplit(self.url).scheme not in ("http", "https"):
+            raise ConfigError(f"endpoint: expected an address such as http://127.0.0.1:8000/v1, got '{self.url}'.")
+        if self.concurrency < 1:
+            raise ConfigError(f"concurrency: expected at least 1, got {self.concurrency}.")
+        if self.key_variable != DEFAULT_KEY_VARIABLE and not os.environ.get(self.key_variable):
+            raise ConfigError(f"api_key_env: the environment variable {self.key_variable} is not set. Export it first.")
+
+
+class EndpointAnswerer:
+    """An `Answerer` that sends each question as one chat completion, greedily, pictures inline as PNG."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.name = f"{endpoint.model} at {endpoint.url}"
+
+    def answer(self, questions: Many[Question]) -> Iterator[Answer]:
+        """One answer per question, in order; a request that the endpoint calls bad is an error of its question.
+
+        Raises:
+            MachineError: the endpoint could not be reached, or failed again and again.
+            InputError: it knows neither model nor key.
+        """
+        client = Client(self.endpoint)
+        with ThreadPoolExecutor(self.endpoint.concurrency) as pool:
+            waiting: deque[Future[Answer]] = deque()
+            try:
+                for question in questions:
+                    waiting.append(pool.submit(_ask, client, question))
+                    if len(waiting) > self.endpoint.concurrency:
+                        yield waiting.popleft().result()
+                while waiting:
+                    yield waiting.popleft().result()
+            finally:
+                client.stop()
+                for future in waiting:
+                    future.cancel()
+
+
+class Client:
+    """Sends chat completions, again where that may help; safe to use from several threads."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._stopped = threading.Event()
+        handlers: list[Any] = [_NoRedirect()]
+        if urllib.parse.urlsplit(endpoint.url).hostname in _LOOPBACK:
+            handlers.append(urllib.request.ProxyHandler({}))  # a proxy would look for the address on its own machine
+        self._opener = urllib.request.build_opener(*handlers)
+
+    def stop(self) -> None:
+        """Ends all waiting between attempts."""
+        self._stopped.set()
+
+    def complete(self, content: list[dict[str, Any]], max_tokens: int) -> str:
+        """The text that the model says to one user message, without sampling.
+
+        Raises:
+            ValueError: the endpoint calls the request bad, or answers something else than a completion.
+            MachineError, InputError: as `EndpointAnswerer.answer`.
+        """
+        body = {
+            "model": self.endpoint.model,
+            "messages": [{"role": "user", "content": content}],
+            "max_tokens": max_tokens,
+            "temperature": 0,
+        }
+        wait_s = self.endpoint.first_wait_s
+        for attempt in range(self.endpoint.retries + 1):
+            try:
+                return _text_of(self._post(body))
+            except urllib.error.HTTPError as error:
+                failure, asked_s = _read_failure(error, self.endpoint), _retry_after_s(error)
+            except _Malformed as error:
+                if attempt == self.endpoint.retries:
+                    raise ValueError(str(error)) from error
+                failure, asked_s = str(error), None
+            except (OSError, http.client.HTTPException) as error:  # refused, reset, timed out, cut off
+                failure, asked_s = f"{type(error).__name__}: {error}", None
+            if attempt < self.endpoint.retries:
+                if self._stopped.wait(wait_s if asked_s is None else asked_s):
+                    break
+                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+        raise MachineError(
+            f"{self.endpoint.url} gave no answer in {self.endpoint.retries + 1} attempts; the last: {failure}. "
+            "Answers so far are kept. Look after the endpoint, then go on with --resume."
+        )
+
+    def _post(self, body: dict[str, Any]) -> Any:
+        headers = {"Content-Type": "application/json"}
+        key = os.environ.get(self.endpoint.key_variable)
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        url = f"{self.endpoint.url.rstrip('/')}/chat/completions"
+        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        with self._opener.open(request, timeout=self.endpoint.timeout_s) as response:
+            reply = response.read()
+        try:
+            return json.loads(reply)
+        except ValueError as error:
+            raise _Malformed(f"expected JSON from the endpoint, got {reply[:80]!r}") from error
+
+
+class _Malformed(Exception):
+    """A reply that is no chat completion."""
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """Refuses redirects: the key is for the address that the user named."""
+
+    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+        return None
+
+
+def message_content(parts: Many[Picture | str]) -> list[dict[str, Any]]:
+    """Texts and pictures as the parts of an OpenAI message."""
+    return [
+        {"type": "text", "text": part}
+        if isinstance(part, str)
+        else {"type": "image_url", "image_url": {"url": _inline(part)}}
+        for part in parts
+    ]
+
+
+def _ask(client: Client, question: Question) -> Answer:
+    try:
+        content = message_content(content_parts(question))
+        return Answer(client.complete(content, question.max_new_tokens).strip())
+    except (DataError, OSError, ValueError) as error:  # a picture that cannot be opened, a request found bad
+        return Answer(error=f"{type(error).__name__}: {error}")
+
+
+def _inline(picture: Picture) -> str:
+    buffer = BytesIO()
+    picture.open().save(buffer, format="PNG")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _text_of(reply: Any) -> str:
+    try:
+        content = reply["choices"][0]["message"]["content"]
+    except (KeyError, IndexError, TypeError) as error:
+        raise _Malformed(f"expected a chat completion from the endpoint, got {str(reply)[:80]!r}") from error
+    if isinstance(content, list):
+        content = "".join(part.get("text", "") for part in content)
+    if not isinstance(content, str):
+        raise _Malformed(f"expected a text in the endpoint's message, got {content!r}")
+    return content
+
+
+def _read_failure(error: urllib.error.HTTPError, endpoint: Endpoint) -> str:
+    """What an HTTP error says where another attempt may help; raises where none will."""
+    said = error.read(300).decode("utf-8", "replace").strip()
+    if error.code in _GIVE_UP:
+        raise InputError(
+            f"The endpoint {endpoint.url} answered {error.code}: {_GIVE_UP[error.code]} ({said}). Check --endpoint, "
+            f"--model ({endpoint.model}) and the key in {endpoint.key_variable}."
+        ) from error
+    if error.code < 500 and error.code not in _TRY_AGAIN:
+        raise ValueError(f"the endpoint answered {error.code}: {said}") from error
+    return f"HTTP {error.code} {said}"
+
+
+def _retry_after_s(error: urllib.error.HTTPError) -> float | None:
+    """Seconds that the reply asks to wait, from a number or a date."""
+    value = error.headers.get("Retry-After", "")
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+    except ValueError:
+        return None
