@@ -60,6 +60,19 @@ class FamilyFacts:
     routes: tuple[str, ...] = ("mask", "plain")
 
 
+class Picture(Protocol):
+    """A picture that is opened when it is needed."""
+
+    @property
+    def key(self) -> str:
+        """Content key: equal pictures have equal keys; the cluster of intervals."""
+        ...
+
+    def open(self) -> Image:
+        """The picture, upright, in RGB."""
+        ...
+
+
 @dataclass(frozen=True)
 class VqaRow:
     """One question about one image (or none), with its gold answers.
