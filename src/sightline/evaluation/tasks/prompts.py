@@ -39,7 +39,7 @@ def hinted_letter_answer(item: Item) -> str:
 
 def vlmevalkit_choice(item: Item) -> str:
     """VLMEvalKit's multiple choice; its last line ends in a blank and a line break."""
-    return f"{qwen2_vl_choice(item)} \n"
+    return qwen2_vl_choice(item) + (" \n" if item.options else "\n")
 
 
 def qwen2_vl_choice(item: Item) -> str:
