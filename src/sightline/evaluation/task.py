@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as M
 from dataclasses import dataclass, field
 from typing import Any
 
+from sightline.data.stored import Row as Row
 from sightline.types import Picture as Picture
-
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,12 @@ class Source:
     """Where a task's rows lie; the first that can be reached is used.
 
     Attributes:
-        kind: "hub" (a dataset id), "tsv" (VLMEvalKit's), "file" (JSONL or Parquet).
+        kind: "hub" (a dataset id), "tsv" (VLMEvalKit's), "file" (the publisher's own, or JSONL or Parquet).
         place: Hub id, or file name.
+        config: configuration of a Hub dataset; "*" for all of them.
         revision: the pinned commit of a Hub dataset; empty where none was recorded.
         md5: of a TSV file, where its publisher names one.
+        address: where a file can be downloaded.
     """
 
     kind: str
@@ -99,6 +100,7 @@ class Source:
     split: str = ""
     revision: str = ""
     md5: str = ""
+    address: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,12 +109,14 @@ class Task:
 
     Attributes:
         read: items of a source's rows, in order; `kind` of the source comes first because schemas differ by kind.
-        prompts: prompt text by origin ("lmms-eval", "vlmevalkit", "official", "model-card").
+        prompts: prompt text by origin ("lmms-eval", "vlmevalkit", "official", "model-card:NAME", "sightline").
         scorers: scorers by profile ("strict", "official", "lmms-eval", "vlmevalkit").
         metrics: metrics by profile; the first of a profile is the headline.
         max_new_tokens: how long an answer may get.
+        rows: how many items the publisher's data have; 0 where that is not known.
         licence: of the data, with what is not known said so.
         paper: citation or address.
+        note: what someone must know who compares a score with another.
     """
 
     name: str
@@ -127,3 +131,5 @@ class Task:
     default_profile: str = "strict"
     licence: str = ""
     paper: str = ""
+    rows: int = 0
+    note: str = ""

@@ -1,0 +1,246 @@
+"""Read VLMEvalKit's TSV files, of any size: one pass notes where each picture lies, and no picture is kept."""
+
+from __future__ import annotations
+
+import binascii
+import csv
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from PIL.Image import Image
+
+from sightline.data.images import open_image, stored_key
+from sightline.data.stored import FilePicture, Row
+from sightline.errors import DataError
+from sightline.types import Picture
+
+REFERENCE_CHARACTERS = 64
+"""An image cell of at most so many characters is the index of the row that holds the picture (VLMEvalKit's rule)."""
+
+# csv buffers a cell with 4 bytes a character, so this bounds what a quote that is never closed can cost: 256 MiB.
+LONGEST_CELL = 2**26
+
+
+@dataclass(frozen=True)
+class TsvPicture:
+    """A picture in base64 in a cell of a TSV file, read again whenever it is opened."""
+
+    path: Path
+    offset: int
+    column: int
+    part: int
+    key: str
+    name: str
+
+    def open(self) -> Image:
+        """The picture, upright, in RGB."""
+        with self.path.open("rb") as file:
+            file.seek(self.offset)
+            cells = next(_Records(file, self.path, self.offset)).cells
+        return open_image(_decoded(_parts(cells[self.column])[self.part]), self.name)
+
+
+@dataclass
+class _Record:
+    """What is known of a row: its text, where its pictures lie, and what is wrong with it."""
+
+    name: str
+    cells: dict[str, str]
+    pictures: tuple[Picture, ...] = ()
+    reference: str = ""
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class TsvTable:
+    """The rows of a TSV file; text cells are in memory, pictures in the file.
+
+    A row's `image` cell is a tuple of its pictures; every other cell is text, empty where the file has nothing. So
+    options called "None", "NA" or "null" are options.
+
+    Attributes:
+        columns: the header.
+        md5: of the file's bytes, as publishers name it.
+    """
+
+    path: Path
+    columns: tuple[str, ...]
+    md5: str
+    records: tuple[_Record, ...]
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def row(self, index: int) -> Row:
+        """The row at `index`, from 0.
+
+        Raises:
+            DataError: the row has too few or too many cells, an index that is taken, or a picture that is none.
+        """
+        record = self.records[index]
+        if record.problem:
+            raise DataError(f"{record.name}: {record.problem}")
+        return Row(record.name, index + 1, {**record.cells, "image": record.pictures})
+
+
+def read_tsv(path: Path) -> TsvTable:
+    """Every row of a file, bad ones too: those raise when they are asked for.
+
+    Raises:
+        DataError: no header with an `index`, no rows, not in UTF-8, or a quote that is never closed.
+    """
+    with path.open("rb") as file:
+        records = _Records(file, path, 0)
+        header = next(records, None)
+        columns = [] if header is None else [column.removeprefix("\ufeff") for column in header.cells]
+        _check_header(columns, path)
+        rows = [_read_record(raw, number, columns, path) for number, raw in enumerate(records, start=1)]
+        md5 = records.digest.hexdigest()
+    if not rows:
+        raise DataError(f"{path.name} has a header and no rows. Download it again.")
+    _join(rows)
+    return TsvTable(path, tuple(columns), md5, tuple(rows))
+
+
+@dataclass(frozen=True)
+class _Raw:
+    offset: int
+    cells: list[str]
+    problem: str = ""
+
+
+class _Records:
+    """Records of a file from `offset` on, each with the byte it begins at; blank lines are passed over."""
+
+    def __init__(self, file: BinaryIO, path: Path, offset: int) -> None:
+        csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))  # one limit for the whole process
+        self.file = file
+        self.path = path
+        self.offset = offset
+        self.digest = hashlib.md5(usedforsecurity=False)
+        self.reader = csv.reader(self._lines(), delimiter="\t")
+
+    def __iter__(self) -> Iterator[_Raw]:
+        return self
+
+    def __next__(self) -> _Raw:
+        while True:
+            start = self.offset
+            try:
+                cells = next(self.reader)
+            except csv.Error as error:
+                return self._broken(start, str(error))
+            if cells:
+                return _Raw(start, cells)
+
+    def _broken(self, start: int, error: str) -> _Raw:
+        if "field limit" in error:
+            raise DataError(
+                f"{self.path.name}: the row that begins at byte {start} has a cell of more than {LONGEST_CELL:,} "
+                "characters. Most likely a quote is opened there and never closed; write the file again with quotes doubled."
+            )
+        return _Raw(start, [], f"no row of a TSV file ({error}). Put quotes around cells with line breaks.")
+
+    def _lines(self) -> Iterator[str]:
+        """Lines as csv asks for them, one at a time, so `offset` is where its next record begins."""
+        for line in self.file:
+            self.digest.update(line)
+            self.offset += len(line)
+            try:
+                yield line.decode("utf-8")
+            except UnicodeDecodeError as error:
+                at = self.offset - len(line) + error.start
+                raise DataError(
+                    f"{self.path.name} is not encoded in UTF-8 ({error.reason} at byte {at}). Convert it."
+                ) from error
+
+
+def _check_header(columns: list[str], path: Path) -> None:
+    if "index" not in columns:
+        raise DataError(
+            f"{path.name}: expected a header line with the column index (and image, question, answer), separated by "
+            f"tabs; found {', '.join(columns)[:200] or 'nothing'}. Add it, or convert the rows to JSONL."
+        )
+    twice = sorted({column for column in columns if columns.count(column) > 1})
+    if twice:
+        raise DataError(f"{path.name}: the header names {', '.join(twice)} more than once. Rename one of the columns.")
+
+
+def _read_record(raw: _Raw, number: int, columns: list[str], path: Path) -> _Record:
+    name = f"{path.name} row {number}"
+    if raw.problem:
+        return _Record(name, {}, problem=raw.problem)
+    if len(raw.cells) != len(columns):
+        what = f"expected {len(columns)} cells as the header has, got {len(raw.cells)}"
+        return _Record(name, {}, problem=f"{what}. Put quotes around cells with tabs or line breaks.")
+    cells = dict(zip(columns, raw.cells, strict=True))
+    image = cells.pop("image", "")
+    record = _Record(f"{name} (index {cells['index']})", cells)
+    try:
+        if not image:
+            record.pictures = _file_pictures(cells.get("image_path", ""), path, record.name)
+        elif len(image) <= REFERENCE_CHARACTERS:
+            record.reference = image
+        else:
+            record.pictures = _base64_pictures(image, raw.offset, columns.index("image"), path, record.name)
+    except (binascii.Error, ValueError) as error:
+        record.problem = f"the image is no base64 ({error}). Download the file again."
+    except OSError as error:
+        record.problem = f"{error}. Put the pictures there, or mend the column image_path."
+    return record
+
+
+def _base64_pictures(cell: str, offset: int, column: int, path: Path, name: str) -> tuple[Picture, ...]:
+    return tuple(
+        TsvPicture(path, offset, column, number, stored_key(_decoded(part)), name)
+        for number, part in enumerate(_parts(cell))
+    )
+
+
+def _file_pictures(cell: str, path: Path, name: str) -> tuple[Picture, ...]:
+    """Pictures of an `image_path` cell; paths count from the file's folder, or from `images/NAME` in it."""
+    pictures = []
+    for part in _parts(cell) if cell else []:
+        places = (path.parent / part, path.parent / "images" / path.stem / part)
+        place = next((place for place in places if place.is_file()), None)
+        if place is None:
+            raise FileNotFoundError(f"image '{part}' not found in {places[0].parent} or {places[1].parent}")
+        pictures.append(FilePicture(place, stored_key(place), name))
+    return tuple(pictures)
+
+
+def _parts(cell: str) -> list[str]:
+    """The cell itself, or the elements of a Python list written into it."""
+    if cell.startswith("[") and cell.endswith("]"):
+        return [first or second for first, second in re.findall(r"'([^']*)'|\"([^\"]*)\"", cell)]
+    return [cell]
+
+
+def _decoded(part: str) -> bytes:
+    return binascii.a2b_base64(part)
+
+
+def _join(rows: list[_Record]) -> None:
+    """Give rows that refer to another row's picture that picture, and mark indices that were used before."""
+    first: dict[str, _Record] = {}
+    for row in rows:
+        index = row.cells.get("index")
+        if index is None:
+            continue
+        if index in first:
+            row.problem = f"the index {index} is that of {first[index].name} already. Give each row its own."
+        first.setdefault(index, row)
+    for row in (row for row in rows if row.reference):
+        holder = first.get(row.reference)
+        if holder is None or holder.reference or not holder.pictures:
+            row.problem = row.problem or (
+                f"expected an image in base64 or the index of a row that has one, got '{row.reference}'. "
+                "Mend the cell, or the row it names."
+            )
+            continue
+        row.pictures = holder.pictures
+

@@ -1,0 +1,84 @@
+"""AI2D: diagrams of school science; with labels masked by letters, and with labels left readable, are two benchmarks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.evaluation.tasks.cells import (
+    by_kind,
+    cell,
+    gold_letter,
+    letter_at,
+    lettered_options,
+    optional,
+    pictures,
+    text,
+    texts,
+)
+from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
+from sightline.evaluation.tasks.prompts import letter_answer, qwen2_vl_choice, vlmevalkit_choice
+
+
+def _read_hub(row: Row) -> Iterator[Item]:
+    options = texts(row, "options")
+    yield Item(
+        id=str(row.number),
+        name=row.name,
+        question=text(row, "question"),
+        pictures=pictures(row, "image"),
+        options=options,
+        answers=(letter_at(row, cell(row, "answer"), options),),
+    )
+
+
+def _read_tsv(row: Row) -> Iterator[Item]:
+    options = lettered_options(row)
+    yield Item(
+        id=text(row, "index"),
+        name=row.name,
+        question=text(row, "question"),
+        pictures=pictures(row, "image"),
+        options=options,
+        answers=(gold_letter(row, "answer", options),),
+        category=optional(row, "category"),
+    )
+
+
+def _task(name: str, title: str, sources: tuple[Source, ...]) -> Task:
+    return Task(
+        name=name,
+        title=title,
+        rows=3088,
+        sources=sources,
+        read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
+        prompts={
+            "lmms-eval": letter_answer,
+            "vlmevalkit": vlmevalkit_choice,
+            "model-card:qwen2-vl": qwen2_vl_choice,
+        },
+        scorers={},
+        metrics={},
+        max_new_tokens=16,
+        default_prompt="lmms-eval",
+        licence="Not confirmed at the source; one public inventory says research only, non-commercial.",
+        paper="Kembhavi et al. 2016, arXiv 1603.07396",
+        note="Papers quote either of ai2d_masked and ai2d_no_mask as AI2D; their scores do not compare.",
+    )
+
+
+TASKS = {
+    "ai2d_masked": _task(
+        "ai2d_masked",
+        "AI2D, test, labels masked by letters",
+        (*lmms_eval_datasets("ai2d", "test"), vlmevalkit_file("AI2D_TEST.tsv", "0f593e0d1c7df9a3d69bf1f947e71975")),
+    ),
+    "ai2d_no_mask": _task(
+        "ai2d_no_mask",
+        "AI2D, test, labels readable",
+        (
+            Source("hub", "Efficient-Large-Model/ai2d-no-mask", split="test"),
+            vlmevalkit_file("AI2D_TEST_NO_MASK.tsv", "fd8f463634d4fe9fbd23b876e8eea5be"),
+        ),
+    ),
+}

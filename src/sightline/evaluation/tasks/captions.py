@@ -1,0 +1,110 @@
+"""Captions of COCO and Flickr30k: a sentence per picture against those of five people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
+from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
+
+_SUBSETS = "CIDEr weighs words by the references of the pictures evaluated: scores of a subset do not compare."
+
+
+def _read_coco_hub(row: Row) -> Iterator[Item]:
+    yield _item(row, text(row, "question_id"), "answer")
+
+
+def _read_flickr_hub(row: Row) -> Iterator[Item]:
+    yield _item(row, text(row, "img_id"), "caption")
+
+
+def _read_tsv(row: Row) -> Iterator[Item]:
+    yield _item(row, text(row, "index"), "answer")
+
+
+def _read_file(row: Row) -> Iterator[Item]:
+    """Rows with `captions`, an `id` and an `image`."""
+    yield _item(row, optional(row, "id") or str(row.number), "captions")
+
+
+def _item(row: Row, identity: str, references: str) -> Item:
+    return Item(
+        id=identity,
+        name=row.name,
+        question="",
+        pictures=pictures(row, "image"),
+        answers=texts(row, references),
+    )
+
+
+def _lmms_eval(item: Item) -> str:
+    return "Provide a one-sentence caption for the provided image."
+
+
+def _lmms_eval_karpathy(item: Item) -> str:
+    return "Describe the image briefly."
+
+
+def _vlmevalkit(item: Item) -> str:
+    return (
+        "Please describe this image in general. Directly provide the description, do not include prefix like "
+        '"This image depicts". '
+    )
+
+
+def _task(name: str, title: str, sources: tuple[Source, ...], licence: str, rows: int = 0) -> Task:
+    hub = _read_flickr_hub if name.startswith("flickr") else _read_coco_hub
+    return Task(
+        name=name,
+        title=title,
+        rows=rows,
+        sources=sources,
+        read=by_kind({"hub": hub, "tsv": _read_tsv, "file": _read_file}),
+        prompts={"lmms-eval": _lmms_eval, "lmms-eval:karpathy": _lmms_eval_karpathy, "vlmevalkit": _vlmevalkit},
+        scorers={},
+        metrics={},
+        max_new_tokens=64,
+        default_prompt="lmms-eval",
+        licence=licence,
+        note=_SUBSETS,
+    )
+
+
+_COCO_LICENCE = "Annotations CC-BY-4.0; the pictures under the terms of Flickr."
+
+TASKS = {
+    "coco_caption_val2014": _task(
+        "coco_caption_val2014",
+        "COCO captions, 2014 validation",
+        lmms_eval_datasets("COCO-Caption", "val"),
+        _COCO_LICENCE,
+    ),
+    "coco_caption_val2017": _task(
+        "coco_caption_val2017",
+        "COCO captions, 2017 validation",
+        lmms_eval_datasets("COCO-Caption2017", "val"),
+        _COCO_LICENCE,
+        rows=5000,
+    ),
+    "coco_caption_vlmevalkit": _task(
+        "coco_caption_vlmevalkit",
+        "COCO captions, VLMEvalKit's selection",
+        (vlmevalkit_file("COCO_VAL.tsv", "72a5079dead060269ac222c5aa5128af"),),
+        _COCO_LICENCE,
+    ),
+    "coco_caption_cc": _task(
+        "coco_caption_cc",
+        "COCO captions of photos under free licences, for smoke tests",
+        (Source("file", "coco_cc_captions/captions.jsonl"),),
+        "Captions CC-BY-4.0; each photo under the licence in its row.",
+        rows=74,
+    ),
+    "flickr30k": _task(
+        "flickr30k",
+        "Flickr30k captions, all pictures",
+        lmms_eval_datasets("flickr30k", "test"),
+        "Non-commercial research (not confirmed at the source).",
+        rows=31783,
+    ),
+}

@@ -1,0 +1,60 @@
+"""DocVQA (validation): questions about pages of documents, scored by edit distance to the gold texts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sightline.evaluation.task import Item, Row, Task
+from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
+from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
+from sightline.evaluation.tasks.prompts import qwen2_vl_short_answer, short_answer
+
+
+def _read_hub(row: Row) -> Iterator[Item]:
+    kinds = texts(row, "question_types") if row.cells.get("question_types") else ()
+    yield Item(
+        id=text(row, "questionId"),
+        name=row.name,
+        question=text(row, "question"),
+        pictures=pictures(row, "image"),
+        answers=texts(row, "answers"),
+        category=kinds[0] if kinds else "",
+        facts={"question_types": kinds},
+    )
+
+
+def _read_tsv(row: Row) -> Iterator[Item]:
+    yield Item(
+        id=text(row, "index"),
+        name=row.name,
+        question=text(row, "question"),
+        pictures=pictures(row, "image"),
+        answers=texts(row, "answer"),
+        category=optional(row, "category"),
+    )
+
+
+TASKS = {
+    "docvqa_val": Task(
+        name="docvqa_val",
+        title="DocVQA, validation",
+        rows=5349,
+        sources=(
+            *lmms_eval_datasets("DocVQA", "validation", "DocVQA"),
+            vlmevalkit_file("VLMEval/DocVQA_VAL.tsv", "d5ee77e1926ff10690d469c56b73eabf"),
+        ),
+        read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
+        prompts={
+            "lmms-eval": short_answer,
+            "vlmevalkit": short_answer,
+            "model-card:qwen2-vl": qwen2_vl_short_answer,
+        },
+        scorers={},
+        metrics={},
+        max_new_tokens=32,
+        default_prompt="lmms-eval",
+        licence="The Hub copy says Apache-2.0; the originals come under the terms of RRC and UCSF (not confirmed).",
+        paper="Mathew et al. 2021, arXiv 2007.00398",
+        note="Model cards quote the test split, whose answers only the RRC server has.",
+    )
+}

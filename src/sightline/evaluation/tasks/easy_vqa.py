@@ -1,0 +1,40 @@
+"""easy-VQA: questions about one drawn shape; thirteen answers, one word each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
+from sightline.evaluation.tasks.prompts import as_asked, short_answer
+
+_SHAPES = ("circle", "rectangle", "triangle")
+
+
+def _read_file(row: Row) -> Iterator[Item]:
+    answer = text(row, "answer")
+    yield Item(
+        id=optional(row, "id") or str(row.number),
+        name=row.name,
+        question=text(row, "question"),
+        pictures=pictures(row, "image"),
+        answers=(answer,),
+        category="yes/no" if answer in ("yes", "no") else "shape" if answer in _SHAPES else "colour",
+    )
+
+
+TASKS = {
+    "easy_vqa": Task(
+        name="easy_vqa",
+        title="easy-VQA, test",
+        sources=(Source("file", "easy_vqa/test.jsonl", address="https://github.com/vzhou842/easy-VQA"),),
+        read=by_kind({"file": _read_file}),
+        prompts={"sightline": as_asked, "lmms-eval": short_answer},
+        scorers={},
+        metrics={},
+        max_new_tokens=8,
+        default_prompt="sightline",
+        licence="MIT",
+        note="Rows: id, image, question, answer.",
+    )
+}

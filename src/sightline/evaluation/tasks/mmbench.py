@@ -1,0 +1,110 @@
+"""MMBench (dev): options in every rotation; a question counts when all its rotations are right, or only the first is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+from sightline.errors import DataError
+from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.evaluation.tasks.cells import by_kind, gold_letter, lettered_options, optional, pictures, text
+from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
+from sightline.evaluation.tasks.prompts import (
+    LETTER_ANSWER,
+    hinted_letter_answer,
+    option_lines,
+    qwen2_vl_choice,
+    vlmevalkit_choice,
+)
+
+_FOLDER = "benchmarks/MMBench"
+_ROTATION = 1_000_000
+_MISSING = "nan"
+
+
+def rotation_of(index: str) -> tuple[str, int]:
+    """(question, rotation) of an index: k * 1,000,000 + question is the k-th rotation of its options.
+
+    >>> rotation_of("2000101")
+    ('101', 2)
+    """
+    rotation, question = divmod(int(index), _ROTATION)
+    return str(question), rotation
+
+
+def _read(row: Row, missing: str, first_only: bool) -> Iterator[Item]:
+    """The item of a row; `missing` is what the source writes into cells that have nothing."""
+    filled = Row(row.name, row.number, {name: _filled(value, missing) for name, value in row.cells.items()})
+    index = text(filled, "index")
+    if not index.isdigit():
+        raise DataError(f"{row.name}: expected a whole number as index (question + k * 1,000,000), got '{index}'.")
+    question, rotation = rotation_of(index)
+    if first_only and rotation:
+        return
+    options = lettered_options(filled)
+    yield Item(
+        id=index,
+        name=row.name,
+        question=text(filled, "question"),
+        pictures=pictures(filled, "image"),
+        options=options,
+        answers=(gold_letter(filled, "answer", options),),
+        category=optional(filled, "category"),
+        group="" if first_only else question,
+        facts={
+            "hint": optional(filled, "hint"),
+            "l2-category": optional(filled, "l2-category") or optional(filled, "L2-category"),
+            "split": optional(filled, "split"),
+            "rotation": rotation,
+        },
+    )
+
+
+def _filled(value: object, missing: str) -> object:
+    return "" if missing and value == missing else value
+
+
+def _lmms_eval(item: Item) -> str:
+    asked = " ".join(part for part in (item.facts.get("hint", ""), item.question) if part)
+    return f"{asked} There are several options:\n{option_lines(item.options)}\n\n{LETTER_ANSWER}"
+
+
+def _task(edition: str, title: str, file: Source, config: str, first_only: bool) -> Task:
+    """One edition; the Hub has the first edition of each language and not the revised ones."""
+
+    def reader(missing: str) -> Callable[[Row], Iterable[Item]]:
+        return lambda row: _read(row, missing, first_only)
+
+    return Task(
+        name=f"mmbench_{edition}{'_vanilla' if first_only else ''}",
+        title=f"MMBench, {title}, {'first rotation only' if first_only else 'every rotation'}",
+        sources=(file, *(lmms_eval_datasets("MMBench", "dev", config) if config else ())),
+        read=by_kind({"hub": reader(_MISSING), "tsv": reader("")}),
+        prompts={
+            "vlmevalkit": vlmevalkit_choice,
+            "lmms-eval": _lmms_eval,
+            "model-card:llava-1.5": hinted_letter_answer,
+            "model-card:qwen2-vl": qwen2_vl_choice,
+        },
+        scorers={},
+        metrics={},
+        max_new_tokens=64,
+        default_prompt="vlmevalkit",
+        licence="Not stated for the data; the pictures come partly from COCO, Places and others. Code Apache-2.0.",
+        paper="Liu et al. 2024, arXiv 2307.06281",
+        note="A vanilla score is higher than a circular one: guessing one of four is right in 25% of first rotations, "
+        "but in 0.4% of all four.",
+    )
+
+
+_EDITIONS = (
+    ("dev_en", "dev, English", vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_EN.tsv", "b6caf1133a01c6bb705cf753bb527ed8"), "en"),
+    ("dev_cn", "dev, Chinese", vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_CN.tsv"), "cn"),
+    ("dev_en_v11", "dev v1.1, English",
+     vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_EN_V11.tsv", "30c05be8f2f347a50be25aa067248184"), ""),
+    ("dev_cn_v11", "dev v1.1, Chinese", vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_CN_V11.tsv"), ""),
+)  # fmt: skip
+
+TASKS = {
+    task.name: task
+    for task in (_task(*edition, first_only) for edition in _EDITIONS for first_only in (False, True))
+}

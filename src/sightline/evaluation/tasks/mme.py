@@ -1,0 +1,61 @@
+"""MME: two questions per picture, yes or no, in ten kinds of perception and four of cognition."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from sightline.evaluation.task import Item, Row, Task
+from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
+from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
+from sightline.evaluation.tasks.prompts import as_asked, yes_no, yes_no_short_answer
+
+
+def _read_hub(row: Row) -> Iterator[Item]:
+    picture = text(row, "question_id")  # names the picture, so both of its questions have it
+    about = hashlib.blake2b(text(row, "question").encode(), digest_size=4).hexdigest()
+    yield _item(row, f"{picture}#{about}", picture)
+
+
+def _read_tsv(row: Row) -> Iterator[Item]:
+    picture = optional(row, "image_path") or pictures(row, "image")[0].key
+    yield _item(row, text(row, "index"), f"{text(row, 'category')}/{picture}")
+
+
+def _item(row: Row, identity: str, group: str) -> Item:
+    return Item(
+        id=identity,
+        name=row.name,
+        question=text(row, "question"),
+        pictures=pictures(row, "image"),
+        answers=(text(row, "answer").lower(),),
+        category=text(row, "category"),
+        group=group,
+    )
+
+
+TASKS = {
+    "mme": Task(
+        name="mme",
+        title="MME",
+        rows=2374,
+        sources=(
+            *lmms_eval_datasets("MME", "test"),
+            vlmevalkit_file("MME.tsv", "b36b43c3f09801f5d368627fb92187c3"),
+        ),
+        read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
+        prompts={
+            "official": as_asked,
+            "lmms-eval": yes_no_short_answer,
+            "vlmevalkit": as_asked,
+            "model-card:llava-1.5": yes_no_short_answer,
+            "model-card:qwen2-vl": yes_no,
+        },
+        scorers={},
+        metrics={},
+        max_new_tokens=16,
+        default_prompt="official",
+        licence="On request, for academic use (not confirmed at the source).",
+        paper="Fu et al. 2023, arXiv 2306.13394",
+    )
+}

@@ -1,0 +1,118 @@
+"""MMMU (validation): college exams of 30 subjects, options or an open answer, up to seven pictures inside the text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from sightline.errors import DataError
+from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.evaluation.tasks.cells import (
+    by_kind,
+    gold_letter,
+    lettered_options,
+    optional,
+    pictures,
+    text,
+    texts,
+)
+from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
+from sightline.evaluation.tasks.prompts import (
+    LETTER_ANSWER,
+    SHORT_ANSWER,
+    option_lines,
+    pictures_first,
+    qwen2_vl_choice,
+    vlmevalkit_choice,
+)
+from sightline.types import Picture
+
+_SPLIT = "validation"
+_COLUMNS = tuple(f"image_{number}" for number in range(1, 8))
+
+
+def _read_hub(row: Row) -> Iterator[Item]:
+    is_choice = text(row, "question_type") == "multiple-choice"
+    options = texts(row, "options") if is_choice else ()
+    identity = text(row, "id")
+    yield Item(
+        id=identity,
+        name=row.name,
+        question=text(row, "question"),
+        pictures=_shown(row, options),
+        options=options,
+        answers=(gold_letter(row, "answer", options),) if is_choice else texts(row, "answer"),
+        category=_subject(identity),
+        facts={"question_type": row.cells["question_type"], "subfield": optional(row, "subfield")},
+    )
+
+
+def _read_tsv(row: Row) -> Iterator[Item]:
+    if optional(row, "split") not in ("", _SPLIT):
+        return
+    options = lettered_options(row)
+    yield Item(
+        id=optional(row, "id") or text(row, "index"),
+        name=row.name,
+        question=text(row, "question"),
+        pictures=pictures(row, "image"),
+        options=options,
+        answers=(gold_letter(row, "answer", options),) if options else texts(row, "answer"),
+        category=optional(row, "category"),
+        facts={"question_type": "multiple-choice" if options else "open"},
+    )
+
+
+def _shown(row: Row, options: tuple[str, ...]) -> tuple[Picture, ...]:
+    """The pictures in order, one for each mark in the text."""
+    found = pictures(row, *_COLUMNS)
+    marks = re.findall(r"<image (\d)>", " ".join((text(row, "question"), *options)))
+    absent = [mark for mark in marks if row.cells.get(f"image_{mark}") is None]
+    if absent:
+        raise DataError(f"{row.name}: the text shows <image {absent[0]}>, but image_{absent[0]} is empty.")
+    return found
+
+
+def _subject(identity: str) -> str:
+    """The subject in an id: "validation_Art_Theory_3" is of Art_Theory."""
+    return identity.partition("_")[2].rpartition("_")[0]
+
+
+def _official(item: Item) -> str:
+    if not item.options:
+        return f"{item.question}\n\n{SHORT_ANSWER}"
+    return f"{item.question}\n{option_lines(item.options, '({}) {}')}\n\n{LETTER_ANSWER}"
+
+
+def _lmms_eval(item: Item) -> str:
+    if not item.options:
+        return f"{item.question}\n\n{SHORT_ANSWER}"
+    return f"{item.question}\n{option_lines(item.options)}\n\n{LETTER_ANSWER}"
+
+
+TASKS = {
+    "mmmu_val": Task(
+        name="mmmu_val",
+        title="MMMU, validation",
+        rows=900,
+        sources=(
+            *lmms_eval_datasets("MMMU", _SPLIT),
+            Source("hub", "MMMU/MMMU", config="*", split=_SPLIT),
+            vlmevalkit_file("VLMEval/MMMU_DEV_VAL.tsv", "585e8ad75e73f75dcad265dfd0417d64"),
+        ),
+        read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
+        prompts={
+            "official": _official,
+            "lmms-eval": _lmms_eval,
+            "lmms-eval:simple": lambda item: pictures_first(item, _lmms_eval(item)),
+            "vlmevalkit": vlmevalkit_choice,
+            "model-card:qwen2-vl": lambda item: pictures_first(item, qwen2_vl_choice(item)),
+        },
+        scorers={},
+        metrics={},
+        max_new_tokens=128,
+        default_prompt="official",
+        licence="Apache-2.0 (repository and data); the pictures have various origins.",
+        paper="Yue et al. 2024, arXiv 2311.16502",
+    )
+}

@@ -1,0 +1,47 @@
+"""NLVR (version 1): whether a sentence about three drawn boxes is true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.evaluation.tasks.cells import by_kind, letter_of, optional, pictures, text
+
+_OPTIONS = ("true", "false")
+
+
+def _read_file(row: Row) -> Iterator[Item]:
+    yield Item(
+        id=text(row, "id"),
+        name=row.name,
+        question=text(row, "question"),
+        pictures=pictures(row, "image"),
+        options=_OPTIONS,
+        answers=(letter_of(row, text(row, "answer").lower(), _OPTIONS),),
+        facts={"sentence": optional(row, "identifier")},
+    )
+
+
+def _prompt(item: Item) -> str:
+    return f"{item.question}\nIs this sentence about the picture true or false? Answer true or false."
+
+
+TASKS = {
+    "nlvr_v1": Task(
+        name="nlvr_v1",
+        title="NLVR, version 1",
+        sources=(
+            Source("file", "nlvr_v1/eval_dev.jsonl", address="https://github.com/lil-lab/nlvr (folder nlvr)"),
+        ),
+        read=by_kind({"file": _read_file}),
+        prompts={"sightline": _prompt},
+        scorers={},
+        metrics={},
+        max_new_tokens=8,
+        default_prompt="sightline",
+        licence="CC-BY-4.0",
+        paper="Suhr et al. 2017, ACL",
+        note="The majority answer is right in 55.3% of dev, 56.2% of test-P, 55.4% of test-U. "
+        "Rows: id, image, question (the sentence), answer (true or false), identifier of the sentence.",
+    )
+}

@@ -1,0 +1,76 @@
+"""ScienceQA-IMG (test): school science questions that come with a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sightline.evaluation.task import Item, Row, Task
+from sightline.evaluation.tasks.cells import (
+    by_kind,
+    cell,
+    gold_letter,
+    letter_at,
+    lettered_options,
+    optional,
+    pictures,
+    text,
+    texts,
+)
+from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
+from sightline.evaluation.tasks.prompts import letter_answer, qwen2_vl_choice, vlmevalkit_choice
+
+_FACTS = ("hint", "grade", "subject", "topic", "skill")
+
+
+def _read_hub(row: Row) -> Iterator[Item]:
+    options = texts(row, "choices")
+    yield _item(row, str(row.number), options, letter_at(row, cell(row, "answer"), options), "subject")
+
+
+def _read_tsv(row: Row) -> Iterator[Item]:
+    options = lettered_options(row)
+    yield _item(row, text(row, "index"), options, gold_letter(row, "answer", options), "category")
+
+
+def _item(row: Row, identity: str, options: tuple[str, ...], gold: str, category: str) -> Item:
+    return Item(
+        id=identity,
+        name=row.name,
+        question=text(row, "question"),
+        pictures=pictures(row, "image"),
+        options=options,
+        answers=(gold,),
+        category=optional(row, category),
+        facts={name: optional(row, name) for name in _FACTS},
+    )
+
+
+def _lmms_eval(item: Item) -> str:
+    hint = item.facts["hint"]
+    return f"Context: {hint}\n{letter_answer(item)}" if hint else letter_answer(item)
+
+
+TASKS = {
+    "scienceqa_img": Task(
+        name="scienceqa_img",
+        title="ScienceQA-IMG, test",
+        rows=2017,
+        sources=(
+            *lmms_eval_datasets("ScienceQA", "test", "ScienceQA-IMG"),
+            vlmevalkit_file("benchmarks/ScienceQA/ScienceQA_TEST.tsv", "e42e9e00f9c59a80d8a5db35bc32b71f"),
+        ),
+        read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
+        prompts={
+            "lmms-eval": _lmms_eval,
+            "vlmevalkit": vlmevalkit_choice,
+            "model-card:llava-1.5": _lmms_eval,
+            "model-card:qwen2-vl": qwen2_vl_choice,
+        },
+        scorers={},
+        metrics={},
+        max_new_tokens=16,
+        default_prompt="lmms-eval",
+        licence="CC-BY-NC-SA-4.0",
+        paper="Lu et al. 2022, arXiv 2209.09513",
+    )
+}
