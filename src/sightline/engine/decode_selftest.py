@@ -47,13 +47,16 @@ def choose_decoding(model: Any, facts: FamilyFacts | None, read: Callable[[], Pr
 @torch.inference_mode()
 def _errors(model: Any, facts: FamilyFacts, prompts: Prompts, plain: PlainLogits) -> tuple[float, float]:
     """Largest difference of a log-probability between forest and plain, and between plain with and without padding."""
-    count = len(prompts.forest.path_NL)
+    forest = prompts.forest
+    count = len(forest.path_NL)
+    # Which tokens follow does not matter. A prompt's last one is text; what an untrained model says may be image tokens.
+    last_N = forest.ids_RL.flatten()[forest.path_NL.gather(1, (forest.path_NL >= 0).sum(1, keepdim=True) - 1).squeeze(1)]
     seen: list[list[Tensor]] = [[] for _ in range(count)]
 
     def choose(active_A: Tensor, logits_AV: Tensor) -> Tensor:
         for number, logits_V in zip(active_A.tolist(), logits_AV, strict=True):
             seen[number].append(logits_V)
-        return logits_AV.argmax(-1)
+        return last_N[active_A]
 
     grown = decode(model, facts, prompts, choose, (), [TOKENS] * count)
     error = noise = 0.0

@@ -50,11 +50,6 @@ class _Asked:
         """Keys of the pictures in reading order."""
         return tuple(picture.key for picture in self.prompt.pictures)
 
-    @property
-    def kind(self) -> tuple[bool, bool, int]:
-        """What is alike in one batch: whether there are pictures and options, and how long an answer may get."""
-        return bool(self.pictures), bool(self.question.options), self.question.max_new_tokens
-
 
 class LocalAnswerer:
     """An `Answerer` over a loaded model. What it answers to a question depends neither on the batch nor on its size.
@@ -134,7 +129,7 @@ class LocalAnswerer:
             seen = 0 if read else self._picture_tokens * len(one.pictures)
             unknown = bool(one.pictures) and not read and not self._picture_tokens
             full = tokens + seen + self._tokens(one) > self.batch_tokens
-            if batch and (full or unknown or batch[0].kind != one.kind):
+            if batch and (full or unknown or bool(batch[0].question.options) != bool(one.question.options)):
                 yield batch
                 batch, tokens, seen = [], 0, self._picture_tokens * len(one.pictures)
             batch.append(one)
@@ -186,8 +181,7 @@ class LocalAnswerer:
         elif scored:
             answers = [Answer(options=plain_option_scores(self.loaded, a.prompt, a.question.options)) for a in batch]
         else:
-            limit = batch[0].question.max_new_tokens
-            answers = [Answer(text) for text in generate_texts(self.loaded, [a.prompt for a in batch], limit)]
+            return self._generate_plain(batch)
         return {one.place: answer for one, answer in zip(batch, answers, strict=True)}
 
     def _choose_route(self, batch: list[_Asked]) -> RouteChoice:
@@ -210,6 +204,17 @@ class LocalAnswerer:
         greedy = Greedy(prompts.forest, self.rules.repetition_penalty)
         ids = decode(self.loaded.inner, self.facts, prompts, greedy, self.rules.stop_ids, limits)
         return [Answer(text) for text in decode_texts(self.loaded.processor, ids)]
+
+    def _generate_plain(self, batch: list[_Asked]) -> dict[int, Answer]:
+        """Answers by place; `generate` takes prompts that all have pictures or none, and one length of answer."""
+        kinds: dict[tuple[bool, int], list[_Asked]] = {}
+        for one in batch:
+            kinds.setdefault((bool(one.pictures), one.question.max_new_tokens), []).append(one)
+        answers = {}
+        for (_, limit), members in kinds.items():
+            texts = generate_texts(self.loaded, [one.prompt for one in members], limit)
+            answers |= {one.place: Answer(text) for one, text in zip(members, texts, strict=True)}
+        return answers
 
     @torch.inference_mode()
     def _score_shared(self, batch: list[_Asked]) -> list[Answer]:

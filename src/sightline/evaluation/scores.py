@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence as Many
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sightline.errors import ConfigError, nearest
+from sightline.evaluation.metrics.bounds import bounds
+from sightline.evaluation.metrics.intervals import metric_interval
 from sightline.evaluation.requests import Asking, best_option, scored_options
 from sightline.evaluation.task import Item, Judged, Metric, Task, Verdict
-from sightline.stats.bootstrap import cluster_bootstrap
-from sightline.stats.intervals import clustered_mean
 from sightline.types import Answer, Interval
 
 
@@ -100,11 +100,6 @@ def score_task(task: Task, judged: Many[Judged], profile: str) -> TaskScores:
     )
 
 
-def cluster_of(item: Item) -> str:
-    """What an item's outcome may hang together with: its first picture, else its group, else nothing but itself."""
-    return item.pictures[0].key if item.pictures else item.group or f"item {item.id}"
-
-
 def _judge_options(item: Item, answer: Answer, asking: Asking, scorer: Callable[[Item, str], Verdict]) -> Judged:
     options = scored_options(item, asking.likelihood_of)
     best = best_option(answer, options, asking.likelihood_norm)
@@ -115,20 +110,8 @@ def _judge_options(item: Item, answer: Answer, asking: Asking, scorer: Callable[
 
 
 def _score(metric: Metric, judged: Many[Judged]) -> MetricScore:
-    clusters = [cluster_of(one.item) for one in judged]
-    if metric.mean:
-        interval = clustered_mean([one.verdict.score for one in judged], clusters)
-    else:
-        interval = cluster_bootstrap(metric.value, judged, clusters)
-    best = [_right(one) if one.error or _is_unparsed(one) else one for one in judged]
-    return MetricScore(metric.name, interval, metric.scale, (interval.value, metric.value(best)))
+    return MetricScore(metric.name, metric_interval(metric, judged), metric.scale, bounds(metric, judged))
 
 
 def _is_unparsed(one: Judged) -> bool:
     return one.verdict.parsed is None and not one.error
-
-
-def _right(one: Judged) -> Judged:
-    """The item as if its answer had been the gold one."""
-    gold = one.item.answers[0] if one.item.answers else ""
-    return replace(one, answer=gold, verdict=Verdict(1.0, gold), error="")
