@@ -36,9 +36,14 @@ _DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SLURM_JOB_ID", 
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A folder that one run owns. Nothing is created before `begin`, so a run refused for its input leaves no trace."""
+    """A folder that one run owns. Nothing is created before `begin`, so a run refused for its input leaves no trace.
+
+    Attributes:
+        resume_by: the flag by which the run's command goes on with a folder, for messages.
+    """
 
     path: Path
+    resume_by: str = "--resume_from_checkpoint true"
 
     def check(self, resume: bool = False) -> None:
         """Nothing when a run may write here: the folder is new, empty of runs and models, or `resume` goes on with it.
@@ -52,11 +57,11 @@ class RunFolder:
         if trace and not resume:
             raise RunFolderError(
                 f"--output_dir {self.path} holds another run (found {trace}), which this one would overwrite. "
-                "Go on with it by --resume_from_checkpoint true, or choose another --output_dir."
+                f"Go on with it by {self.resume_by}, or choose another --output_dir."
             )
         if resume and not trace:
             raise RunFolderError(
-                f"--resume_from_checkpoint was given, but {self.path} holds no run. "
+                f"{self.resume_by.split()[0]} was given, but {self.path} holds no run. "
                 "Leave the flag out to start one, or name the folder of the run by --output_dir."
             )
 

@@ -1,4 +1,4 @@
-"""Each family answers as its own `generate` does on the processor's inputs, in batches of pictures of several sizes."""
+"""Each family answers as its own `generate` does on the processor's inputs, one look per image, pictures of any size."""
 
 from __future__ import annotations
 
@@ -6,30 +6,50 @@ from pathlib import Path
 
 import pytest
 
-from sightline.models.generate import LocalAnswerer
+from sightline.data.images import opened
+from sightline.data.prompts import render_prompt
+from sightline.evaluation.local import LocalAnswerer
+from sightline.models.generate import plain_option_scores
 from sightline.models.load import LoadedVlm
 from sightline.types import Question
 from tests.families.case import picture
 from tests.families.tiny_families import BUILDERS, saved_family
 
+OPTIONS = ("red", "a large green circle", "two")
+
 
 @pytest.mark.parametrize("name", sorted(BUILDERS))
 def test_answers_equal_those_of_generate_on_one_question(name: str, tmp_path: Path) -> None:
     model, processor = saved_family(name, tmp_path)
-    model.eval()
-    answerer = LocalAnswerer(LoadedVlm(model, processor, name))
-    pictures = [picture(0, 60, 30), picture(1, 30, 60), picture(2, 36, 36), None]
-    questions = [Question(text, image, 6) for text in ("what is this ?", "how many ?") for image in pictures]
+    loaded = LoadedVlm(model.eval(), processor, name)
+    answerer = LocalAnswerer(loaded, say=lambda text: None)
+    pictures = [opened(picture(0, 60, 30)), opened(picture(1, 30, 60)), opened(picture(2, 36, 36)), None]
+    shown = [(one,) if one is not None else () for one in pictures]
+    questions = [Question(text, images, 6) for text in ("what is this ?", "how many ?") for images in shown]
+    questions.append(Question("is <image 2> left of it <image 1> ?", (*shown[0], *shown[2]), 6))
     answers = list(answerer.answer(questions))
+    assert answerer.route is not None and answerer.route.route == "mask", answerer.route
     assert [answer.error for answer in answers] == [""] * len(answers)
     for question, answer in zip(questions, answers, strict=True):
-        parts = [{"type": "text", "text": question.text}]
-        if question.image is not None:
-            parts.insert(0, {"type": "image"})
-        messages = [{"role": "user", "content": parts}]
-        text = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
-        images = [question.image] if question.image is not None else None
-        inputs = processor(images=images, text=[text], return_tensors="pt", add_special_tokens=False)
+        prompt = render_prompt(processor, question)
+        images = [one.open() for one in prompt.pictures] or None
+        inputs = processor(images=images, text=[prompt.text], return_tensors="pt", add_special_tokens=False)
         ids = model.generate(**inputs, max_new_tokens=6, do_sample=False, pad_token_id=0)
         alone = processor.batch_decode(ids[:, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
         assert answer.text == alone[0].strip()
+
+
+@pytest.mark.parametrize("name", sorted(BUILDERS))
+def test_likelihoods_of_options_equal_those_of_the_models_own_forward(name: str, tmp_path: Path) -> None:
+    model, processor = saved_family(name, tmp_path)
+    loaded = LoadedVlm(model.eval(), processor, name)
+    shown = [(opened(picture(index, 60, 30 + 6 * index)),) for index in range(2)]
+    questions = [
+        Question(text, images, options=OPTIONS) for text in ("what is this ?", "how many ?") for images in shown
+    ]
+    answers = list(LocalAnswerer(loaded, say=lambda text: None).answer(questions))
+    for question, answer in zip(questions, answers, strict=True):
+        plain = plain_option_scores(loaded, render_prompt(processor, question), OPTIONS)
+        assert [score.logprob for score in answer.options] == pytest.approx(
+            [score.logprob for score in plain], abs=1e-4
+        )

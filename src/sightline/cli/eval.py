@@ -1,4 +1,4 @@
-"""`sightline eval`: ask a model the questions of VQA rows and count the right answers, per kind, with intervals."""
+"""`sightline eval`: ask a model the questions of benchmarks or of your own rows, and score its answers with intervals."""
 
 from __future__ import annotations
 
@@ -8,34 +8,66 @@ import typer
 
 
 def eval_command(
-    model: str = typer.Option(..., "--model", help="Model folder or Hub id, or a folder with an adapter."),
-    data: str = typer.Option(..., "--data", help="Rows with question, answer(s), image: file, folder or Hub id."),
+    model: str = typer.Option("", "--model", help="Model folder or Hub id, an adapter's folder, or a name at --endpoint."),
+    tasks: str = typer.Option("", "--tasks", help="Benchmarks, separated by commas; `sightline tasks` shows them."),
+    data: str | None = typer.Option(None, "--data", help="Your rows (question, answers, image, ...), or a task's own."),
     split: str | None = typer.Option(None, "--split", help="Split of a dataset that has several."),
+    limit: int | None = typer.Option(None, "--limit", help="Only the first so many items."),
+    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out rows that cannot be used; count them."),
+    prompt: str = typer.Option("", "--prompt", help="Whose prompt: lmms-eval, vlmevalkit, ...; the task's default."),
+    profile: str = typer.Option("", "--profile", help="Whose scoring rules: strict, official, ...; the task's default."),
+    method: str = typer.Option("generate", "--method", help="generate a text, or take the option of most likelihood."),
+    likelihood_of: str = typer.Option("letter", "--likelihood_of", help="Of an option's letter, or of its text."),
+    likelihood_norm: str = typer.Option("sum", "--likelihood_norm", help="sum of log-probabilities, per token or byte."),
+    max_new_tokens: int | None = typer.Option(None, "--max_new_tokens", help="Longest answer; the task's default."),
+    blind: bool = typer.Option(False, "--blind", help="Ask everything a second time without pictures."),
     adapter: str | None = typer.Option(None, "--adapter", help="PEFT adapter folder to put on top of the model."),
-    limit: int | None = typer.Option(None, "--limit", help="Only the first so many rows."),
-    batch_size: int = typer.Option(64, "--batch_size", help="Questions answered at once; no answer depends on it."),
-    max_new_tokens: int = typer.Option(32, "--max_new_tokens", help="Longest answer, in tokens."),
-    blind: bool = typer.Option(False, "--blind", help="Ask without the pictures."),
-    output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder for results, samples and report."),
-    json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the table on stderr."),
+    batch_tokens: int | None = typer.Option(None, "--batch_tokens", help="Tokens at once; no answer depends on it."),
+    endpoint: str | None = typer.Option(None, "--endpoint", help="OpenAI-compatible server: http://127.0.0.1:8000/v1."),
+    concurrency: int = typer.Option(8, "--concurrency", help="Requests to a server in flight."),
+    api_key_env: str = typer.Option("OPENAI_API_KEY", "--api_key_env", help="Variable that holds the server's key."),
+    predictions: Path | None = typer.Option(None, "--predictions", help="Score stored answers: JSONL, JSON, CSV, XLSX."),
+    judge: str | None = typer.Option(None, "--judge", help="Server whose model judges answers that cannot be read."),
+    judge_model: str = typer.Option("", "--judge_model", help="The judge's name there."),
+    output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder: journal, results, samples, report."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the run in --output_dir."),
+    json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
-    """Evaluate a model on VQA rows: exact match after normalising, overall and per question kind.
+    """Evaluate a model on benchmarks (--tasks) or on your own rows (--data).
 
-    A row has question, answer or answers, image (paths count from the file's folder), and may have kind
-    (or question_type, answer_type) and id. Intervals are 95%, clustered by picture.
+    Questions about one picture share its reading. Every answer is kept in the run folder as it comes, so a killed run
+    loses none. Intervals are 95%, clustered by picture. Runs under accelerate launch, too.
     """
-    from json import dumps
-    from sys import stderr, stdout
+    from sys import stderr
 
-    from sightline.evaluation.results import results_table, to_json
-    from sightline.evaluation.run import EvalConfig, run_eval
-    from sightline.evaluation.terminal import print_table, progress_bar
+    from sightline.evaluation.eval_config import CUSTOM, EvalConfig
+    from sightline.evaluation.requests import Asking
+    from sightline.evaluation.run import run_eval
+    from sightline.evaluation.sources import DataChoice
+    from sightline.evaluation.terminal import print_run, progress_bar
 
-    config = EvalConfig(model, data, split, adapter, limit, batch_size, max_new_tokens, blind, output_dir)
+    config = EvalConfig(
+        model=model,
+        tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()) or (CUSTOM,),
+        choice=DataChoice(data, split, limit=limit, skip_bad_rows=skip_bad_rows),
+        asking=Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm),
+        profile=profile,
+        adapter=adapter,
+        batch_tokens=batch_tokens,
+        blind=blind,
+        endpoint=endpoint,
+        concurrency=concurrency,
+        api_key_env=api_key_env,
+        predictions=predictions,
+        judge=judge,
+        judge_model=judge_model,
+        output_dir=output_dir,
+        resume=resume,
+    )
     with progress_bar("Answering") as progress:
         result = run_eval(config, progress)
-    print_table(results_table(result), stderr if json else stdout)
+    if result is None:
+        return
+    print_run(result, json)
     if output_dir is not None:
         print(f"Results, samples and report: {output_dir}", file=stderr)
-    if json:
-        print(dumps(to_json(result), ensure_ascii=False, indent=2))

@@ -37,7 +37,8 @@ VERBS = (
     Verb("ask", "One picture, one question, one answer."),
     Verb("sft", "Fine-tune on demonstrations; takes every flag of trl sft.", takes_any_flag=True),
     Verb("dpo", "Align with preference pairs; takes every flag of trl dpo.", takes_any_flag=True),
-    Verb("eval", "Score a model on questions: intervals, kinds, baselines."),
+    Verb("eval", "Score a model on benchmarks or your own rows."),
+    Verb("score", "Score the answers of a run again, by another profile."),
     Verb("cache", "List, verify or clear what is stored between runs."),
 )
 

@@ -87,7 +87,7 @@ def _checked_folder(config: EvalConfig, processes: Processes) -> RunFolder | Non
         if processes.count > 1:
             raise ConfigError("output_dir: several processes meet in the run's folder. Name one.")
         return None
-    run = RunFolder(config.output_dir, resume_flag="--resume")
+    run = RunFolder(config.output_dir, resume_by="--resume")
     if processes.first:
         run.check(config.resume)
     return run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from sightline.evaluation.outcome import RunResult, category_table, outcome_table, to_json
+from sightline.runs import plain_data
 from sightline.types import Table
 
 
@@ -42,3 +45,14 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(text, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+def print_run(result: RunResult, as_json: bool) -> None:
+    """A run's tables on stdout; or its JSON there, and the tables on stderr."""
+    file = sys.stderr if as_json else sys.stdout
+    print_table(outcome_table(result), file)
+    for outcome in result.tasks.values():
+        if outcome.scores.categories:
+            print_table(category_table(outcome), file)
+    if as_json:
+        print(json.dumps(plain_data(to_json(result)), ensure_ascii=False, indent=2))
