@@ -38,6 +38,7 @@ VERBS = (
     Verb("sft", "Fine-tune on demonstrations; takes every flag of trl sft.", takes_any_flag=True),
     Verb("dpo", "Align with preference pairs; takes every flag of trl dpo.", takes_any_flag=True),
     Verb("eval", "Score a model on questions: intervals, kinds, baselines."),
+    Verb("tasks", "The benchmarks: sources, prompts, scoring profiles."),
     Verb("cache", "List, verify or clear what is stored between runs."),
 )
 

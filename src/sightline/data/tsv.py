@@ -141,7 +141,7 @@ class _Records:
         if "field limit" in error:
             raise DataError(
                 f"{self.path.name}: the row that begins at byte {start} has a cell of more than {LONGEST_CELL:,} "
-                "characters. Most likely a quote is opened there and never closed; write the file again with quotes doubled."
+                "characters. Most likely a quote is opened there and never closed: double the quotes in cells."
             )
         return _Raw(start, [], f"no row of a TSV file ({error}). Put quotes around cells with line breaks.")
 
@@ -243,4 +243,3 @@ def _join(rows: list[_Record]) -> None:
             )
             continue
         row.pictures = holder.pictures
-

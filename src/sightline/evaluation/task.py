@@ -117,6 +117,7 @@ class Task:
         licence: of the data, with what is not known said so.
         paper: citation or address.
         note: what someone must know who compares a score with another.
+        example: a made item, to show what the prompts look like.
     """
 
     name: str
@@ -133,3 +134,4 @@ class Task:
     paper: str = ""
     rows: int = 0
     note: str = ""
+    example: Item = Item("example", "example", "What is shown?")
