@@ -34,8 +34,9 @@ bench: $(INSTALLED)  ## speed against TRL on the same work; JSON beside the scri
 architecture: $(INSTALLED)  ## write the tree in ARCHITECTURE.md anew
 	$(BIN)/python -m tests.project_tree
 
-docs: $(INSTALLED)  ## write docs/cli.md and docs/families.md anew
+docs: $(INSTALLED)  ## write docs/cli.md, docs/tasks.md and docs/families.md anew
 	$(BIN)/python -m tests.cli_reference
+	$(BIN)/python -m tests.task_reference
 	$(BIN)/python -m tests.families_table
 
 # pyproject.toml names all that is installed, so its change is the one reason to install again.

@@ -122,41 +122,52 @@ class _Records:
         self.path = path
         self.offset = offset
         self.digest = hashlib.md5(usedforsecurity=False)
-        self.reader = csv.reader(self._lines(), delimiter="\t")
 
     def __iter__(self) -> Iterator[_Raw]:
         return self
 
     def __next__(self) -> _Raw:
-        while True:
-            start = self.offset
-            try:
-                cells = next(self.reader)
-            except csv.Error as error:
-                return self._broken(start, str(error))
-            if cells:
-                return _Raw(start, cells)
+        start = self.offset
+        line = next(self.file)
+        while not line.strip(b"\r\n"):
+            self._count(line)
+            start, line = self.offset, next(self.file)
+        # A line without quotes is a record; splitting it is 10 times as fast as csv, which is for all others.
+        plain = line.rstrip(b"\r\n")
+        if b'"' not in plain and b"\r" not in plain:
+            return _Raw(start, self._text(line).rstrip("\r\n").split("\t"))
+        try:
+            return _Raw(start, next(csv.reader(self._lines(line), delimiter="\t")))
+        except csv.Error as error:
+            return self._broken(start, str(error))
 
     def _broken(self, start: int, error: str) -> _Raw:
         if "field limit" in error:
             raise DataError(
                 f"{self.path.name}: the row that begins at byte {start} has a cell of more than {LONGEST_CELL:,} "
-                "characters. Most likely a quote is opened there and never closed; write the file again with quotes doubled."
+                "characters. Most likely a quote is opened there and never closed: double the quotes in cells."
             )
         return _Raw(start, [], f"no row of a TSV file ({error}). Put quotes around cells with line breaks.")
 
-    def _lines(self) -> Iterator[str]:
-        """Lines as csv asks for them, one at a time, so `offset` is where its next record begins."""
+    def _lines(self, first: bytes) -> Iterator[str]:
+        """Lines as csv asks for them, one at a time, so `offset` is where the next record begins."""
+        yield self._text(first)
         for line in self.file:
-            self.digest.update(line)
-            self.offset += len(line)
-            try:
-                yield line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                at = self.offset - len(line) + error.start
-                raise DataError(
-                    f"{self.path.name} is not encoded in UTF-8 ({error.reason} at byte {at}). Convert it."
-                ) from error
+            yield self._text(line)
+
+    def _text(self, line: bytes) -> str:
+        before = self.offset
+        self._count(line)
+        try:
+            return line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise DataError(
+                f"{self.path.name} is not encoded in UTF-8 ({error.reason} at byte {before + error.start}). Convert it."
+            ) from error
+
+    def _count(self, line: bytes) -> None:
+        self.digest.update(line)
+        self.offset += len(line)
 
 
 def _check_header(columns: list[str], path: Path) -> None:
@@ -243,4 +254,3 @@ def _join(rows: list[_Record]) -> None:
             )
             continue
         row.pictures = holder.pictures
-

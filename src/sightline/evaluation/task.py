@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as Many
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sightline.data.stored import Row as Row
 from sightline.types import Picture as Picture
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 @dataclass(frozen=True)
@@ -72,6 +75,8 @@ class Metric:
         name: "accuracy", "f1", "anls", "cider".
         value: the number from all judged items (or those of one category).
         mean: whether it is the mean of the items' scores; other metrics get their interval by cluster bootstrap.
+        sums: what each item adds to the sums that the metric is a function of, (items, K); None where there are none.
+        combine: the metric from sums, (..., K) to (...), so that resampling takes one matrix product.
         scale: what full marks are: 1 for shares (shown in percent), 1000 for OCRBench, 2000 for MME's perception.
     """
 
@@ -79,6 +84,8 @@ class Metric:
     value: Callable[[Many[Judged]], float]
     mean: bool = False
     scale: float = 1.0
+    sums: Callable[[Many[Judged]], np.ndarray] | None = None
+    combine: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ class Task:
         licence: of the data, with what is not known said so.
         paper: citation or address.
         note: what someone must know who compares a score with another.
+        example: a made item, to show what the prompts look like.
     """
 
     name: str
@@ -133,3 +141,4 @@ class Task:
     paper: str = ""
     rows: int = 0
     note: str = ""
+    example: Item = Item("example", "example", "What is shown?")

@@ -1,4 +1,4 @@
-"""AI2D: diagrams of school science; with labels masked by letters, and with labels left readable, are two benchmarks."""
+"""AI2D: diagrams of school science; one benchmark with labels masked by letters, another with labels left readable."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sightline.evaluation.tasks.cells import (
     texts,
 )
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import letter_answer, qwen2_vl_choice, vlmevalkit_choice
+from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer, qwen2_vl_choice, vlmevalkit_choice
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
@@ -61,6 +61,7 @@ def _task(name: str, title: str, sources: tuple[Source, ...]) -> Task:
         metrics={},
         max_new_tokens=16,
         default_prompt="lmms-eval",
+        example=CHOICE_EXAMPLE,
         licence="Not confirmed at the source; one public inventory says research only, non-commercial.",
         paper="Kembhavi et al. 2016, arXiv 1603.07396",
         note="Papers quote either of ai2d_masked and ai2d_no_mask as AI2D; their scores do not compare.",

@@ -5,32 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sightline.evaluation.task import Item, Row, Source, Task
-from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
+from sightline.evaluation.tasks.cells import by_kind, optional, pictures, texts
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 
 _SUBSETS = "CIDEr weighs words by the references of the pictures evaluated: scores of a subset do not compare."
 
 
-def _read_coco_hub(row: Row) -> Iterator[Item]:
-    yield _item(row, text(row, "question_id"), "answer")
-
-
-def _read_flickr_hub(row: Row) -> Iterator[Item]:
-    yield _item(row, text(row, "img_id"), "caption")
-
-
-def _read_tsv(row: Row) -> Iterator[Item]:
-    yield _item(row, text(row, "index"), "answer")
-
-
-def _read_file(row: Row) -> Iterator[Item]:
-    """Rows with `captions`, an `id` and an `image`."""
-    yield _item(row, optional(row, "id") or str(row.number), "captions")
-
-
-def _item(row: Row, identity: str, references: str) -> Item:
-    return Item(
-        id=identity,
+def _read(row: Row) -> Iterator[Item]:
+    """COCO's Hub copies have question_id and answer, Flickr30k's img_id and caption, VLMEvalKit's index and answer."""
+    references = next((name for name in ("captions", "caption", "answer") if name in row.cells), "captions")
+    names = (optional(row, name) for name in ("question_id", "img_id", "index", "id"))
+    yield Item(
+        id=next(filter(None, names), str(row.number)),
         name=row.name,
         question="",
         pictures=pictures(row, "image"),
@@ -54,13 +40,12 @@ def _vlmevalkit(item: Item) -> str:
 
 
 def _task(name: str, title: str, sources: tuple[Source, ...], licence: str, rows: int = 0) -> Task:
-    hub = _read_flickr_hub if name.startswith("flickr") else _read_coco_hub
     return Task(
         name=name,
         title=title,
         rows=rows,
         sources=sources,
-        read=by_kind({"hub": hub, "tsv": _read_tsv, "file": _read_file}),
+        read=by_kind({"hub": _read, "tsv": _read}),
         prompts={"lmms-eval": _lmms_eval, "lmms-eval:karpathy": _lmms_eval_karpathy, "vlmevalkit": _vlmevalkit},
         scorers={},
         metrics={},

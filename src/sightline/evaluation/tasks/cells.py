@@ -15,13 +15,17 @@ ReadRow = Callable[[Row], Iterable[Item]]
 
 
 def by_kind(readers: Mapping[str, ReadRow]) -> Callable[[str, Iterable[Row]], Iterator[Item]]:
-    """A task's `read` from one reader per kind of source."""
+    """A task's `read` from one reader per kind of source; rows of files have the columns of the Hub's."""
 
     def read(kind: str, rows: Iterable[Row]) -> Iterator[Item]:
+        schema = "hub" if kind == "file" else kind
         for row in rows:
-            if kind not in readers:
-                raise DataError(f"{row.name}: this task reads {' or '.join(readers)} rows, not {kind} rows.")
-            yield from readers[kind](row)
+            if schema not in readers:
+                raise DataError(
+                    f"{row.name}: this task reads {' or '.join(readers)} rows, and these are {kind} rows. "
+                    "Take another source of it: `sightline tasks show NAME` lists them."
+                )
+            yield from readers[schema](row)
 
     return read
 

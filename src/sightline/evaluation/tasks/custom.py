@@ -9,7 +9,7 @@ from typing import Any
 from sightline.errors import DataError, nearest
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, cell, letter_at, lettered_options, optional, text, texts
-from sightline.evaluation.tasks.prompts import as_asked, letter_answer, short_answer, vlmevalkit_choice
+from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, as_asked, letter_answer, short_answer, vlmevalkit_choice
 from sightline.types import Picture
 
 _OPTION_COLUMNS = ("options", "choices")
@@ -105,14 +105,15 @@ TASKS = {
         name="custom",
         title="Rows of your own (--data FILE, FOLDER or HUB_ID)",
         sources=(),
-        read=by_kind({"file": _read, "hub": _read, "tsv": _read}),
+        read=by_kind({"hub": _read, "tsv": _read}),
         prompts={"sightline": _prompt, "lmms-eval": _lmms_eval, "vlmevalkit": _vlmevalkit},
         scorers={},
         metrics={},
         max_new_tokens=64,
         default_prompt="sightline",
+        example=CHOICE_EXAMPLE,
         licence="That of your rows.",
-        note="Columns: question; answer or answers; options or choices (or A, B, ...), where the answer is the text, the "
-        "letter or the index of one; image or images, or neither; category; id.",
+        note="Columns: question; answer or answers; options or choices (or A, B, ...), where the answer is the text, "
+        "the letter or the index of one; image or images, or neither; category; id.",
     )
 }

@@ -11,7 +11,7 @@ from sightline.evaluation.tasks.prompts import as_asked, short_answer
 _SHAPES = ("circle", "rectangle", "triangle")
 
 
-def _read_file(row: Row) -> Iterator[Item]:
+def _read(row: Row) -> Iterator[Item]:
     answer = text(row, "answer")
     yield Item(
         id=optional(row, "id") or str(row.number),
@@ -28,7 +28,7 @@ TASKS = {
         name="easy_vqa",
         title="easy-VQA, test",
         sources=(Source("file", "easy_vqa/test.jsonl", address="https://github.com/vzhou842/easy-VQA"),),
-        read=by_kind({"file": _read_file}),
+        read=by_kind({"hub": _read}),
         prompts={"sightline": as_asked, "lmms-eval": short_answer},
         scorers={},
         metrics={},

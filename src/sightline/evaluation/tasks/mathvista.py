@@ -9,7 +9,6 @@ from typing import Any
 from sightline.evaluation.task import Item, Prompt, Row, Source, Task
 from sightline.evaluation.tasks.cells import (
     by_kind,
-    cell,
     checked_letter,
     letter_of,
     optional,
@@ -24,8 +23,10 @@ _METADATA = ("source", "task", "category", "context", "grade", "skills", "langua
 _KINDS = ("question_type", "answer_type", "unit")
 _EXAMPLES = {
     "integer": "an integer answer and provide the final value, e.g., 1, 2, 3, at the end",
-    "float 1": "a floating-point number with one decimal place and provide the final value, e.g., 1.2, 1.3, 1.4, at the end",
-    "float 2": "a floating-point number with two decimal places and provide the final value, e.g., 1.23, 1.34, 1.45, at the end",
+    "float 1": "a floating-point number with one decimal place and provide the final value, e.g., 1.2, 1.3, 1.4, "
+    "at the end",
+    "float 2": "a floating-point number with two decimal places and provide the final value, e.g., 1.23, 1.34, 1.45, "
+    "at the end",
     "list": "a Python list as an answer and provide the final list, e.g., [1, 2, 3], [1.2, 1.3, 1.4], at the end",
 }
 _SHORT_FORMS = {
@@ -131,6 +132,13 @@ def _solution(item: Item) -> str:
     return f"{_step_by_step(item)}\nSolution:"
 
 
+_EXAMPLE = Item(
+    "example",
+    "example",
+    "How many are there?",
+    facts={"question_type": "free_form", "answer_type": "integer", "precision": None, "unit": "$"},
+)
+
 _LMMS_EVAL: dict[str, Callable[[Item], str]] = {
     "format-prompt": _format_prompt,
     "reason-first": _reason_first,
@@ -160,8 +168,9 @@ TASKS = {
         metrics={},
         max_new_tokens=1024,
         default_prompt="official",
+        example=_EXAMPLE,
         licence="CC-BY-SA-4.0 for the new annotations, for testing only; the pictures belong to their sources.",
         paper="Lu et al. 2024, arXiv 2310.02255",
-        note="Published scores were judged by GPT-4, whose place the extractor takes here: no judge unless you name one.",
+        note="Published scores were read by GPT-4 as judge. Here an extractor takes its place, unless you name a judge.",
     )
 }

@@ -1,14 +1,16 @@
-"""MMBench (dev): options in every rotation; a question counts when all its rotations are right, or only the first is asked."""
+"""MMBench (dev): a question counts when every rotation of its options is answered right; or the first alone is asked."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from sightline.errors import DataError
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, gold_letter, lettered_options, optional, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import (
+    CHOICE_EXAMPLE,
     LETTER_ANSWER,
     hinted_letter_answer,
     option_lines,
@@ -68,6 +70,9 @@ def _lmms_eval(item: Item) -> str:
     return f"{asked} There are several options:\n{option_lines(item.options)}\n\n{LETTER_ANSWER}"
 
 
+_EXAMPLE = replace(CHOICE_EXAMPLE, facts={"hint": "Look at the sign."})
+
+
 def _task(edition: str, title: str, file: Source, config: str, first_only: bool) -> Task:
     """One edition; the Hub has the first edition of each language and not the revised ones."""
 
@@ -89,6 +94,7 @@ def _task(edition: str, title: str, file: Source, config: str, first_only: bool)
         metrics={},
         max_new_tokens=64,
         default_prompt="vlmevalkit",
+        example=_EXAMPLE,
         licence="Not stated for the data; the pictures come partly from COCO, Places and others. Code Apache-2.0.",
         paper="Liu et al. 2024, arXiv 2307.06281",
         note="A vanilla score is higher than a circular one: guessing one of four is right in 25% of first rotations, "
@@ -97,7 +103,8 @@ def _task(edition: str, title: str, file: Source, config: str, first_only: bool)
 
 
 _EDITIONS = (
-    ("dev_en", "dev, English", vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_EN.tsv", "b6caf1133a01c6bb705cf753bb527ed8"), "en"),
+    ("dev_en", "dev, English",
+     vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_EN.tsv", "b6caf1133a01c6bb705cf753bb527ed8"), "en"),
     ("dev_cn", "dev, Chinese", vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_CN.tsv"), "cn"),
     ("dev_en_v11", "dev v1.1, English",
      vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_EN_V11.tsv", "30c05be8f2f347a50be25aa067248184"), ""),
@@ -105,6 +112,5 @@ _EDITIONS = (
 )  # fmt: skip
 
 TASKS = {
-    task.name: task
-    for task in (_task(*edition, first_only) for edition in _EDITIONS for first_only in (False, True))
+    task.name: task for task in (_task(*edition, first_only) for edition in _EDITIONS for first_only in (False, True))
 }

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import as_asked, yes_no, yes_no_short_answer
+from sightline.evaluation.tasks.prompts import YES_NO_EXAMPLE, as_asked, yes_no, yes_no_short_answer
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
@@ -55,6 +55,7 @@ TASKS = {
         metrics={},
         max_new_tokens=16,
         default_prompt="official",
+        example=YES_NO_EXAMPLE,
         licence="On request, for academic use (not confirmed at the source).",
         paper="Fu et al. 2023, arXiv 2306.13394",
     )

@@ -90,6 +90,8 @@ def _lmms_eval(item: Item) -> str:
     return f"{item.question}\n{option_lines(item.options)}\n\n{LETTER_ANSWER}"
 
 
+_EXAMPLE = Item("example", "example", "Which is larger, <image 1> or <image 2>?", options=("the first", "the second"))
+
 TASKS = {
     "mmmu_val": Task(
         name="mmmu_val",
@@ -112,6 +114,7 @@ TASKS = {
         metrics={},
         max_new_tokens=128,
         default_prompt="official",
+        example=_EXAMPLE,
         licence="Apache-2.0 (repository and data); the pictures have various origins.",
         paper="Yue et al. 2024, arXiv 2311.16502",
     )

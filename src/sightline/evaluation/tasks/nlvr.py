@@ -10,7 +10,7 @@ from sightline.evaluation.tasks.cells import by_kind, letter_of, optional, pictu
 _OPTIONS = ("true", "false")
 
 
-def _read_file(row: Row) -> Iterator[Item]:
+def _read(row: Row) -> Iterator[Item]:
     yield Item(
         id=text(row, "id"),
         name=row.name,
@@ -26,19 +26,20 @@ def _prompt(item: Item) -> str:
     return f"{item.question}\nIs this sentence about the picture true or false? Answer true or false."
 
 
+_EXAMPLE = Item("example", "example", "There is a black item in every box.", options=_OPTIONS)
+
 TASKS = {
     "nlvr_v1": Task(
         name="nlvr_v1",
         title="NLVR, version 1",
-        sources=(
-            Source("file", "nlvr_v1/eval_dev.jsonl", address="https://github.com/lil-lab/nlvr (folder nlvr)"),
-        ),
-        read=by_kind({"file": _read_file}),
+        sources=(Source("file", "nlvr_v1/eval_dev.jsonl", address="https://github.com/lil-lab/nlvr (folder nlvr)"),),
+        read=by_kind({"hub": _read}),
         prompts={"sightline": _prompt},
         scorers={},
         metrics={},
         max_new_tokens=8,
         default_prompt="sightline",
+        example=_EXAMPLE,
         licence="CC-BY-4.0",
         paper="Suhr et al. 2017, ACL",
         note="The majority answer is right in 55.3% of dev, 56.2% of test-P, 55.4% of test-U. "

@@ -1,4 +1,4 @@
-"""Where harnesses keep their copies of benchmarks: VLMEvalKit's files, and lmms-eval's Hub datasets under both names."""
+"""Where harnesses keep copies of benchmarks: VLMEvalKit's files, lmms-eval's Hub datasets under old and new name."""
 
 from __future__ import annotations
 

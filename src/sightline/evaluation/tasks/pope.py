@@ -1,4 +1,4 @@
-"""POPE: whether an object is in a COCO picture; absent objects are drawn at random, among popular, among likely ones."""
+"""POPE: whether an object is in a COCO picture; absent ones are drawn at random, from popular and from likely ones."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import without_yes_no, yes_no, yes_no_short_answer
+from sightline.evaluation.tasks.prompts import YES_NO_EXAMPLE, without_yes_no, yes_no, yes_no_short_answer
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
@@ -53,6 +53,7 @@ TASKS = {
         metrics={},
         max_new_tokens=16,
         default_prompt="lmms-eval",
+        example=YES_NO_EXAMPLE,
         licence="Repository MIT; COCO's pictures under the terms of Flickr.",
         paper="Li et al. 2023, arXiv 2305.10355",
         note="5,127 of the 9,000 rows differ in picture or question; each is asked once.",

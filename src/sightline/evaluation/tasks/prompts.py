@@ -11,6 +11,9 @@ SHORT_ANSWER = "Answer the question using a single word or phrase."
 LETTER_ANSWER = "Answer with the option's letter from the given choices directly."
 YES_NO = " Please answer yes or no."
 
+CHOICE_EXAMPLE = Item("example", "example", "What is shown?", options=("a cat", "a dog"))
+YES_NO_EXAMPLE = Item("example", "example", "Is there a dog in the image?")
+
 
 def as_asked(item: Item) -> str:
     """The question alone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import (
@@ -17,7 +18,7 @@ from sightline.evaluation.tasks.cells import (
     texts,
 )
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import letter_answer, qwen2_vl_choice, vlmevalkit_choice
+from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer, qwen2_vl_choice, vlmevalkit_choice
 
 _FACTS = ("hint", "grade", "subject", "topic", "skill")
 
@@ -50,6 +51,8 @@ def _lmms_eval(item: Item) -> str:
     return f"Context: {hint}\n{letter_answer(item)}" if hint else letter_answer(item)
 
 
+_EXAMPLE = replace(CHOICE_EXAMPLE, facts={"hint": "Look at the sign."})
+
 TASKS = {
     "scienceqa_img": Task(
         name="scienceqa_img",
@@ -70,6 +73,7 @@ TASKS = {
         metrics={},
         max_new_tokens=16,
         default_prompt="lmms-eval",
+        example=_EXAMPLE,
         licence="CC-BY-NC-SA-4.0",
         paper="Lu et al. 2022, arXiv 2209.09513",
     )

@@ -46,6 +46,8 @@ def _with_ocr(item: Item) -> str:
     return f"{asked}\n{SHORT_ANSWER}"
 
 
+_EXAMPLE = Item("example", "example", "what does the sign of Rome say?", facts={"ocr_tokens": ("ROMA", "EXIT")})
+
 TASKS = {
     "textvqa_val": Task(
         name="textvqa_val",
@@ -66,6 +68,7 @@ TASKS = {
         metrics={},
         max_new_tokens=16,
         default_prompt="vlmevalkit",
+        example=_EXAMPLE,
         licence="Annotations CC-BY-4.0, pictures (OpenImages) CC-BY-2.0; not confirmed at the source.",
         paper="Singh et al. 2019, arXiv 1904.08920",
         note="Prompts with and without OCR tokens give LLaVA-1.5-7B 58.2 and about 46.",

@@ -8,30 +8,37 @@ from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
 
 
-def _read_file(row: Row) -> Iterator[Item]:
-    yield _item(row, "image", optional(row, "subset"), optional(row, "prompt"))
-
-
-def _read_hub(row: Row) -> Iterator[Item]:
-    yield _item(row, "decoded_image", optional(row, "task_category"), optional(row, "prompt_no_reasoning"))
-
-
-def _item(row: Row, image: str, subset: str, prompt: str) -> Item:
+def _read(row: Row) -> Iterator[Item]:
     """The options stand in the question itself; a gold answer is "True", "c" or, of several, "a,c"."""
-    return Item(
+    yield Item(
         id=text(row, "id"),
         name=row.name,
         question=text(row, "question"),
-        pictures=pictures(row, image),
+        pictures=pictures(row, "image", "decoded_image"),
         answers=(text(row, "answer"),),
-        category=subset,
-        facts={"question_type": optional(row, "question_type"), "prompt": prompt},
+        category=optional(row, "subset") or optional(row, "task_category"),
+        facts={
+            "question_type": optional(row, "question_type"),
+            "prompt": text(row, "prompt" if "prompt" in row.cells else "prompt_no_reasoning"),
+        },
     )
 
 
 def _official(item: Item) -> str:
-    return str(item.facts["prompt"] or item.question)
+    """The prompt that the publisher ships with each row."""
+    return str(item.facts["prompt"])
 
+
+_ASKED = "In the figure, the two lines intersect. True or False?"
+_EXAMPLE = Item(
+    "example",
+    "example",
+    _ASKED,
+    facts={
+        "prompt": f"{_ASKED}\n\nYour response should only include the final answer (True, False). "
+        "Do not include any reasoning or explanation in your response."
+    },
+)
 
 TASKS = {
     "visonlyqa_real": Task(
@@ -42,12 +49,13 @@ TASKS = {
             Source("file", "visonlyqa_real/mcq.jsonl", address="https://github.com/psunlpgroup/VisOnlyQA"),
             Source("hub", "ryokamoi/VisOnlyQA_Eval_Real", split="*"),
         ),
-        read=by_kind({"file": _read_file, "hub": _read_hub}),
+        read=by_kind({"hub": _read}),
         prompts={"official": _official},
         scorers={},
         metrics={},
         max_new_tokens=32,
         default_prompt="official",
+        example=_EXAMPLE,
         licence="GPL-3.0; the figures come from MathVista, MMMU, ChartQA and CharXiv under their own terms.",
         paper="Kamoi et al. 2024, arXiv 2412.00947",
     )

@@ -9,25 +9,17 @@ from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
 from sightline.evaluation.tasks.prompts import as_asked, short_answer
 
 
-def _read_file(row: Row) -> Iterator[Item]:
-    """The publisher's columns; `answer_type` is CLOSED or OPEN, with a trailing blank in some of its rows."""
-    yield _item(row, text(row, "id"), text(row, "answer_type").strip())
-
-
-def _read_hub(row: Row) -> Iterator[Item]:
-    """The Hub copy has no answer type: yes and no are counted as closed, all else as open."""
-    is_closed = text(row, "answer").strip().lower() in ("yes", "no")
-    yield _item(row, str(row.number), "CLOSED" if is_closed else "OPEN")
-
-
-def _item(row: Row, identity: str, category: str) -> Item:
-    return Item(
-        id=identity,
+def _read(row: Row) -> Iterator[Item]:
+    """The Hub copy has no answer type: there yes and no are counted as closed, all else as open."""
+    answer = text(row, "answer").strip()
+    guessed = "CLOSED" if answer.lower() in ("yes", "no") else "OPEN"
+    yield Item(
+        id=optional(row, "id") or str(row.number),
         name=row.name,
         question=text(row, "question").strip(),
         pictures=pictures(row, "image"),
-        answers=(text(row, "answer").strip(),),
-        category=category,
+        answers=(answer,),
+        category=optional(row, "answer_type").strip() or guessed,
         facts={"question_type": optional(row, "question_type"), "organ": optional(row, "image_organ")},
     )
 
@@ -43,7 +35,7 @@ TASKS = {
                 "hub", "flaviagiammarino/vqa-rad", split="test", revision="0be11a5dbdd87e29586d0c9028153cb4f44dc877"
             ),
         ),
-        read=by_kind({"file": _read_file, "hub": _read_hub}),
+        read=by_kind({"hub": _read}),
         prompts={"lmms-eval": short_answer, "sightline": as_asked},
         scorers={},
         metrics={},
@@ -51,6 +43,6 @@ TASKS = {
         default_prompt="lmms-eval",
         licence="CC0-1.0",
         paper="Lau et al. 2018, Scientific Data 5:180251",
-        note="Train and test of the published split share images. A file is taken whole; the count is that of the Hub's test split.",
+        note="Train and test of the published split share images. A file is taken whole; rows are those of the Hub's test.",
     )
 }

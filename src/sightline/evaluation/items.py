@@ -1,0 +1,107 @@
+"""The items of a table of rows: every one checked, bad rows named, a fingerprint of what will be asked."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from sightline.data.stored import Row, RowTable
+from sightline.errors import DataError
+from sightline.evaluation.task import Item, Source, Task
+
+
+@dataclass(frozen=True)
+class Items:
+    """The items of a task and where they came from.
+
+    Attributes:
+        source: the source that was used, with the revision that was found.
+        fingerprint: of ids, texts, gold answers and pictures: equal for equal items, whatever file they came in.
+        bad_rows: messages of the rows that were left out.
+        notes: what someone who compares scores must know of the source.
+    """
+
+    items: tuple[Item, ...]
+    source: Source
+    fingerprint: str
+    bad_rows: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def collect_items(task: Task, source: Source, table: RowTable, limit: int | None, skip_bad_rows: bool) -> Items:
+    """The first `limit` items of a table (all by default); items of one group count as one.
+
+    Raises:
+        DataError: a row cannot be used and `skip_bad_rows` is off, or none is left.
+    """
+    collector = _Collector(task, limit)
+    bad_rows: list[str] = []
+    for index in range(len(table)):
+        try:
+            collector.add(source.kind, table.row(index))
+        except DataError as error:
+            if not skip_bad_rows:
+                raise DataError(f"{error} Or leave such rows out, counted, by --skip_bad_rows.") from error
+            bad_rows.append(str(error))
+        if collector.is_full:
+            break
+    if not collector.items:
+        reason = f" The first of {len(bad_rows)} bad rows: {bad_rows[0]}" if bad_rows else ""
+        raise DataError(f"{source.place}: none of {len(table)} rows is an item of {task.name}.{reason}")
+    items = tuple(collector.items)
+    return Items(items, source, fingerprint(items), tuple(bad_rows))
+
+
+def fingerprint(items: tuple[Item, ...]) -> str:
+    """A key of what is asked and what is gold (BLAKE2b, 128 bits, hexadecimal)."""
+    digest = hashlib.blake2b(digest_size=16)
+    for item in items:
+        shown = tuple(picture.key for picture in item.pictures)
+        digest.update(repr((item.id, item.question, item.options, item.answers, item.group, shown)).encode())
+    return digest.hexdigest()
+
+
+class _Collector:
+    """Items added row by row, each checked against those before it."""
+
+    def __init__(self, task: Task, limit: int | None) -> None:
+        self.task = task
+        self.limit = limit
+        self.items: list[Item] = []
+        self._names: dict[str, str] = {}
+        self._units: set[str] = set()
+        self._opened: set[str] = set()
+        self._has_groups = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no later row can add an item; with groups there is no telling, as their rows may lie far apart."""
+        return len(self._units) == self.limit and not self._has_groups
+
+    def add(self, kind: str, row: Row) -> None:
+        """The items of one row, all or none. Raises DataError where one of them cannot be used."""
+        found: dict[str, Item] = {}
+        units: set[str] = set()
+        for item in self.task.read(kind, [row]):
+            unit = item.group or item.id
+            is_new = unit not in self._units and unit not in units
+            if is_new and len(self._units) + len(units) == self.limit:
+                continue
+            self._check(item)
+            found[item.id] = item
+            if is_new:
+                units.add(unit)
+        self._units |= units
+        self._names |= {item.id: item.name for item in found.values()}
+        self._has_groups = self._has_groups or any(item.group for item in found.values())
+        self.items += found.values()
+
+    def _check(self, item: Item) -> None:
+        if item.id in self._names:
+            raise DataError(
+                f"{item.name}: the id '{item.id}' is that of {self._names[item.id]} already. Give each row its own."
+            )
+        for picture in item.pictures:
+            if picture.key not in self._opened:
+                picture.open()
+                self._opened.add(picture.key)

@@ -1,0 +1,201 @@
+"""A task's items from wherever its rows can be reached: a file or folder you name, a folder of benchmarks, the Hub."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sightline.data.sources import READERS, read_dataset
+from sightline.data.stored import DatasetTable, RowTable
+from sightline.data.tsv import read_tsv
+from sightline.errors import ConfigError, DataError
+from sightline.evaluation.items import Items, collect_items
+from sightline.evaluation.task import Source, Task
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+FOLDER_VARIABLES = ("SIGHTLINE_BENCHMARKS", "LMUData")
+"""Environment variables that name folders of benchmark files; the second is VLMEvalKit's."""
+
+_ALL = "*"
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """What the user says about a task's rows; the names are those of the command's flags.
+
+    Attributes:
+        data: a file, a folder or a Hub id (ID or ID@REVISION) to take instead of the task's own sources.
+        split, config: of `data`, where it has several.
+        benchmarks: a folder of benchmark files; by default those that FOLDER_VARIABLES name.
+        limit: how many items from the start; rotations of one question count as one.
+        skip_bad_rows: leave out rows that cannot be used, and list them, instead of stopping at the first.
+    """
+
+    data: str | None = None
+    split: str | None = None
+    config: str | None = None
+    benchmarks: Path | None = None
+    limit: int | None = None
+    skip_bad_rows: bool = False
+
+    def __post_init__(self) -> None:
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"--limit: expected at least 1, got {self.limit}.")
+        if self.benchmarks is not None and not self.benchmarks.is_dir():
+            raise ConfigError(f"--benchmarks: there is no folder {self.benchmarks}. Name the one that holds the files.")
+
+
+@dataclass(frozen=True)
+class _Opened:
+    source: Source
+    table: RowTable
+    notes: tuple[str, ...] = ()
+
+
+def load_items(task: Task, choice: DataChoice | None = None) -> Items:
+    """The items of a task, every one of them checked and every distinct picture opened once.
+
+    Raises:
+        DataError: no source can be reached (the message says where to get one), or a row cannot be used.
+    """
+    choice = choice or DataChoice()
+    opened = _open_named(task, choice, choice.data) if choice.data is not None else _open_own(task, choice)
+    items = collect_items(task, opened.source, opened.table, choice.limit, choice.skip_bad_rows)
+    return replace(items, notes=opened.notes)
+
+
+def where_to_get(source: Source) -> str:
+    """One line: the address of a source, or how to fetch it."""
+    if source.kind == "hub":
+        return f"https://huggingface.co/datasets/{source.place}"
+    return source.address or source.place
+
+
+def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
+    """What `--data` names. A Hub id takes split and configuration from the task's own Hub source, unless given."""
+    path = Path(data).expanduser()
+    if path.is_file() and path.suffix == ".tsv":
+        return _open_tsv(Source("tsv", data), path)
+    if path.exists() or path.suffix in READERS or path.is_absolute() or data.startswith("."):
+        dataset = read_dataset(data, choice.split, choice.config)
+        source = Source("file", data, choice.config or "", choice.split or "")
+        return _Opened(source, DatasetTable(dataset, path.name if path.is_file() else data))
+    own = next((source for source in task.sources if source.kind == "hub"), Source("hub", data))
+    place, _, revision = data.partition("@")
+    return _open_hub(Source("hub", place, choice.config or own.config, choice.split or own.split, revision))
+
+
+def _open_own(task: Task, choice: DataChoice) -> _Opened:
+    """The first of the task's sources that lies in a folder of benchmarks, else the first that the Hub gives."""
+    if not task.sources:
+        raise DataError(f"{task.name}: no rows are named. Pass a file, a folder or a Hub id by --data.")
+    folders = _folders(choice)
+    for source in task.sources:
+        for folder in folders:
+            opened = _open_local(source, folder)
+            if opened is not None:
+                return opened
+    failures = []
+    for source in (source for source in task.sources if source.kind == "hub"):
+        try:
+            opened = _open_hub(source)
+        except DataError as error:
+            failures.append(str(error))
+            continue
+        return replace(opened, notes=(*failures, *opened.notes))
+    raise DataError(_nowhere(task, folders, failures))
+
+
+def _folders(choice: DataChoice) -> tuple[Path, ...]:
+    if choice.benchmarks is not None:
+        return (choice.benchmarks,)
+    named = [part for name in FOLDER_VARIABLES for part in os.environ.get(name, "").split(os.pathsep) if part]
+    return tuple(Path(part).expanduser() for part in named)
+
+
+def _open_local(source: Source, folder: Path) -> _Opened | None:
+    """A source's copy in a folder: the file, or for a Hub dataset OWNER/NAME or NAME; None where it is not there."""
+    places = (folder / source.place, folder / source.place.rpartition("/")[2])
+    path = next((place for place in places if place.exists()), None)
+    if path is None:
+        return None
+    if source.kind == "tsv":
+        return _open_tsv(source, path)
+    if source.kind == "file":
+        return _Opened(replace(source, place=str(path)), DatasetTable(read_dataset(path), path.name))
+    dataset = read_dataset(path, source.split or None, source.config or None)
+    found = replace(source, kind="file", place=str(path))
+    return _Opened(found, DatasetTable(dataset, source.place), (f"{path} was taken as {source.place}.",))
+
+
+def _open_tsv(source: Source, path: Path) -> _Opened:
+    table = read_tsv(path)
+    notes: tuple[str, ...] = ()
+    if source.md5 and table.md5 != source.md5:
+        notes = (f"{path.name} is not the published file: expected MD5 {source.md5}, got {table.md5}.",)
+    return _Opened(replace(source, place=str(path), md5=table.md5), table, notes)
+
+
+def _open_hub(source: Source) -> _Opened:
+    """A Hub dataset at the pinned revision, or at the present one, which is recorded.
+
+    Raises:
+        DataError: it cannot be loaded.
+    """
+    try:
+        revision = source.revision or _resolve_revision(source.place)
+        dataset = _load_all(replace(source, revision=revision))
+    except Exception as error:  # the Hub's and datasets' trees: missing, gated, unreachable, broken files
+        reason = str(error).split("\n")[0]
+        raise DataError(f"{source.place} could not be loaded from the Hub: {reason}") from error
+    name = f"{source.place} ({source.split})" if source.split else source.place
+    unknown = f"The revision of {source.place} is not known: the Hub was out of reach, a stored copy was used."
+    notes = () if revision else (unknown,)
+    return _Opened(replace(source, revision=revision), DatasetTable(dataset, name), notes)
+
+
+def _resolve_revision(place: str) -> str:
+    """The commit that a Hub dataset's main branch is at; empty when the Hub cannot be asked."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import HfHubHTTPError
+
+    try:
+        return HfApi().dataset_info(place).sha or ""
+    except HfHubHTTPError:  # it answered: there is no such dataset, or it is gated
+        raise
+    except Exception:  # no connection, in the trees of several HTTP libraries
+        return ""
+
+
+def _load_all(source: Source) -> Dataset:
+    """The rows of a Hub source; "*" as configuration or split means all of them, one after another."""
+    from datasets import concatenate_datasets, get_dataset_config_names, get_dataset_split_names, load_dataset
+
+    revision = source.revision or None
+    configs = [source.config or None]
+    if source.config == _ALL:
+        configs = list(get_dataset_config_names(source.place, revision=revision))
+    parts = []
+    for config in configs:
+        splits = [source.split or "train"]
+        if source.split == _ALL:
+            splits = list(get_dataset_split_names(source.place, config, revision=revision))
+        parts += [load_dataset(source.place, config, split=split, revision=revision) for split in splits]
+    return parts[0] if len(parts) == 1 else concatenate_datasets(parts)
+
+
+def _nowhere(task: Task, folders: tuple[Path, ...], failures: list[str]) -> str:
+    """The message of a task whose rows are nowhere: what was tried, where to get them, how to point to them."""
+    looked = ", ".join(str(folder) for folder in folders) or "no folder (none is named)"
+    lines = [
+        f"{task.name}: expected one of its sources, found none. Looked in {looked}.",
+        *failures,
+        "Get one of:",
+        *(f"  {source.place}: {where_to_get(source)}" for source in task.sources),
+        f"Put it into a folder and name that by --benchmarks FOLDER or {FOLDER_VARIABLES[0]}, or pass it by --data.",
+    ]
+    return "\n".join(lines)
