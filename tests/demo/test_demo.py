@@ -47,7 +47,7 @@ def test_pairs_reject_the_models_own_mistakes_and_altered_truths_where_it_made_n
     said = [describe(scene) for scene in SCENES]
     said[2] = describe(SCENES[3])
     said[4] = ""
-    rows = [VqaRow(f"row {i}", "Describe the image.", ("x",), id=f"d{i}") for i in range(len(SCENES))]
+    rows = [VqaRow(f"row {i}", f"Describe the image {i}.", ("x",), id=f"d{i}") for i in range(len(SCENES))]
     counts = write_preferences(tmp_path / "pairs.jsonl", Reciter(said), rows, SCENES, lambda done, total: None)
     pairs = [json.loads(line) for line in (tmp_path / "pairs.jsonl").read_text().splitlines()]
     assert (counts.own, counts.altered) == (1, 5), "an empty description is no mistake to learn from"

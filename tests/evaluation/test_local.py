@@ -11,7 +11,7 @@ import torch
 from sightline.data.images import opened
 from sightline.data.prompts import render_prompt
 from sightline.errors import ConfigError, InputError
-from sightline.evaluation import local
+from sightline.engine.greedy import Greedy
 from sightline.evaluation.local import LocalAnswerer
 from sightline.models.generate import plain_logits, plain_option_scores
 from sightline.models.load import LoadedVlm
@@ -85,7 +85,7 @@ def test_logits_of_every_decoded_token_equal_those_of_the_models_own_forward(
 ) -> None:
     """Of 12 tokens per answer, in rows that hold several branches, are left by some and dropped when all are done."""
     logits: dict[int, list[torch.Tensor]] = {}
-    greedy = local.Greedy.__call__
+    greedy = Greedy.__call__
 
     def watch(self: Any, active_A: torch.Tensor, logits_AV: torch.Tensor) -> torch.Tensor:
         for number, row in zip(active_A.tolist(), logits_AV, strict=True):
@@ -93,7 +93,7 @@ def test_logits_of_every_decoded_token_equal_those_of_the_models_own_forward(
         logits_AV[:, IMAGE_TOKEN] = -torch.inf  # said again to the plain forward, it would want a picture
         return greedy(self, active_A, logits_AV)
 
-    monkeypatch.setattr(local.Greedy, "__call__", watch)
+    monkeypatch.setattr(Greedy, "__call__", watch)
     monkeypatch.setattr(loaded.model.generation_config, "eos_token_id", STOPS)
     asked = [Question(question.text, question.pictures, 12) for question in questions]
     answerer = LocalAnswerer(loaded, say=silent)

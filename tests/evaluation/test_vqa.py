@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from sightline.errors import MachineError
-from sightline.evaluation import vqa
+from sightline.evaluation import asking
 from sightline.evaluation.vqa import evaluate
 from sightline.types import VqaRow
 from tests.evaluation.answerers import StoredAnswerer, vqa_row
@@ -46,13 +46,13 @@ def test_blind_questions_carry_no_picture() -> None:
     rows = [VqaRow("row 1", "q0", ("red",), Image.new("RGB", (2, 2)), "key")]
     answerer = StoredAnswerer({"q0": "red"})
     evaluate(answerer, rows, blind=True)
-    assert answerer.asked[0].image is None
+    assert answerer.asked[0].pictures == ()
     evaluate(answerer, rows)
-    assert answerer.asked[1].image is not None
+    assert answerer.asked[1].pictures[0].open() is rows[0].image
 
 
 def test_order_and_progress_hold_over_several_windows(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(vqa, "WINDOW", 3)
+    monkeypatch.setattr(asking, "WINDOW", 3)
     rows = [vqa_row(index, str(index)) for index in range(10)]
     seen: list[tuple[int, int]] = []
     answerer = StoredAnswerer({f"q{index}": str(index) for index in range(10)})

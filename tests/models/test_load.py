@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
+from sightline.data.images import opened
 from sightline.errors import InputError
-from sightline.models.generate import LocalAnswerer
+from sightline.evaluation.local import LocalAnswerer
 from sightline.models.load import load_vlm
 from sightline.types import Question
 from tests.tiny import picture, tiny_llava, tiny_processor
 
-QUESTION = Question("what is the colour ?", picture(0), 6)
+QUESTION = Question("what is the colour ?", (opened(picture(0)),), 6)
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,8 @@ def content_parts(question: Question) -> list[Picture | str]:
     >>> [part if isinstance(part, str) else part.key for part in content_parts(Question("Is <image 2> red?", (a, b)))]
     ['a', 'Is ', 'b', ' red?']
     """
-    text, places = question.text, {}
+    text = question.text
+    places: dict[int, re.Match[str]] = {}
     for mark in MARK.finditer(text) if question.pictures else ():
         number = int(mark.group(1))
         if not 1 <= number <= len(question.pictures):

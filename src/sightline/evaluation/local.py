@@ -210,7 +210,7 @@ class LocalAnswerer:
         kinds: dict[tuple[bool, int], list[_Asked]] = {}
         for one in batch:
             kinds.setdefault((bool(one.pictures), one.question.max_new_tokens), []).append(one)
-        answers = {}
+        answers: dict[int, Answer] = {}
         for (_, limit), members in kinds.items():
             texts = generate_texts(self.loaded, [one.prompt for one in members], limit)
             answers |= {one.place: Answer(text) for one, text in zip(members, texts, strict=True)}
