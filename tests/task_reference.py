@@ -22,8 +22,8 @@ Written by `make docs` from the records in `src/sightline/evaluation/tasks`; `si
 3. the Hub. The revision that was loaded is recorded with the result; where a revision is named below, it is that one.
 
 A TSV file is read in one pass that keeps no picture, whatever its size, and every cell is text: options called "None"
-or "NA" are options. Rows that cannot be used (a broken picture, an index used twice, an answer that is no option, a wrong
-number of cells) are named; `--skip_bad_rows` leaves them out and counts them in the result.
+or "NA" are options. Rows that cannot be used (a broken picture, an index used twice, an answer that is no option, a
+wrong number of cells) are named; `--skip_bad_rows` leaves them out and counts them in the result.
 
 **Prompts** go by the name of their origin: a harness as it asks by default (`lmms-eval`, `vlmevalkit`), the benchmark's
 authors (`official`), a model's authors (`model-card:NAME`), or `sightline` where nobody published one. A picture stands

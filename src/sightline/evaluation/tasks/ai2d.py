@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.scoring import AI2D
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import (
     by_kind,
@@ -57,8 +58,8 @@ def _task(name: str, title: str, sources: tuple[Source, ...]) -> Task:
             "vlmevalkit": vlmevalkit_choice,
             "model-card:qwen2-vl": qwen2_vl_choice,
         },
-        scorers={},
-        metrics={},
+        scorers=AI2D.scorers,
+        metrics=AI2D.metrics,
         max_new_tokens=16,
         default_prompt="lmms-eval",
         example=CHOICE_EXAMPLE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.scoring import CAPTIONS
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, texts
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
@@ -47,8 +48,8 @@ def _task(name: str, title: str, sources: tuple[Source, ...], licence: str, rows
         sources=sources,
         read=by_kind({"hub": _read, "tsv": _read}),
         prompts={"lmms-eval": _lmms_eval, "lmms-eval:karpathy": _lmms_eval_karpathy, "vlmevalkit": _vlmevalkit},
-        scorers={},
-        metrics={},
+        scorers=CAPTIONS.scorers,
+        metrics=CAPTIONS.metrics,
         max_new_tokens=64,
         default_prompt="lmms-eval",
         licence=licence,

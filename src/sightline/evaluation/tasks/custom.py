@@ -7,6 +7,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from sightline.errors import DataError, nearest
+from sightline.evaluation.scoring import EXACT
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, cell, letter_at, lettered_options, optional, text, texts
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, as_asked, letter_answer, short_answer, vlmevalkit_choice
@@ -107,8 +108,8 @@ TASKS = {
         sources=(),
         read=by_kind({"hub": _read, "tsv": _read}),
         prompts={"sightline": _prompt, "lmms-eval": _lmms_eval, "vlmevalkit": _vlmevalkit},
-        scorers={},
-        metrics={},
+        scorers=EXACT.scorers,
+        metrics=EXACT.metrics,
         max_new_tokens=64,
         default_prompt="sightline",
         example=CHOICE_EXAMPLE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.scoring import DOCVQA
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
@@ -49,8 +50,8 @@ TASKS = {
             "vlmevalkit": short_answer,
             "model-card:qwen2-vl": qwen2_vl_short_answer,
         },
-        scorers={},
-        metrics={},
+        scorers=DOCVQA.scorers,
+        metrics=DOCVQA.metrics,
         max_new_tokens=32,
         default_prompt="lmms-eval",
         licence="The Hub copy says Apache-2.0; the originals come under the terms of RRC and UCSF (not confirmed).",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.scoring import EXACT
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
 from sightline.evaluation.tasks.prompts import as_asked, short_answer
@@ -30,8 +31,8 @@ TASKS = {
         sources=(Source("file", "easy_vqa/test.jsonl", address="https://github.com/vzhou842/easy-VQA"),),
         read=by_kind({"hub": _read}),
         prompts={"sightline": as_asked, "lmms-eval": short_answer},
-        scorers={},
-        metrics={},
+        scorers=EXACT.scorers,
+        metrics=EXACT.metrics,
         max_new_tokens=8,
         default_prompt="sightline",
         licence="MIT",

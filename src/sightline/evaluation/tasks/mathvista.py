@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from sightline.evaluation.scoring import MATHVISTA
 from sightline.evaluation.task import Item, Prompt, Row, Source, Task
 from sightline.evaluation.tasks.cells import (
     by_kind,
@@ -164,13 +165,13 @@ TASKS = {
         ),
         read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
         prompts=_PROMPTS,
-        scorers={},
-        metrics={},
+        scorers=MATHVISTA.scorers,
+        metrics=MATHVISTA.metrics,
         max_new_tokens=1024,
         default_prompt="official",
         example=_EXAMPLE,
         licence="CC-BY-SA-4.0 for the new annotations, for testing only; the pictures belong to their sources.",
         paper="Lu et al. 2024, arXiv 2310.02255",
-        note="Published scores were read by GPT-4 as judge. Here an extractor takes its place, unless you name a judge.",
+        note="Published scores had GPT-4 read the answers. Here an extractor does, unless you name a judge.",
     )
 }

@@ -1,4 +1,4 @@
-"""MMBench (dev): a question counts when every rotation of its options is answered right; or the first alone is asked."""
+"""MMBench (dev): a question counts when every rotation of its options is answered right, or the first one alone."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from sightline.errors import DataError
+from sightline.evaluation.scoring import ACCURACY, MMBENCH
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, gold_letter, lettered_options, optional, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
@@ -90,8 +91,8 @@ def _task(edition: str, title: str, file: Source, config: str, first_only: bool)
             "model-card:llava-1.5": hinted_letter_answer,
             "model-card:qwen2-vl": qwen2_vl_choice,
         },
-        scorers={},
-        metrics={},
+        scorers=MMBENCH.scorers,
+        metrics=dict.fromkeys(MMBENCH.scorers, ACCURACY) if first_only else MMBENCH.metrics,
         max_new_tokens=64,
         default_prompt="vlmevalkit",
         example=_EXAMPLE,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from sightline.evaluation.scoring import MME
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
@@ -51,8 +52,8 @@ TASKS = {
             "model-card:llava-1.5": yes_no_short_answer,
             "model-card:qwen2-vl": yes_no,
         },
-        scorers={},
-        metrics={},
+        scorers=MME.scorers,
+        metrics=MME.metrics,
         max_new_tokens=16,
         default_prompt="official",
         example=YES_NO_EXAMPLE,

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 
 from sightline.errors import DataError
+from sightline.evaluation.scoring import MMMU
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import (
     by_kind,
@@ -110,8 +111,8 @@ TASKS = {
             "vlmevalkit": vlmevalkit_choice,
             "model-card:qwen2-vl": lambda item: pictures_first(item, qwen2_vl_choice(item)),
         },
-        scorers={},
-        metrics={},
+        scorers=MMMU.scorers,
+        metrics=MMMU.metrics,
         max_new_tokens=128,
         default_prompt="official",
         example=_EXAMPLE,

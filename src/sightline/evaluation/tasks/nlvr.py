@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.scoring import EXACT
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, letter_of, optional, pictures, text
 
@@ -35,8 +36,8 @@ TASKS = {
         sources=(Source("file", "nlvr_v1/eval_dev.jsonl", address="https://github.com/lil-lab/nlvr (folder nlvr)"),),
         read=by_kind({"hub": _read}),
         prompts={"sightline": _prompt},
-        scorers={},
-        metrics={},
+        scorers=EXACT.scorers,
+        metrics=EXACT.metrics,
         max_new_tokens=8,
         default_prompt="sightline",
         example=_EXAMPLE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.scoring import OCRBENCH
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
 from sightline.evaluation.tasks.places import vlmevalkit_file
@@ -48,8 +49,8 @@ TASKS = {
             "lmms-eval": lambda item: item.question.strip(),
             "vlmevalkit": as_asked,
         },
-        scorers={},
-        metrics={},
+        scorers=OCRBENCH.scorers,
+        metrics=OCRBENCH.metrics,
         max_new_tokens=128,
         default_prompt="official",
         licence="Repository MIT; the questions come from public data sets with terms of their own.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.scoring import POPE
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
@@ -49,8 +50,8 @@ TASKS = {
             "model-card:llava-1.5": yes_no_short_answer,
             "model-card:qwen2-vl": yes_no,
         },
-        scorers={},
-        metrics={},
+        scorers=POPE.scorers,
+        metrics=POPE.metrics,
         max_new_tokens=16,
         default_prompt="lmms-eval",
         example=YES_NO_EXAMPLE,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.scoring import CHOICE
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, letter_of, optional, pictures, text, texts
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer
@@ -36,8 +37,8 @@ TASKS = {
         ),
         read=by_kind({"hub": _read}),
         prompts={"sightline": letter_answer},
-        scorers={},
-        metrics={},
+        scorers=CHOICE.scorers,
+        metrics=CHOICE.metrics,
         max_new_tokens=16,
         default_prompt="sightline",
         example=CHOICE_EXAMPLE,

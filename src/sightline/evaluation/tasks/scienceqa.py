@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
+from sightline.evaluation.scoring import SCIENCEQA
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import (
     by_kind,
@@ -69,8 +70,8 @@ TASKS = {
             "model-card:llava-1.5": _lmms_eval,
             "model-card:qwen2-vl": qwen2_vl_choice,
         },
-        scorers={},
-        metrics={},
+        scorers=SCIENCEQA.scorers,
+        metrics=SCIENCEQA.metrics,
         max_new_tokens=16,
         default_prompt="lmms-eval",
         example=_EXAMPLE,

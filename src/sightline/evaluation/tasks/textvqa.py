@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.scoring import TEXTVQA
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
@@ -64,8 +65,8 @@ TASKS = {
             "model-card:llava-1.5": _with_ocr,
             "model-card:qwen2-vl": qwen2_vl_short_answer,
         },
-        scorers={},
-        metrics={},
+        scorers=TEXTVQA.scorers,
+        metrics=TEXTVQA.metrics,
         max_new_tokens=16,
         default_prompt="vlmevalkit",
         example=_EXAMPLE,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.scorers import visonlyqa
+from sightline.evaluation.scoring import ACCURACY
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
 
@@ -51,8 +53,8 @@ TASKS = {
         ),
         read=by_kind({"hub": _read}),
         prompts={"official": _official},
-        scorers={},
-        metrics={},
+        scorers={"strict": visonlyqa.score_strict},
+        metrics={"strict": ACCURACY},
         max_new_tokens=32,
         default_prompt="official",
         example=_EXAMPLE,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.evaluation.metrics.means import mean_score, mean_score_where
+from sightline.evaluation.scoring import EXACT
 from sightline.evaluation.task import Item, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
 from sightline.evaluation.tasks.prompts import as_asked, short_answer
@@ -24,6 +26,12 @@ def _read(row: Row) -> Iterator[Item]:
     )
 
 
+_METRICS = (
+    mean_score(),
+    mean_score_where("closed", lambda item: item.category == "CLOSED"),
+    mean_score_where("open", lambda item: item.category == "OPEN"),
+)
+
 TASKS = {
     "vqa_rad": Task(
         name="vqa_rad",
@@ -37,12 +45,12 @@ TASKS = {
         ),
         read=by_kind({"hub": _read}),
         prompts={"lmms-eval": short_answer, "sightline": as_asked},
-        scorers={},
-        metrics={},
+        scorers=EXACT.scorers,
+        metrics={"strict": _METRICS},
         max_new_tokens=32,
         default_prompt="lmms-eval",
         licence="CC0-1.0",
         paper="Lau et al. 2018, Scientific Data 5:180251",
-        note="Train and test of the published split share images. A file is taken whole; rows are those of the Hub's test.",
+        note="Train and test of the published split share images. The rows counted are those of the Hub's test split.",
     )
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sightline.errors import DataError
+from sightline.evaluation.scoring import VQAV2
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, cell, optional, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets
@@ -43,8 +44,8 @@ TASKS = {
             "model-card:llava-1.5": short_answer,
             "model-card:qwen2-vl": qwen2_vl_short_answer,
         },
-        scorers={},
-        metrics={},
+        scorers=VQAV2.scorers,
+        metrics=VQAV2.metrics,
         max_new_tokens=16,
         default_prompt="lmms-eval",
         licence="Annotations CC-BY-4.0; COCO's pictures under the terms of Flickr.",
