@@ -1,0 +1,203 @@
+"""An endpoint is asked as OpenAI's is: pictures inline, patience where it helps, and an end where it does not."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from sightline.data.images import opened
+from sightline.errors import ConfigError, InputError, MachineError
+from sightline.models.remote import Endpoint, EndpointAnswerer
+from sightline.types import Answer, Question
+from tests.tiny import picture
+
+Reply = tuple[int, Any, dict[str, str]]
+
+
+class Server:
+    """A chat endpoint on loopback; `reply` makes each answer from the request's number and body."""
+
+    def __init__(self) -> None:
+        self.bodies: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.times: list[float] = []
+        self.reply: Callable[[int, dict[str, Any]], Reply] = lambda number, body: completion(text_of(body)[::-1])
+        self._lock = threading.Lock()
+        server = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                with server._lock:
+                    number = len(server.bodies)
+                    server.bodies.append({**body, "path": self.path})
+                    server.headers.append(dict(self.headers))
+                    server.times.append(time.monotonic())
+                status, content, headers = server.reply(number, body)
+                sent = content if isinstance(content, bytes) else json.dumps(content).encode()
+                self.send_response(status)
+                for name, value in {**headers, "Content-Length": str(len(sent))}.items():
+                    self.send_header(name, value)
+                self.end_headers()
+                self.wfile.write(sent)
+
+            def log_message(self, *args: Any) -> None:
+                """Nothing: the tests' output is for faults."""
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+    def answerer(self, **settings: Any) -> EndpointAnswerer:
+        return EndpointAnswerer(Endpoint(self.url, "tiny", **{"first_wait_s": 0.01, "retries": 3, **settings}))
+
+
+def completion(text: Any) -> Reply:
+    return 200, {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}, {}
+
+
+def text_of(body: dict[str, Any]) -> str:
+    return "".join(part["text"] for part in body["messages"][0]["content"] if part["type"] == "text")
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.http.shutdown()
+    running.http.server_close()
+
+
+def failing(times: int, failure: Reply) -> Callable[[int, dict[str, Any]], Reply]:
+    """The first `times` requests fail."""
+    return lambda number, body: failure if number < times else completion("yes")
+
+
+def test_text_and_pictures_arrive_in_place_and_unchanged(server: Server) -> None:
+    images = [picture(0), picture(1)]
+    question = Question("is <image 2> like the first ?", tuple(map(opened, images)), 7)
+    (answer,) = server.answerer().answer([question])
+    body = server.bodies[0]
+    assert answer == Answer("? tsrif eht ekil  si")
+    assert (body["path"], body["model"], body["max_tokens"], body["temperature"]) == (
+        "/v1/chat/completions", "tiny", 7, 0,
+    )  # fmt: skip
+    content = body["messages"][0]["content"]
+    assert [part["type"] for part in content] == ["image_url", "text", "image_url", "text"]
+    for part, image in ((content[0], images[0]), (content[2], images[1])):
+        kind, _, data = part["image_url"]["url"].partition(",")
+        assert kind == "data:image/png;base64"
+        assert Image.open(BytesIO(base64.b64decode(data))).tobytes() == image.tobytes()
+
+
+def test_answers_keep_the_order_of_the_questions_however_fast_each_is(server: Server) -> None:
+    def reply(number: int, body: dict[str, Any]) -> Reply:
+        time.sleep(0.05 if number % 3 == 0 else 0)
+        return completion(text_of(body)[::-1])
+
+    server.reply = reply
+    texts = [f"question {index}" for index in range(20)]
+    answers = list(server.answerer(concurrency=4).answer([Question(text) for text in texts]))
+    assert [answer.text for answer in answers] == [text[::-1] for text in texts]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (429, {"error": "slow down"}, {}),
+        (500, b"oops", {}),
+        (503, b"", {}),
+        (200, b"<html>no json", {}),
+        (200, {"choices": []}, {}),
+    ],
+)
+def test_what_may_pass_is_tried_again(server: Server, failure: Reply) -> None:
+    server.reply = failing(2, failure)
+    assert list(server.answerer().answer([Question("is it red ?")])) == [Answer("yes")]
+    assert len(server.bodies) == 3
+
+
+def test_each_wait_is_twice_the_one_before_unless_the_server_names_one(server: Server) -> None:
+    server.reply = failing(2, (503, b"", {}))
+    list(server.answerer(first_wait_s=0.1).answer([Question("q")]))
+    first, second = (later - earlier for earlier, later in zip(server.times, server.times[1:], strict=False))
+    assert 0.1 <= first < 0.2 <= second
+    server.times.clear()
+    server.bodies.clear()
+    server.reply = failing(1, (429, b"", {"Retry-After": "0.3"}))
+    list(server.answerer(first_wait_s=0.01).answer([Question("q")]))
+    assert server.times[1] - server.times[0] >= 0.3
+
+
+def test_a_slow_reply_is_given_up_and_asked_for_again(server: Server) -> None:
+    def reply(number: int, body: dict[str, Any]) -> Reply:
+        time.sleep(0.5 if number == 0 else 0)
+        return completion("yes")
+
+    server.reply = reply
+    assert list(server.answerer(timeout_s=0.1).answer([Question("q")])) == [Answer("yes")]
+
+
+def test_an_endpoint_that_stays_down_ends_the_run_with_what_to_do(server: Server) -> None:
+    server.reply = failing(99, (503, b"loading", {}))
+    with pytest.raises(MachineError, match=r"gave no answer in 4 attempts; the last: HTTP 503 loading. .* --resume"):
+        list(server.answerer().answer([Question("q")]))
+    endpoint = Endpoint("http://127.0.0.1:9/v1", "tiny", retries=1, first_wait_s=0.01)
+    with pytest.raises(MachineError, match="gave no answer in 2 attempts; the last: URLError"):
+        list(EndpointAnswerer(endpoint).answer([Question("q")]))
+
+
+def test_answers_before_the_end_are_handed_over(server: Server) -> None:
+    server.reply = lambda number, body: (503, b"", {}) if text_of(body) == "q3" else completion("yes")
+    answers = server.answerer(concurrency=1, retries=1).answer([Question(f"q{index}") for index in range(6)])
+    assert [next(answers).text for _ in range(3)] == ["yes"] * 3
+    with pytest.raises(MachineError):
+        next(answers)
+
+
+def test_a_request_that_is_called_bad_is_an_error_of_its_question(server: Server) -> None:
+    server.reply = lambda number, body: (400, b"too many pixels", {}) if text_of(body) == "q1" else completion("yes")
+    answers = list(server.answerer().answer([Question("q0"), Question("q1"), Question("q2")]))
+    assert [answer.text for answer in answers] == ["yes", "", "yes"]
+    assert answers[1].error == "ValueError: the endpoint answered 400: too many pixels"
+
+
+def test_a_reply_that_never_is_a_completion_is_an_error_and_no_empty_answer(server: Server) -> None:
+    server.reply = lambda number, body: completion(None)
+    (answer,) = server.answerer().answer([Question("q")])
+    assert "expected a text in the endpoint's message, got None" in answer.error and len(server.bodies) == 4
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_wrong_key_or_model_is_named_at_once(server: Server, status: int) -> None:
+    server.reply = failing(99, (status, b"who?", {}))
+    with pytest.raises(InputError, match=rf"answered {status}: .* Check --endpoint, --model \(tiny\)"):
+        list(server.answerer().answer([Question("q")]))
+    assert len(server.bodies) == 1
+
+
+def test_the_key_goes_to_the_named_address_alone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "secret")
+    server.reply = failing(1, (302, b"", {"Location": server.url + "/elsewhere"}))
+    (answer,) = server.answerer(key_variable="MY_KEY").answer([Question("q")])
+    assert "the endpoint answered 302" in answer.error
+    assert [headers["Authorization"] for headers in server.headers] == ["Bearer secret"]
+
+
+def test_settings_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MY_KEY", raising=False)
+    with pytest.raises(ConfigError, match="api_key_env: the environment variable MY_KEY is not set"):
+        Endpoint("http://127.0.0.1/v1", "tiny", "MY_KEY")
+    with pytest.raises(ConfigError, match="endpoint: expected an address such as"):
+        Endpoint("127.0.0.1:8000", "tiny")
+    with pytest.raises(ConfigError, match="concurrency: expected at least 1, got 0"):
+        Endpoint("http://127.0.0.1/v1", "tiny", concurrency=0)
