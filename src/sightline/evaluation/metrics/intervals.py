@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence as Many
 
 from sightline.evaluation.task import Judged, Metric
-from sightline.stats.bootstrap import cluster_bootstrap, cluster_bootstrap_of, paired_cluster_bootstrap
-from sightline.stats.intervals import clustered_mean
-from sightline.stats.paired import paired_difference
+from sightline.stats.bootstrap import (
+    PairedSpread,
+    cluster_bootstrap,
+    cluster_bootstrap_of,
+    paired_bootstrap_spread,
+    paired_cluster_bootstrap,
+)
+from sightline.stats.intervals import clustered_mean, normal_quantile
+from sightline.stats.paired import paired_difference, paired_p_value, standard_error_of_difference
 from sightline.types import Interval
 
 
@@ -41,6 +48,24 @@ def metric_difference(metric: Metric, before: Many[Judged], after: Many[Judged],
         clusters,
         seed=seed,
     )
+
+
+def difference_spread(metric: Metric, before: Many[Judged], after: Many[Judged], seed: int = 0) -> PairedSpread:
+    """p-value and standard error of `metric_difference`.
+
+    Student's t for means, the same resamples as the interval's for metrics of sums; for any other the standard error
+    is read off the width of the interval.
+    """
+    clusters = [cluster_of(one) for one in after]
+    if metric.mean:
+        scores = [[one.verdict.score for one in side] for side in (before, after)]
+        error = standard_error_of_difference(*scores, clusters) if len(set(clusters)) > 1 else math.nan
+        return PairedSpread(paired_p_value(*scores, clusters), error)
+    if metric.sums is not None and metric.combine is not None:
+        return paired_bootstrap_spread(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
+    change = metric_difference(metric, before, after, seed)
+    error = (change.high - change.low) / (2 * normal_quantile())
+    return PairedSpread(math.erfc(abs(change.value) / error / math.sqrt(2)) if error else 1.0, error)
 
 
 def cluster_of(one: Judged) -> Hashable:
