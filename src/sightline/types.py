@@ -173,9 +173,14 @@ class ItemResult:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table for terminals and reports: header, rows of text, a caption."""
+    """A titled table for terminals and reports: header, rows of text, a caption.
+
+    Attributes:
+        has_total: the last row sums up those above it.
+    """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = field(default_factory=tuple)
     caption: str = ""
+    has_total: bool = True

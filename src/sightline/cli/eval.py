@@ -30,6 +30,7 @@ def eval_command(
     judge: str | None = typer.Option(None, "--judge", help="Server whose model judges answers that cannot be read."),
     judge_model: str = typer.Option("", "--judge_model", help="The judge's name there."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder: journal, results, samples, report."),
+    report_pictures: int = typer.Option(300, "--report_pictures", help="How many pictures the report carries."),
     resume: bool = typer.Option(False, "--resume", help="Go on with the run in --output_dir."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
@@ -62,6 +63,7 @@ def eval_command(
         judge=judge,
         judge_model=judge_model,
         output_dir=output_dir,
+        report_pictures=report_pictures,
         resume=resume,
     )
     with progress_bar("Answering") as progress:

@@ -15,12 +15,11 @@ from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.items import Items
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.judge import SecondOpinion, judge_unparsed
-from sightline.evaluation.outcome import RunResult, TaskOutcome, eval_result, write_outcome
+from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
 from sightline.evaluation.predictions import predicted_answers, read_predictions
 from sightline.evaluation.processes import Processes, joined_processes
-from sightline.evaluation.report import render_report
+from sightline.evaluation.report import REPORT, render_report
 from sightline.evaluation.requests import Request, requests_of
-from sightline.evaluation.rows import ItemRows
 from sightline.evaluation.samples import sample_of
 from sightline.evaluation.scores import check_profile, judge_items, score_task
 from sightline.evaluation.sources import load_items
@@ -78,7 +77,7 @@ def run_eval(config: EvalConfig, progress: Progress | None = None) -> RunResult 
             duration_s=time.perf_counter() - start,
         )
         if run is not None:
-            _write(result, parts, run)
+            _write(result, parts, run, config.report_pictures)
         return result
 
 
@@ -188,8 +187,7 @@ def _versions() -> dict[str, str]:
     return {**environment["packages"], "python": environment["python"], "commit": environment["commit"]}
 
 
-def _write(result: RunResult, parts: list[_Part], run: RunFolder) -> None:
+def _write(result: RunResult, parts: list[_Part], run: RunFolder, report_pictures: int) -> None:
     write_outcome(result, run)
-    if len(parts) == 1:
-        shown = eval_result(result, parts[0].task.name)
-        run.write_text("report.html", render_report(eval_report(shown, ItemRows(parts[0].items.items))))
+    pictures = {picture.key: picture for part in parts for item in part.items.items for picture in item.pictures}
+    run.write_text(REPORT, render_report(eval_report(result, pictures, report_pictures)))

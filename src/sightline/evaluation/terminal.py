@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
@@ -19,13 +20,21 @@ from sightline.types import Table
 
 
 def print_table(table: Table, file: TextIO | None = None) -> None:
-    """Print a table, numbers to the right, the last row (the sum) set apart; to stdout by default."""
-    drawn = RichTable(title=Text(table.title), caption=Text(table.caption), header_style="bold", title_justify="left")
-    drawn.caption_justify = "left"
+    """Print a table, numbers to the right, a sum set apart; to stdout by default."""
+    drawn = RichTable(
+        title=Text(table.title, style="bold"),
+        caption=Text(table.caption),
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for index, name in enumerate(table.header):
         drawn.add_column(Text(name), justify="left" if index == 0 else "right")
     for index, row in enumerate(table.rows):
-        if index == len(table.rows) - 1 and index > 0:
+        if table.has_total and index == len(table.rows) - 1 and index > 0:
             drawn.add_section()
         drawn.add_row(*(Text(cell) for cell in row))
     Console(file=file or sys.stdout).print(drawn)
