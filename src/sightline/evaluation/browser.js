@@ -39,7 +39,7 @@ for (const root of document.querySelectorAll("[data-browser]")) {
     const read = { error: "no answer came", unparsed: "nothing could be read out of it" }[answer.status];
     const differs = answer.parsed !== null && answer.parsed.trim() !== answer.text.trim();
     if (read || differs) body.append(make("small", "", read ?? `read as ${answer.parsed || "(empty)"}`));
-    const tone = { right: "right", partly: "" }[answer.status] ?? "wrong";
+    const tone = { right: "right", partly: "", unparsed: "" }[answer.status] ?? "wrong";
     return make("div", `verdict ${tone}`, make("span", "sign", signs[answer.status]), body);
   }
 

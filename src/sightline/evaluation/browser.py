@@ -142,14 +142,14 @@ def status_of(sample: Sample) -> str:
 
 
 def _addresses(samples: Many[ShownSample], pictures: Mapping[str, Picture], count: int) -> dict[str, str]:
-    """Addresses of at most `count` pictures of the samples that have one."""
+    """Addresses of at most `count` pictures, those of samples that are chosen evenly."""
     seen = [sample for sample in samples if any(key in pictures for key in sample.pictures)]
-    addresses: dict[str, str] = {}
-    for place in choose_evenly([sample.tag for sample in seen], count):
-        for key in seen[place].pictures:
-            if key in pictures and key not in addresses and len(addresses) < count:
-                addresses[key] = picture_address(pictures[key].open())
-    return addresses
+    tags, wanted, keys = [sample.tag for sample in seen], count, list[str]()
+    while len(keys) < count and wanted < 2 * len(seen) + count:  # samples that share pictures leave room for more
+        chosen = (seen[place] for place in choose_evenly(tags, wanted))
+        keys = list(dict.fromkeys(key for sample in chosen for key in sample.pictures if key in pictures))
+        wanted *= 2
+    return {key: picture_address(pictures[key].open()) for key in keys[:count]}
 
 
 def _caption(total: int, shown: Many[ShownSample], pictures: int) -> str:

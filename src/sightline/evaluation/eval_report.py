@@ -49,8 +49,8 @@ def eval_report(
     keys = {key for outcome in outcomes for sample in outcome.samples for key in sample.pictures}
     what = outcomes[0].title if len(outcomes) == 1 else f"{len(outcomes)} tasks"
     return Report(
-        title=_title(result),
-        subtitle=f"{result.model} on {what}: {items:,} questions about {len(keys):,} pictures.",
+        title=result.model,
+        subtitle=f"{what}: {items:,} questions about {len(keys):,} pictures.",
         headlines=_headlines(outcomes),
         sections=(
             Section("Scores", _score_blocks(result), _SCORES),
@@ -80,14 +80,6 @@ def share(score: MetricScore) -> Interval:
     return Interval(*ends, interval.n, interval.clusters)
 
 
-def _title(result: RunResult) -> str:
-    if len(result.tasks) > 1:
-        return result.model
-    (outcome,) = result.tasks.values()
-    score = outcome.scores.metrics[0]
-    return f"{shown(score, score.interval.value)} {_words(score.name)}"
-
-
 def _headlines(outcomes: list[TaskOutcome]) -> tuple[Headline, ...]:
     if len(outcomes) > MAX_HEADLINE_TASKS:
         return ()
@@ -99,7 +91,7 @@ def _headlines(outcomes: list[TaskOutcome]) -> tuple[Headline, ...]:
     found = [_headline(scores, _words(score.name))]
     if outcome.blind is not None:
         found.append(_blind_headline(score, outcome.blind.metrics[0]))
-    bound = f"{shown(score, score.bounds[1])} if all of these were right"
+    bound = f"{shown(score.bounds[1], score.scale)} if all of these were right"
     found.append(Headline(percent(scores.unparsed / count), "unparsed", bound if scores.unparsed else ""))
     if scores.errors:
         found.append(Headline(f"{scores.errors:,}", "without an answer", "counted as wrong", "bad"))
@@ -109,14 +101,14 @@ def _headlines(outcomes: list[TaskOutcome]) -> tuple[Headline, ...]:
 def _headline(scores: TaskScores, label: str) -> Headline:
     score = scores.metrics[0]
     interval = score.interval
-    detail = f"95% interval {shown(score, interval.low)} to {shown(score, interval.high)}"
-    return Headline(shown(score, interval.value), label, detail if math.isfinite(interval.low) else "")
+    detail = f"95% interval {shown(interval.low, score.scale)} to {shown(interval.high, score.scale)}"
+    return Headline(shown(interval.value, score.scale), label, detail if math.isfinite(interval.low) else "")
 
 
 def _blind_headline(score: MetricScore, blind: MetricScore) -> Headline:
     """How far the score lies from the one without pictures."""
     gap = share(score).value - share(blind).value
-    without = f"without them: {shown(blind, blind.interval.value)}"
+    without = f"without them: {shown(blind.interval.value, blind.scale)}"
     return Headline(f"{100 * gap:+.1f}", "points owed to the pictures", without, "good" if gap > 0 else "bad")
 
 

@@ -94,18 +94,18 @@ def outcome_table(result: RunResult) -> Table:
 def category_table(outcome: TaskOutcome) -> Table:
     """The headline metric per category."""
     rows = [
-        (name, f"{score.interval.n:,}", shown(score, score.interval.value), _interval(score))
+        (name, f"{score.interval.n:,}", shown(score.interval.value, score.scale), _interval(score))
         for name, score in outcome.scores.categories.items()
     ]
     header = ("category", "items", outcome.scores.metrics[0].name, "95% interval")
     return Table(outcome.title, header, tuple(rows), has_total=False)
 
 
-def shown(score: MetricScore, value: float) -> str:
-    """A value of a metric as text: shares in percent, points of hundreds with one digit, others with three."""
-    if score.scale == 1:
+def shown(value: float, scale: float) -> str:
+    """A metric's value as text: shares in percent, points of hundreds with one digit, others with three."""
+    if scale == 1:
         return percent(value)
-    return f"{value:.1f}" if score.scale >= 100 else f"{value:.3f}"
+    return f"{value:.1f}" if scale >= 100 else f"{value:.3f}"
 
 
 _INDENT = "\u00a0\u00a0"  # kept by terminals and pages alike
@@ -126,11 +126,11 @@ def _task_rows(outcome: TaskOutcome) -> list[tuple[str, ...]]:
 
 
 def _cells(score: MetricScore) -> tuple[str, str]:
-    return shown(score, score.interval.value), _interval(score)
+    return shown(score.interval.value, score.scale), _interval(score)
 
 
 def _if_right(score: MetricScore) -> str:
-    return shown(score, score.bounds[1])
+    return shown(score.bounds[1], score.scale)
 
 
 def _interval(score: MetricScore) -> str:
@@ -138,7 +138,7 @@ def _interval(score: MetricScore) -> str:
     low, high = score.interval.low, score.interval.high
     if not math.isfinite(low):
         return ""
-    return f"{shown(score, low).removesuffix('%')} to {shown(score, high)}"
+    return f"{shown(low, score.scale).removesuffix('%')} to {shown(high, score.scale)}"
 
 
 def _caption(result: RunResult) -> str:
