@@ -40,11 +40,12 @@ def test_json_on_stdout_has_accuracy_interval_and_kinds(
 ) -> None:
     assert run(["eval", "--model", str(model), "--data", str(data), "--json", "--max_new_tokens", "3"]) == 0
     printed = capsys.readouterr()
-    result = json.loads(printed.out)
-    assert result["n"] == 6 and 0 <= result["accuracy"] <= 1
-    low, high = result["accuracy_interval"]
-    assert low <= result["accuracy"] <= high
-    assert set(result["kinds"]) == {"colour", "count"} and result["kinds"]["count"]["n"] == 3
+    result = json.loads(printed.out)["tasks"]["custom"]
+    accuracy = result["metrics"]["accuracy"]
+    assert result["n"] == 6 and 0 <= accuracy["value"] <= 1
+    low, high = accuracy["interval"]
+    assert low <= accuracy["value"] <= high
+    assert set(result["categories"]) == {"colour", "count"} and result["categories"]["count"]["n"] == 3
     assert "6 questions, 3 pictures" in printed.err
 
 
@@ -73,7 +74,9 @@ def test_a_run_folder_gets_results_samples_and_a_page(
 
 def test_blind_and_seeing_answers_are_both_counted(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["eval", "--model", str(model), "--data", str(data), "--blind", "--json", "--max_new_tokens", "3"]) == 0
-    assert json.loads(capsys.readouterr().out)["blind"] is True
+    result = json.loads(capsys.readouterr().out)
+    assert result["settings"]["blind"] is True
+    assert result["tasks"]["custom"]["blind"]["accuracy"]["n"] == result["tasks"]["custom"]["n"] == 6
 
 
 @pytest.mark.parametrize(
@@ -81,7 +84,7 @@ def test_blind_and_seeing_answers_are_both_counted(model: Path, data: Path, caps
     [
         ({"image": "none.png"}, "test.jsonl row 2: image 'none.png' not found"),
         ({"image": "broken.png"}, "broken.png' is no picture"),
-        ({"answer": ""}, "test.jsonl row 2: the answer is empty"),
+        ({"answer": ""}, "test.jsonl row 2: expected the gold answer in the column answer"),
     ],
 )
 def test_bad_rows_are_named_and_nothing_is_written(

@@ -1,15 +1,12 @@
-"""Results are counted per kind, survive their files, and become tables."""
+"""Results are counted per kind and become tables."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from sightline.errors import DataError
-from sightline.evaluation.results import EvalResult, read_results, results_table, summarise, to_json, write_results
-from sightline.runs import RunFolder
+from sightline.evaluation.results import EvalResult, results_table, summarise, to_json
 from sightline.types import ItemResult
 
 
@@ -41,20 +38,6 @@ def test_json_holds_accuracy_interval_and_n_overall_and_per_kind(result: EvalRes
     assert 0 <= low < 0.5 < high <= 1
     assert data["kinds"]["colour"]["accuracy"] == 1.0 and data["kinds"]["colour"]["n"] == 2
     assert len(data["kinds"]["count"]["accuracy_interval"]) == 2
-
-
-def test_files_give_the_result_back(result: EvalResult, tmp_path: Path) -> None:
-    write_results(result, RunFolder(tmp_path))
-    assert read_results(tmp_path) == result
-
-
-def test_a_folder_without_results_says_what_is_missing(result: EvalResult, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="holds no results: results.json is missing"):
-        read_results(tmp_path)
-    write_results(result, RunFolder(tmp_path))
-    (tmp_path / "samples.jsonl").write_text('{"id": 1}\n')
-    with pytest.raises(DataError, match="were not written by `sightline eval`"):
-        read_results(tmp_path)
 
 
 def test_the_table_has_kinds_then_all_and_baselines_beside_them(result: EvalResult) -> None:

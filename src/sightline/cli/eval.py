@@ -13,6 +13,7 @@ def eval_command(
     data: str | None = typer.Option(None, "--data", help="Your rows (question, answers, image, ...), or a task's own."),
     split: str | None = typer.Option(None, "--split", help="Split of a dataset that has several."),
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many items."),
+    benchmarks: Path | None = typer.Option(None, "--benchmarks", help="Folder of benchmark files."),
     skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out rows that cannot be used; count them."),
     prompt: str = typer.Option("", "--prompt", help="Whose prompt: lmms-eval, vlmevalkit, ...; the task's default."),
     profile: str = typer.Option("", "--profile", help="Whose scoring rules: strict, official, ...; the task's default."),
@@ -50,7 +51,7 @@ def eval_command(
     config = EvalConfig(
         model=model,
         tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()) or (CUSTOM,),
-        choice=DataChoice(data, split, limit=limit, skip_bad_rows=skip_bad_rows),
+        choice=DataChoice(data, split, benchmarks=benchmarks, limit=limit, skip_bad_rows=skip_bad_rows),
         asking=Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm),
         profile=profile,
         adapter=adapter,

@@ -27,7 +27,6 @@ class Asking:
         method: `generate` a text, or take the option of highest `likelihood`.
         likelihood_of: the letter of an option, or its text, is scored.
         likelihood_norm: the option's log-probability, that per token, or that per byte of UTF-8.
-        blind: ask without the pictures.
     """
 
     prompt: str = ""
@@ -35,7 +34,6 @@ class Asking:
     method: str = "generate"
     likelihood_of: str = "letter"
     likelihood_norm: str = "sum"
-    blind: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,14 +44,16 @@ class Request:
     question: Question
 
 
-def requests_of(task: Task, items: Iterable[Item], asking: Asking, model: str) -> list[Request]:
-    """One request per item, in order; `model` is the fingerprint of whoever answers."""
+def requests_of(
+    task: Task, items: Iterable[Item], asking: Asking, model: str, blind: bool = False
+) -> list[Request]:
+    """One request per item, in order; `model` is the fingerprint of whoever answers, `blind` leaves the pictures out."""
     render = task.prompts[asking.prompt or task.default_prompt]
     requests = []
     for item in items:
         question = Question(
             text=render(item),
-            pictures=() if asking.blind else item.pictures,
+            pictures=() if blind else item.pictures,
             max_new_tokens=asking.max_new_tokens or task.max_new_tokens,
             options=scored_options(item, asking.likelihood_of) if asking.method == "likelihood" else (),
         )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from sightline.errors import ConfigError, nearest
@@ -122,7 +122,7 @@ def _part(task: Task, items: Items, config: EvalConfig, answering: Answering | N
         prompt=asking.prompt or task.default_prompt,
         profile=check_profile(task, config.profile),
         requests=requests_of(task, items.items, asking, fingerprint),
-        blind=requests_of(task, items.items, replace(asking, blind=True), fingerprint) if config.blind else [],
+        blind=requests_of(task, items.items, asking, fingerprint, blind=True) if config.blind else [],
     )
 
 

@@ -1,0 +1,305 @@
+"""Whole runs: the same results at every batch size, order and process count, resumed, scored again, judged, stored."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import pytest
+
+from sightline.errors import ConfigError, DataError, InputError, MachineError
+from sightline.evaluation.compare import compare
+from sightline.evaluation.eval_config import EvalConfig
+from sightline.evaluation.outcome import RunResult, read_results, to_json
+from sightline.evaluation.requests import Asking
+from sightline.evaluation.rescore import run_score
+from sightline.evaluation.run import run_eval
+from sightline.evaluation.samples import read_samples
+from sightline.evaluation.sources import DataChoice
+from tests.models.test_remote import Server, completion, server, text_of  # noqa: F401  a fixture
+from tests.tiny import picture, tiny_llava, tiny_processor
+
+COLOURS = ("red", "blue", "green", "square")
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("model")
+    tiny_llava().save_pretrained(folder)
+    tiny_processor().save_pretrained(folder)
+    return str(folder)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Twelve open questions about four pictures, and the first of them once more."""
+    folder = tmp_path_factory.mktemp("data")
+    rows = []
+    for index in range(12):
+        picture(index // 3).save(folder / f"{index // 3}.png")
+        rows.append({"image": f"{index // 3}.png", "question": f"is it {COLOURS[index % 3]} ?", "answer": "no"})
+    rows.append(rows[0])
+    return write_rows(folder / "open.jsonl", rows)
+
+
+@pytest.fixture(scope="module")
+def choices(data: str) -> str:
+    """The same with four options each."""
+    rows = [{**json.loads(line), "options": list(COLOURS), "answer": "red"} for line in Path(data).read_text().splitlines()]
+    return write_rows(Path(data).parent / "choices.jsonl", rows)
+
+
+def write_rows(path: Path, rows: list[dict[str, Any]]) -> str:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return str(path)
+
+
+def config(model: str, data: str, run: Path | None = None, **settings: Any) -> EvalConfig:
+    asking = Asking(max_new_tokens=4, **{name: settings.pop(name) for name in list(settings) if name in vars(Asking())})
+    return EvalConfig(model, choice=DataChoice(data), asking=asking, output_dir=run, **settings)
+
+
+def finished(settings: EvalConfig) -> RunResult:
+    result = run_eval(settings)
+    assert result is not None
+    return result
+
+
+def found(result: RunResult) -> Any:
+    """What must not depend on how a run was carried out."""
+    plain = json.loads(json.dumps(to_json(result), default=str))
+    samples = [sample for outcome in result.tasks.values() for sample in outcome.samples]
+    return plain["tasks"], plain["provenance"], samples
+
+
+def test_a_run_folder_holds_what_a_reproduction_needs(model: str, data: str, tmp_path: Path) -> None:
+    result = finished(config(model, data, tmp_path / "run", blind=True))
+    summary = json.loads((tmp_path / "run" / "results.json").read_text())
+    task = summary["tasks"]["custom"]
+    assert (task["n"], task["clusters"], task["prompt"], task["profile"]) == (13, 4, "sightline", "strict")
+    accuracy = task["metrics"]["accuracy"]
+    assert accuracy["interval"][0] <= accuracy["value"] <= accuracy["interval"][1]
+    assert accuracy["bounds"][0] <= accuracy["value"] <= accuracy["bounds"][1]
+    assert task["blind"]["accuracy"]["n"] == 13 and task["errors"] == 0 and task["unparsed"]["count"] == 0
+    assert {"fingerprint", "revision", "place"} <= task["data"].keys()
+    assert {"weights", "processor", "processor_settings", "chat_template", "decoding", "versions"} <= summary[
+        "provenance"
+    ].keys()
+    samples = read_samples(tmp_path / "run")
+    assert samples == list(result.tasks["custom"].samples)
+    assert samples[0].prompt == "is it red ?" and samples[0].blind is not None
+    assert samples[0].prediction == samples[12].prediction, "equal questions get one answer"
+    assert len((tmp_path / "run" / "journal" / "0.jsonl").read_text().splitlines()) == 12 + 3, "seeing and blind, once"
+    assert compare(read_results(tmp_path / "run"), read_results(tmp_path / "run")).difference.value == 0
+
+
+@pytest.mark.parametrize("method", ["generate", "likelihood"])
+def test_results_depend_neither_on_batch_size_nor_on_order(model: str, choices: str, tmp_path: Path, method: str) -> None:
+    rows = [{**json.loads(line), "id": str(number)} for number, line in enumerate(Path(choices).read_text().splitlines())]
+    for row in rows:
+        row["image"] = str(Path(choices).parent / row["image"])
+    results = [
+        finished(config(model, write_rows(tmp_path / "rows.jsonl", order), method=method, likelihood_of="text", batch_tokens=tokens))
+        for order, tokens in ((rows, 64), (rows, None), (rows[::-1], 200))
+    ]
+    said = [
+        sorted((sample.id, sample.prediction, sample.score) for sample in result.tasks["custom"].samples)
+        for result in results
+    ]
+    assert said[0] == said[1] == said[2]
+    assert len({prediction for _, prediction, _ in said[0]}) > 1
+    for sample, other in zip(results[0].tasks["custom"].samples, results[1].tasks["custom"].samples, strict=True):
+        assert [score.logprob for score in sample.option_scores] == pytest.approx(
+            [score.logprob for score in other.option_scores], abs=1e-4
+        )
+
+
+def test_an_interrupted_run_goes_on_to_the_same_results(model: str, data: str, tmp_path: Path) -> None:
+    whole = finished(config(model, data, tmp_path / "whole"))
+    started = config(model, data, tmp_path / "run")
+    finished(started)
+    journal = tmp_path / "run" / "journal" / "0.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-300])
+    for name in ("results.json", "samples.jsonl", "report.html"):
+        (tmp_path / "run" / name).unlink()
+    with pytest.raises(InputError, match=r"holds another run \(found config.yaml\).* by --resume, or choose another"):
+        run_eval(started)
+    resumed = finished(replace(started, resume=True))
+    assert found(resumed) == found(whole)
+    keys = [json.loads(line)["key"] for line in journal.read_text().splitlines()]
+    assert len(keys) == len(set(keys)) == 12
+    with pytest.raises(InputError, match="--resume was given, but .* holds no run"):
+        run_eval(config(model, data, tmp_path / "none", resume=True))
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_does_and_a_killed_one_goes_on(model: str, data: str, tmp_path: Path) -> None:
+    whole = finished(config(model, data, tmp_path / "whole"))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command = [*launcher, "-m", "sightline.cli.main", "eval", "--model", model, "--data", data, "--max_new_tokens", "4"]
+    done = subprocess.run([*command, "--output_dir", str(tmp_path / "two")], env=os.environ, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert read_samples(tmp_path / "two") == list(whole.tasks["custom"].samples)
+    journals = sorted((tmp_path / "two" / "journal").iterdir())
+    assert [path.name for path in journals] == ["0.jsonl", "1.jsonl"] and all(path.stat().st_size for path in journals)
+    assert done.stdout.count(b"accuracy") == 1, "one process prints"
+
+
+def test_a_run_is_scored_again_without_a_model_or_torch(model: str, choices: str, tmp_path: Path) -> None:
+    first = finished(config(model, choices, tmp_path / "run", method="likelihood", likelihood_of="text", blind=True))
+    again = run_score(tmp_path / "run")
+    assert found(again) == found(first)
+    by_token = run_score(tmp_path / "run", likelihood_norm="token", output_dir=tmp_path / "again")
+    assert by_token.settings["likelihood_norm"] == "token" and (tmp_path / "again" / "results.json").exists()
+    code = (
+        "import sys; from sightline.cli.main import run; "
+        f"code = run(['score', {str(tmp_path / 'run')!r}, '--json']); assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, env=os.environ)
+    assert done.returncode == 0, done.stderr.decode()[-2000:]
+    assert json.loads(done.stdout)["tasks"] == json.loads((tmp_path / "run" / "results.json").read_text())["tasks"]
+    with pytest.raises(ConfigError, match="--profile: custom is scored by strict; got 'oficial'"):
+        run_score(tmp_path / "run", "oficial")
+    with pytest.raises(DataError, match="holds no results: results.json is missing"):
+        run_score(tmp_path)
+
+
+def test_options_are_chosen_by_letter_or_text_and_normalised_as_asked(model: str, choices: str) -> None:
+    """The likeliest by sum, per token and per byte, each worked out from the scores that the samples keep."""
+    for norm in ("sum", "token", "byte"):
+        for of in ("letter", "text"):
+            result = finished(config(model, choices, method="likelihood", likelihood_of=of, likelihood_norm=norm))
+            for sample in result.tasks["custom"].samples:
+                options = sample.options if of == "text" else ("A", "B", "C", "D")
+                sizes = {
+                    "sum": [1] * 4,
+                    "token": [score.tokens for score in sample.option_scores],
+                    "byte": [len(option) for option in options],
+                }[norm]
+                values = [score.logprob / size for score, size in zip(sample.option_scores, sizes, strict=True)]
+                assert sample.prediction == "ABCD"[values.index(max(values))]
+                assert sample.score == float(sample.prediction == "A")
+
+
+def test_questions_of_yes_or_no_are_chosen_between_yes_and_no(model: str, data: str) -> None:
+    result = finished(config(model, data, method="likelihood"))
+    assert {sample.prediction for sample in result.tasks["custom"].samples} <= {"Yes", "No"}
+    with pytest.raises(InputError, match="expected options, or an answer yes or no, to choose from by likelihood"):
+        rows = [{"question": "what ?", "answer": "red"}]
+        finished(config(model, write_rows(Path(data).parent / "odd.jsonl", rows), method="likelihood"))
+
+
+def test_an_endpoint_answers_a_run_and_a_stop_keeps_what_it_said(
+    server: Server,  # noqa: F811
+    data: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sightline.models import remote
+
+    monkeypatch.setattr(remote, "LONGEST_WAIT_S", 0.01)
+    monkeypatch.setattr(remote.Endpoint, "first_wait_s", 0.01)
+    server.reply = lambda number, body: completion("no") if number < 5 else (503, b"", {})
+    settings = config("m", data, tmp_path / "run", endpoint=server.url, concurrency=1)
+    with pytest.raises(MachineError, match="Answers so far are kept"):
+        run_eval(settings)
+    assert len((tmp_path / "run" / "journal" / "0.jsonl").read_text().splitlines()) == 5
+    asked = len(server.bodies)
+    server.reply = lambda number, body: completion("no")
+    result = finished(replace(settings, resume=True))
+    assert len(server.bodies) - asked == 12 - 5
+    assert result.tasks["custom"].scores.metrics[0].interval.value == 1.0
+
+
+def test_a_judge_is_asked_about_unparsed_answers_alone_and_recorded(
+    server: Server,  # noqa: F811
+    choices: str,
+    tmp_path: Path,
+) -> None:
+    said = [{"id": str(number), "prediction": "A"} for number in range(1, 14)]
+    said[1]["prediction"], said[2]["prediction"] = "the colour of blood", "the colour of grass"
+    file = tmp_path / "said.jsonl"
+    write_rows(file, said)
+    server.reply = lambda number, body: completion("Correct." if "blood" in text_of(body) else "incorrect")
+    settings = EvalConfig(
+        choice=DataChoice(choices), predictions=file, judge=server.url, judge_model="judge", output_dir=tmp_path / "run"
+    )
+    unjudged = finished(replace(settings, judge=None, judge_model="", output_dir=None))
+    assert unjudged.tasks["custom"].scores.unparsed == 2
+    judged = finished(settings)
+    assert len(server.bodies) == 2 and judged.tasks["custom"].scores.unparsed == 0
+    samples = judged.tasks["custom"].samples
+    assert [sample.score for sample in samples[:4]] == [1, 1, 0, 1]
+    assert samples[1].judge is not None and samples[1].judge.said == "Correct."
+    assert samples[1].judge.model.startswith("judge at") and "Response: the colour of blood" in samples[1].judge.prompt
+    assert samples[0].judge is None
+    assert read_samples(tmp_path / "run") == list(samples)
+
+
+def test_stored_predictions_of_every_format_are_scored_alike(choices: str, tmp_path: Path) -> None:
+    said = {str(number): "A" if number % 2 else "B" for number in range(1, 13)}
+    (tmp_path / "a.json").write_text(json.dumps(said))
+    write_rows(tmp_path / "b.jsonl", [{"question_id": key, "text": text} for key, text in said.items()])
+    table = [("index", "answer", "prediction"), *((key, "A", text) for key, text in said.items())]
+    (tmp_path / "c.tsv").write_text("".join("\t".join(row) + "\n" for row in table))
+    (tmp_path / "d.csv").write_text("".join(",".join(row) + "\n" for row in table))
+    write_xlsx(tmp_path / "e.xlsx", table)
+    for name in ("a.json", "b.jsonl", "c.tsv", "d.csv", "e.xlsx"):
+        result = finished(EvalConfig("theirs", choice=DataChoice(choices), predictions=tmp_path / name))
+        scores = result.tasks["custom"].scores
+        assert [one.verdict.score for one in scores.judged[:12]] == [1.0, 0.0] * 6
+        assert scores.errors == 1 and scores.judged[12].error == f"{name} has no prediction"
+    (tmp_path / "f.json").write_text(json.dumps({"q1": "A"}))
+    with pytest.raises(DataError, match="f.json has predictions for q1, ..., but the task's items are 1, 2, 3"):
+        run_eval(EvalConfig(choice=DataChoice(choices), predictions=tmp_path / "f.json"))
+
+
+def write_xlsx(path: Path, table: list[tuple[str, ...]]) -> None:
+    """A workbook as Excel writes it: texts in a table of shared strings, numbers as they are."""
+    texts = sorted({cell for row in table for cell in row if not cell.isdigit()})
+    rows = []
+    for number, row in enumerate(table, start=1):
+        cells = [
+            f'<c r="{chr(65 + column)}{number}"><v>{cell}</v></c>'
+            if cell.isdigit()
+            else f'<c r="{chr(65 + column)}{number}" t="s"><v>{texts.index(cell)}</v></c>'
+            for column, cell in enumerate(row)
+        ]
+        rows.append(f'<row r="{number}">{"".join(cells)}</row>')
+    space = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
+    with ZipFile(path, "w") as book:
+        shared = "".join(f"<si><t>{text}</t></si>" for text in texts)
+        book.writestr("xl/sharedStrings.xml", f"<sst {space}>{shared}</sst>")
+        book.writestr("xl/worksheets/sheet1.xml", f'<worksheet {space}><sheetData>{"".join(rows)}</sheetData></worksheet>')
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "model: name what to evaluate"),
+        ({"model": "m"}, "Name benchmarks by --tasks, or your rows by --data"),
+        ({"model": "m", "tasks": ("pope",), "predictions": Path("x"), "endpoint": "http://a"}, "exclude each other"),
+        ({"model": "m", "tasks": ("pope", "mme"), "predictions": Path("x")}, "a file belongs to one task"),
+        ({"model": "m", "tasks": ("pope",), "endpoint": "http://a", "asking": Asking(method="likelihood")}, "no likelihood"),
+        ({"model": "m", "tasks": ("pope",), "asking": Asking(method="logprob")}, "method: expected one of generate, like"),
+        ({"model": "m", "tasks": ("pope",), "judge": "http://a"}, "name the model to ask there by --judge_model"),
+        ({"model": "m", "tasks": ("pope",), "resume": True}, "resume: name the run to go on with by --output_dir"),
+        ({"model": "m", "tasks": ("pope",), "asking": Asking(max_new_tokens=0)}, "max_new_tokens: expected at least 1"),
+    ],
+)
+def test_settings_that_exclude_each_other_are_named(settings: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        EvalConfig(**settings)
+
+
+def test_an_unknown_prompt_or_profile_names_those_of_the_task(model: str, data: str) -> None:
+    with pytest.raises(ConfigError, match="--prompt: custom has sightline, .*; got 'lmm-eval'. Did you mean 'lmms-eval'"):
+        run_eval(config(model, data, prompt="lmm-eval"))
+    with pytest.raises(ConfigError, match="--profile: custom is scored by strict; got 'lenient'"):
+        run_eval(config(model, data, profile="lenient"))
