@@ -8,9 +8,9 @@ from html.parser import HTMLParser
 
 import pytest
 from PIL import Image
+from sightline.evaluation.comparison_report import change_galleries, change_headline, comparison_blocks
 
 from sightline.evaluation.compare import compare
-from sightline.evaluation.comparison_report import change_galleries, change_headline, comparison_blocks
 from sightline.evaluation.curves import Curve, CurveChart, draw_curves
 from sightline.evaluation.eval_report import eval_report, spread
 from sightline.evaluation.report import (

@@ -69,7 +69,7 @@ def browser(
     max_pictures: int = MAX_PICTURES,
     max_samples: int = MAX_SAMPLES,
 ) -> SampleBrowser:
-    """A browser of the samples, cut to what a page can carry: as many of each tag as there are, evenly over the data."""
+    """A browser of the samples, cut to what a page can carry: of each tag alike, evenly over the data."""
     shown = [samples[place] for place in choose_evenly([one.tag for one in samples], max_samples)]
     used = {one.tag for one in shown}
     addresses = _addresses(shown, pictures, max_pictures)

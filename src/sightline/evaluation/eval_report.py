@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 from sightline.evaluation.browser import (
     MAX_PICTURES,
@@ -115,7 +116,7 @@ def _blind_headline(score: MetricScore, blind: MetricScore) -> Headline:
 def _score_blocks(result: RunResult) -> tuple[Block, ...]:
     blind = any(outcome.blind for outcome in result.tasks.values())
     rows = tuple(
-        IntervalRow(name, _with_blind(outcome.scores.metrics[0], outcome.blind and outcome.blind.metrics[0], blind))
+        IntervalRow(name, _with_blind(outcome.scores.metrics[0], _blind_score(outcome), blind))
         for name, outcome in result.tasks.items()
     )
     chart = IntervalChart("", _series(blind), rows, "Headline metric of each task, in percent of full marks.")
@@ -134,8 +135,13 @@ def _category_sections(outcomes: list[TaskOutcome]) -> tuple[Section, ...]:
         )
         title = outcome.title if len(outcomes) > 1 else ""
         caption = f"{_words(outcome.scores.metrics[0].name).capitalize()} per category; in brackets the items."
-        blocks += [IntervalChart(title, _series(bool(blind)), rows, caption), Folded("As numbers", category_table(outcome))]
+        blocks.append(IntervalChart(title, _series(bool(blind)), rows, caption))
+        blocks.append(Folded("As numbers", category_table(outcome)))
     return (Section("By category", tuple(blocks)),) if blocks else ()
+
+
+def _blind_score(outcome: TaskOutcome) -> MetricScore | None:
+    return outcome.blind.metrics[0] if outcome.blind is not None else None
 
 
 def _with_blind(score: MetricScore, blind: MetricScore | None, has_blind: bool) -> tuple[Interval | None, ...]:
@@ -155,7 +161,11 @@ def _sample_blocks(
 
 
 def _shown(sample: Sample) -> ShownSample:
-    return shown_sample(sample, status_of(sample), (shown_answer(sample),))
+    answers = [shown_answer(sample)]
+    if sample.blind is not None:
+        blind = {name: sample.blind[name] for name in ("prediction", "parsed", "score", "error")}
+        answers = [shown_answer(sample, "with pictures"), shown_answer(replace(sample, **blind), "without pictures")]
+    return shown_sample(sample, status_of(sample), answers)
 
 
 def _settings_listing(result: RunResult) -> Listing:

@@ -116,7 +116,8 @@ def _task_rows(outcome: TaskOutcome) -> list[tuple[str, ...]]:
     headline, *others = scores.metrics
     count = len(scores.judged)
     unparsed = percent(scores.unparsed / count)
-    rows = [(f"{scores.task} {headline.name}", f"{count:,}", *_cells(headline), unparsed, _if_right(headline))]
+    first = (f"{scores.task} {headline.name}", f"{count:,}", *_cells(headline), unparsed, _if_right(headline))
+    rows: list[tuple[str, ...]] = [first]
     rows += [(_INDENT + score.name, "", *_cells(score), "", _if_right(score)) for score in others]
     if outcome.blind is not None:
         blind = outcome.blind.metrics[0]
@@ -145,13 +146,13 @@ def _caption(result: RunResult) -> str:
     questions = sum(len(outcome.scores.judged) for outcome in result.tasks.values())
     pictures = {key for outcome in result.tasks.values() for sample in outcome.samples for key in sample.pictures}
     errors = sum(outcome.scores.errors for outcome in result.tasks.values())
-    parts = [
+    counted = [
         f"{questions:,} questions",
         f"{len(pictures):,} pictures",
-        f"{errors} without an answer, counted as wrong" if errors else "",
-        *(f"{name}: prompt {task.prompt}, profile {task.scores.profile}" for name, task in result.tasks.items()),
+        *([f"{errors:,} without an answer, counted as wrong"] if errors else []),
     ]
-    return ", ".join(part for part in parts if part)
+    asked = (f"{name}: prompt {task.prompt}, profile {task.scores.profile}" for name, task in result.tasks.items())
+    return "\n".join([", ".join(counted), *asked])
 
 
 def _task_json(outcome: TaskOutcome) -> dict[str, Any]:

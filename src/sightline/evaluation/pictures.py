@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from sightline.errors import DataError
+from sightline.errors import DataError, InputError
 from sightline.evaluation.sources import open_rows
 from sightline.evaluation.task import Source
 from sightline.evaluation.tasks.registry import load_task
@@ -34,15 +35,31 @@ def picture_address(image: Image) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def find_pictures(task: str, data: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Picture]:
-    """The pictures with these content keys, from the rows that a run's `results.json` names as its data.
+@dataclass(frozen=True)
+class FoundPictures:
+    """Pictures by content key, and why those of some tasks are missing; empty where none is."""
 
-    Raises:
-        InputError: the rows cannot be reached any more.
-    """
+    pictures: Mapping[str, Picture]
+    note: str = ""
+
+
+def find_pictures(data: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Collection[str]]) -> FoundPictures:
+    """The wanted pictures of each task, from the rows that a run's `results.json` names as the task's `data`."""
+    found: dict[str, Picture] = {}
+    notes = []
+    for task, keys in wanted.items():
+        try:
+            found |= _pictures_of(task, data[task], keys)
+        except InputError as error:
+            reason = str(error).split("\n")[0]
+            notes.append(f"{task}: pictures are missing, as its rows cannot be read from here. {reason}")
+    return FoundPictures(found, " ".join(notes))
+
+
+def _pictures_of(task: str, data: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Picture]:
     record, missing = load_task(task), set(wanted)
     found: dict[str, Picture] = {}
-    source = Source(**{name: data[name] for name in ("kind", "place", "config", "split", "revision") if name in data})
+    source = Source(**{name: data[name] for name in ("kind", "place", "config", "split", "revision")})
     table = open_rows(source)
     for index in range(len(table)):
         if not missing:

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from sightline.evaluation.comparison.run import RunComparison, to_json as comparison_json
 from sightline.evaluation.comparison.tables import (
+    CHECK_HEADER,
     category_changes,
     change_table,
     check_rows,
@@ -81,7 +82,7 @@ def print_run(result: RunResult, as_json: bool) -> None:
     file = sys.stderr if as_json else sys.stdout
     print_table(outcome_table(result), file)
     for outcome in result.tasks.values():
-        if outcome.scores.categories:
+        if len(outcome.scores.categories) > 1:
             print_table(category_table(outcome), file)
     if as_json:
         print(json.dumps(plain_data(to_json(result)), ensure_ascii=False, indent=2))
@@ -98,7 +99,7 @@ def print_comparison(comparison: RunComparison, as_json: bool) -> None:
         if change.samples.improved or change.samples.worsened:
             print_table(flip_table(change), file)
     print("Reproduction check", file=file)
-    print_listing(("aspect", "status", "what differs"), check_rows(comparison.reproduction), file)
+    print_listing(CHECK_HEADER, check_rows(comparison.reproduction), file)
     sign = "Warning: " if comparison.reproduction.is_warning else ""
     Console(file=file).print(Text(f"\n{sign}{comparison.reproduction.conclusion}", style="bold"))
     if as_json:

@@ -32,7 +32,7 @@ def items_needed(
 def items_for_error(items: int, standard_error: float, difference: float, power: float = POWER) -> int:
     """The same for any metric whose difference has this standard error on so many items."""
     if difference == 0:
-        raise ValueError("No number of items shows a difference of 0; give the smallest one that matters, such as 0.01.")
+        raise ValueError("No number of items shows a difference of 0; give the smallest that matters, such as 0.01.")
     return math.ceil(items * (_standard_errors(power) * standard_error / difference) ** 2)
 
 

@@ -9,6 +9,7 @@ from sightline.evaluation.comparison.changes import Change, TaskChange
 from sightline.evaluation.comparison.pairs import SamplePair
 from sightline.evaluation.comparison.run import RunComparison
 from sightline.evaluation.comparison.tables import (
+    CHECK_HEADER,
     category_changes,
     change_table,
     change_text,
@@ -57,7 +58,7 @@ def comparison_report(
         sections=(
             Section("Change", tuple(_change_blocks(comparison)), _CHANGE),
             *_category_sections(changes),
-            Section("Reproduction check", (Listing("", ("aspect", "status", "what differs"), check_rows(check)),), _CHECK),
+            Section("Reproduction check", (Listing("", CHECK_HEADER, check_rows(check)),), _CHECK),
             Section("Items", (Notice(note), found) if note else (found,), _ITEMS),
         ),
         facts=(("A", str(comparison.before)), ("B", str(comparison.after))),
@@ -73,12 +74,12 @@ def _headlines(change: TaskChange) -> tuple[Headline, ...]:
     overall, low, high = change.overall, change.overall.difference.low, change.overall.difference.high
     tone = "good" if low > 0 else "bad" if high < 0 else ""
     value, metric = change_text(overall.difference.value, change.scale), change.metric.replace("_", " ")
-    sides = f"{shown(overall.before, change.scale)} in A, {shown(overall.after, change.scale)} in B"
     interval = interval_text(overall, change.scale)
+    sides = f"{shown(overall.before, change.scale)} in A, {shown(overall.after, change.scale)} in B"
     test = f"McNemar's exact test: p = {p_text(change.mcnemar)}" if change.mcnemar is not None else ""
     found = [
-        Headline(value, f"{'points of ' * (change.scale == 1)}{metric}", sides, tone),
-        Headline(p_text(change.p_value), "p-value", f"95% interval {interval}" if interval else ""),
+        Headline(value, f"{'points of ' * (change.scale == 1)}{metric}", interval and f"95% interval {interval}", tone),
+        Headline(p_text(change.p_value), "p-value of no difference", sides),
         Headline(f"{overall.improved:,} : {overall.worsened:,}", "items better : worse in B", test),
     ]
     if change.items_needed is not None:

@@ -66,7 +66,7 @@ def check_reproduction(before: RunRecord, after: RunRecord, samples: Mapping[str
     aspects = (
         _joined("data", [_data(*task) for task in tasks]),
         _joined("prompt", [_prompt(*task) for task in tasks]),
-        _joined("scoring", [_scoring(name, *records, one, two) for name, *records, _ in tasks]),
+        _joined("scoring", [_scoring(name, first, second, one, two) for name, first, second, _ in tasks]),
         _decoding(one, two, tasks),
         _processor(one["provenance"], two["provenance"]),
         _model(one, two),
@@ -180,8 +180,9 @@ def _conclusion(aspects: Many[Aspect], answers: int, others: int) -> tuple[str, 
     unknown = [aspect.name for aspect in aspects if aspect.status == "not known"]
     chosen = [name for name in differing if name in CHOSEN]
     if chosen:
-        besides = "besides the model" if "model" in differing else "though not in the model"
-        text = f"The runs differ in {_listed(chosen)}, {besides}: a change in score is not the model's alone."
+        besides = ", besides the model" if "model" in differing else ""
+        owed = "is not the model's alone" if besides else "is none of the model"
+        text = f"The runs differ in {_listed(chosen)}{besides}: a change in score {owed}."
     elif "model" in differing:
         text = f"The model differs{' and with it the processor' * ('processor' in differing)}; {_listed(alike)} do not."
     elif "processor" in differing:

@@ -47,7 +47,7 @@ def run_compare(before: Path, after: Path, detect: float = DETECT) -> RunCompari
     """
     if not 0 < detect < 1:
         raise ConfigError(f"--detect: expected a share of full marks between 0 and 1 (0.01: one point), got {detect}.")
-    records = [_record(run) for run in (before, after)]
+    records = _record(before), _record(after)
     one, two = (record.summary["tasks"] for record in records)
     names = [name for name in one if name in two]
     if not names:
@@ -55,8 +55,8 @@ def run_compare(before: Path, after: Path, detect: float = DETECT) -> RunCompari
             f"The runs have no task in common: {before} has {', '.join(one)}, {after} has {', '.join(two)}. "
             "Compare runs of the same tasks."
         )
-    samples = [_by_task(run) for run in (before, after)]
-    paired = {name: pair_samples(name, *(side.get(name, []) for side in samples)) for name in names}
+    first, second = _by_task(before), _by_task(after)
+    paired = {name: pair_samples(name, first.get(name, []), second.get(name, [])) for name in names}
     changes = []
     for name in names:
         task = load_task(name)
@@ -93,7 +93,7 @@ def to_json(comparison: RunComparison) -> dict[str, Any]:
 def _record(run: Path) -> RunRecord:
     summary = read_summary(run)
     if "tasks" not in summary:
-        raise DataError(f"{run} is no run of `sightline eval`: its results.json names no tasks. Name one by its folder.")
+        raise DataError(f"{run} is no run of `sightline eval`: its results.json names no tasks. Name another folder.")
     environment = run / ENVIRONMENT
     return RunRecord(summary, json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {})
 
@@ -105,7 +105,7 @@ def _by_task(run: Path) -> dict[str, list[Sample]]:
     return samples
 
 
-def _labels(before: Path, after: Path, records: list[RunRecord]) -> tuple[str, str]:
+def _labels(before: Path, after: Path, records: tuple[RunRecord, RunRecord]) -> tuple[str, str]:
     models = [str(record.summary["model"]) for record in records]
     if models[0] != models[1]:
         return models[0], models[1]

@@ -11,6 +11,7 @@ from sightline.evaluation.outcome import shown
 from sightline.evaluation.samples import Sample
 from sightline.types import Table
 
+CHECK_HEADER = ("aspect", "status", "what differs")
 FLIPS_SHOWN = 3
 _LONGEST_CELL = 26
 

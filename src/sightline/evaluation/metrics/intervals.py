@@ -37,8 +37,7 @@ def metric_difference(metric: Metric, before: Many[Judged], after: Many[Judged],
         raise ValueError("A paired difference needs the same items in the same order on both sides.")
     clusters = [cluster_of(one) for one in after]
     if metric.mean:
-        scores = [[one.verdict.score for one in side] for side in (before, after)]
-        return paired_difference(*scores, clusters)
+        return paired_difference(*_scores(before, after), clusters)
     if metric.sums is not None and metric.combine is not None:
         return paired_cluster_bootstrap(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
     return cluster_bootstrap_of(
@@ -58,7 +57,7 @@ def difference_spread(metric: Metric, before: Many[Judged], after: Many[Judged],
     """
     clusters = [cluster_of(one) for one in after]
     if metric.mean:
-        scores = [[one.verdict.score for one in side] for side in (before, after)]
+        scores = _scores(before, after)
         error = standard_error_of_difference(*scores, clusters) if len(set(clusters)) > 1 else math.nan
         return PairedSpread(paired_p_value(*scores, clusters), error)
     if metric.sums is not None and metric.combine is not None:
@@ -73,3 +72,7 @@ def cluster_of(one: Judged) -> Hashable:
     if one.item.pictures:
         return one.item.pictures[0].key
     return f"group {one.item.group}" if one.item.group else f"item {one.item.id}"
+
+
+def _scores(before: Many[Judged], after: Many[Judged]) -> tuple[list[float], list[float]]:
+    return [one.verdict.score for one in before], [one.verdict.score for one in after]
