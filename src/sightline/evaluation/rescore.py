@@ -86,7 +86,7 @@ def _score_again(
         for place, (sample, one) in enumerate(zip(samples, judged, strict=True))
     )
     return TaskOutcome(
-        title=task.title,
+        title=record["title"],
         prompt=record["prompt"],
         max_new_tokens=record["max_new_tokens"],
         data=record["data"],

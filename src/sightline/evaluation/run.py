@@ -10,7 +10,7 @@ from typing import Any
 from sightline.errors import ConfigError, nearest
 from sightline.evaluation.answerers import Answering, local_answering, remote_answering
 from sightline.evaluation.asking import Progress, ask_all
-from sightline.evaluation.eval_config import EvalConfig
+from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.items import Items
 from sightline.evaluation.journal import Journal
@@ -147,7 +147,7 @@ def _outcome(config: EvalConfig, part: _Part, answers: Mapping[str, Answer], jou
         for place, one in enumerate(opinion.judged)
     )
     return TaskOutcome(
-        title=task.title,
+        title=task.title if task.name != CUSTOM else Path(part.items.source.place).name,
         prompt=part.prompt if config.predictions is None else "not known: stored predictions",
         max_new_tokens=config.asking.max_new_tokens or task.max_new_tokens,
         data=_data(part),

@@ -148,20 +148,16 @@ def _processor(one: Mapping[str, Any], two: Mapping[str, Any]) -> Aspect:
 
 
 def _model(one: Mapping[str, Any], two: Mapping[str, Any]) -> Aspect:
-    records = [
-        {
-            **{name: run["provenance"].get(name) for name in ("dtype", "attention")},
-            **{name: run["settings"].get(name) for name in ("adapter", "endpoint")},
-        }
-        for run in (one, two)
-    ]
-    weights = [run["provenance"].get("weights") for run in (one, two)]
     names = _unequal("name", one["model"], two["model"])
+    asked = [{name: run["settings"].get(name) for name in ("adapter", "endpoint")} for run in (one, two)]
+    weights = [run["provenance"].get("weights") for run in (one, two)]
     if None in weights:
-        return Aspect("model", (*names, *_differing(*records)), (_missing("the weights", weights),))
+        return Aspect("model", (*names, *_differing(*asked)), (_missing("the weights", weights),))
+    loaded = [{name: run["provenance"].get(name) for name in ("dtype", "attention")} for run in (one, two)]
+    differences = (*_differing(*asked), *_differing(*loaded))
     if weights[0] == weights[1]:
-        return Aspect("model", tuple(_differing(*records)), notes=tuple(names))
-    return Aspect("model", ("weights differ", *names, *_differing(*records)))
+        return Aspect("model", differences, notes=tuple(names))
+    return Aspect("model", ("weights differ", *names, *differences))
 
 
 def _versions(before: RunRecord, after: RunRecord) -> Aspect:

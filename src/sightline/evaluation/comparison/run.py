@@ -60,7 +60,7 @@ def run_compare(before: Path, after: Path, detect: float = DETECT) -> RunCompari
     changes = []
     for name in names:
         task = load_task(name)
-        changes.append(task_change(name, task.title, task.metrics[one[name]["profile"]][0], paired[name], detect))
+        changes.append(task_change(name, one[name]["title"], task.metrics[one[name]["profile"]][0], paired[name], detect))
     corrected = holm([change.p_value for change in changes])
     return RunComparison(
         before=before,
