@@ -20,7 +20,7 @@ ANSWER_TOKENS = 2  # "Yes" or a letter, and the stop token
 YES_NO, ROTATIONS = 6, 4
 YES_NO_WORDS = 16
 STEM_WORDS, OPTION_WORDS, CLOSING_WORDS = 20, 5, 10
-BATCH_SIZES = (1, 2, 6, 12)
+BATCH_SIZES = (1, 2, 6)
 
 
 def main() -> None:
