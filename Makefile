@@ -30,6 +30,7 @@ bench: $(INSTALLED)  ## speed against TRL on the same work; JSON beside the scri
 	$(BIN)/python benchmarks/dpo_memory.py
 	$(BIN)/python benchmarks/projector_stage.py
 	$(BIN)/python benchmarks/sft_questions.py
+	$(BIN)/python benchmarks/tsv_memory.py
 
 architecture: $(INSTALLED)  ## write the tree in ARCHITECTURE.md anew
 	$(BIN)/python -m tests.project_tree
