@@ -180,6 +180,20 @@ def test_bad_rows_that_are_skipped_are_listed(tmp_path: Path) -> None:
     ]
 
 
+def test_a_question_that_lost_a_rotation_to_a_bad_row_is_left_out_whole(tmp_path: Path) -> None:
+    row = {"image": RED, "question": "Which?", "A": "cat", "B": "dog", "answer": "A", "category": "c"}
+    rows = [{"index": index, **row} for index in (1, 2, 1_000_001, 1_000_002)]
+    rows[2]["answer"] = "C"
+    path = write_tsv(tmp_path / "a.tsv", *rows)
+    found = load_items(load_task("mmbench_dev_en"), DataChoice(data=str(path), skip_bad_rows=True))
+    assert [item.id for item in found.items] == ["2", "1000002"]
+    assert [message.partition(":")[0] for message in found.bad_rows] == [
+        "a.tsv row 3 (index 1000001)",
+        "a.tsv row 1 (index 1)",
+    ]
+    assert found.bad_rows[1].endswith("left out, as a row of its group 1 is bad.")
+
+
 def test_an_answer_that_is_no_option_is_named_by_row(tmp_path: Path) -> None:
     row = {"index": 1, "image": RED, "question": "Which?", "A": "cat", "B": "dog", "answer": "C", "category": "c"}
     with pytest.raises(DataError, match=r"row 1 \(index 1\): the answer 'C' is none of the options A, B"):
