@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import transformers
-from tokenizers import AddedToken, Tokenizer, models, normalizers, pre_tokenizers
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
 from tests.families.tiny_words import ID, TEXT, TOWER, VOCABULARY, Parts, template, tokenizer
@@ -56,8 +56,10 @@ def _underscoring_tokenizer() -> PreTrainedTokenizerFast:
     """Each text begins with an underscore, as SentencePiece does, which Fuyu's processor strips before an image."""
     raw = Tokenizer(models.WordLevel(ID, unk_token="<unk>"))
     raw.normalizer = normalizers.Prepend("▁ ")
-    raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    raw.add_tokens([AddedToken(word, normalized=True) for word in ("|SPEAKER|", "|NEWLINE|", "<0x04>")])
+    words = Regex(r"\|SPEAKER\||\|NEWLINE\||<0x04>")
+    raw.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(words, "isolated")]
+    )
     return PreTrainedTokenizerFast(
         tokenizer_object=raw, pad_token="<pad>", bos_token="<s>", eos_token="</s>", unk_token="<unk>"
     )
