@@ -49,9 +49,9 @@ ENTER = {THROUGH_MODEL: "through the model", REPLACED: "replace", ADDED: "added"
 BOTH_WAYS = {"": "none", IMAGE: "one image", IMAGES: "all images", PROMPT: "the prompt"}
 
 
-def render_families() -> str:
-    """The whole document; measures every tiny model."""
-    measured = "\n".join(_measured(name) for name in sorted(BUILDERS))
+def render_families(measure: bool = True) -> str:
+    """The whole document; without measuring, `#` stands for figures."""
+    measured = "\n".join(_measured(name, measure) for name in sorted(BUILDERS))
     return HEADER + measured + "\n" + FACTS + "\n".join(_known(facts) for facts in FAMILIES.values()) + "\n"
 
 
@@ -67,7 +67,7 @@ def _known(facts: FamilyFacts) -> str:
     notes += ["an image that shares its row is processed in another way"] * bool(facts.row_input)
     cells = (
         facts.name,
-        f"`{facts.placeholder}`",
+        "`" + facts.placeholder.replace("|", "\\|") + "`",
         ENTER[facts.features_enter],
         position,
         BOTH_WAYS[facts.both_ways],
@@ -78,17 +78,21 @@ def _known(facts: FamilyFacts) -> str:
     return _row(cells)
 
 
-def _measured(name: str) -> str:
+def _measured(name: str, measure: bool) -> str:
     with tempfile.TemporaryDirectory() as folder:
         case = Case(name, Path(folder))
-    shared, plain = case.shared(), case.plain()
-    error = difference(shared, plain)
-    gradients = gradient_error(case.gradients(shared), case.gradients(plain))
     windows = "sliding_attention" in (getattr(case.model.config.get_text_config(), "layer_types", None) or [])
     both_ways = f"both ways in {BOTH_WAYS[case.facts.both_ways]}" if case.facts.both_ways else ""
     attention = ", ".join(filter(None, ["windows per layer type" * windows, both_ways])) or "nothing"
+    error, gradients = _figures(case) if measure else ("#", "#")
     packing = "yes" if case.forest.ids_RL.shape[0] == 1 else "no"
-    return _row((name, case.facts.routes[0], attention, f"{error:.1e}", f"{gradients:.1e}", packing))
+    return _row((name, case.facts.routes[0], attention, error, gradients, packing))
+
+
+def _figures(case: Case) -> tuple[str, str]:
+    shared, plain = case.shared(), case.plain()
+    error = difference(shared, plain)
+    return f"{error:.1e}", f"{gradient_error(case.gradients(shared), case.gradients(plain)):.1e}"
 
 
 def _row(cells: tuple[str, ...]) -> str:

@@ -18,13 +18,13 @@ from sightline.errors import InputError
 from sightline.models.families import FAMILIES
 from sightline.training.decoder import decoder_layers, for_family
 from tests.families.case import preference_rows
-from tests.families.tiny_families import BUILDERS
+from tests.families.tiny_families import BUILDERS, built_family
 from tests.tiny import tiny_llava, tiny_processor
 
 
 @pytest.mark.parametrize("name", sorted(BUILDERS))
 def test_the_pattern_matches_the_linear_layers_of_the_decoder_alone(name: str) -> None:
-    model, _ = BUILDERS[name]()
+    model, _ = built_family(name)
     facts = FAMILIES[model.config.model_type]
     matched = {layer for layer, _ in model.named_modules() if re.fullmatch(decoder_layers(facts), layer)}
     decoder = {

@@ -28,9 +28,8 @@ TRAINERS = {
     ("dpo", "sightline"): (sightline.DPOTrainer, sightline.DPOConfig),
 }
 # TRL's collators hand an answer alone to the processor. PaliGemma's wants an image with it, Molmo 2's puts the start
-# token before it, KOSMOS-2's mask ends with the prompt. They get rows made by our plain collators, and so does BLIP-2,
-# whose processor cannot pad a batch of texts with images.
-ROWS_OF_OURS = ("blip-2", "kosmos-2", "molmo2", "paligemma", "paligemma2")
+# token before it, KOSMOS-2's mask ends with the prompt. They get rows made by our plain collators.
+ROWS_OF_OURS = ("kosmos-2", "molmo2", "paligemma", "paligemma2")
 # These are their own base model, and give logits where TRL reads hidden states.
 OWN_BASE = ("blip-2", "kosmos-2")
 

@@ -309,12 +309,17 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
 WITHOUT_TEMPLATE = ("blip-2", "fuyu", "kosmos-2")
 
 
-def saved_family(name: str, folder: Path) -> Parts:
-    """Model and processor of a family, saved to `folder` and loaded back by transformers' auto classes."""
+def built_family(name: str) -> Parts:
+    """Model and processor of a family as they were built, transformers corrected as where we load such a model."""
     for model_type in PATCHES:
         apply_patches(model_type)
     torch.manual_seed(0)
-    model, processor = {**BUILDERS, "aya_vision": aya_vision}[name]()
+    return {**BUILDERS, "aya_vision": aya_vision}[name]()
+
+
+def saved_family(name: str, folder: Path) -> Parts:
+    """Model and processor of a family, saved to `folder` and loaded back by transformers' auto classes."""
+    model, processor = built_family(name)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return AutoModelForImageTextToText.from_pretrained(folder), AutoProcessor.from_pretrained(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 import transformers
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -96,7 +97,9 @@ def blip_2() -> Parts:
     )
     images = transformers.BlipImageProcessor(size={"height": 32, "width": 32})
     processor = transformers.Blip2Processor(images, tokenizer(), num_query_tokens=4)
-    return transformers.Blip2ForConditionalGeneration(config), processor
+    model = transformers.Blip2ForConditionalGeneration(config)
+    torch.nn.init.normal_(model.query_tokens)  # zeros, as it is made, have no direction to normalise
+    return model, processor
 
 
 def molmo2() -> Parts:

@@ -181,12 +181,9 @@ def _expansions(processor: Any, encoded: Any, row: int, images: int) -> list[Exp
     layout = layout_of(processor)
     inside = encoded["attention_mask"][row].bool()
     ids_K = encoded["input_ids"][row][inside].numpy()
-    types = next((encoded[name][row][inside].numpy() == 1 for name in _TYPES if name in encoded), None)
-    if "image_embeds_position_mask" in encoded:
-        is_feature_K = types
-    else:
-        is_feature_K = ids_K == feature_token_id(processor)
-    is_image_K = types if types is not None and types.any() else is_feature_K
+    types = {name: encoded[name][row][inside].numpy() == 1 for name in _TYPES if name in encoded}
+    is_feature_K = types.get("image_embeds_position_mask", ids_K == feature_token_id(processor))
+    is_image_K = next((type_K for type_K in types.values() if type_K.any()), is_feature_K)
     start = start_token(processor)
     head = len(processor.tokenizer(start, add_special_tokens=False)["input_ids"]) if layout.start == FRONT else 0
     written = (start if layout.start == AFTER_IMAGES else "") + layout.end

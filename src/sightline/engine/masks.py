@@ -13,7 +13,9 @@ from sightline.engine.forest import Forest
 
 def forest_masks(forest: Forest, text_config: Any, both_ways: bool, dtype: torch.dtype) -> Any:
     """What the model takes as `attention_mask` for a forest: an additive mask, (R, 1, L, L), or where layers of a
-    model differ in their window a dict of such masks by layer type. With `both_ways` tokens of a block look at each other.
+    model differ in their window a dict of such masks by layer type.
+
+    With `both_ways` tokens of a block look at each other.
     """
     block_RL = forest.block_RL if both_ways else None
     window = getattr(text_config, "sliding_window", None)

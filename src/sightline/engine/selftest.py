@@ -63,8 +63,8 @@ def choose_route(
         )
     if facts is not None and choice.route not in facts.routes:
         raise ConfigError(
-            f"{facts.name} trains on the route {facts.routes[0]} only ({facts.note}), but {choice.reason}. Change that, or "
-            f"take another model."
+            f"{facts.name} trains on the route {facts.routes[0]} only ({facts.note}), but {choice.reason}. Change "
+            f"that, or take another model."
         )
     return choice
 
