@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 import tests.conftest  # noqa: F401  its settings must come before transformers' image processors
+from sightline.engine.feature_store import PROJECTORS, TOWER, find_storable, vision_parameters
 from sightline.models.families import FAMILIES
 from sightline.types import ADDED, IMAGE, IMAGES, PROMPT, REPLACED, THROUGH_MODEL, FamilyFacts
 from tests.families.case import Case, difference, gradient_error
@@ -25,13 +26,14 @@ encoder-decoder (BLIP-2 with T5) is refused.
 fp32 on a CPU: three preference examples with images of three sizes, one example with two images where the family takes
 two, packed into one row, against plain rows. *Error* is the largest difference of a token's log-probability,
 *gradients* the largest difference relative to a parameter's largest gradient. *Attention* says what the masks of these
-models hold besides causality.
+models hold besides causality. *Stored features* are those of a frozen tower and projector or, where a row says so, also
+of a frozen tower whose projector trains.
 
 Not measured: real checkpoints, GPUs, bf16. On your own model the self-test measures at the start of each run, and takes
 the plain route where the forest does not match.
 
-| family | route | attention | error | gradients | packing |
-| --- | --- | --- | --- | --- | --- |
+| family | route | attention | error | gradients | stored features | packing |
+| --- | --- | --- | --- | --- | --- | --- |
 """
 FACTS = """
 ## What is known
@@ -86,7 +88,19 @@ def _measured(name: str, measure: bool) -> str:
     attention = ", ".join(filter(None, ["windows per layer type" * windows, both_ways])) or "nothing"
     error, gradients = _figures(case) if measure else ("#", "#")
     packing = "yes" if case.forest.ids_RL.shape[0] == 1 else "no"
-    return _row((name, case.facts.routes[0], attention, error, gradients, packing))
+    return _row((name, case.facts.routes[0], attention, error, gradients, _stored(case), packing))
+
+
+def _stored(case: Case) -> str:
+    """Whether features can be stored with tower and projector frozen, and with the projector training."""
+    for parameter in vision_parameters(case.model):
+        parameter.requires_grad_(False)
+    inputs = case.facts, case.batch.image_inputs, case.batch.image_spans
+    frozen = find_storable(case.model, *inputs).stage
+    for name, parameter in case.model.base_model.named_parameters():
+        parameter.requires_grad_(parameter.requires_grad or name.startswith(PROJECTORS))
+    training = find_storable(case.model, *inputs).stage
+    return ("yes, also while the projector trains" if training == TOWER else "yes") if frozen else "no"
 
 
 def _figures(case: Case) -> tuple[str, str]:
