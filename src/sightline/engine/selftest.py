@@ -61,6 +61,15 @@ def choose_route(
         raise ConfigError(
             f"share is set to mask, but the mask route is not right here: {choice.reason}. Set share to auto or plain."
         )
+    return possible(choice, facts)
+
+
+def possible(choice: RouteChoice, facts: FamilyFacts | None) -> RouteChoice:
+    """The choice, if the family can train on its route.
+
+    Raises:
+        ConfigError: it cannot.
+    """
     if facts is not None and choice.route not in facts.routes:
         raise ConfigError(
             f"{facts.name} trains on the route {facts.routes[0]} only ({facts.note}), but {choice.reason}. Change "

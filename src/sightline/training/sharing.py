@@ -15,7 +15,7 @@ from peft import PeftModel
 from sightline.data.formats import has_images
 from sightline.data.sequences import EncodedBatch, EncodingSettings
 from sightline.engine.feature_store import FeatureStore
-from sightline.engine.selftest import RouteChoice, choose_route
+from sightline.engine.selftest import RouteChoice, choose_route, possible
 from sightline.models.families import family_of
 from sightline.training.sampler import ImageGroupSampler
 from sightline.training.seam import add_forest_forward
@@ -61,7 +61,7 @@ def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]],
     share = getattr(trainer.args, "share", "auto")
     obstacle = _needs_logits(trainer)
     if obstacle and share == "auto":
-        choice = RouteChoice("plain", obstacle)
+        choice = possible(RouteChoice("plain", obstacle), family_of(model))
     else:
         rows = [row for _, row in zip(range(SELF_TEST_ROWS), trainer.train_dataset, strict=False)]
         batch = encode(rows)
