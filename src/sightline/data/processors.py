@@ -92,8 +92,7 @@ def layout_of(processor: Any) -> Layout:
 
 def image_token(processor: Any) -> str:
     """The word that stands for an image in a text."""
-    token = processor.image_token if hasattr(processor, "image_token") else processor.boi_token
-    return str(token)
+    return str(getattr(processor, "image_token", None) or processor.boi_token)
 
 
 def hole_id(processor: Any) -> int:
@@ -108,10 +107,11 @@ def feature_token_id(processor: Any) -> int:
     name = layout_of(processor).feature_token
     if name:
         return int(processor.tokenizer.convert_tokens_to_ids(name))
-    token = getattr(processor.tokenizer, "image_token_id", None)
-    if token is None:
-        token = getattr(processor, "image_token_id", None)
-    return int(processor.tokenizer.convert_tokens_to_ids(image_token(processor)) if token is None else token)
+    for owner in (processor.tokenizer, processor):
+        token = getattr(owner, "image_token_id", None)
+        if token is not None:
+            return int(token)
+    return int(processor.tokenizer.convert_tokens_to_ids(image_token(processor)))
 
 
 def prompt_ids(processor: Any, tokenize: Callable[[str], np.ndarray], text: str, images: int, label: str) -> np.ndarray:
