@@ -25,11 +25,14 @@ check: $(INSTALLED)  ## lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: $(INSTALLED)  ## speed against TRL on the same work; JSON beside the scripts
+bench: $(INSTALLED)  ## speed against TRL and transformers on the same work; JSON beside the scripts
 	$(BIN)/python benchmarks/dpo_step.py
 	$(BIN)/python benchmarks/dpo_memory.py
+	$(BIN)/python benchmarks/eval_options.py
+	$(BIN)/python benchmarks/eval_questions.py
 	$(BIN)/python benchmarks/projector_stage.py
 	$(BIN)/python benchmarks/sft_questions.py
+	$(BIN)/python benchmarks/tsv_memory.py
 
 architecture: $(INSTALLED)  ## write the tree in ARCHITECTURE.md anew
 	$(BIN)/python -m tests.project_tree

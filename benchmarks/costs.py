@@ -92,6 +92,30 @@ def sft_limits(model: Any, prompt: int, branch: int, answer: int, branches: int)
     return tuple((3 * plain + 4 * branches * costs.head * scored) / ours for scored in (length, answer))
 
 
+def option_limit(model: Any, prompt: int, option: int, options: int) -> float:
+    """Limit of reading a prompt once for its options: each option in a row of its own, every position projected to the
+    vocabulary as the model's forward does, over one trunk with branches, scored positions projected alone."""
+    costs = costs_of(model)
+    length = prompt + option
+    plain = options * (costs.image + costs.token * length + costs.pair * _causal(length) + costs.head * length)
+    ours = costs.image + costs.token * (prompt + options * option)
+    ours += costs.pair * (_causal(prompt) + options * (option * prompt + _causal(option)))
+    return plain / (ours + costs.head * options * option)
+
+
+def question_limit(model: Any, shared: int, own: int, answer: int, questions: int) -> float:
+    """Limit of reading what questions share once: `generate` reads `shared` and `own` tokens for each of them.
+
+    Both project one position per answer token; the last answer token is never read.
+    """
+    costs = costs_of(model)
+    branch = own + answer - 1
+    length = shared + branch
+    plain = questions * (costs.image + costs.token * length + costs.pair * _causal(length) + costs.head * answer)
+    ours = costs.image + costs.token * (shared + questions * branch) + costs.head * questions * answer
+    return plain / (ours + costs.pair * (_causal(shared) + questions * (branch * shared + _causal(branch))))
+
+
 def _causal(length: int) -> float:
     return length * (length + 1) / 2
 

@@ -18,7 +18,7 @@ from shapes import llava_80m, preference_rows, processor
 import sightline
 
 PAIRS = 2
-ROUNDS = 6
+ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ VARIANTS = {
 
 
 def main(names: list[str]) -> None:
-    """Six rounds of one step per arm, the first a warm-up; for each of the named variants, by default all."""
+    """Five rounds of one step per arm, the first a warm-up; for each of the named variants, by default all."""
     for name in names or VARIANTS:
         measure(name, VARIANTS[name])
 

@@ -51,7 +51,7 @@ def test_the_prompt_is_the_template_with_one_placeholder_per_picture() -> None:
     assert prompt.text == "<s>user : <image>what is  <image> ? assistant : "
     assert [picture.key for picture in prompt.pictures] == ["b", "a"]
     assert (prompt.ids_L == tiny_processor().image_token_id).sum() == 2
-    assert prompt.begins and (prompt.ids_L == 1).sum() == 1, "one start token"
+    assert not prompt.adds_tokens and (prompt.ids_L == 1).sum() == 1, "one start token"
 
 
 def test_options_are_tokenized_without_a_start_token() -> None:

@@ -177,11 +177,11 @@ def test_a_quote_that_is_never_closed_costs_bounded_memory_and_is_named(tmp_path
 @pytest.mark.slow
 def test_a_large_file_needs_little_memory(tmp_path: Path, root: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(root / "benchmarks" / "tsv_memory.py"), "--gigabytes", "0.3", "--folder", str(tmp_path)],
+        [sys.executable, str(root / "benchmarks" / "tsv_memory.py"), "--gigabytes", "0.1", "--folder", str(tmp_path)],
         capture_output=True,
         text=True,
         check=True,
     )
     found = json.loads(done.stdout.splitlines()[-1])
-    assert found["file_mib"] > 280
-    assert found["peak_over_start_mib"] < 100
+    assert found["file_mib"] > 90
+    assert found["peak_over_start_mib"] < 40

@@ -41,5 +41,7 @@ def test_restarted_positions_without_mask_are_caught(case: Case, monkeypatch: py
 
 def test_the_self_test_picks_the_mask_route(case: Case) -> None:
     batch = case.batch
-    choice = choose_route(case.model, case.facts, batch.sequences, batch.image_inputs, pad_id=0, counts=batch.counts)
+    choice = choose_route(
+        case.model, case.facts, batch.sequences, batch.image_inputs, pad_id=case.pad_id, counts=batch.counts
+    )
     assert choice.route == "mask", choice.reason

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.data.processors import Layout, layout_of, prompt_ids
 from sightline.errors import DataError, InputError
 from sightline.types import Picture, Question
 
@@ -23,13 +24,14 @@ class Prompt:
         text: by the chat template, with the processor's placeholder where a picture stands.
         ids_L: token ids, one for each placeholder.
         pictures: the picture behind each placeholder, in order.
-        begins: whether the template writes the tokenizer's start token itself.
+        adds_tokens: whether the tokenizer adds its own special tokens: only where neither the template writes a start
+            token nor the processor, as in transformers.
     """
 
     text: str
     ids_L: np.ndarray
     pictures: tuple[Picture, ...]
-    begins: bool
+    adds_tokens: bool
 
 
 def check_template(processor: Any, name: str) -> None:
@@ -53,11 +55,14 @@ def render_prompt(processor: Any, question: Question) -> Prompt:
     text: str = processor.apply_chat_template(
         [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
     )
-    tokenizer = processor.tokenizer
-    # The tokenizer's own start token only where the template wrote none, as in transformers.
-    begins = bool(tokenizer.bos_token) and text.startswith(tokenizer.bos_token)
-    ids = tokenizer(text, add_special_tokens=not begins)["input_ids"]
-    return Prompt(text, np.asarray(ids, dtype=np.int64), pictures, begins)
+    bos = processor.tokenizer.bos_token
+    adds_tokens = layout_of(processor) == Layout() and not (bos and text.startswith(bos))
+
+    def tokenize(words: str) -> np.ndarray:
+        return np.asarray(processor.tokenizer(words, add_special_tokens=adds_tokens)["input_ids"], dtype=np.int64)
+
+    ids_L = prompt_ids(processor, tokenize, text, len(pictures), "The question")
+    return Prompt(text, ids_L, pictures, adds_tokens)
 
 
 def content_parts(question: Question) -> list[Picture | str]:

@@ -11,8 +11,17 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.image_tokens import ImageTable, expand_images, mismatch, process_images
 from sightline.data.images import content_key, open_image, stored_key
+from sightline.data.processors import (
+    FRONT,
+    ImageTable,
+    expand_images,
+    layout_of,
+    mismatch,
+    process_images,
+    prompt_ids,
+    start_token,
+)
 from sightline.errors import DataError
 from sightline.types import Sequence
 
@@ -130,22 +139,28 @@ class SequenceEncoder:
 
     def _encode_images(self, pictures: list[list[Any]], labels: list[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""
-        index_of: dict[str, int] = {}
-        opened: dict[int | str | bytes, int] = {}
-        distinct: list[Any] = []
-        shown: list[tuple[int, ...]] = []
+        opened: dict[int | str | bytes, tuple[str, Any]] = {}
+        distinct: dict[tuple[bool, str], Any] = {}
+        rows: list[list[tuple[bool, str]]] = []
         for images, label in zip(pictures, labels, strict=True):
-            row: list[int] = []
+            rows.append([])
             for value in images:
                 stored = _stored_key(value)
                 if stored not in opened:
                     image = open_image(value, label)
-                    opened[stored] = index_of.setdefault(content_key(image), len(distinct))
-                    if opened[stored] == len(distinct):
-                        distinct.append(image)
-                row.append(opened[stored])
-            shown.append(tuple(row))
-        return replace(process_images(self.processor, distinct), keys=tuple(index_of)), shown
+                    opened[stored] = content_key(image), image
+                key, image = opened[stored]
+                rows[-1].append((self.is_beside(images), key))
+                distinct.setdefault(rows[-1][-1], image)
+        order = sorted(distinct, key=lambda entry: entry[0])  # images that are alone in a row first, else as they came
+        table = process_images(self.processor, [distinct[entry] for entry in order], [beside for beside, _ in order])
+        index_of = {entry: index for index, entry in enumerate(order)}
+        keys = tuple(f"{key} beside others" if beside else key for beside, key in order)
+        return replace(table, keys=keys), [tuple(index_of[entry] for entry in row) for row in rows]
+
+    def is_beside(self, images: Many[Any]) -> bool:
+        """Whether the images of a row are processed in another way because they share it."""
+        return len(images) > 1 and bool(layout_of(self.processor).beside)
 
     def _remembered(self, row: dict[str, Any], images: int, texts_of: Any, label: str) -> tuple[_Text, ...]:
         parts: dict[str, Any] = {
@@ -168,13 +183,15 @@ class SequenceEncoder:
             raise DataError(f"{label}: assistant_only_loss needs the column messages; found {', '.join(row)}.")
         if "prompt" in row and "completion" in row:
             prompt, completion = self._render(row, images, ("prompt", "completion"), label)
-            return (self._joined(prompt, completion, settings.completion_only_loss),)
+            return (self._joined(self._prompt(prompt, images, label), completion, settings.completion_only_loss),)
+        self._check_whole_rows(images, label)
         ids_L = self._tokenize(row[settings.dataset_text_field])
         return (_Text(ids_L, np.ones(len(ids_L), dtype=bool)),)
 
     def _preference_texts(self, row: dict[str, Any], images: int, label: str) -> tuple[_Text, ...]:
         prompt, chosen, rejected = self._render(row, images, ("prompt", "chosen", "rejected"), label)
-        return self._joined(prompt, chosen, True), self._joined(prompt, rejected, True)
+        prompt_L = self._prompt(prompt, images, label)
+        return self._joined(prompt_L, chosen, True), self._joined(prompt_L, rejected, True)
 
     def _render(self, row: dict[str, Any], images: int, columns: tuple[str, ...], label: str) -> list[str]:
         """The columns as text, by the chat template if they are conversations."""
@@ -193,14 +210,27 @@ class SequenceEncoder:
             )
         return [example[column] for column in columns]
 
-    def _joined(self, prompt: str, completion: str, completion_only: bool) -> _Text:
+    def _prompt(self, prompt: str, images: int, label: str) -> np.ndarray:
+        return prompt_ids(self.processor, self._tokenize, prompt, images, label)
+
+    def _joined(self, prompt_L: np.ndarray, completion: str, completion_only: bool) -> _Text:
         """Prompt and completion tokenized apart, as TRL's vision collators do."""
-        prompt_L, completion_L = self._tokenize(prompt), self._tokenize(completion)
+        completion_L = self._tokenize(completion)
         scored_L = np.ones(len(prompt_L) + len(completion_L), dtype=bool)
         scored_L[: len(prompt_L)] = not completion_only
         return _Text(np.concatenate([prompt_L, completion_L]), scored_L)
 
+    def _check_whole_rows(self, images: int, label: str) -> None:
+        """Raise DataError for a row of prompt and answer in one where the processor must tell them apart."""
+        layout = layout_of(self.processor)
+        if images and (layout.image_in_front or layout.end):
+            raise DataError(
+                f"{label}: {type(self.processor).__name__} writes into the prompt by itself, so prompt and answer must "
+                f"stand apart. Use the columns prompt and completion."
+            )
+
     def _messages_text(self, row: dict[str, Any], images: int, label: str) -> _Text:
+        self._check_whole_rows(images, label)
         output = self.processor.tokenizer.apply_chat_template(
             structured(row["messages"], images, label),
             tools=_tools(row),
@@ -211,9 +241,13 @@ class SequenceEncoder:
             **(row.get("chat_template_kwargs") or {}),
         )
         ids_L = np.asarray(output["input_ids"], dtype=np.int64)
-        if not self.settings.assistant_only_loss:
-            return _Text(ids_L, np.ones(len(ids_L), dtype=bool))
-        scored_L = np.asarray(output["assistant_masks"], dtype=bool)
+        scored_L = np.ones(len(ids_L), dtype=bool)
+        if self.settings.assistant_only_loss:
+            scored_L = np.asarray(output["assistant_masks"], dtype=bool)
+        if layout_of(self.processor).start == FRONT:
+            start_L = self._tokenize(start_token(self.processor))
+            if not np.array_equal(ids_L[: len(start_L)], start_L):
+                ids_L, scored_L = np.concatenate([start_L, ids_L]), np.pad(scored_L, (len(start_L), 0), mode="edge")
         if not scored_L.any():
             raise DataError(f"{label}: no assistant turn to train on. Add one, or drop the row.")
         return _Text(ids_L, scored_L)
@@ -315,6 +349,10 @@ def _cut(sequence: Sequence, max_length: int | None) -> Sequence:
             f"Raise max_length, or set it to null."
         )
     keep = slice(None, max_length)
-    return Sequence(
-        sequence.ids_L[keep], sequence.feature_L[keep], sequence.scored_L[keep], sequence.images, sequence.name
+    return replace(
+        sequence,
+        ids_L=sequence.ids_L[keep],
+        feature_L=sequence.feature_L[keep],
+        scored_L=sequence.scored_L[keep],
+        image_L=None if sequence.image_L is None else sequence.image_L[keep],
     )

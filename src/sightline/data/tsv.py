@@ -132,7 +132,7 @@ class _Records:
         while not line.strip(b"\r\n"):
             self._count(line)
             start, line = self.offset, next(self.file)
-        # A line without quotes is a record; splitting it is 10 times as fast as csv, which is for all others.
+        # A line without quotes is a record: splitting it takes a fifth of csv's time and none of its wide buffer.
         plain = line.rstrip(b"\r\n")
         if b'"' not in plain and b"\r" not in plain:
             return _Raw(start, self._text(line).rstrip("\r\n").split("\t"))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -76,21 +78,22 @@ class DemoOutcome:
 
     def next_commands(self) -> Commands:
         """Three commands to try."""
+        sightline = "sightline" if shutil.which("sightline") else quote(sys.argv[0])  # as it was called
         model, world = quote(str(self.folder / "model")), self.folder / "world"
         picture = quote(str(world / "images" / "heldout-00000.png"))
         return Commands(
             "What to try next",
             (
                 (
-                    f"sightline ask {model} {picture} {quote(self.example.question)}",
+                    f"{sightline} ask {model} {picture} {quote(self.example.question)}",
                     f"Ask the aligned model about a picture that it never saw. Right is: {self.example.answers[0]}.",
                 ),
                 (
-                    f"sightline eval --model {model} --data {quote(str(world / 'heldout.jsonl'))}",
+                    f"{sightline} eval --model {model} --data {quote(str(world / 'heldout.jsonl'))}",
                     "Evaluate it on every held-out question.",
                 ),
                 (
-                    f"sightline sft --model_name_or_path {model} --dataset_name rows.jsonl --max_length none "
+                    f"{sightline} sft --model_name_or_path {model} --dataset_name rows.jsonl --max_length none "
                     f"--output_dir {quote(str(self.folder / 'mine'))}",
                     "Train it further on your own rows: image, question, answer.",
                 ),

@@ -14,7 +14,7 @@ from transformers import DynamicCache
 
 from sightline.engine.forest import Forest
 from sightline.engine.masks import step_masks
-from sightline.engine.routes import forest_positions, read_forest, softcap_of
+from sightline.engine.routes import forest_positions, read_forest, read_step, softcap_of
 from sightline.types import FamilyFacts
 
 Choose = Callable[[Tensor, Tensor], Tensor]
@@ -72,6 +72,7 @@ class _Branches:
     def __init__(self, model: Any, facts: FamilyFacts, prompts: Prompts) -> None:
         forest = prompts.forest
         self.model = model
+        self.facts = facts
         rows, length = forest.ids_RL.shape
         inside_NL = forest.path_NL >= 0
         path_NL = forest.path_NL.clamp(min=0)
@@ -105,13 +106,14 @@ class _Branches:
         allowed_RQK[row_A, slot_A] = self.sees_NK[active_A]
         text_config = self.model.config.get_text_config()
         dtype = self.model.get_input_embeddings().weight.dtype
-        hidden_RQH = self.model.base_model(
-            input_ids=_spread(token_A, row_A, slot_A, R, Q),
-            position_ids=position_RQ if self.axes == 1 else position_RQ.expand(3, R, Q),
-            attention_mask=step_masks(allowed_RQK, depth_RQ, self.depth_RK, text_config, dtype),
-            past_key_values=cache,
-            use_cache=True,
-        ).last_hidden_state
+        hidden_RQH = read_step(
+            self.model,
+            self.facts,
+            _spread(token_A, row_A, slot_A, R, Q),
+            position_RQ if self.axes == 1 else position_RQ.expand(3, R, Q),
+            step_masks(allowed_RQK, depth_RQ, self.depth_RK, text_config, dtype),
+            cache,
+        )
         self.steps += 1
         hidden_AH: Tensor = hidden_RQH[row_A, slot_A]
         return hidden_AH

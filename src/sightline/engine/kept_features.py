@@ -7,27 +7,29 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.data.image_tokens import ImageTable, first_rows, process_images
+from sightline.data.processors import Expansion, ImageTable, first_rows, layout_of, process_images
 from sightline.engine.features import encode_images
 from sightline.types import FamilyFacts, Picture
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """A picture as the decoder receives it.
+class Shown:
+    """A picture of a prompt as it is processed.
 
     Attributes:
-        expansion: the ids that its placeholder becomes.
-        grid: with M-RoPE its grid, one row; None otherwise.
+        beside: it stands beside others, and the processor treats it in another way for that.
     """
 
-    expansion: np.ndarray
-    features_FH: Tensor
-    grid: Tensor | None
+    picture: Picture
+    beside: bool
+
+    @property
+    def key(self) -> str:
+        """Equal for pictures that have the same features."""
+        return f"{self.picture.key} beside others" if self.beside else self.picture.key
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,21 @@ class PictureTable:
     features_FH: Tensor | None
 
 
+@dataclass(frozen=True)
+class _Encoded:
+    """A picture as the decoder receives it; with M-RoPE its grid, one row."""
+
+    expansion: Expansion
+    features_FH: Tensor
+    grid: Tensor | None
+
+
+def shown_pictures(processor: Any, pictures: tuple[Picture, ...]) -> tuple[Shown, ...]:
+    """The pictures of one prompt as the processor treats them."""
+    beside = len(pictures) > 1 and bool(layout_of(processor).beside)
+    return tuple(Shown(picture, beside) for picture in pictures)
+
+
 class KeptFeatures:
     """Encodes pictures with a model's tower and projector and remembers them by key."""
 
@@ -45,11 +62,12 @@ class KeptFeatures:
         self.model = model
         self.facts = facts
         self.processor = processor
-        self._encoded: dict[str, Encoded] = {}
+        self._encoded: dict[str, _Encoded] = {}
 
-    def table(self, pictures: Mapping[str, Picture]) -> PictureTable:
-        """The pictures, by key, in their order; those not known yet are opened and encoded in one call."""
-        self._encode({key: picture for key, picture in pictures.items() if key not in self._encoded})
+    def table(self, pictures: Mapping[str, Shown]) -> PictureTable:
+        """The pictures, by key, in their order; those not known yet are opened and encoded."""
+        for beside in (False, True):
+            self._encode({key: p for key, p in pictures.items() if p.beside == beside and key not in self._encoded})
         found = [self._encoded[key] for key in pictures]
         counts = tuple(len(encoded.features_FH) for encoded in found)
         grids = [encoded.grid for encoded in found if encoded.grid is not None]
@@ -67,15 +85,16 @@ class KeptFeatures:
         self._encoded = {key: encoded for key, encoded in self._encoded.items() if key in keys}
 
     @torch.inference_mode()
-    def _encode(self, pictures: Mapping[str, Picture]) -> None:
+    def _encode(self, pictures: Mapping[str, Shown]) -> None:
         if not pictures:
             return
-        table = process_images(self.processor, [picture.open() for picture in pictures.values()])
+        images = [shown.picture.open() for shown in pictures.values()]
+        table = process_images(self.processor, images, [shown.beside for shown in pictures.values()])
         inputs = {name: self._moved(value) for name, value in table.image_inputs.items()}
         parts = encode_images(self.model, self.facts, inputs).split(table.counts)
         grids = inputs[self.facts.grid_input].split(1) if self.facts.grid_input else [None] * len(parts)
         for key, expansion, part, grid in zip(pictures, table.expansions, parts, grids, strict=True):
-            self._encoded[key] = Encoded(expansion, part, grid)
+            self._encoded[key] = _Encoded(expansion, part, grid)
 
     def _moved(self, value: Any) -> Any:
         if not isinstance(value, Tensor):

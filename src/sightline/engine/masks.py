@@ -12,10 +12,13 @@ from torch import Tensor
 from sightline.engine.forest import Forest
 
 
-def forest_masks(forest: Forest, text_config: Any, image_blocks: bool, dtype: torch.dtype) -> Any:
+def forest_masks(forest: Forest, text_config: Any, both_ways: bool, dtype: torch.dtype) -> Any:
     """What the model takes as `attention_mask` for a forest: an additive mask, (R, 1, L, L), or where layers of a
-    model differ in their window a dict of such masks by layer type."""
-    block_RL = forest.block_RL if image_blocks else None
+    model differ in their window a dict of such masks by layer type.
+
+    With `both_ways` tokens of a block look at each other.
+    """
+    block_RL = forest.block_RL if both_ways else None
     return _by_layer_type(
         text_config, lambda window: dense_mask(forest.reach_RL, dtype, forest.depth_RL, window, block_RL)
     )

@@ -6,15 +6,18 @@ from __future__ import annotations
 from collections.abc import Sequence as Many
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from sightline.engine.features import encode_images, pick_images, placed
+from sightline.engine.features import embedded, encode_images, pick_inputs, placed
 from sightline.engine.forest import NO_LABEL, Forest
 from sightline.engine.logprobs import EdgeScores, score_edges
 from sightline.engine.masks import forest_masks
-from sightline.types import FamilyFacts, Sequence
+from sightline.types import PROMPT, THROUGH_MODEL, FamilyFacts, Sequence
+
+UNKNOWN = FamilyFacts(name="", image_inputs=())  # a family whose rows need nothing special
 
 
 def score_forest(
@@ -46,25 +49,48 @@ def read_forest(
     """Hidden states of a forest's tokens, (R, L, H), from one forward pass of the backbone; `cache` keeps its keys and
     values where one is given."""
     text_config = model.config.get_text_config()
-    embeddings = model.get_input_embeddings().weight
-    images = {}
-    if features_FH is not None and len(forest.feature_P):
-        images = placed(facts, features_FH, forest.feature_P, text_config.hidden_size)
-    hidden_RLH: Tensor = model.base_model(
-        input_ids=forest.ids_RL,
+    decoder, inputs = _decoder_inputs(model, facts, forest, features_FH)
+    hidden_RLH: Tensor = decoder(
         position_ids=forest_positions(model, facts, forest, image_inputs or {}),
-        attention_mask=forest_masks(forest, text_config, facts.image_blocks, embeddings.dtype),
+        attention_mask=forest_masks(
+            forest, text_config, bool(facts.both_ways), model.get_input_embeddings().weight.dtype
+        ),
         past_key_values=cache,
         use_cache=cache is not None,
-        **images,
+        **inputs,
     ).last_hidden_state
     return hidden_RLH
+
+
+def read_step(model: Any, facts: FamilyFacts, ids_RQ: Tensor, positions: Tensor, masks: Any, cache: Any) -> Tensor:
+    """Hidden states of text tokens that follow what `cache` holds, (R, Q, H)."""
+    if facts.features_enter == THROUGH_MODEL:
+        decoder, inputs = model.base_model, {"input_ids": ids_RQ}
+    else:
+        decoder = model.get_submodule(facts.decoder)
+        inputs = {"inputs_embeds": model.get_input_embeddings()(ids_RQ)}
+    hidden_RQH: Tensor = decoder(
+        position_ids=positions, attention_mask=masks, past_key_values=cache, use_cache=True, **inputs
+    ).last_hidden_state
+    return hidden_RQH
 
 
 def softcap_of(model: Any) -> float | None:
     """The bound of the model's logits (Gemma 2), None without one."""
     softcap: float | None = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
     return softcap
+
+
+def _decoder_inputs(
+    model: Any, facts: FamilyFacts, forest: Forest, features_FH: Tensor | None
+) -> tuple[Any, dict[str, Any]]:
+    """The module that reads a forest to hidden states, and how tokens and features are handed to it."""
+    if facts.features_enter != THROUGH_MODEL:
+        return model.get_submodule(facts.decoder), {"inputs_embeds": embedded(model, facts, forest, features_FH)}
+    images = {}
+    if features_FH is not None and len(forest.feature_P):
+        images = placed(facts, features_FH, forest.feature_P, model.config.get_text_config().hidden_size)
+    return model.base_model, {"input_ids": forest.ids_RL, **images}
 
 
 def forest_positions(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> Tensor:
@@ -90,28 +116,36 @@ def plain_inputs(
     image_inputs: dict[str, Any],
     pad_id: int,
     counts: Many[int] = (),
-    type_inputs: Many[str] = (),
+    facts: FamilyFacts = UNKNOWN,
 ) -> dict[str, Any]:
     """What the model's own forward takes for the sequences as they are, with `labels`: right-padded rows, and the
     images repeated for every sequence that shows them.
 
-    `counts` are the placeholders of each distinct image, by default all alike; `type_inputs` names the per-token
-    inputs that are 1 at placeholders.
+    `counts` are the placeholders of each distinct image, by default all alike.
     """
     ids = [torch.from_numpy(sequence.ids_L) for sequence in sequences]
     labels = [
         torch.from_numpy(sequence.ids_L).masked_fill(~torch.from_numpy(sequence.scored_L), NO_LABEL)
         for sequence in sequences
     ]
-    types = [torch.from_numpy(sequence.feature_L >= 0).long() for sequence in sequences]
+    types = [torch.from_numpy(_types_L(sequence, facts)).long() for sequence in sequences]
     order = torch.tensor([image for sequence in sequences for image in sequence.images], dtype=torch.long)
+    images = pick_inputs(image_inputs, order, counts, facts) if len(order) else {}
+    if facts.row_input in images:
+        images[facts.row_input] = torch.tensor([len(sequence.images) for sequence in sequences])
     return {
         "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
         "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True, padding_value=0),
         "labels": pad_sequence(labels, batch_first=True, padding_value=NO_LABEL),
-        **{name: pad_sequence(types, batch_first=True, padding_value=0) for name in type_inputs},
-        **{name: pick_images(value, order, counts) for name, value in image_inputs.items() if len(order)},
+        **({facts.type_input: pad_sequence(types, batch_first=True, padding_value=0)} if facts.type_input else {}),
+        **images,
     }
+
+
+def _types_L(sequence: Sequence, facts: FamilyFacts) -> np.ndarray:
+    """What the family's `type_input` holds for the sequence."""
+    both_ways_L = sequence.both_ways_L(facts.both_ways)
+    return ~both_ways_L if facts.both_ways == PROMPT else both_ways_L
 
 
 def score_plain(model: Any, inputs: dict[str, Any]) -> list[Tensor]:

@@ -52,9 +52,7 @@ def choose_route(
     """
     if share not in SHARE_CHOICES:
         raise ConfigError(f"share: expected one of {', '.join(SHARE_CHOICES)}; got '{share}'.")
-    if share == "plain":
-        return RouteChoice("plain", "share is set to plain")
-    obstacle = mask_obstacle(model, facts) or _batch_norm(model)
+    obstacle = "share is set to plain" if share == "plain" else mask_obstacle(model, facts) or _batch_norm(model)
     if obstacle is None and facts is not None:
         choice = _compare(model, facts, sequences, image_inputs, pad_id, counts)
     else:
@@ -62,6 +60,20 @@ def choose_route(
     if share == "mask" and choice.route != "mask":
         raise ConfigError(
             f"share is set to mask, but the mask route is not right here: {choice.reason}. Set share to auto or plain."
+        )
+    return possible(choice, facts)
+
+
+def possible(choice: RouteChoice, facts: FamilyFacts | None) -> RouteChoice:
+    """The choice, if the family can train on its route.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if facts is not None and choice.route not in facts.routes:
+        raise ConfigError(
+            f"{facts.name} trains on the route {facts.routes[0]} only ({facts.note}), but {choice.reason}. Change "
+            f"that, or take another model."
         )
     return choice
 
@@ -123,14 +135,13 @@ def _errors(
     """Largest difference between forest and plain rows, and between plain rows batched and alone."""
     device = model.get_input_embeddings().weight.device
     image_inputs = {name: value.to(device) for name, value in image_inputs.items()}
-    forest = build_forest(sequences, pad_id)
+    forest = build_forest(sequences, pad_id, both_ways=facts.both_ways)
     shared = score_sequences(model, facts, forest.to(device), image_inputs)
 
     def score_rows(batches: Many[Many[Sequence]]) -> list[Tensor]:
         scores: list[Tensor] = []
         for batch in batches:
-            type_inputs = [facts.type_input] if facts.type_input else []
-            inputs = plain_inputs(batch, image_inputs, pad_id, counts, type_inputs)
+            inputs = plain_inputs(batch, image_inputs, pad_id, counts, facts)
             scores += score_plain(model, {name: value.to(device) for name, value in inputs.items()})
         return scores
 

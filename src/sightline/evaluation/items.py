@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from dataclasses import dataclass
 
 from sightline.data.stored import Row, RowTable
@@ -45,11 +46,11 @@ def collect_items(task: Task, source: Source, table: RowTable, limit: int | None
             bad_rows.append(str(error))
         if collector.is_full:
             break
-    if not collector.items:
+    items, torn = _whole_groups(collector.items) if bad_rows else (tuple(collector.items), ())
+    if not items:
         reason = f" The first of {len(bad_rows)} bad rows: {bad_rows[0]}" if bad_rows else ""
         raise DataError(f"{source.place}: none of {len(table)} rows is an item of {task.name}.{reason}")
-    items = tuple(collector.items)
-    return Items(items, source, fingerprint(items), tuple(bad_rows))
+    return Items(items, source, fingerprint(items), (*bad_rows, *torn))
 
 
 def fingerprint(items: tuple[Item, ...]) -> str:
@@ -59,6 +60,20 @@ def fingerprint(items: tuple[Item, ...]) -> str:
         shown = tuple(picture.key for picture in item.pictures)
         digest.update(repr((item.id, item.question, item.options, item.answers, item.group, shown)).encode())
     return digest.hexdigest()
+
+
+def _whole_groups(items: list[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]:
+    """The items without those of groups that lost a member to a bad row, and a message for each left out.
+
+    A question with three of its four rotations would be easier to answer right in all of them.
+    """
+    sizes = Counter(item.group for item in items)
+    torn = {item.group for item in items if item.group and sizes[item.group] < item.facts.get("group_size", 0)}
+    messages = (f"{item.name}: left out, as a row of its group {item.group} is bad." for item in items)
+    return (
+        tuple(item for item in items if item.group not in torn),
+        tuple(message for item, message in zip(items, messages, strict=True) if item.group in torn),
+    )
 
 
 class _Collector:

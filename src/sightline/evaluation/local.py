@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from sightline.data.image_tokens import expand_images
+from sightline.data.processors import expand_images
 from sightline.data.prompts import Prompt, check_template, option_ids, render_prompt
 from sightline.engine.decode import Prompts, decode
 from sightline.engine.decode_selftest import choose_decoding
 from sightline.engine.forest import build_forest
 from sightline.engine.greedy import Greedy
-from sightline.engine.kept_features import KeptFeatures, PictureTable
+from sightline.engine.kept_features import KeptFeatures, PictureTable, Shown, shown_pictures
 from sightline.engine.routes import score_forest
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
@@ -31,7 +31,7 @@ from sightline.models.generate import (
     plain_option_scores,
 )
 from sightline.models.load import LoadedVlm
-from sightline.types import Answer, OptionScore, Picture, Question, Sequence
+from sightline.types import Answer, OptionScore, Question, Sequence
 
 BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
 FEWEST_TOKENS = 64
@@ -44,11 +44,12 @@ class _Asked:
     place: int
     question: Question
     prompt: Prompt
+    shown: tuple[Shown, ...]
 
     @property
     def pictures(self) -> tuple[str, ...]:
         """Keys of the pictures in reading order."""
-        return tuple(picture.key for picture in self.prompt.pictures)
+        return tuple(shown.key for shown in self.shown)
 
 
 class LocalAnswerer:
@@ -109,7 +110,9 @@ class LocalAnswerer:
         asked = []
         for place, question in enumerate(questions):
             try:
-                asked.append(_Asked(place, question, render_prompt(self.loaded.processor, question)))
+                prompt = render_prompt(self.loaded.processor, question)
+                shown = shown_pictures(self.loaded.processor, prompt.pictures)
+                asked.append(_Asked(place, question, prompt, shown))
             except Exception as error:  # a template may raise anything for a text it does not take
                 known[place] = _failed(error)
         return asked
@@ -238,10 +241,10 @@ class LocalAnswerer:
 
     def _table(self, batch: list[_Asked]) -> PictureTable:
         assert self._features is not None
-        pictures: dict[str, Picture] = {picture.key: picture for one in batch for picture in one.prompt.pictures}
+        pictures = {shown.key: shown for one in batch for shown in one.shown}
         table = self._features.table(pictures)
         self._features.keep_only(pictures)
-        self._picture_tokens = max([self._picture_tokens, *map(len, table.images.expansions)])
+        self._picture_tokens = max([self._picture_tokens, *(len(one.ids_K) for one in table.images.expansions)])
         return table
 
     def _sequence(self, one: _Asked, table: PictureTable, option: str = "") -> Sequence:
@@ -249,13 +252,14 @@ class LocalAnswerer:
         behind_L = option_ids(self.loaded.processor, option) if option else np.zeros(0, dtype=np.int64)
         ids_L = np.concatenate([one.prompt.ids_L, behind_L])
         scored_L = np.arange(len(ids_L)) >= len(one.prompt.ids_L)
-        shown = tuple(table.images.keys.index(picture.key) for picture in one.prompt.pictures)
+        shown = tuple(table.images.keys.index(key) for key in one.pictures)
         return expand_images(self.loaded.processor, ids_L, scored_L, shown, table.images, self.name)
 
     def _prompts(self, sequences: list[Sequence], table: PictureTable) -> Prompts:
         pad = self.loaded.processor.tokenizer.pad_token_id
-        forest = build_forest(sequences, 0 if pad is None else pad).to(self.loaded.model.device)
-        return Prompts(forest, table.features_FH, table.images.image_inputs)
+        assert self.facts is not None
+        forest = build_forest(sequences, 0 if pad is None else pad, both_ways=self.facts.both_ways)
+        return Prompts(forest.to(self.loaded.model.device), table.features_FH, table.images.image_inputs)
 
 
 @contextmanager

@@ -25,7 +25,8 @@ class Item:
         options: texts of the options in order; option i has the letter chr(65 + i).
         answers: gold answers; the letter where there are options.
         category: the row of the per-category table it belongs to.
-        group: items that are judged together: rotations of one question, two questions of one picture.
+        group: items that are judged together: rotations of one question, two questions of one picture;
+            `facts["group_size"]` says how many there are.
         facts: further columns that prompts, scorers or metrics read (hint, answer_type, precision, unit, l2-category).
     """
 

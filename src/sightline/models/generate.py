@@ -13,11 +13,12 @@ import torch
 from torch import Tensor
 
 from sightline.data.prompts import Prompt, option_ids
+from sightline.models.families import family_of
 from sightline.models.load import LoadedVlm
-from sightline.types import OptionScore
+from sightline.types import PROMPT, OptionScore
 
 PADDING = 8
-_TYPE_INPUTS = ("token_type_ids", "mm_token_type_ids")  # 1 at placeholders, 0 for all text
+_TYPE_INPUTS = ("token_type_ids", "mm_token_type_ids", "image_embeds_position_mask")  # 1 in images, 0 for text
 # Settings that change what greedy decoding chooses, other than the repetition penalty.
 _CHOICE_SETTINGS = (
     "min_length", "min_new_tokens", "stop_strings", "encoder_repetition_penalty", "no_repeat_ngram_size",
@@ -78,9 +79,9 @@ def plain_logits(loaded: LoadedVlm, prompt: Prompt, ids: Many[int], padded: bool
     seen = torch.ones_like(tail)
     seen[:, len(ids) :] = 0
     inputs["attention_mask"] = torch.cat([inputs["attention_mask"], seen], dim=1)
-    for name in _TYPE_INPUTS:
-        if name in inputs:
-            inputs[name] = torch.cat([inputs[name], torch.zeros_like(tail)], dim=1)
+    for name, kind in _types_behind(loaded, inputs).items():
+        own = inputs.get(name, torch.zeros_like(inputs["input_ids"][:, :start]))
+        inputs[name] = torch.cat([own, torch.full_like(tail, kind)], dim=1)
     logits: Tensor = loaded.model(**inputs, use_cache=False).logits[0]
     return logits[start - 1 : start - 1 + len(ids)]
 
@@ -112,9 +113,19 @@ def _processed(loaded: LoadedVlm, prompts: Many[Prompt]) -> dict[str, Any]:
         padding=True,
         padding_side="left",
         return_tensors="pt",
-        add_special_tokens=not prompts[0].begins,
+        add_special_tokens=prompts[0].adds_tokens,
     )
-    return dict(encoded.to(loaded.model.device, loaded.model.dtype))
+    inputs = dict(encoded.to(loaded.model.device, loaded.model.dtype))
+    inputs.pop("labels", None)  # PaliGemma's processor makes some for prompts, too
+    return inputs
+
+
+def _types_behind(loaded: LoadedVlm, inputs: dict[str, Any]) -> dict[str, int]:
+    """The per-token inputs that a family wants, and what they hold for text behind a prompt."""
+    facts = family_of(loaded.model)
+    if facts is not None and facts.both_ways == PROMPT:
+        return {facts.type_input: 1}
+    return {name: 0 for name in _TYPE_INPUTS if name in inputs}
 
 
 def _greedy(loaded: LoadedVlm, max_new_tokens: int) -> Any:

@@ -9,10 +9,11 @@ from sightline.evaluation.scorers.verdicts import UNPARSED
 from sightline.evaluation.task import Item, Verdict
 
 _TRUTH = re.compile(r"\b(true|false)\b", re.IGNORECASE)
-_LETTERS_ALONE = re.compile(r"\W*[a-e](?:(?:\s*,\s*|\s+)(?:and\s+)?[a-e])*\W*", re.IGNORECASE)
+_LETTERS_ALONE = re.compile(r"\W*[a-e](?:\W+(?:and\W+)?[a-e])*\W*", re.IGNORECASE)
 _LETTER = re.compile(r"\b[a-e]\b", re.IGNORECASE)
 _BRACKETED = re.compile(r"\(([a-e])\)", re.IGNORECASE)
-_ANSWER = re.compile(r"\banswers?\b", re.IGNORECASE)
+_OPENING = re.compile(r"\A\W*([a-e])\)", re.IGNORECASE)
+_ANSWER = re.compile(r"\banswers?\b(?:\s*(?:is|are|:))*", re.IGNORECASE)
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
@@ -30,9 +31,9 @@ def _read_truth(text: str) -> set[str]:
 
 
 def _read_letters(text: str) -> set[str]:
-    """Letters that are the whole answer, else those in brackets behind the last "answer", else all in brackets."""
-    if _LETTERS_ALONE.fullmatch(text):
-        return {letter.lower() for letter in _LETTER.findall(text)}
+    """Letters that stand alone in the whole answer or behind the last "answer is", else those in brackets there, else
+    an opening "a)", else all in brackets."""
     *_, last = _ANSWER.split(text)
-    found = _BRACKETED.findall(last) or _BRACKETED.findall(text)
+    alone = next((part for part in (text, last) if _LETTERS_ALONE.fullmatch(part)), "")
+    found = _LETTER.findall(alone) or _BRACKETED.findall(last) or _OPENING.findall(text) or _BRACKETED.findall(text)
     return {letter.lower() for letter in found}

@@ -58,6 +58,7 @@ def _read(row: Row, missing: str, first_only: bool) -> Iterator[Item]:
             "l2-category": optional(filled, "l2-category") or optional(filled, "L2-category"),
             "split": optional(filled, "split"),
             "rotation": rotation,
+            "group_size": len(options),
         },
     )
 

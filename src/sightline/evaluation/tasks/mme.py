@@ -32,6 +32,7 @@ def _item(row: Row, identity: str, group: str) -> Item:
         answers=(text(row, "answer").lower(),),
         category=text(row, "category"),
         group=group,
+        facts={"group_size": 2},
     )
 
 
