@@ -108,7 +108,7 @@ for (const root of document.querySelectorAll("[data-browser]")) {
   search.oninput = filter;
   for (const button of pager.querySelectorAll("button")) button.onclick = () => turn(Number(button.dataset.step));
   document.addEventListener("keydown", (event) => {
-    const typing = /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName);
+    const typing = event.target.matches("select, input[type=search]");
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     if (event.key === "Escape" && event.target === search) { search.value = ""; search.blur(); filter(); }
     if (typing) return;
