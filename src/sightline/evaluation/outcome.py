@@ -107,7 +107,7 @@ def read_results(folder: str | Path, task: str | None = None) -> EvalResult:
 
 
 def outcome_table(result: RunResult) -> Table:
-    """A line per metric of each task: value with interval, unparsed share and bounds, and the value without pictures."""
+    """A line per metric of each task: value with interval, unparsed share, upper bound, value without pictures."""
     has_blind = any(outcome.blind for outcome in result.tasks.values())
     header = ("task", "metric", "items", "score", "95% interval", "unparsed", "if right", *(["blind"] * has_blind))
     rows = [
