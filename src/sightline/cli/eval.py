@@ -51,24 +51,13 @@ def eval_command(
     from sightline.evaluation.sources import DataChoice
     from sightline.evaluation.terminal import print_run, progress_bar
 
+    names = tuple(name.strip() for name in tasks.split(",") if name.strip()) or (CUSTOM,)
+    choice = DataChoice(data, split, benchmarks=benchmarks, limit=limit, skip_bad_rows=skip_bad_rows)
+    asking = Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm)
     config = EvalConfig(
-        model=model,
-        tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()) or (CUSTOM,),
-        choice=DataChoice(data, split, benchmarks=benchmarks, limit=limit, skip_bad_rows=skip_bad_rows),
-        asking=Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm),
-        profile=profile,
-        adapter=adapter,
-        batch_tokens=batch_tokens,
-        blind=blind,
-        endpoint=endpoint,
-        concurrency=concurrency,
-        api_key_env=api_key_env,
-        predictions=predictions,
-        judge=judge,
-        judge_model=judge_model,
-        output_dir=output_dir,
-        resume=resume,
-    )
+        model, names, choice, asking, profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,
+        predictions, judge, judge_model, output_dir, resume,
+    )  # fmt: skip
     with progress_bar("Answering") as progress:
         result = run_eval(config, progress)
     if result is None:
