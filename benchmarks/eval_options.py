@@ -60,7 +60,10 @@ def _in_rows(loaded: LoadedVlm, questions: Sequence[Question], batch: int) -> li
         for start in range(0, len(question.options), batch):
             ids = [option_ids(loaded.processor, option) for option in question.options[start : start + batch]]
             inputs = loaded.processor(
-                images=[[image]] * len(ids), text=[prompt.text] * len(ids), return_tensors="pt", add_special_tokens=False
+                images=[[image]] * len(ids),
+                text=[prompt.text] * len(ids),
+                return_tensors="pt",
+                add_special_tokens=False,
             )
             tail = torch.tensor(np.stack(ids))
             inputs["input_ids"] = torch.cat([inputs["input_ids"], tail], dim=1)

@@ -1,4 +1,4 @@
-"""Six yes/no questions per picture, and a question in four rotations, against `generate`: 80M LLaVA shape, 576 image tokens."""
+"""Six yes/no questions per picture, and one in four rotations, against `generate`: 80M LLaVA, 576 image tokens."""
 
 from __future__ import annotations
 
@@ -33,9 +33,7 @@ def main() -> None:
         ("eval_yes_no", _yes_no, YES_NO, YES_NO_WORDS),
         ("eval_circular", _rotations, ROTATIONS, 4 * OPTION_WORDS + CLOSING_WORDS),
     ):
-        rounds = [
-            [question for _ in range(given.images) for question in ask(random)] for _ in range(given.rounds)
-        ]
+        rounds = [[question for _ in range(given.images) for question in ask(random)] for _ in range(given.rounds)]
         shared = IMAGE_TOKENS + 4 + (STEM_WORDS if ask is _rotations else 0)
         limit = question_limit(loaded.model, shared, own, ANSWER_TOKENS, count)
         results += compare_ways(name, _ways(loaded), rounds, {_named(size): limit for size in BATCH_SIZES})

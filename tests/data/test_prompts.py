@@ -20,7 +20,7 @@ class Named:
 
 
 def parts(text: str, *keys: str) -> list[str]:
-    question = Question(text, tuple(Named(key) for key in keys))  # type: ignore[arg-type]
+    question = Question(text, tuple(map(Named, keys)))  # type: ignore[arg-type]
     return [part if isinstance(part, str) else f"[{part.key}]" for part in content_parts(question)]
 
 

@@ -10,8 +10,8 @@ import torch
 
 from sightline.data.images import opened
 from sightline.data.prompts import render_prompt
-from sightline.errors import ConfigError, InputError
 from sightline.engine.greedy import Greedy
+from sightline.errors import ConfigError, InputError
 from sightline.evaluation.local import LocalAnswerer
 from sightline.models.generate import plain_logits, plain_option_scores
 from sightline.models.load import LoadedVlm
@@ -35,11 +35,9 @@ def shown(number: int) -> tuple[Picture, ...]:
 
 @pytest.fixture(scope="module")
 def questions() -> list[Question]:
-    """17 questions about three pictures and about none, two of them about two pictures, one in the middle of the text."""
+    """17 questions about three pictures and none; two ask about two pictures, one has its picture inside the text."""
     several = [
-        Question(
-            TEXTS[index % 4], () if index % 5 == 4 else shown(index % 3), 4 + 4 * (index % 2)
-        )
+        Question(TEXTS[index % 4], () if index % 5 == 4 else shown(index % 3), 4 + 4 * (index % 2))
         for index in range(14)
     ]
     return [
@@ -129,8 +127,16 @@ def test_each_distinct_picture_goes_through_the_tower_once_and_its_tokens_throug
     answerer = LocalAnswerer(loaded, 100, say=silent)
     list(answerer.answer([Question("what ?", shown(7), 2)]))
     pictures, tokens = _count(loaded, monkeypatch)
-    list(answerer.answer([Question(f"{text} {word}", shown(index), 1) for index in range(2) for text in TEXTS[:3]
-                          for word in ("red", "blue")]))
+    list(
+        answerer.answer(
+            [
+                Question(f"{text} {word}", shown(index), 1)
+                for index in range(2)
+                for text in TEXTS[:3]
+                for word in ("red", "blue")
+            ]
+        )
+    )
     assert sum(pictures) == 2
     assert sum(tokens) < 12 * 16, "reading every prompt alone takes at least 12 times 16 tokens of pictures"
 

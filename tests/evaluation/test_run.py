@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -51,8 +52,12 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> str:
 @pytest.fixture(scope="module")
 def choices(data: str) -> str:
     """The same with four options each."""
-    rows = [{**json.loads(line), "options": list(COLOURS), "answer": "red"} for line in Path(data).read_text().splitlines()]
+    rows = [{**row, "options": list(COLOURS), "answer": "red"} for row in read_rows(data)]
     return write_rows(Path(data).parent / "choices.jsonl", rows)
+
+
+def read_rows(path: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in Path(path).read_text().splitlines()]
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]]) -> str:
@@ -101,14 +106,17 @@ def test_a_run_folder_holds_what_a_reproduction_needs(model: str, data: str, tmp
 
 
 @pytest.mark.parametrize("method", ["generate", "likelihood"])
-def test_results_depend_neither_on_batch_size_nor_on_order(model: str, choices: str, tmp_path: Path, method: str) -> None:
-    rows = [{**json.loads(line), "id": str(number)} for number, line in enumerate(Path(choices).read_text().splitlines())]
-    for row in rows:
-        row["image"] = str(Path(choices).parent / row["image"])
-    results = [
-        finished(config(model, write_rows(tmp_path / "rows.jsonl", order), method=method, likelihood_of="text", batch_tokens=tokens))
-        for order, tokens in ((rows, 64), (rows, None), (rows[::-1], 200))
+def test_results_depend_neither_on_batch_size_nor_on_order(
+    model: str, choices: str, tmp_path: Path, method: str
+) -> None:
+    folder = Path(choices).parent
+    rows = [
+        {**row, "id": str(number), "image": str(folder / row["image"])} for number, row in enumerate(read_rows(choices))
     ]
+    results = []
+    for order, tokens in ((rows, 64), (rows, None), (rows[::-1], 200)):
+        file = write_rows(tmp_path / "rows.jsonl", order)
+        results.append(finished(config(model, file, method=method, likelihood_of="text", batch_tokens=tokens)))
     said = [
         sorted((sample.id, sample.prediction, sample.score) for sample in result.tasks["custom"].samples)
         for result in results
@@ -261,7 +269,7 @@ def test_stored_predictions_of_every_format_are_scored_alike(choices: str, tmp_p
         run_eval(EvalConfig(choice=DataChoice(choices), predictions=tmp_path / "f.json"))
 
 
-def write_xlsx(path: Path, table: list[tuple[str, ...]]) -> None:
+def write_xlsx(path: Path, table: Sequence[tuple[str, ...]]) -> None:
     """A workbook as Excel writes it: texts in a table of shared strings, numbers as they are."""
     texts = sorted({cell for row in table for cell in row if not cell.isdigit()})
     rows = []
@@ -277,7 +285,8 @@ def write_xlsx(path: Path, table: list[tuple[str, ...]]) -> None:
     with ZipFile(path, "w") as book:
         shared = "".join(f"<si><t>{text}</t></si>" for text in texts)
         book.writestr("xl/sharedStrings.xml", f"<sst {space}>{shared}</sst>")
-        book.writestr("xl/worksheets/sheet1.xml", f'<worksheet {space}><sheetData>{"".join(rows)}</sheetData></worksheet>')
+        sheet = f"<worksheet {space}><sheetData>{''.join(rows)}</sheetData></worksheet>"
+        book.writestr("xl/worksheets/sheet1.xml", sheet)
 
 
 @pytest.mark.parametrize(
@@ -287,8 +296,11 @@ def write_xlsx(path: Path, table: list[tuple[str, ...]]) -> None:
         ({"model": "m"}, "Name benchmarks by --tasks, or your rows by --data"),
         ({"model": "m", "tasks": ("pope",), "predictions": Path("x"), "endpoint": "http://a"}, "exclude each other"),
         ({"model": "m", "tasks": ("pope", "mme"), "predictions": Path("x")}, "a file belongs to one task"),
-        ({"model": "m", "tasks": ("pope",), "endpoint": "http://a", "asking": Asking(method="likelihood")}, "no likelihood"),
-        ({"model": "m", "tasks": ("pope",), "asking": Asking(method="logprob")}, "method: expected one of generate, like"),
+        (
+            {"model": "m", "tasks": ("pope",), "endpoint": "http://a", "asking": Asking(method="likelihood")},
+            "An endpoint gives no likelihood",
+        ),
+        ({"model": "m", "tasks": ("pope",), "asking": Asking(method="logprob")}, "method: expected one of generate, l"),
         ({"model": "m", "tasks": ("pope",), "judge": "http://a"}, "name the model to ask there by --judge_model"),
         ({"model": "m", "tasks": ("pope",), "resume": True}, "resume: name the run to go on with by --output_dir"),
         ({"model": "m", "tasks": ("pope",), "asking": Asking(max_new_tokens=0)}, "max_new_tokens: expected at least 1"),
@@ -300,7 +312,7 @@ def test_settings_that_exclude_each_other_are_named(settings: dict[str, Any], me
 
 
 def test_an_unknown_prompt_or_profile_names_those_of_the_task(model: str, data: str) -> None:
-    with pytest.raises(ConfigError, match="--prompt: custom has sightline, .*; got 'lmm-eval'. Did you mean 'lmms-eval'"):
+    with pytest.raises(ConfigError, match="--prompt: custom has sightline, .*; got 'lmm-eval'. Did you mean"):
         run_eval(config(model, data, prompt="lmm-eval"))
     with pytest.raises(ConfigError, match="--profile: custom is scored by strict; got 'lenient'"):
         run_eval(config(model, data, profile="lenient"))

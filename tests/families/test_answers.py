@@ -1,4 +1,4 @@
-"""Each family answers as its own `generate` does on the processor's inputs, one look per image, pictures of any size."""
+"""Each family answers as its own `generate` does on the processor's inputs, with one look per image of any size."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sightline eval`: ask a model the questions of benchmarks or of your own rows, and score its answers with intervals."""
+"""`sightline eval`: ask a model the questions of benchmarks or of your own rows, and score its answers."""
 
 from __future__ import annotations
 
@@ -8,18 +8,20 @@ import typer
 
 
 def eval_command(
-    model: str = typer.Option("", "--model", help="Model folder or Hub id, an adapter's folder, or a name at --endpoint."),
+    model: str = typer.Option("", "--model", help="Model folder, adapter's folder or Hub id; or a name at --endpoint."),
     tasks: str = typer.Option("", "--tasks", help="Benchmarks, separated by commas; `sightline tasks` shows them."),
     data: str | None = typer.Option(None, "--data", help="Your rows (question, answers, image, ...), or a task's own."),
     split: str | None = typer.Option(None, "--split", help="Split of a dataset that has several."),
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many items."),
     benchmarks: Path | None = typer.Option(None, "--benchmarks", help="Folder of benchmark files."),
-    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out rows that cannot be used; count them."),
+    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
     prompt: str = typer.Option("", "--prompt", help="Whose prompt: lmms-eval, vlmevalkit, ...; the task's default."),
-    profile: str = typer.Option("", "--profile", help="Whose scoring rules: strict, official, ...; the task's default."),
+    profile: str = typer.Option(
+        "", "--profile", help="Whose rules read answers: strict, official; the task's default."
+    ),
     method: str = typer.Option("generate", "--method", help="generate a text, or take the option of most likelihood."),
     likelihood_of: str = typer.Option("letter", "--likelihood_of", help="Of an option's letter, or of its text."),
-    likelihood_norm: str = typer.Option("sum", "--likelihood_norm", help="sum of log-probabilities, per token or byte."),
+    likelihood_norm: str = typer.Option("sum", "--likelihood_norm", help="By sum of log-probabilities, token or byte."),
     max_new_tokens: int | None = typer.Option(None, "--max_new_tokens", help="Longest answer; the task's default."),
     blind: bool = typer.Option(False, "--blind", help="Ask everything a second time without pictures."),
     adapter: str | None = typer.Option(None, "--adapter", help="PEFT adapter folder to put on top of the model."),
@@ -27,7 +29,9 @@ def eval_command(
     endpoint: str | None = typer.Option(None, "--endpoint", help="OpenAI-compatible server: http://127.0.0.1:8000/v1."),
     concurrency: int = typer.Option(8, "--concurrency", help="Requests to a server in flight."),
     api_key_env: str = typer.Option("OPENAI_API_KEY", "--api_key_env", help="Variable that holds the server's key."),
-    predictions: Path | None = typer.Option(None, "--predictions", help="Score stored answers: JSONL, JSON, CSV, XLSX."),
+    predictions: Path | None = typer.Option(
+        None, "--predictions", help="Score answers in a JSONL, JSON, CSV, XLSX file."
+    ),
     judge: str | None = typer.Option(None, "--judge", help="Server whose model judges answers that cannot be read."),
     judge_model: str = typer.Option("", "--judge_model", help="The judge's name there."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder: journal, results, samples, report."),
@@ -48,25 +52,13 @@ def eval_command(
     from sightline.evaluation.sources import DataChoice
     from sightline.evaluation.terminal import print_run, progress_bar
 
+    names = tuple(name.strip() for name in tasks.split(",") if name.strip()) or (CUSTOM,)
+    choice = DataChoice(data, split, benchmarks=benchmarks, limit=limit, skip_bad_rows=skip_bad_rows)
+    asking = Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm)
     config = EvalConfig(
-        model=model,
-        tasks=tuple(name.strip() for name in tasks.split(",") if name.strip()) or (CUSTOM,),
-        choice=DataChoice(data, split, benchmarks=benchmarks, limit=limit, skip_bad_rows=skip_bad_rows),
-        asking=Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm),
-        profile=profile,
-        adapter=adapter,
-        batch_tokens=batch_tokens,
-        blind=blind,
-        endpoint=endpoint,
-        concurrency=concurrency,
-        api_key_env=api_key_env,
-        predictions=predictions,
-        judge=judge,
-        judge_model=judge_model,
-        output_dir=output_dir,
-        report_pictures=report_pictures,
-        resume=resume,
-    )
+        model, names, choice, asking, profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,
+        predictions, judge, judge_model, output_dir, report_pictures, resume,
+    )  # fmt: skip
     with progress_bar("Answering") as progress:
         result = run_eval(config, progress)
     if result is None:

@@ -9,7 +9,9 @@ import typer
 
 def score_command(
     run: Path = typer.Argument(help="The --output_dir of a run of sightline eval."),
-    profile: str = typer.Option("", "--profile", help="Whose scoring rules: strict, official, ...; the task's default."),
+    profile: str = typer.Option(
+        "", "--profile", help="Whose rules read answers: strict, official; the task's default."
+    ),
     likelihood_norm: str | None = typer.Option(None, "--likelihood_norm", help="sum, token or byte; as it was run."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Folder for the new results and samples."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),

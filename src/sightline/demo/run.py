@@ -16,12 +16,12 @@ from sightline.demo.stages import Stages
 from sightline.demo.standing import MAX_ANSWER_TOKENS, Exam, Standing, find_standing
 from sightline.errors import RunFolderError
 from sightline.evaluation.baselines import majority_baseline
+from sightline.evaluation.local import LocalAnswerer
 from sightline.evaluation.report import render_report
 from sightline.evaluation.results import EvalResult
 from sightline.evaluation.rows import DatasetRows, read_vqa_rows
 from sightline.evaluation.terminal import progress_bar
 from sightline.evaluation.vqa import evaluate
-from sightline.evaluation.local import LocalAnswerer
 from sightline.models.load import load_vlm
 from sightline.runs import RunFolder
 from sightline.training.run import run_dpo, run_sft

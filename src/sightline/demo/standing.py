@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 from sightline.data.worlds.descriptions import description_errors
 from sightline.data.worlds.scene import Scene
-from sightline.evaluation.results import EvalResult, summarise
 from sightline.evaluation.asking import Progress
+from sightline.evaluation.results import EvalResult, summarise
 from sightline.evaluation.vqa import answer_rows, evaluate
 from sightline.types import Answerer, ItemResult, VqaRow
 

@@ -18,14 +18,16 @@ TOKENS = 3  # the first comes from reading, the others from decoding
 PlainLogits = Callable[[int, list[int], bool], Tensor]
 
 
-def choose_decoding(model: Any, facts: FamilyFacts | None, read: Callable[[], Prompts], plain: PlainLogits) -> RouteChoice:
+def choose_decoding(
+    model: Any, facts: FamilyFacts | None, read: Callable[[], Prompts], plain: PlainLogits
+) -> RouteChoice:
     """`mask` where log-probabilities of the first tokens after the prompts match, else `plain`.
 
     Args:
         read: the prompts to test on; called only where nothing else speaks against the mask route.
-        plain: from the number of a prompt and the tokens decoded after it the logits (T, V) that the model's own forward
-            has for these tokens; with padding behind them if the third argument says so, which changes nothing but
-            rounding.
+        plain: from the number of a prompt and the tokens decoded after it the logits (T, V) that the model's own
+            forward has for these tokens; with padding behind them if the third argument says so, which changes
+            nothing but rounding.
     """
     obstacle = mask_obstacle(model, facts)
     if obstacle is not None or facts is None:
@@ -39,7 +41,8 @@ def choose_decoding(model: Any, facts: FamilyFacts | None, read: Callable[[], Pr
     tolerance = max(FLOAT_TOLERANCE, NOISE_MULTIPLE * noise)
     measured = f"largest log-probability difference {error:.1e}, tolerance {tolerance:.1e}"
     if error <= tolerance:
-        return RouteChoice("mask", f"decoding on a forest matches the model's own forward ({measured})", error, tolerance)
+        reason = f"decoding on a forest matches the model's own forward ({measured})"
+        return RouteChoice("mask", reason, error, tolerance)
     reason = f"decoding on a forest does not match the model's own forward ({measured})"
     return RouteChoice("plain", reason, error, tolerance)
 
@@ -49,8 +52,9 @@ def _errors(model: Any, facts: FamilyFacts, prompts: Prompts, plain: PlainLogits
     """Largest difference of a log-probability between forest and plain, and between plain with and without padding."""
     forest = prompts.forest
     count = len(forest.path_NL)
-    # Which tokens follow does not matter. A prompt's last one is text; what an untrained model says may be image tokens.
-    last_N = forest.ids_RL.flatten()[forest.path_NL.gather(1, (forest.path_NL >= 0).sum(1, keepdim=True) - 1).squeeze(1)]
+    # Which tokens follow does not matter. A prompt's last one is text; what an untrained model says may be images.
+    end_N = forest.path_NL.gather(1, (forest.path_NL >= 0).sum(1, keepdim=True) - 1).squeeze(1)
+    last_N = forest.ids_RL.flatten()[end_N]
     seen: list[list[Tensor]] = [[] for _ in range(count)]
 
     def choose(active_A: Tensor, logits_AV: Tensor) -> Tensor:

@@ -24,9 +24,7 @@ def forest_masks(forest: Forest, text_config: Any, both_ways: bool, dtype: torch
     )
 
 
-def step_masks(
-    allowed_RQK: Tensor, depth_RQ: Tensor, depth_RK: Tensor, text_config: Any, dtype: torch.dtype
-) -> Any:
+def step_masks(allowed_RQK: Tensor, depth_RQ: Tensor, depth_RK: Tensor, text_config: Any, dtype: torch.dtype) -> Any:
     """What the model takes as `attention_mask` for Q new tokens after K kept ones (themselves included): as
     `forest_masks`, from what each may look at and from the depths that windows are cut by."""
 

@@ -1,4 +1,4 @@
-"""Who answers a run: a model on this machine or behind an endpoint, with the fingerprint that its answers are kept by."""
+"""Who answers a run: a model here or behind an endpoint, with the fingerprint that its answers are kept by."""
 
 from __future__ import annotations
 

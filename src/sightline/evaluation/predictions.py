@@ -103,7 +103,7 @@ def _read_table(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _read_xlsx(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of the first sheet; its first row names the columns. Reads values only, which is all that result files have."""
+    """Rows of the first sheet, whose first row names the columns; values only, which is all that result files have."""
     try:
         with zipfile.ZipFile(path) as book:
             shared = _shared_strings(book)

@@ -44,10 +44,8 @@ class Request:
     question: Question
 
 
-def requests_of(
-    task: Task, items: Iterable[Item], asking: Asking, model: str, blind: bool = False
-) -> list[Request]:
-    """One request per item, in order; `model` is the fingerprint of whoever answers, `blind` leaves the pictures out."""
+def requests_of(task: Task, items: Iterable[Item], asking: Asking, model: str, blind: bool = False) -> list[Request]:
+    """One request per item, in order; `model` is the fingerprint of whoever answers, `blind` leaves out pictures."""
     render = task.prompts[asking.prompt or task.default_prompt]
     requests = []
     for item in items:
@@ -98,4 +96,3 @@ def best_option(answer: Answer, options: tuple[str, ...], norm: str) -> int:
         return option.logprob / max(1, size)
 
     return max(range(len(options)), key=score)
-

@@ -65,9 +65,7 @@ def _report(result: RunResult) -> Report:
     return eval_report(result, found.pictures, note=found.note)
 
 
-def _score_again(
-    name: str, record: dict[str, Any], samples: list[Sample], profile: str, asking: Asking
-) -> TaskOutcome:
+def _score_again(name: str, record: dict[str, Any], samples: list[Sample], profile: str, asking: Asking) -> TaskOutcome:
     task = load_task(name)
     chosen = check_profile(task, profile)
     items = [item_of(sample) for sample in samples]

@@ -34,7 +34,7 @@ from sightline.types import Answer
 
 @dataclass(frozen=True)
 class _Part:
-    """A task of the run, with its items and what is asked of each: as it is, and without pictures where that is wanted."""
+    """A task of the run, with its items and what is asked of each, without pictures too where that is wanted."""
 
     task: Task
     items: Items
