@@ -1,4 +1,4 @@
-"""`sightline compare` through the command line, on runs of stored predictions: tables, JSON, page, messages, no torch."""
+"""`sightline compare` on runs of stored predictions: tables, JSON, page and messages, and no torch."""
 
 from __future__ import annotations
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from sightline.data.images import opened
+from sightline.evaluation import browser as module
 from sightline.evaluation.browser import (
     STATUSES,
     ShownSample,
@@ -34,7 +36,7 @@ from tests.evaluation.comparison.test_compare_runs import sample
         ({"error": "timed out", "parsed": None}, "error"),
     ],
 )
-def test_every_sample_has_one_status(change: dict[str, object], status: str) -> None:
+def test_every_sample_has_one_status(change: dict[str, Any], status: str) -> None:
     assert status_of(replace(sample(0, 0), **change)) == status and status in STATUSES
 
 
@@ -71,6 +73,13 @@ def test_pictures_that_several_samples_share_are_carried_once_and_leave_room_for
     mixed = [*shown(40, "one"), *shown(3)]
     pictures = same | {f"picture {index}": opened(Image.new("RGB", (4, 4))) for index in range(3)}
     assert len(browser(mixed, STATUSES, pictures, max_pictures=4).pictures) == 4
+
+
+def test_pictures_beyond_the_size_of_a_page_are_left_out_evenly(monkeypatch: pytest.MonkeyPatch) -> None:
+    pictures = {f"picture {index}": opened(Image.new("RGB", (4, 4), (index, 0, 0))) for index in range(20)}
+    whole = browser(shown(20), STATUSES, pictures).pictures
+    monkeypatch.setattr(module, "MAX_PICTURE_BYTES", sum(map(len, whole.values())) // 2)
+    assert list(browser(shown(20), STATUSES, pictures).pictures) == list(whole)[::2]
 
 
 def test_texts_cannot_leave_their_script_element() -> None:

@@ -11,6 +11,7 @@ from sightline.evaluation.samples import Sample
 from sightline.types import Picture
 
 MAX_PICTURES = 300
+MAX_PICTURE_BYTES = 12_000_000
 MAX_SAMPLES = 4_000
 STATUSES = {"right": "Right", "partly": "Partly right", "wrong": "Wrong", "unparsed": "Unparsed", "error": "No answer"}
 
@@ -149,7 +150,16 @@ def _addresses(samples: Many[ShownSample], pictures: Mapping[str, Picture], coun
         chosen = (seen[place] for place in choose_evenly(tags, wanted))
         keys = list(dict.fromkeys(key for sample in chosen for key in sample.pictures if key in pictures))
         wanted *= 2
-    return {key: picture_address(pictures[key].open()) for key in keys[:count]}
+    addresses = {key: picture_address(pictures[key].open()) for key in keys[:count]}
+    return _within(addresses, MAX_PICTURE_BYTES)
+
+
+def _within(addresses: Mapping[str, str], size: int) -> dict[str, str]:
+    """As many of the addresses as have about `size` characters together, evenly over all."""
+    total = sum(map(len, addresses.values()))
+    kept = spread(range(len(addresses)), len(addresses) * size // max(total, size))
+    keys = list(addresses)
+    return {keys[place]: addresses[keys[place]] for place in kept}
 
 
 def _caption(total: int, shown: Many[ShownSample], pictures: int) -> str:

@@ -69,7 +69,10 @@ def test_other_metrics_are_compared_by_the_paired_bootstrap_of_pictures() -> Non
     golds = ["yes"] * 4 + ["no"] * 4
     said = {"before": ["yes", "yes", "no", "no", *["no"] * 4], "after": golds}
     sides = [
-        [sample(index, float(word == gold), word, gold=gold) for index, (word, gold) in enumerate(zip(words, golds))]
+        [
+            sample(index, float(word == gold), word, gold=gold)
+            for index, (word, gold) in enumerate(zip(words, golds, strict=True))
+        ]
         for words in said.values()
     ]
     f1 = next(metric for metric in yes_no_metrics() if metric.name == "f1")
@@ -88,7 +91,7 @@ def test_only_items_that_ask_the_same_are_paired() -> None:
 
 
 def test_no_common_item_is_an_error_that_names_some_of_both_runs() -> None:
-    with pytest.raises(DataError, match=r"made: the runs have no item in common: 1 items \(0\) in A, 1 items \(7\) in B"):
+    with pytest.raises(DataError, match=r"made: the runs have no item in common: 1 items \(0\) in A, 1 items \(7\)"):
         pair_samples("made", [sample(0, 1)], [sample(7, 1)])
     with pytest.raises(DataError, match="1 ids are alike, but ask something else. Compare runs on the same data"):
         pair_samples("made", [sample(0, 1)], [sample(0, 1, gold="no")])

@@ -59,8 +59,8 @@ def run_compare(before: Path, after: Path, detect: float = DETECT) -> RunCompari
     paired = {name: pair_samples(name, first.get(name, []), second.get(name, [])) for name in names}
     changes = []
     for name in names:
-        task = load_task(name)
-        changes.append(task_change(name, one[name]["title"], task.metrics[one[name]["profile"]][0], paired[name], detect))
+        headline = load_task(name).metrics[one[name]["profile"]][0]
+        changes.append(task_change(name, one[name]["title"], headline, paired[name], detect))
     corrected = holm([change.p_value for change in changes])
     return RunComparison(
         before=before,
