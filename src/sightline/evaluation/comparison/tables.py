@@ -38,8 +38,8 @@ def evidence_table(comparison: RunComparison) -> Table:
     rows = [
         (
             change.task,
-            str(change.overall.improved),
-            str(change.overall.worsened),
+            f"{change.overall.improved:,}",
+            f"{change.overall.worsened:,}",
             p_text(change.mcnemar) if change.mcnemar is not None else "",
             f"{change.items_needed:,}" if change.items_needed is not None else "",
         )
