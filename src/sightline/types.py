@@ -209,9 +209,10 @@ class ItemResult:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table for terminals and reports: header, rows of text, a caption."""
+    """A titled table for terminals and reports: header, rows of text, a caption; the last row may sum up the others."""
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = field(default_factory=tuple)
     caption: str = ""
+    is_summed: bool = True

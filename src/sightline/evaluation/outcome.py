@@ -115,7 +115,7 @@ def outcome_table(result: RunResult) -> Table:
         for outcome in result.tasks.values()
         for index in range(len(outcome.scores.metrics))
     ]
-    return Table(result.model, header, tuple(rows), _caption(result))
+    return Table(result.model, header, tuple(rows), _caption(result), is_summed=False)
 
 
 def category_table(outcome: TaskOutcome) -> Table:
@@ -125,7 +125,7 @@ def category_table(outcome: TaskOutcome) -> Table:
         for name, score in outcome.scores.categories.items()
     ]
     headline = outcome.scores.metrics[0].name
-    return Table(outcome.title, ("category", "items", headline, "95% interval"), tuple(rows))
+    return Table(outcome.title, ("category", "items", headline, "95% interval"), tuple(rows), is_summed=False)
 
 
 def shown(score: MetricScore, value: float) -> str:

@@ -19,13 +19,13 @@ from sightline.types import Table
 
 
 def print_table(table: Table, file: TextIO | None = None) -> None:
-    """Print a table, numbers to the right, the last row (the sum) set apart; to stdout by default."""
+    """Print a table, numbers to the right, a last row that sums up set apart; to stdout by default."""
     drawn = RichTable(title=Text(table.title), caption=Text(table.caption), header_style="bold", title_justify="left")
     drawn.caption_justify = "left"
     for index, name in enumerate(table.header):
         drawn.add_column(Text(name), justify="left" if index == 0 else "right")
     for index, row in enumerate(table.rows):
-        if index == len(table.rows) - 1 and index > 0:
+        if table.is_summed and index == len(table.rows) - 1 and index > 0:
             drawn.add_section()
         drawn.add_row(*(Text(cell) for cell in row))
     Console(file=file or sys.stdout).print(drawn)
