@@ -72,6 +72,28 @@ def test_a_run_leaves_a_model_folder_with_its_record(
     assert AutoProcessor.from_pretrained(output).chat_template
 
 
+def test_lists_of_rejected_answers_train_by_a_recipe_that_names_a_preset(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"image": row["image"], "question": row["question"], "chosen": "red circle", "rejected": ["blue", "no", "two"]}
+        for row in vqa_rows(8, 4)
+    ]
+    rows[3]["rejected"] = "one square"
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("loss_type: mdpo\nmdpo_crop: [0.0, 0.3]\nimage_margin_rows: 2\n")
+    output = tmp_path / "run"
+    data = write_rows(tmp_path, rows)
+    assert run(command("dpo", model_folder, data, output, "--config", str(recipe), "--mdpo_delta", "0.1")) == 0
+    printed = capsys.readouterr().err
+    assert "loss_type mdpo stands for sigmoid 1.0, mdpo_conditional 1.0, mdpo_anchor 1.0." in printed
+    assert "rewards/image_margin: 2 rows" in printed
+    logged = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    names = {name for entry in logged for name in entry}
+    assert {"rewards/margins", "rewards/conditional_margins", "rewards/image_margin"} <= names
+    assert len(losses(output)) == 6
+
+
 class TestRefusals:
     """Exit code 2, a message that names file and row, and nothing written."""
 
@@ -97,6 +119,15 @@ class TestRefusals:
         data = write_rows(tmp_path, rows)
         error = self.refused(capsys, command("sft", model_folder, data, tmp_path / "run"), tmp_path / "run")
         assert "train.jsonl row 3: the answer (completion) is empty" in error
+
+    def test_an_empty_list_of_rejected_answers(
+        self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rows = preference_rows(3, 2)
+        rows[1]["rejected"] = []
+        data = write_rows(tmp_path, rows)
+        error = self.refused(capsys, command("dpo", model_folder, data, tmp_path / "run"), tmp_path / "run")
+        assert "train.jsonl row 2: expected at least one rejected answer, got an empty list. Add one" in error
 
     def test_a_missing_image(self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         data = write_rows(tmp_path, vqa_rows(4, 2))

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from sightline.data.images import open_image
+from sightline.data.images import IMAGE_COLUMNS, open_image, rejected_images, row_images
+from sightline.data.preferences import answer_pairs, require_difference, require_other_images
 from sightline.data.processors import ImageTable, process_images
-from sightline.data.sequences import SequenceEncoder, row_images
+from sightline.data.sequences import SequenceEncoder
 from sightline.data.sources import row_name
 from sightline.errors import DataError
 
@@ -54,20 +55,23 @@ def check_rows(
         DataError: names the first bad rows and how many there are.
     """
     problems: list[str] = []
-    stored = {index: [_stored(value) for value in row_images(row)] for index, row in _image_rows(dataset)}
-    first_row = {key: index for index, keys in reversed(stored.items()) for key in keys}
+    stored = {index: _stored_groups(row) for index, row in _image_rows(dataset)}
+    first_row = {key: index for index, groups in reversed(stored.items()) for group in groups for key in group}
     sizes = _sizes(first_row, source, problems, track)
-    kinds = {(encoder.is_beside(keys), sizes[key]) for keys in stored.values() for key in keys if key in sizes}
+    kinds = {kind for groups in stored.values() for group in groups for kind in _kinds(encoder, group, sizes)}
     table, class_of = _table_of_sizes(encoder, sorted(kinds))
-    check = encoder.check_preference if preferences else encoder.check_sft
     longest = 0
     for index, row in enumerate(track(dataset, len(dataset), "Reading rows")):
-        if any(key not in sizes for key in stored[index]):
+        if any(key not in sizes for group in stored[index] for key in group):
             continue  # its image is among the problems already
         try:
-            beside = encoder.is_beside(stored[index])
-            shown = tuple(class_of[beside, sizes[key]] for key in stored[index])
-            longest = max(longest, check(row, table, shown, row_name(source, index)))
+            own, rejected = (tuple(class_of[kind] for kind in _kinds(encoder, group, sizes)) for group in stored[index])
+            name = row_name(source, index)
+            if preferences:
+                found = _check_preference(encoder, row, table, own, rejected, name)
+            else:
+                found = encoder.check_sft(row, table, own, name)
+            longest = max(longest, found)
         except DataError as error:
             problems.append(str(error))
     if problems:
@@ -76,9 +80,40 @@ def check_rows(
     return DataSummary(len(dataset), len(sizes), longest)
 
 
+def _check_preference(
+    encoder: SequenceEncoder,
+    row: dict[str, Any],
+    images: ImageTable,
+    own: tuple[int, ...],
+    rejected: tuple[int, ...],
+    name: str,
+) -> int:
+    """Tokens of the longest sequence of the row's pairs, under its own images and under its rejected ones."""
+    require_other_images(row, name)
+    longest = 0
+    for pair in answer_pairs(row, name):
+        require_difference(pair, name)
+        for shown in (own, rejected) if rejected else (own,):
+            longest = max(longest, encoder.check_preference(pair, images, shown, name))
+    return longest
+
+
 def _image_rows(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
-    columns = [column for column in ("image", "images") if column in dataset.column_names]
+    columns = [column for column in IMAGE_COLUMNS if column in dataset.column_names]
     return enumerate(dataset.select_columns(columns))
+
+
+def _stored_groups(row: dict[str, Any]) -> tuple[list[str | bytes], list[str | bytes]]:
+    """The paths or the bytes of a row's own images, and of its rejected ones."""
+    return [_stored(value) for value in row_images(row)], [_stored(value) for value in rejected_images(row)]
+
+
+def _kinds(
+    encoder: SequenceEncoder, group: list[str | bytes], sizes: dict[str | bytes, tuple[int, int]]
+) -> list[tuple[bool, tuple[int, int]]]:
+    """What decides the number of tokens of each image that could be read: whether it shares its row, and its size."""
+    beside = encoder.is_beside(group)
+    return [(beside, sizes[key]) for key in group if key in sizes]
 
 
 def _stored(value: Any) -> str | bytes:

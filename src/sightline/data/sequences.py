@@ -5,13 +5,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Hashable, Iterable, Sequence as Many
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sightline.data.images import content_key, open_image, stored_key
+from sightline.data.images import Change, ChangedImage, content_key, open_image, row_images, stored_key
+from sightline.data.preferences import Layout, answer_pairs, lay_out_pairs
 from sightline.data.processors import (
     FRONT,
     ImageTable,
@@ -32,7 +33,7 @@ class EncodedBatch:
     """Sequences of a batch with the tensors of its distinct images.
 
     Attributes:
-        sequences: SFT: one per row. Preferences: the chosen of all rows, then the rejected of all rows.
+        sequences: SFT: one per row. Preferences: as `lay_out_pairs` orders them.
         image_inputs: the processor's tensors for the distinct images (`pixel_values`, ...); empty without images.
         image_spans: content key of each distinct image, and how many rows of the feature table are its own.
         counts: placeholders of each distinct image.
@@ -54,6 +55,7 @@ class EncodingSettings:
         assistant_only_loss: score the assistant's turns of `messages` only.
         chat_template: used instead of the processor's own for `messages`.
         dataset_text_field: column of plain text rows.
+        perturbation: with it, chosen answers are also scored under other images (`lay_out_pairs`).
     """
 
     max_length: int | None = None
@@ -61,6 +63,7 @@ class EncodingSettings:
     assistant_only_loss: bool = False
     chat_template: str | None = None
     dataset_text_field: str = "text"
+    perturbation: Change | None = None
 
 
 @dataclass(frozen=True)
@@ -85,26 +88,29 @@ class SequenceEncoder:
         Raises:
             DataError: placeholders and images of a row do not match, or nothing of it would be scored.
         """
-        return self._encode(rows, names, self._sft_texts)
+        wanted = tuple((index, 0) for index in range(len(rows)))
+        return self._encode(Layout(tuple(rows), _labels(rows, names), wanted), self._sft_texts)
 
     def encode_preferences(self, rows: Many[dict[str, Any]], names: Many[str] | None = None) -> EncodedBatch:
-        """Two sequences per row of `prompt`, `chosen`, `rejected`: all chosen ones first, then all rejected ones.
+        """Sequences of `prompt`, `chosen`, `rejected`, as `lay_out_pairs` orders them.
 
         Raises:
             DataError: placeholders and images of a row do not match, or nothing of it would be scored.
         """
-        return self._encode(rows, names, self._preference_texts)
+        layout = lay_out_pairs(rows, _labels(rows, names), self.settings.perturbation)
+        return self._encode(layout, self._preference_texts)
 
-    def preference_keys(self, row: dict[str, Any], name: str = "row") -> tuple[str, str]:
-        """Keys of the chosen and the rejected sequence, found without opening images: their tokens, which of them are
-        scored, and their images as stored. Processor settings other than `max_length` are not in them."""
-        images = row_images(row)
-        shown = [stored_key(image) for image in images]
-        chosen, rejected = (
-            _sequence_key(text, shown, self.settings.max_length)
-            for text in self._remembered(row, len(images), self._preference_texts, name)
-        )
-        return chosen, rejected
+    def preference_keys(self, row: dict[str, Any], name: str = "row") -> tuple[tuple[str, ...], ...]:
+        """For each pair of a row the keys of its sequences, found without opening images: their tokens, which of them
+        are scored, and their images as stored. Processor settings other than `max_length` are not in them."""
+        layout = lay_out_pairs([row], (name,), self.settings.perturbation)
+        keys: list[str] = []
+        for index, part in layout.wanted:
+            images = row_images(layout.rows[index])
+            text = self._remembered(layout.rows[index], len(images), self._preference_texts, name)[part]
+            keys.append(_sequence_key(text, [stored_key(image) for image in images], self.settings.max_length))
+        pairs = len(answer_pairs(row, name))
+        return tuple(tuple(keys[pair::pairs]) for pair in range(pairs))
 
     def check_sft(self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], name: str) -> int:
         """Tokens of the row's longest sequence, found without opening its images; raises what `encode_sft` would."""
@@ -120,25 +126,22 @@ class SequenceEncoder:
         texts = self._remembered(row, len(shown), texts_of, name)
         return max(len(self._expand(text, shown, images, name).ids_L) for text in texts)
 
-    def _encode(self, rows: Many[dict[str, Any]], names: Many[str] | None, texts_of: Any) -> EncodedBatch:
-        labels = list(names) if names is not None else [f"row {index + 1} of the batch" for index in range(len(rows))]
-        pictures = [row_images(row) for row in rows]
-        table, shown = self._encode_images(pictures, labels)
+    def _encode(self, layout: Layout, texts_of: Any) -> EncodedBatch:
+        pictures = [row_images(row) for row in layout.rows]
+        table, shown = self._encode_images(pictures, layout.names)
         texts = [
-            self._remembered(row, len(images), texts_of, label)
-            for row, images, label in zip(rows, pictures, labels, strict=True)
+            self._remembered(row, len(images), texts_of, name)
+            for row, images, name in zip(layout.rows, pictures, layout.names, strict=True)
         ]
         sequences = [
-            self._expand(row_texts[part], shown[index], table, labels[index])
-            for part in range(len(texts[0]))
-            for index, row_texts in enumerate(texts)
+            self._expand(texts[index][part], shown[index], table, layout.names[index]) for index, part in layout.wanted
         ]
         spans = tuple(zip(table.keys, table.counts, strict=True))
         return EncodedBatch(tuple(sequences), table.image_inputs, spans, table.counts)
 
-    def _encode_images(self, pictures: list[list[Any]], labels: list[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
+    def _encode_images(self, pictures: list[list[Any]], labels: Many[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""
-        opened: dict[int | str | bytes, tuple[str, Any]] = {}
+        opened: dict[Hashable, tuple[str, Any]] = {}
         distinct: dict[tuple[bool, str], Any] = {}
         rows: list[list[tuple[bool, str]]] = []
         for images, label in zip(pictures, labels, strict=True):
@@ -280,6 +283,10 @@ class SequenceEncoder:
         return _cut(whole, self.settings.max_length)
 
 
+def _labels(rows: Many[dict[str, Any]], names: Many[str] | None) -> tuple[str, ...]:
+    return tuple(names) if names is not None else tuple(f"row {index + 1} of the batch" for index in range(len(rows)))
+
+
 def _sequence_key(text: _Text, shown: list[str], max_length: int | None) -> str:
     digest = hashlib.blake2b(text.ids_L.tobytes(), digest_size=16)
     digest.update(text.scored_L.tobytes())
@@ -287,18 +294,13 @@ def _sequence_key(text: _Text, shown: list[str], max_length: int | None) -> str:
     return digest.hexdigest()
 
 
-def _stored_key(value: Any) -> int | str | bytes:
+def _stored_key(value: Any) -> Hashable:
     """What tells without opening that two values are the same picture: the bytes, the path, or the object."""
+    if isinstance(value, ChangedImage):
+        return repr(value.change), _stored_key(value.original)
     if isinstance(value, dict):
         return value.get("bytes") or str(value["path"])
     return value if isinstance(value, str | bytes) else id(value)
-
-
-def row_images(row: dict[str, Any]) -> list[Any]:
-    """The images of a row, from `images` or `image`; the row stays as it is."""
-    if row.get("images") is not None:
-        return list(row["images"])
-    return [row["image"]] if row.get("image") is not None else []
 
 
 def structured(messages: Iterable[dict[str, Any]], images: int, label: str) -> list[dict[str, Any]]:
