@@ -58,7 +58,8 @@ def _measured(facts: FamilyFacts) -> tuple[str, str, str, str]:
     gradients = gradient_error(case.gradients(shared), case.gradients(plain))
     windows = "sliding_attention" in (getattr(case.model.config.get_text_config(), "layer_types", None) or [])
     masks = ("causal, windows per layer type" if windows else "causal") + blocks
-    return f"{error:.1e}", f"{gradients:.1e}", masks, "yes"
+    packing = "yes" if facts.routes[0] == "mask" else "no, a pass per trunk"
+    return f"{error:.1e}", f"{gradients:.1e}", masks, packing
 
 
 if __name__ == "__main__":

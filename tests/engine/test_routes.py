@@ -143,5 +143,5 @@ class TestSelfTest:
             choose_route(model, None, self.rows, pixels(1), pad_id=0, share="mask")
 
     def test_an_unknown_choice_names_the_known_ones(self, model: Any) -> None:
-        with pytest.raises(ConfigError, match="expected one of auto, mask, plain; got 'fork'"):
-            choose_route(model, None, self.rows, pixels(1), pad_id=0, share="fork")
+        with pytest.raises(ConfigError, match="expected one of auto, mask, fork, plain; got 'both'"):
+            choose_route(model, None, self.rows, pixels(1), pad_id=0, share="both")

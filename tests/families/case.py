@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -49,16 +51,29 @@ class Case:
         facts = family_of(self.model)
         assert facts is not None
         self.facts = facts
+        self.route = facts.routes[0]
         self.batch: EncodedBatch = SequenceEncoder(processor, EncodingSettings()).encode_preferences(preference_rows())
         self.forest = build_forest(self.batch.sequences, pad_id=0, max_row=4096)
 
     def shared(self, forest: Forest | None = None) -> list[torch.Tensor]:
-        return score_sequences(self.model, self.facts, forest or self.forest, self.batch.image_inputs)
+        return score_sequences(self.model, self.facts, forest or self.forest, self.batch.image_inputs, self.route)
 
     def plain(self) -> list[torch.Tensor]:
         types = [self.facts.type_input] if self.facts.type_input else []
         batch = self.batch
         return score_plain(self.model, plain_inputs(batch.sequences, batch.image_inputs, 0, batch.counts, types))
+
+    @contextmanager
+    def training(self, checkpointing: bool) -> Iterator[None]:
+        """The model as a trainer runs it, with gradient checkpointing as TRL sets it or without."""
+        self.model.train()
+        if checkpointing:
+            self.model.activation_checkpointing_enable({"use_reentrant": False})
+        try:
+            yield
+        finally:
+            self.model.activation_checkpointing_disable()
+            self.model.eval()
 
     def gradients(self, scores: list[torch.Tensor]) -> dict[str, torch.Tensor]:
         self.model.zero_grad()

@@ -12,6 +12,7 @@ from datasets import Dataset
 
 import sightline
 import sightline.training
+from sightline.models.families import FAMILIES
 from tests.families.case import preference_rows
 from tests.families.tiny_families import BUILDERS, saved_family
 
@@ -52,7 +53,7 @@ def losses(method: str, library: str, model: Any, processor: Any, folder: Path) 
         **arguments,
     )
     if library == "sightline":
-        assert trainer.route.route == "mask", trainer.route.reason
+        assert trainer.route.route == FAMILIES[model.config.model_type].routes[0], trainer.route.reason
     trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 

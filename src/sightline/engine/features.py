@@ -1,6 +1,7 @@
 """Encode each distinct image once and put its features behind the placeholders of a forest."""
 
-# Dims: F feature rows of all distinct images, P placeholders, H hidden (times 1 + deepstack layers in the table).
+# Dims: F feature rows of all distinct images, P placeholders, H hidden (times 1 + deepstack layers in the table),
+# S rows of an image input.
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from sightline.errors import DataError
 from sightline.types import FamilyFacts
 
 
@@ -35,15 +37,24 @@ def placed(facts: FamilyFacts, features_FH: Tensor, feature_P: Tensor, hidden_si
     return {"mm_encoder_outputs": {"image": output}}
 
 
-def pick_images(value: Tensor, order: Tensor, counts: Many[int]) -> Tensor:
+def pick_images(value: Tensor, order: Tensor, counts: Many[int], patches_S: Tensor | None = None) -> Tensor:
     """An image input of the images `order`, from that of all distinct images, which have `counts` placeholders each.
 
-    The first axis holds one row per image, or rows (patches, tiles) in proportion to the image's placeholders.
+    The first axis holds one row per image, or rows (patches, tiles) in proportion to the image's placeholders; where
+    tiles differ in size, `patches_S` are the patches of each.
     """
     if not counts or len(value) == len(counts):
         return value[order.to(value.device)]
-    rows = [count * len(value) // sum(counts) for count in counts]
-    parts = value.split(rows)
+    size_S = torch.ones(len(value), dtype=torch.long) if patches_S is None else patches_S.cpu()
+    placeholders = torch.tensor(counts)
+    share_S, shares = size_S.cumsum(0) * placeholders.sum(), placeholders.cumsum(0) * size_S.sum()
+    ends = torch.searchsorted(share_S, shares, right=True)
+    if not torch.equal(share_S[ends - 1], shares):
+        raise DataError(
+            f"Expected an image input whose rows divide among the images as their placeholders do, but got {len(value)} "
+            f"rows for {list(counts)} placeholders. Use images of one size, or batches of one row."
+        )
+    parts = value.tensor_split(ends[:-1].tolist())
     return torch.cat([parts[image] for image in order.tolist()])
 
 

@@ -1,4 +1,4 @@
-"""Run a batch on a model: `mask`, one forward over the forest, or `plain`, every sequence in its own row."""
+"""Run a batch on a model: `mask`, one forward over the forest, `fork`, trunks then branches, or `plain`, every row."""
 
 # Dims: R rows, L tokens, H hidden, E edges, F feature rows, N sequences.
 from __future__ import annotations
@@ -12,6 +12,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sightline.engine.features import encode_images, pick_images, placed
 from sightline.engine.forest import NO_LABEL, Forest
+from sightline.engine.fork import fork_hidden
 from sightline.engine.logprobs import EdgeScores, score_edges
 from sightline.engine.masks import forest_masks
 from sightline.types import FamilyFacts, Sequence
@@ -23,28 +24,38 @@ def score_forest(
     forest: Forest,
     features_FH: Tensor | None,
     image_inputs: dict[str, Any] | None = None,
+    route: str = "mask",
 ) -> EdgeScores:
-    """Scores of every edge of the forest in one forward pass of the backbone, the mask route.
+    """Scores of every edge of the forest, by the route `mask` or `fork`.
 
     `features_FH` are the features of the batch's distinct images (`encode_images`), None without images;
     `image_inputs` are needed for M-RoPE alone, whose positions come from the images' grids.
     """
+    positions = forest_positions(model, facts, forest, image_inputs or {})
+    parent_hidden = fork_hidden if route == "fork" else mask_hidden
+    hidden_EH = parent_hidden(model, facts, forest, features_FH, positions)
+    head = model.get_output_embeddings()
+    softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, softcap)
+
+
+def mask_hidden(
+    model: Any, facts: FamilyFacts, forest: Forest, features_FH: Tensor | None, positions: Tensor
+) -> Tensor:
+    """Hidden states at the parents of the forest's edges, (E, H), in one forward pass of the backbone."""
     text_config = model.config.get_text_config()
     embeddings = model.get_input_embeddings().weight
     images = {}
     if features_FH is not None and len(forest.feature_P):
         images = placed(facts, features_FH, forest.feature_P, text_config.hidden_size)
-    hidden_RLH = model.base_model(
+    hidden_RLH: Tensor = model.base_model(
         input_ids=forest.ids_RL,
-        position_ids=forest_positions(model, facts, forest, image_inputs or {}),
+        position_ids=positions,
         attention_mask=forest_masks(forest, text_config, facts.image_blocks, embeddings.dtype),
         use_cache=False,
         **images,
     ).last_hidden_state
-    head = model.get_output_embeddings()
-    hidden_EH = hidden_RLH.flatten(0, 1)[forest.parent_E]
-    softcap = getattr(text_config, "final_logit_softcapping", None)
-    return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, softcap)
+    return hidden_RLH.flatten(0, 1)[forest.parent_E]
 
 
 def forest_positions(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> Tensor:
@@ -85,12 +96,14 @@ def plain_inputs(
     ]
     types = [torch.from_numpy(sequence.feature_L >= 0).long() for sequence in sequences]
     order = torch.tensor([image for sequence in sequences for image in sequence.images], dtype=torch.long)
+    shapes = image_inputs.get("spatial_shapes")  # Siglip 2 and LFM2-VL: height and width of each tile, in patches
+    patches = shapes.prod(dim=1) if shapes is not None else None
     return {
         "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
         "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True, padding_value=0),
         "labels": pad_sequence(labels, batch_first=True, padding_value=NO_LABEL),
         **{name: pad_sequence(types, batch_first=True, padding_value=0) for name in type_inputs},
-        **{name: pick_images(value, order, counts) for name, value in image_inputs.items() if len(order)},
+        **{name: pick_images(value, order, counts, patches) for name, value in image_inputs.items() if len(order)},
     }
 
 
@@ -103,8 +116,10 @@ def score_plain(model: Any, inputs: dict[str, Any]) -> list[Tensor]:
     return [row[label != NO_LABEL] for row, label in zip(logprobs, labels, strict=True)]
 
 
-def score_sequences(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> list[Tensor]:
+def score_sequences(
+    model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any], route: str = "mask"
+) -> list[Tensor]:
     """For each sequence the log-probabilities of its scored tokens, through the forest."""
     features_FH = encode_images(model, facts, image_inputs) if image_inputs else None
-    logprob_E = score_forest(model, facts, forest, features_FH, image_inputs).logprob_E
+    logprob_E = score_forest(model, facts, forest, features_FH, image_inputs, route).logprob_E
     return [logprob_E[edges[edges >= 0]] for edges in forest.edge_NT]

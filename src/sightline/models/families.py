@@ -25,10 +25,16 @@ _FAMILIES = (
     ),
     FamilyFacts(name="idefics3", image_inputs=("pixel_values", "pixel_attention_mask"), features_listed=False),
     FamilyFacts(name="internvl", image_inputs=("pixel_values",), features_listed=False),
+    FamilyFacts(
+        name="lfm2_vl",
+        image_inputs=("pixel_values", "spatial_shapes", "pixel_attention_mask"),
+        routes=("fork", "plain"),
+    ),
     FamilyFacts(name="llava", image_inputs=("pixel_values",)),
     FamilyFacts(name="llava_next", image_inputs=("pixel_values", "image_sizes")),
     replace(_GRID, name="qwen2_5_vl"),
     replace(_GRID, name="qwen2_vl"),
+    replace(_GRID, name="qwen3_5", routes=("fork", "plain")),
     replace(_GRID, name="qwen3_vl", deepstack=True),
     FamilyFacts(name="smolvlm", image_inputs=("pixel_values", "pixel_attention_mask"), features_listed=False),
 )

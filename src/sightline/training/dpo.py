@@ -83,16 +83,17 @@ class DPOTrainer(trl.DPOTrainer):
             return
         encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator))
         self.route = choose_training_route(self, encoder.encode_preferences)
-        share = self.route.route == "mask"
+        share = self.route.route != "plain"
         self.data_collator = PreferenceCollator(
             encoder, self._tokenizer.pad_token_id, share, type_inputs=type_inputs(self.model, self.processing_class)
         )
         if share:
             features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store))
-            share_forward(self.model, store=features)
+            share_forward(self.model, self.route, store=features)
             if self.ref_model is not None:
                 # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
-                share_forward(self.accelerator.unwrap_model(self.ref_model), self.accelerator.autocast)
+                reference = self.accelerator.unwrap_model(self.ref_model)
+                share_forward(reference, self.route, self.accelerator.autocast)
         if store:
             self.data_collator.references = store_references(self, encoder)
             if getattr(self.args, "reference_store", "auto") == "on":
