@@ -36,8 +36,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Case(request.param, tmp_path_factory.mktemp(request.param))
 
 
-def text(*ids: int) -> Sequence:
-    return Sequence(np.array([1, *ids]), np.full(1 + len(ids), -1), np.arange(1 + len(ids)) > 0)
+def text(*ids: int, scored_from: int = 1) -> Sequence:
+    return Sequence(np.array([1, *ids]), np.full(1 + len(ids), -1), np.arange(1 + len(ids)) >= scored_from)
 
 
 def choose(case: Case, facts: Any = None, share: str = "auto") -> Any:
@@ -64,7 +64,8 @@ def test_trunks_of_one_length_pass_together_and_each_token_of_a_trunk_once(case:
     passed: list[int] = []
     layer = case.model.get_decoder().layers[0]
     handle = layer.register_forward_pre_hook(lambda _, inputs: passed.append(inputs[0].shape[0] * inputs[0].shape[1]))
-    rows = [text(5, 6, 7, 9, 10), text(5, 6, 7, 11, 12), text(6, 6, 7, 9, 10), text(6, 6, 7, 11, 12)]
+    prompts, answers = [(5, 6, 7), (6, 6, 7)], [(9, 10), (11, 12)]
+    rows = [text(*prompt, *answer, scored_from=4) for prompt in prompts for answer in answers]
     score_sequences(case.model, case.facts, build_forest(rows, 0), {}, "fork")
     handle.remove()
     assert passed == [2 * 4, 4 * 2]
@@ -106,17 +107,19 @@ def test_states_that_branches_share_are_caught(case: Case, monkeypatch: pytest.M
         choose(case, share="fork")
 
 
-@pytest.mark.parametrize("name", ["get_conv_state", "get_recurrent_state"])
-def test_a_state_that_is_lost_is_caught(case: Case, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("state", ["conv", "recurrent"])
+def test_a_state_that_is_lost_is_caught(case: Case, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Negative control: branches whose recurrent layers begin anew."""
-    if case.facts.name == "lfm2_vl" and name == "get_recurrent_state":
+    if (case.facts.name, state) == ("lfm2_vl", "recurrent"):
         pytest.skip("LFM2 has convolutions alone")
-    right = case.shared()
-    monkeypatch.setattr(fork.BranchStates, name, lambda self, layer_idx, state_idx=0: None)
-    if name == "get_conv_state":
-        monkeypatch.setattr(fork.BranchStates, "update_conv_state", lambda self, inputs, layer_idx, **_: inputs)
-        monkeypatch.setattr(fork.BranchStates, "layers", set(range(9)), raising=False)
-    assert difference(case.shared(), right) > 1e-3
+    right, read = case.shared(), fork.BranchStates._read
+
+    def forget(self: fork.BranchStates, name: str, layer: int) -> torch.Tensor | None:
+        found = read(self, name, layer)
+        return None if name.startswith(state) else found
+
+    monkeypatch.setattr(fork.BranchStates, "_read", forget)
+    assert difference(case.shared(), right) > 1e-2
 
 
 def test_a_mask_cannot_separate_the_branches_and_fork_is_picked(case: Case) -> None:

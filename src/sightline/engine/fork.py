@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -70,7 +71,7 @@ class BranchStates:
         """A convolution's inputs, behind the last ones of the trunk."""
         whole = self._continued(f"conv{state_idx}", layer_idx, inputs, dim=-1)
         missing = max(conv_kernel_size - whole.shape[-1], 0)
-        last = torch.nn.functional.pad(whole, (missing, 0))[..., -conv_kernel_size:]
+        last = pad(whole, (missing, 0))[..., -conv_kernel_size:]
         self._leave(f"conv{state_idx}", layer_idx, last)
         return whole
 
@@ -154,6 +155,7 @@ def stages(path_NL: Tensor) -> list[Stage]:
         branch_BQ = rows.new_empty(0, 0)
         if tails:
             branch_BQ = pad_sequence([tail for tail, _ in tails], batch_first=True, padding_value=-1)
+            branch_BQ = pad(branch_BQ, (0, max(MIN_BRANCH - branch_BQ.shape[1], 0)), value=-1)
         owner_B = torch.tensor([owner for _, owner in tails], dtype=torch.long)
         trunk_GT = torch.stack([tree[0, :length] for tree in trees])
         found.append(Stage(*(part.to(path_NL.device) for part in (trunk_GT, branch_BQ, owner_B))))
@@ -181,10 +183,7 @@ class _Decoder:
 
     def run(self, token_BQ: Tensor, states: BranchStates | None, past_length: int) -> Tensor:
         """Hidden states of the tokens that are there (flat index 0 or more), one after another."""
-        there_BQ = token_BQ >= 0
-        missing = max(MIN_BRANCH - token_BQ.shape[1], 0)
-        padded_BQ = torch.nn.functional.pad(token_BQ, (0, missing), value=-1)
-        is_pad_BQ, index_BQ = padded_BQ < 0, padded_BQ.clamp(min=0)
+        is_pad_BQ, index_BQ = token_BQ < 0, token_BQ.clamp(min=0)
         feature_BQ = self._feature_T[index_BQ].masked_fill(is_pad_BQ, -1)
         images = {}
         if self._features_FH is not None and (feature_BQ >= 0).any():
@@ -193,7 +192,7 @@ class _Decoder:
             hidden_BQH = self._model.base_model(
                 input_ids=self._ids_T[index_BQ].masked_fill(is_pad_BQ, self._filler),
                 position_ids=self._positions[..., index_BQ],
-                attention_mask=self._masks(padded_BQ.shape[1], past_length),
+                attention_mask=self._masks(token_BQ.shape[1], past_length),
                 past_key_values=states,
                 use_cache=False,
                 **images,
@@ -204,7 +203,7 @@ class _Decoder:
                 f"{len(states.layers)} of {self._config.num_hidden_layers} did. Set gradient_checkpointing to false, "
                 "or share to plain."
             )
-        return hidden_BQH[:, : token_BQ.shape[1]][there_BQ]
+        return hidden_BQH[~is_pad_BQ]
 
     def _masks(self, length: int, past_length: int) -> dict[str, Tensor | None]:
         """Additive causal mask behind the trunk for attention, (1, 1, Q, K); recurrent layers need none."""
