@@ -174,9 +174,7 @@ def qwen3_5() -> Parts:
         "linear_num_value_heads": 4,
     }  # fmt: skip
     rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1], "partial_rotary_factor": 0.5}
-    config = transformers.Qwen3_5Config(
-        vision_config=tower, text_config={**text, "rope_parameters": rope}, **QWEN_IDS
-    )
+    config = transformers.Qwen3_5Config(vision_config=tower, text_config={**text, "rope_parameters": rope}, **QWEN_IDS)
     model = transformers.Qwen3_5ForConditionalGeneration(config)
     for name, parameter in model.named_parameters():
         if name.endswith("A_log"):
@@ -253,7 +251,12 @@ def lfm2_vl() -> Parts:
         projector_hidden_size=64,
     )  # fmt: skip
     images = transformers.Lfm2VlImageProcessor(
-        encoder_patch_size=8, tile_size=32, min_image_tokens=1, max_image_tokens=4, max_tiles=4, max_pixels_tolerance=1.0
+        encoder_patch_size=8,
+        tile_size=32,
+        min_image_tokens=1,
+        max_image_tokens=4,
+        max_tiles=4,
+        max_pixels_tolerance=1.0,
     )
     words = tokenizer(
         image_token="<image>",

@@ -51,8 +51,8 @@ def pick_images(value: Tensor, order: Tensor, counts: Many[int], patches_S: Tens
     ends = torch.searchsorted(share_S, shares, right=True)
     if not torch.equal(share_S[ends - 1], shares):
         raise DataError(
-            f"Expected an image input whose rows divide among the images as their placeholders do, but got {len(value)} "
-            f"rows for {list(counts)} placeholders. Use images of one size, or batches of one row."
+            f"Expected an image input whose rows divide among the images as their placeholders do, but got "
+            f"{len(value)} rows for {list(counts)} placeholders. Use images of one size, or batches of one row."
         )
     parts = value.tensor_split(ends[:-1].tolist())
     return torch.cat([parts[image] for image in order.tolist()])

@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
@@ -34,9 +33,7 @@ def block_mask(
     return create_block_mask(rule, rows, None, length, length, device=str(reach_RL.device), _compile=compiled)
 
 
-def mask_rule(
-    reach_RL: Tensor, depth_RL: Tensor, window: int | None = None, block_RL: Tensor | None = None
-) -> Rule:
+def mask_rule(reach_RL: Tensor, depth_RL: Tensor, window: int | None = None, block_RL: Tensor | None = None) -> Rule:
     """Whether in `row` the token `query` may look at the token `key`; the rule of `masks.dense_mask`, pair by pair."""
 
     def may_look(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Run a forest trunk by trunk, for decoders with recurrent layers: a trunk passes once, its branches go on from copies."""
+"""Run a forest on a recurrent decoder: each trunk passes once, and its branches go on from copies of its states."""
 
 # Dims: R rows, L tokens of a row, N sequences, G trunks of one length T, B branches, Q tokens of the longest branch,
 # K tokens that a pass may look at, F feature rows, H hidden, E edges.
@@ -67,7 +67,7 @@ class BranchStates:
         """The last inputs of a convolution in the trunk."""
         return self._read(f"conv{state_idx}", layer_idx)
 
-    def update_conv_state(self, inputs: Tensor, layer_idx: int, state_idx: int = 0, conv_kernel_size: int = 0) -> Tensor:
+    def update_conv_state(self, inputs: Tensor, layer_idx: int, state_idx: int = 0, *, conv_kernel_size: int) -> Tensor:
         """A convolution's inputs, behind the last ones of the trunk."""
         whole = self._continued(f"conv{state_idx}", layer_idx, inputs, dim=-1)
         missing = max(conv_kernel_size - whole.shape[-1], 0)
@@ -103,7 +103,8 @@ class BranchStates:
         if self._has_graph and not torch.is_grad_enabled():
             raise ConfigError(
                 "The fork route needs gradient checkpointing that keeps the graph between trunk and branches, but "
-                "got use_reentrant true. Set gradient_checkpointing_kwargs to {use_reentrant: false}, or share to plain."
+                "got use_reentrant true. Set gradient_checkpointing_kwargs to {use_reentrant: false}, or share to "
+                "plain."
             )
         self._left[name, layer] = state
 
