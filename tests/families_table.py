@@ -18,8 +18,9 @@ HEADER = """# Model families
 
 Written by `make docs` from `src/sightline/models/families.py` and from measurements on tiny random models of each
 family's real classes (transformers 5.23, fp32, CPU): three preference examples with images of three sizes, one example
-with two images, packed into one row, against plain rows. *Error* is the largest difference of a token's
-log-probability, *gradients* the largest difference relative to a parameter's largest gradient.
+with two images, packed into one row (on the [route](engine.md#routes) `fork` a pass per trunk), against plain rows.
+*Error* is the largest difference of a token's log-probability, *gradients* the largest difference relative to a
+parameter's largest gradient.
 
 Not measured: real checkpoints, GPUs, bf16. On your own model the self-test measures at the start of each run, and takes
 the plain route where the forest does not match. A family that is not listed here trains on the plain route.

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from torch.nn.attention.flex_attention import create_mask
+from transformers import LlavaForConditionalGeneration
 
 from sightline.engine import selftest
 from sightline.engine.flex import FLEX_ATTENTION, block_mask, can_flex, mask_rule
@@ -19,6 +20,7 @@ from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.engine.selftest import choose_route
 from sightline.models.families import family_of
 from sightline.types import Sequence
+from tests.families.case import gradient_error
 from tests.tiny import tiny_llava
 
 IMAGE_ID = 4
@@ -144,12 +146,27 @@ def failing_under_flex(scores: Any) -> Any:
 
 
 @pytest.mark.gpu
-def test_flex_attention_scores_and_trains_as_plain_rows_on_cuda() -> None:
+def test_on_cuda_flex_attention_is_picked_and_has_the_gradients_of_plain_rows() -> None:
     if not torch.cuda.is_available():
         pytest.skip("FlexAttention has a backward pass on CUDA alone, and no GPU is here")
-    model: Any = tiny_llava().cuda().eval()
-    choice = choose_route(model, family_of(model), ROWS, {}, pad_id=0)
-    assert choice.route == "mask", choice.reason
+    config = tiny_llava().config
+    config.text_config.head_dim = 16  # the least that the kernel takes
+    model: Any = LlavaForConditionalGeneration(config).cuda().eval()
+    facts = family_of(model)
+    assert facts is not None
+    choice = choose_route(model, facts, ROWS, {}, pad_id=0)
+    assert (choice.route, choice.attention) == ("mask", FLEX_ATTENTION), choice.reason
+    ours = gradients(model, score_sequences(model, facts, build_forest(ROWS, 0).to("cuda"), {}))
+    model.get_decoder().set_attn_implementation("sdpa")
+    inputs = {name: value.cuda() for name, value in plain_inputs(ROWS, {}, 0).items()}
+    theirs = gradients(model, score_plain(model, inputs))
+    assert gradient_error(ours, theirs) <= 1e-3
+
+
+def gradients(model: Any, scores: list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    torch.stack([(index - 1.3) * score.sum() for index, score in enumerate(scores)]).sum().backward()
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
 
 
 @pytest.mark.slow

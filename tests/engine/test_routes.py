@@ -11,10 +11,11 @@ import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from sightline.engine import routes
+from sightline.engine.features import pick_images
 from sightline.engine.forest import Forest, build_forest
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.engine.selftest import choose_route
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, DataError
 from sightline.models.families import family_of
 from sightline.types import FamilyFacts, Sequence
 from tests.tiny import tiny_llava
@@ -110,6 +111,15 @@ def test_positions_by_index_instead_of_depth_are_caught(model: Any) -> None:
     right = score_sequences(model, FACTS, forest, pixels(1))
     wrong = score_sequences(model, FACTS, broken, pixels(1))
     assert float((right[1] - wrong[1]).abs().max()) > 1e-3
+
+
+def test_rows_of_an_image_input_are_divided_by_the_patches_of_its_tiles() -> None:
+    """Image 0: two tiles of 4 x 4 patches and one of 2 x 4, 10 placeholders; image 1: one tile of 4 x 4, 4 of them."""
+    tiles = torch.tensor([0, 1, 2, 10])
+    patches = torch.tensor([16, 16, 8, 16])
+    assert pick_images(tiles, torch.tensor([1, 0, 1]), (10, 4), patches).tolist() == [10, 0, 1, 2, 10]
+    with pytest.raises(DataError, match=r"got 4 rows for \[10, 4\] placeholders. Use images of one size"):
+        pick_images(tiles, torch.tensor([0]), (10, 4))
 
 
 class TestSelfTest:

@@ -13,17 +13,17 @@ import pytest
 import torch
 from datasets import Dataset
 from hypothesis import given, settings, strategies as st
-from peft import LoraConfig
+from peft import LoraConfig, get_peft_model
 
 import sightline
 import sightline.training
 from sightline.engine import fork
+from sightline.engine.feature_store import find_storable
 from sightline.engine.forest import build_forest
 from sightline.engine.fork import Stage, stages
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.engine.selftest import choose_route
 from sightline.errors import ConfigError
-from sightline.models.families import FAMILIES
 from sightline.types import Sequence
 from tests.families.case import Case, difference, gradient_error, preference_rows
 from tests.families.tiny_families import saved_family
@@ -160,6 +160,18 @@ def test_a_pass_without_gradients_scores_as_one_with(case: Case) -> None:
     assert difference(shared, case.plain()) <= 1e-4
 
 
+def test_a_projector_that_reads_maps_of_any_size_stores_nothing(case: Case) -> None:
+    """LFM2-VL's is called image by image; what it takes of two images does not fit into one tensor."""
+    if case.facts.name != "lfm2_vl":
+        pytest.skip("Qwen3.5 projects inside its tower")
+    made = copy.deepcopy(case.model)
+    made.model.vision_tower.requires_grad_(False)
+    spans = [(str(index), count) for index, count in enumerate(case.batch.counts)]
+    assert "a map of its own size" in find_storable(made, case.facts, case.batch.image_inputs, spans).reason
+    made.model.multi_modal_projector.requires_grad_(False)
+    assert find_storable(made, case.facts, case.batch.image_inputs, spans).stage == "features"
+
+
 def losses(method: str, share: str, parts: Any, folder: Path, **given: Any) -> tuple[list[float], Any]:
     """The loss of each of four steps of a LoRA run, and the trainer."""
     model, processor = parts
@@ -219,13 +231,10 @@ def test_a_trainer_refuses_fork_under_reentrant_checkpointing(tmp_path: Path) ->
 
 def test_gradients_of_adapters_reach_the_trunk(tmp_path: Path) -> None:
     """With frozen embeddings the first layer's states carry a gradient through its adapters alone."""
-    from peft import get_peft_model
-
     made = Case("qwen3_5", tmp_path)
     wrapped = get_peft_model(
         made.model, LoraConfig(r=4, init_lora_weights=False, target_modules=r".*language_model.*(q_proj|in_proj_qkv)")
     )
-    assert FAMILIES["qwen3_5"].routes[0] == made.route
     theirs = made.gradients(made.plain())
     with made.training(checkpointing=True):
         wrapped.enable_input_require_grads()
