@@ -19,7 +19,7 @@ from sightline.engine.forest import Forest
 from sightline.errors import ConfigError
 from sightline.types import FamilyFacts
 
-MIN_BRANCH = 2  # a pass of one token takes kernels that write into the states or have no backward pass
+MIN_BRANCH = 2  # below it layers run the kernels of decoding, which are not made for training: fla's raise in backward
 
 
 class Stage(NamedTuple):
