@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 
 import pytest
 import torch
 
+from sightline.engine import selftest
 from sightline.engine.selftest import choose_route
 from tests.families.case import Case, difference, gradient_error
 from tests.families.tiny_families import BUILDERS
@@ -54,3 +56,19 @@ def test_the_self_test_picks_the_fastest_route(case: Case) -> None:
     batch = case.batch
     choice = choose_route(case.model, case.facts, batch.sequences, batch.image_inputs, pad_id=0, counts=batch.counts)
     assert choice.route == case.route, choice.reason
+
+
+def test_the_self_test_picks_it_in_bf16_too_and_no_broken_one(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rounding in another order is no error, however equal batched rows and rows alone are."""
+    model = copy.deepcopy(case.model).bfloat16()
+    batch = case.batch
+    images = {
+        name: value.bfloat16() if value.is_floating_point() else value for name, value in batch.image_inputs.items()
+    }
+    arguments = (model, case.facts, batch.sequences, images, 0, "auto", batch.counts)
+    assert choose_route(*arguments).route == case.route
+    right = selftest._shared_scores
+    monkeypatch.setattr(
+        selftest, "_shared_scores", lambda *given, **named: [score + 0.3 for score in right(*given, **named)]
+    )
+    assert choose_route(*arguments).route == "plain"
