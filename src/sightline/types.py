@@ -23,6 +23,8 @@ class Sequence:
         scored_L: whether the token is trained or scored. The first token has nothing to be predicted from.
         images: indices of the distinct images of the batch that the sequence shows, in order.
         name: where the example came from, for messages ("train.jsonl row 12").
+        image_L: whether the processor counts the token as part of an image; None where that is so of exactly the
+            placeholders.
     """
 
     ids_L: np.ndarray
@@ -30,6 +32,19 @@ class Sequence:
     scored_L: np.ndarray
     images: tuple[int, ...] = ()
     name: str = ""
+    image_L: np.ndarray | None = None
+
+    def both_ways_L(self, both_ways: str) -> np.ndarray:
+        """Whether the token looks at others in both directions, (L,), where `FamilyFacts.both_ways` is `both_ways`."""
+        if both_ways == PROMPT:
+            return ~np.logical_or.accumulate(self.scored_L)
+        return self.feature_L >= 0 if self.image_L is None else self.image_L
+
+
+# Values of FamilyFacts.features_enter and FamilyFacts.both_ways.
+THROUGH_MODEL, REPLACED, ADDED = "model", "replaced", "added"
+IMAGE, IMAGES, PROMPT = "image", "images", "prompt"
+LLAMA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
 @dataclass(frozen=True)
@@ -38,26 +53,49 @@ class FamilyFacts:
 
     Attributes:
         name: transformers' model type.
-        image_inputs: processor outputs that `get_image_features` takes.
+        image_inputs: processor outputs that `get_image_features` takes, pixels first.
+        placeholder: the token that stands for one feature.
+        features_enter: `model`, the model puts them behind placeholders; `replaced`, they are the decoder's embeddings
+            of placeholders; `added`, they are added to those.
         features_listed: the model joins a list of features itself, and takes no tensor.
         deepstack: features also enter deeper layers, as `deepstack_features`.
         first_position: the position id of a sequence's first token.
         grid_input: with M-RoPE the image input from which `get_rope_index` makes positions; empty where a position is
             a depth.
-        type_input: the processor's per-token input that is 1 at placeholders and 0 elsewhere; empty without one.
-        image_blocks: tokens of one image look at each other in both directions.
+        type_input: the processor's per-token input that is 1 for tokens of images (with `both_ways` of `prompt`, for
+            those behind the prompt) and 0 elsewhere; empty without one.
+        both_ways: tokens that look at each other in both directions: those of one `image`, those of all `images` of
+            a sequence, or the `prompt`, all in front of the first scored token; empty for none.
+        row_input: the input with the number of images of each row, where an image that shares its row is processed
+            in another way; empty where it makes no difference.
+        crop_input: the image input with each image's number of entries in the first one; empty where entries are one
+            an image, or in proportion to placeholders.
+        shape_input: the image input with height and width of each tile, where tiles differ in size; empty otherwise.
+        index_input: the image input whose entries point into the patches of all images; empty without one.
+        decoder: path of the text decoder in the model.
+        linear_layers: names of the decoder's linear layers, for adapters.
         routes: routes that can be right for the family, fastest first.
+        note: what the route leaves out, and why, for the documentation.
     """
 
     name: str
     image_inputs: tuple[str, ...]
+    placeholder: str = "<image>"
+    features_enter: str = THROUGH_MODEL
     features_listed: bool = True
     deepstack: bool = False
     first_position: int = 0
     grid_input: str = ""
     type_input: str = ""
-    image_blocks: bool = False
+    both_ways: str = ""
+    row_input: str = ""
+    crop_input: str = ""
+    shape_input: str = ""
+    index_input: str = ""
+    decoder: str = "model.language_model"
+    linear_layers: tuple[str, ...] = LLAMA_LAYERS
     routes: tuple[str, ...] = ("mask", "plain")
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ def test_the_mask_route_builds_block_masks_where_the_decoder_runs_flex_attention
     config = SimpleNamespace(
         _attn_implementation=FLEX_ATTENTION, sliding_window=6, layer_types=["sliding_attention", "full_attention"]
     )
-    masks = forest_masks(packed_forest(), config, image_blocks=True, dtype=torch.float32)
+    masks = forest_masks(packed_forest(), config, both_ways=True, dtype=torch.float32)
     assert {kind: type(mask).__name__ for kind, mask in masks.items()} == dict.fromkeys(masks, "BlockMask")
     assert set(masks) == {"sliding_attention", "full_attention"}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from hypothesis import given, settings, strategies as st
@@ -147,3 +149,40 @@ def test_a_tree_is_no_longer_than_its_distinct_prefixes(rows: list[Sequence]) ->
     rows = [Sequence(np.append(0, r.ids_L), np.append(-1, r.feature_L), np.append(False, r.scored_L)) for r in rows]
     prefixes = {tuple(row.ids_L[:end].tolist()) for row in rows for end in range(1, len(row.ids_L) + 1)}
     assert len(grow_tree(rows)) == len(prefixes)
+
+
+def test_a_prompt_that_looks_both_ways_is_one_block_of_those_who_share_all_of_it() -> None:
+    """The third sequence asks something else about the same image, so its image tokens have other hidden states."""
+    other = sequence([IMAGE, IMAGE, GREEN, RED], 3, [0, 1, -1, -1])
+    forest = build_forest([*two_answers(), other], pad_id=0, max_row=16, both_ways="prompt")
+    assert forest.ids_RL.tolist() == [[IMAGE, IMAGE, WHAT, RED, BLUE, GREEN, IMAGE, IMAGE, GREEN, RED]]
+    assert forest.block_RL.tolist() == [[0, 0, 0, -1, -1, -1, 1, 1, 1, -1]]
+    assert forest.feature_P.tolist() == [0, 1, 0, 1]
+    assert forest.place_P.tolist() == [0, 1, 6, 7]
+
+
+def test_images_that_look_at_each_other_are_shared_by_those_who_show_all_of_them() -> None:
+    """The second image, and the word that the processor counts to it, are seen by the first."""
+    both = sequence([IMAGE, WHAT, IMAGE, RED, BLUE], 4, [0, -1, 1, -1, -1])
+    both = replace(both, image_L=np.array([True, False, True, True, False]))
+    one = sequence([IMAGE, WHAT, RED], 2, [0, -1, -1])
+    forest = build_forest([both, one], pad_id=0, max_row=16, both_ways="images")
+    assert forest.ids_RL.tolist() == [[IMAGE, WHAT, IMAGE, RED, BLUE, IMAGE, WHAT, RED]]
+    assert forest.block_RL.tolist() == [[0, -1, 0, 0, -1, 1, -1, -1]]
+
+
+def test_a_block_sees_itself_whole_and_nothing_of_other_trees() -> None:
+    other = sequence([WHAT, RED, BLUE], 2)
+    forest = build_forest([*two_answers(), other], pad_id=0, max_row=16, both_ways="prompt")
+    mask = dense_mask(forest.reach_RL, torch.float32, forest.depth_RL, None, forest.block_RL)
+    assert (mask[0, 0, :, :] == 0).int().tolist() == [
+        [1, 1, 1, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0, 0, 0, 0],
+        [1, 1, 1, 1, 0, 0, 0, 0, 0],
+        [1, 1, 1, 0, 1, 0, 0, 0, 0],
+        [1, 1, 1, 0, 1, 1, 0, 0, 0],
+        [0, 0, 0, 0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 0, 0, 0, 1, 1, 1],
+    ]

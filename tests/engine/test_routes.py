@@ -11,7 +11,7 @@ import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from sightline.engine import routes
-from sightline.engine.features import pick_images
+from sightline.engine.features import pick_inputs
 from sightline.engine.forest import Forest, build_forest
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.engine.selftest import choose_route
@@ -115,11 +115,12 @@ def test_positions_by_index_instead_of_depth_are_caught(model: Any) -> None:
 
 def test_rows_of_an_image_input_are_divided_by_the_patches_of_its_tiles() -> None:
     """Image 0: two tiles of 4 x 4 patches and one of 2 x 4, 10 placeholders; image 1: one tile of 4 x 4, 4 of them."""
-    tiles = torch.tensor([0, 1, 2, 10])
-    patches = torch.tensor([16, 16, 8, 16])
-    assert pick_images(tiles, torch.tensor([1, 0, 1]), (10, 4), patches).tolist() == [10, 0, 1, 2, 10]
-    with pytest.raises(DataError, match=r"got 4 rows for \[10, 4\] placeholders. Use images of one size"):
-        pick_images(tiles, torch.tensor([0]), (10, 4))
+    inputs = {"tiles": torch.tensor([0, 1, 2, 10]), "shapes": torch.tensor([[4, 4], [4, 4], [2, 4], [4, 4]])}
+    facts = replace(FACTS, image_inputs=("tiles", "shapes"), shape_input="shapes")
+    picked = pick_inputs(inputs, torch.tensor([1, 0, 1]), (10, 4), facts)
+    assert picked["tiles"].tolist() == [10, 0, 1, 2, 10]
+    with pytest.raises(DataError, match=r"got 4 entries for \[10, 4\] placeholders. Use images of one size"):
+        pick_inputs({"tiles": inputs["tiles"]}, torch.tensor([0]), (10, 4), facts)
 
 
 class TestSelfTest:

@@ -15,7 +15,7 @@ from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEnc
 from sightline.engine.forest import Forest, build_forest
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.models.families import family_of
-from tests.families.tiny_families import saved_family
+from tests.families.tiny_families import WITHOUT_TEMPLATE, saved_family
 
 
 def picture(seed: int, width: int, height: int) -> Image.Image:
@@ -32,14 +32,24 @@ def preference(images: list[Image.Image], question: str, chosen: str, rejected: 
     }
 
 
-def preference_rows() -> list[dict[str, Any]]:
-    """Three examples: images of three sizes, two in the last example, answers longer than Gemma's window."""
+def preference_rows(name: str = "") -> list[dict[str, Any]]:
+    """Three examples: images of three sizes, two in the last example, answers longer than Gemma's window.
+
+    For a family without a chat template plain texts, each with one image.
+    """
     wide, tall, square = picture(0, 60, 30), picture(1, 30, 60), picture(2, 36, 36)
-    return [
+    rows = [
         preference([wide], "what is this ?", "red circle and blue square", "red triangle"),
         preference([tall], "describe the picture .", "a large green circle is left of it", "blue"),
         preference([square, wide], "how many ?", "three", "one two three and no small green word"),
     ]
+    return [as_text(row) for row in rows] if name in WITHOUT_TEMPLATE else rows
+
+
+def as_text(row: dict[str, Any]) -> dict[str, Any]:
+    """The row with plain texts and its first image."""
+    texts = {column: row[column][0]["content"][-1]["text"] for column in ("prompt", "chosen", "rejected")}
+    return {"images": row["images"][:1], **texts}
 
 
 class Case:
@@ -52,16 +62,18 @@ class Case:
         assert facts is not None
         self.facts = facts
         self.route = facts.routes[0]
-        self.batch: EncodedBatch = SequenceEncoder(processor, EncodingSettings()).encode_preferences(preference_rows())
-        self.forest = build_forest(self.batch.sequences, pad_id=0, max_row=4096)
+        encoder = SequenceEncoder(processor, EncodingSettings())
+        self.batch: EncodedBatch = encoder.encode_preferences(preference_rows(name))
+        self.pad_id = processor.tokenizer.pad_token_id
+        self.forest = build_forest(self.batch.sequences, self.pad_id, max_row=4096, both_ways=facts.both_ways)
 
     def shared(self, forest: Forest | None = None) -> list[torch.Tensor]:
         return score_sequences(self.model, self.facts, forest or self.forest, self.batch.image_inputs, self.route)
 
     def plain(self) -> list[torch.Tensor]:
-        types = [self.facts.type_input] if self.facts.type_input else []
         batch = self.batch
-        return score_plain(self.model, plain_inputs(batch.sequences, batch.image_inputs, 0, batch.counts, types))
+        inputs = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.facts)
+        return score_plain(self.model, inputs)
 
     @contextmanager
     def training(self, checkpointing: bool) -> Iterator[None]:

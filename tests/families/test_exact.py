@@ -10,6 +10,7 @@ import torch
 
 from sightline.engine import selftest
 from sightline.engine.selftest import choose_route
+from sightline.errors import ConfigError
 from tests.families.case import Case, difference, gradient_error
 from tests.families.tiny_families import BUILDERS
 
@@ -54,7 +55,9 @@ def test_restarted_positions_without_mask_are_caught(case: Case, monkeypatch: py
 
 def test_the_self_test_picks_the_fastest_route(case: Case) -> None:
     batch = case.batch
-    choice = choose_route(case.model, case.facts, batch.sequences, batch.image_inputs, pad_id=0, counts=batch.counts)
+    choice = choose_route(
+        case.model, case.facts, batch.sequences, batch.image_inputs, pad_id=case.pad_id, counts=batch.counts
+    )
     assert choice.route == case.route, choice.reason
 
 
@@ -65,10 +68,14 @@ def test_the_self_test_picks_it_in_bf16_too_and_no_broken_one(case: Case, monkey
     images = {
         name: value.bfloat16() if value.is_floating_point() else value for name, value in batch.image_inputs.items()
     }
-    arguments = (model, case.facts, batch.sequences, images, 0, "auto", batch.counts)
+    arguments = (model, case.facts, batch.sequences, images, case.pad_id, "auto", batch.counts)
     assert choose_route(*arguments).route == case.route
     right = selftest._shared_scores
     monkeypatch.setattr(
         selftest, "_shared_scores", lambda *given, **named: [score + 0.3 for score in right(*given, **named)]
     )
-    assert choose_route(*arguments).route == "plain"
+    if "plain" in case.facts.routes:
+        assert choose_route(*arguments).route == "plain"
+        return
+    with pytest.raises(ConfigError, match=f"{case.facts.name} trains on the route mask only"):
+        choose_route(*arguments)

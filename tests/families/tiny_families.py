@@ -8,35 +8,14 @@ from typing import Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer, models, pre_tokenizers
-from transformers import AutoModelForImageTextToText, AutoProcessor, PreTrainedTokenizerFast
-from transformers.models.smolvlm import processing_smolvlm
+from transformers import AutoModelForImageTextToText, AutoProcessor
 
-from tests.tiny import SPECIALS, TEMPLATE, WORDS
+from sightline.models.build import build_vlm, preset_spec
+from sightline.models.patches import PATCHES, apply_patches
+from tests.families import tiny_layouts
+from tests.families.tiny_words import ID, TEXT, TOWER, Parts, template, tokenizer
+from tests.tiny import tiny_llava, tiny_processor
 
-# Image tokens of all families in one vocabulary; `<image>` has id 4.
-IMAGE_WORDS = (
-    "<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>", "<img>", "</img>", "<IMG_CONTEXT>",
-    "<video>", "<boi>", "<eoi>", "<fake_token_around_image>", "<global-img>", "<end_of_utterance>",
-    *(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)),
-    *(f"<|img_row_{row}_col_{column}|>" for row in range(1, 4) for column in range(1, 4)),
-)  # fmt: skip
-VOCABULARY = [*SPECIALS, *IMAGE_WORDS, *dict.fromkeys(WORDS)]
-ID = {word: index for index, word in enumerate(VOCABULARY)}
-TEXT: dict[str, Any] = {
-    "vocab_size": len(VOCABULARY),
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 1024,
-    "initializer_range": 0.2,
-    "pad_token_id": 0,
-    "bos_token_id": 1,
-    "eos_token_id": 2,
-}
-TOWER = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
 MROPE = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]}
 QWEN_IDS = {
     "image_token_id": ID["<|image_pad|>"],
@@ -45,27 +24,17 @@ QWEN_IDS = {
     "vision_end_token_id": ID["<|vision_end|>"],
     "tie_word_embeddings": False,
 }
-Parts = tuple[Any, Any]  # model, processor
 
 
-def tokenizer(**image_tokens: str) -> PreTrainedTokenizerFast:
-    """A word-level tokenizer that knows every family's image tokens; `image_tokens` become its attributes."""
-    raw = Tokenizer(models.WordLevel(ID, unk_token="<unk>"))
-    raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    raw.add_special_tokens([*SPECIALS, *IMAGE_WORDS])
-    return PreTrainedTokenizerFast(
-        tokenizer_object=raw,
-        pad_token="<pad>",
-        bos_token="<s>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        **({"extra_special_tokens": image_tokens} if image_tokens else {}),
-    )
+def llava() -> Parts:
+    """One size, features of a patch each."""
+    return tiny_llava(), tiny_processor()
 
 
-def template(image: str = "<image>") -> str:
-    """The chat template of the tests, with the family's words for an image."""
-    return TEMPLATE.replace("<image>", image)
+def fast_vlm() -> Parts:
+    """A convolutional tower whose map becomes features."""
+    built = build_vlm(preset_spec("nano"), seed=0)
+    return built.model, built.processor
 
 
 def llava_next() -> Parts:
@@ -267,26 +236,142 @@ def lfm2_vl() -> Parts:
     return transformers.Lfm2VlForConditionalGeneration(config), transformers.Lfm2VlProcessor(images, words, template())
 
 
+def llava_onevision() -> Parts:
+    """Tiles for an image alone in its row, one tile for images that share it."""
+    pins = [[32, 32], [32, 64], [64, 32]]
+    config = transformers.LlavaOnevisionConfig(
+        vision_config=tiny_layouts.SIGLIP,
+        text_config={"model_type": "qwen2", **TEXT},
+        image_token_index=ID["<image>"],
+        video_token_index=ID["<video>"],
+        image_grid_pinpoints=pins,
+    )
+    size = {"height": 32, "width": 32}
+    processor = transformers.LlavaOnevisionProcessor(
+        transformers.LlavaOnevisionImageProcessor(size=size, image_grid_pinpoints=pins),
+        tokenizer(),
+        transformers.LlavaOnevisionVideoProcessor(size=size),
+        num_image_tokens=16,
+        vision_feature_select_strategy="full",
+        chat_template=template(),
+    )
+    return transformers.LlavaOnevisionForConditionalGeneration(config), processor
+
+
+def deepseek_vl() -> Parts:
+    """One size for all images, padded to a square."""
+    config = transformers.DeepseekVLConfig(
+        vision_config=tiny_layouts.SIGLIP,
+        text_config={"model_type": "llama", **TEXT},
+        image_token_id=ID["<image>"],
+    )
+    images = transformers.DeepseekVLImageProcessor(size={"height": 32, "width": 32})
+    processor = transformers.DeepseekVLProcessor(
+        images, tokenizer(image_token="<image>"), chat_template=template(), num_image_tokens=16
+    )
+    return transformers.DeepseekVLForConditionalGeneration(config), processor
+
+
+def deepseek_vl_hybrid() -> Parts:
+    """As DeepSeek-VL, with a second tower at a higher resolution."""
+    sam = {
+        "model_type": "sam_vision_model", "hidden_size": 32, "output_channels": 8, "num_hidden_layers": 2,
+        "num_attention_heads": 2, "image_size": 64, "patch_size": 8, "global_attn_indexes": [0], "window_size": 4,
+        "mlp_dim": 64,
+    }  # fmt: skip
+    config = transformers.DeepseekVLHybridConfig(
+        vision_config=tiny_layouts.SIGLIP,
+        high_res_vision_config=sam,
+        text_config={"model_type": "llama", **TEXT},
+        image_token_id=ID["<image>"],
+    )
+    images = transformers.DeepseekVLHybridImageProcessor(
+        size={"height": 32, "width": 32}, high_res_size={"height": 64, "width": 64}
+    )
+    processor = transformers.DeepseekVLHybridProcessor(
+        images, tokenizer(image_token="<image>"), chat_template=template(), num_image_tokens=16
+    )
+    return transformers.DeepseekVLHybridForConditionalGeneration(config), processor
+
+
+def glm4v() -> Parts:
+    """As Qwen2-VL, with another tower and decoder."""
+    tower = {
+        "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 8, "image_size": 32,
+        "out_hidden_size": 32,
+    }  # fmt: skip
+    config = transformers.Glm4vConfig(
+        vision_config=tower,
+        text_config={**TEXT, "rope_parameters": MROPE},
+        image_token_id=ID["<|image|>"],
+        video_token_id=ID["<|video|>"],
+        image_start_token_id=ID["<|vision_start|>"],
+        image_end_token_id=ID["<|vision_end|>"],
+        video_start_token_id=ID["<im_start>"],
+        video_end_token_id=ID["<im_end>"],
+    )
+    size = {"shortest_edge": 512, "longest_edge": 4608}
+    images = transformers.Glm4vImageProcessor(patch_size=8, merge_size=2, size=size)
+    videos = transformers.Glm4vVideoProcessor(patch_size=8, merge_size=2, size=size)
+    words = template("<|vision_start|><|image|><|vision_end|>")
+    processor = transformers.Glm4vProcessor(images, tokenizer(), videos, chat_template=words)
+    return transformers.Glm4vForConditionalGeneration(config), processor
+
+
+def aya_vision() -> Parts:
+    """A family that is not in the table."""
+    text = {**TEXT, "model_type": "cohere2", "sliding_window": 64, "layer_types": ["full_attention"] * 2}
+    config = transformers.AyaVisionConfig(
+        vision_config=tiny_layouts.SIGLIP, text_config=text, image_token_index=ID["<|IMG_PATCH|>"]
+    )
+    images = transformers.GotOcr2ImageProcessor(
+        size={"height": 32, "width": 32}, crop_to_patches=True, min_patches=1, max_patches=2
+    )
+    processor = transformers.AyaVisionProcessor(
+        images, tokenizer(), patch_size=8, img_size=32, downsample_factor=2, chat_template=template()
+    )
+    return transformers.AyaVisionForConditionalGeneration(config), processor
+
+
 BUILDERS: dict[str, Callable[[], Parts]] = {
+    "blip-2": tiny_layouts.blip_2,
+    "deepseek_vl": deepseek_vl,
+    "deepseek_vl_hybrid": deepseek_vl_hybrid,
+    "fast_vlm": fast_vlm,
+    "fuyu": tiny_layouts.fuyu,
     "gemma3": gemma3,
+    "glm4v": glm4v,
     "idefics3": idefics3,
     "internvl": internvl,
     "lfm2_vl": lfm2_vl,
+    "kosmos-2": tiny_layouts.kosmos2,
+    "llava": llava,
     "llava_next": llava_next,
+    "llava_onevision": llava_onevision,
+    "molmo2": tiny_layouts.molmo2,
+    "paligemma": tiny_layouts.paligemma,
+    "paligemma2": tiny_layouts.paligemma2,
     "qwen2_5_vl": qwen2_5_vl,
     "qwen2_vl": qwen2_vl,
     "qwen3_5": qwen3_5,
     "qwen3_vl": qwen3_vl,
     "smolvlm": smolvlm,
 }
-# SmolVLM's processor asks for num2words, which only its videos use.
-processing_smolvlm.num2words = processing_smolvlm.num2words or str
+# Their processors keep no chat template when saved, so their rows are plain texts, with one image each.
+WITHOUT_TEMPLATE = ("blip-2", "fuyu", "kosmos-2")
+
+
+def built_family(name: str) -> Parts:
+    """Model and processor of a family as they were built, transformers corrected as where we load such a model."""
+    for model_type in PATCHES:
+        apply_patches(model_type)
+    torch.manual_seed(0)
+    return {**BUILDERS, "aya_vision": aya_vision}[name]()
 
 
 def saved_family(name: str, folder: Path) -> Parts:
     """Model and processor of a family, saved to `folder` and loaded back by transformers' auto classes."""
-    torch.manual_seed(0)
-    model, processor = BUILDERS[name]()
+    model, processor = built_family(name)
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return AutoModelForImageTextToText.from_pretrained(folder), AutoProcessor.from_pretrained(folder)

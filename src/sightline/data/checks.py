@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from sightline.data.images import open_image
-from sightline.data.sequences import ImageTable, SequenceEncoder, row_images
+from sightline.data.processors import ImageTable, process_images
+from sightline.data.sequences import SequenceEncoder, row_images
 from sightline.data.sources import row_name
 from sightline.errors import DataError
 
@@ -56,14 +57,16 @@ def check_rows(
     stored = {index: [_stored(value) for value in row_images(row)] for index, row in _image_rows(dataset)}
     first_row = {key: index for index, keys in reversed(stored.items()) for key in keys}
     sizes = _sizes(first_row, source, problems, track)
-    table, class_of = _table_of_sizes(encoder, sorted(set(sizes.values())))
+    kinds = {(encoder.is_beside(keys), sizes[key]) for keys in stored.values() for key in keys if key in sizes}
+    table, class_of = _table_of_sizes(encoder, sorted(kinds))
     check = encoder.check_preference if preferences else encoder.check_sft
     longest = 0
     for index, row in enumerate(track(dataset, len(dataset), "Reading rows")):
         if any(key not in sizes for key in stored[index]):
             continue  # its image is among the problems already
         try:
-            shown = tuple(class_of[sizes[key]] for key in stored[index])
+            beside = encoder.is_beside(stored[index])
+            shown = tuple(class_of[beside, sizes[key]] for key in stored[index])
             longest = max(longest, check(row, table, shown, row_name(source, index)))
         except DataError as error:
             problems.append(str(error))
@@ -121,12 +124,14 @@ def _read_whole(key: str | bytes, name: str) -> tuple[int, int]:
 
 
 def _table_of_sizes(
-    encoder: SequenceEncoder, sizes: list[tuple[int, int]]
-) -> tuple[ImageTable, dict[tuple[int, int], int]]:
-    """What a placeholder becomes for an image of each size, and the index of each size in that table."""
+    encoder: SequenceEncoder, kinds: list[tuple[bool, tuple[int, int]]]
+) -> tuple[ImageTable, dict[tuple[bool, tuple[int, int]], int]]:
+    """What a placeholder becomes for an image of each kind (whether it stands beside others, size), and the index of
+    each kind in that table."""
     expansions: list[Any] = []
-    for start in range(0, len(sizes), SIZES_PER_CALL):
-        blanks = [Image.new("RGB", size) for size in sizes[start : start + SIZES_PER_CALL]]
-        expansions += encoder.process_images(blanks).expansions
+    for start in range(0, len(kinds), SIZES_PER_CALL):
+        part = kinds[start : start + SIZES_PER_CALL]
+        blanks = [Image.new("RGB", size) for _, size in part]
+        expansions += process_images(encoder.processor, blanks, [beside for beside, _ in part]).expansions
     table = ImageTable({}, tuple(expansions), (0,) * len(expansions))
-    return table, {size: index for index, size in enumerate(sizes)}
+    return table, {kind: index for index, kind in enumerate(kinds)}

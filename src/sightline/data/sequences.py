@@ -12,6 +12,15 @@ from typing import Any
 import numpy as np
 
 from sightline.data.images import content_key, open_image, stored_key
+from sightline.data.processors import (
+    FRONT,
+    ImageTable,
+    hole_id,
+    layout_of,
+    process_images,
+    prompt_ids,
+    start_token,
+)
 from sightline.errors import DataError
 from sightline.types import Sequence
 
@@ -60,25 +69,6 @@ class _Text:
 
     ids_L: np.ndarray
     scored_L: np.ndarray
-
-
-@dataclass(frozen=True)
-class ImageTable:
-    """The distinct images of a batch.
-
-    Attributes:
-        image_inputs: the processor's tensors.
-        expansions: per image the ids that its placeholder becomes.
-        first_rows: per image the row of its first feature in the batch's feature table.
-        keys: per image the key of its pixels; empty where nobody asks for it.
-        counts: placeholders of each image.
-    """
-
-    image_inputs: dict[str, Any]
-    expansions: tuple[np.ndarray, ...]
-    first_rows: tuple[int, ...]
-    keys: tuple[str, ...] = ()
-    counts: tuple[int, ...] = ()
 
 
 class SequenceEncoder:
@@ -148,40 +138,28 @@ class SequenceEncoder:
 
     def _encode_images(self, pictures: list[list[Any]], labels: list[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""
-        index_of: dict[str, int] = {}
-        opened: dict[int | str | bytes, int] = {}
-        distinct: list[Any] = []
-        shown: list[tuple[int, ...]] = []
+        opened: dict[int | str | bytes, tuple[str, Any]] = {}
+        distinct: dict[tuple[bool, str], Any] = {}
+        rows: list[list[tuple[bool, str]]] = []
         for images, label in zip(pictures, labels, strict=True):
-            row: list[int] = []
+            rows.append([])
             for value in images:
                 stored = _stored_key(value)
                 if stored not in opened:
                     image = open_image(value, label)
-                    opened[stored] = index_of.setdefault(content_key(image), len(distinct))
-                    if opened[stored] == len(distinct):
-                        distinct.append(image)
-                row.append(opened[stored])
-            shown.append(tuple(row))
-        return replace(self.process_images(distinct), keys=tuple(index_of)), shown
+                    opened[stored] = content_key(image), image
+                key, image = opened[stored]
+                rows[-1].append((self.is_beside(images), key))
+                distinct.setdefault(rows[-1][-1], image)
+        order = sorted(distinct, key=lambda entry: entry[0])  # images that are alone in a row first, else as they came
+        table = process_images(self.processor, [distinct[entry] for entry in order], [beside for beside, _ in order])
+        index_of = {entry: index for index, entry in enumerate(order)}
+        keys = tuple(f"{key} beside others" if beside else key for beside, key in order)
+        return replace(table, keys=keys), [tuple(index_of[entry] for entry in row) for row in rows]
 
-    def process_images(self, images: list[Any]) -> ImageTable:
-        """The table of distinct RGB images, from one call of the processor."""
-        if not images:
-            return ImageTable({}, (), ())
-        encoded = self.processor(
-            images=[[image] for image in images],
-            text=[self.processor.image_token] * len(images),
-            padding=True,
-            padding_side="right",
-            return_tensors="pt",
-            add_special_tokens=False,
-        )
-        lengths = encoded["attention_mask"].sum(dim=1).tolist()
-        expansions = tuple(ids[:length].numpy() for ids, length in zip(encoded["input_ids"], lengths, strict=True))
-        image_inputs = {key: value for key, value in encoded.items() if key not in _TEXT_OUTPUTS}
-        counts = tuple(int((ids == feature_token_id(self.processor)).sum()) for ids in expansions)
-        return ImageTable(image_inputs, expansions, tuple(np.cumsum([0, *counts[:-1]]).tolist()), counts=counts)
+    def is_beside(self, images: Many[Any]) -> bool:
+        """Whether the images of a row are processed in another way because they share it."""
+        return len(images) > 1 and bool(layout_of(self.processor).beside)
 
     def _remembered(self, row: dict[str, Any], images: int, texts_of: Any, label: str) -> tuple[_Text, ...]:
         parts: dict[str, Any] = {
@@ -204,13 +182,15 @@ class SequenceEncoder:
             raise DataError(f"{label}: assistant_only_loss needs the column messages; found {', '.join(row)}.")
         if "prompt" in row and "completion" in row:
             prompt, completion = self._render(row, images, ("prompt", "completion"), label)
-            return (self._joined(prompt, completion, settings.completion_only_loss),)
+            return (self._joined(self._prompt(prompt, images, label), completion, settings.completion_only_loss),)
+        self._check_whole_rows(images, label)
         ids_L = self._tokenize(row[settings.dataset_text_field])
         return (_Text(ids_L, np.ones(len(ids_L), dtype=bool)),)
 
     def _preference_texts(self, row: dict[str, Any], images: int, label: str) -> tuple[_Text, ...]:
         prompt, chosen, rejected = self._render(row, images, ("prompt", "chosen", "rejected"), label)
-        return self._joined(prompt, chosen, True), self._joined(prompt, rejected, True)
+        prompt_L = self._prompt(prompt, images, label)
+        return self._joined(prompt_L, chosen, True), self._joined(prompt_L, rejected, True)
 
     def _render(self, row: dict[str, Any], images: int, columns: tuple[str, ...], label: str) -> list[str]:
         """The columns as text, by the chat template if they are conversations."""
@@ -229,14 +209,27 @@ class SequenceEncoder:
             )
         return [example[column] for column in columns]
 
-    def _joined(self, prompt: str, completion: str, completion_only: bool) -> _Text:
+    def _prompt(self, prompt: str, images: int, label: str) -> np.ndarray:
+        return prompt_ids(self.processor, self._tokenize, prompt, images, label)
+
+    def _joined(self, prompt_L: np.ndarray, completion: str, completion_only: bool) -> _Text:
         """Prompt and completion tokenized apart, as TRL's vision collators do."""
-        prompt_L, completion_L = self._tokenize(prompt), self._tokenize(completion)
+        completion_L = self._tokenize(completion)
         scored_L = np.ones(len(prompt_L) + len(completion_L), dtype=bool)
         scored_L[: len(prompt_L)] = not completion_only
         return _Text(np.concatenate([prompt_L, completion_L]), scored_L)
 
+    def _check_whole_rows(self, images: int, label: str) -> None:
+        """Raise DataError for a row of prompt and answer in one where the processor must tell them apart."""
+        layout = layout_of(self.processor)
+        if images and (layout.image_in_front or layout.end):
+            raise DataError(
+                f"{label}: {type(self.processor).__name__} writes into the prompt by itself, so prompt and answer must "
+                f"stand apart. Use the columns prompt and completion."
+            )
+
     def _messages_text(self, row: dict[str, Any], images: int, label: str) -> _Text:
+        self._check_whole_rows(images, label)
         output = self.processor.tokenizer.apply_chat_template(
             structured(row["messages"], images, label),
             tools=_tools(row),
@@ -247,9 +240,13 @@ class SequenceEncoder:
             **(row.get("chat_template_kwargs") or {}),
         )
         ids_L = np.asarray(output["input_ids"], dtype=np.int64)
-        if not self.settings.assistant_only_loss:
-            return _Text(ids_L, np.ones(len(ids_L), dtype=bool))
-        scored_L = np.asarray(output["assistant_masks"], dtype=bool)
+        scored_L = np.ones(len(ids_L), dtype=bool)
+        if self.settings.assistant_only_loss:
+            scored_L = np.asarray(output["assistant_masks"], dtype=bool)
+        if layout_of(self.processor).start == FRONT:
+            start_L = self._tokenize(start_token(self.processor))
+            if not np.array_equal(ids_L[: len(start_L)], start_L):
+                ids_L, scored_L = np.concatenate([start_L, ids_L]), np.pad(scored_L, (len(start_L), 0), mode="edge")
         if not scored_L.any():
             raise DataError(f"{label}: no assistant turn to train on. Add one, or drop the row.")
         return _Text(ids_L, scored_L)
@@ -259,23 +256,27 @@ class SequenceEncoder:
 
     def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> Sequence:
         """The text with each placeholder replaced by its image's tokens, cut to `max_length`."""
-        holes = np.flatnonzero(text.ids_L == self.processor.image_token_id)
+        holes = np.flatnonzero(text.ids_L == hole_id(self.processor))
         if len(holes) != len(shown):
             raise DataError(_mismatch(label, len(shown), len(holes)))
-        ids, features, scored = [], [], []
+        ids, features, scored, images = [], [], [], []
         start = 0
         for hole, image in zip(holes.tolist(), shown, strict=True):
             expansion = table.expansions[image]
-            is_placeholder = expansion == feature_token_id(self.processor)
-            feature = np.where(is_placeholder, table.first_rows[image] + np.cumsum(is_placeholder) - 1, -1)
-            ids += [text.ids_L[start:hole], expansion]
+            is_feature_K = expansion.is_feature_K
+            feature = np.where(is_feature_K, table.first_rows[image] + np.cumsum(is_feature_K) - 1, -1)
+            ids += [text.ids_L[start:hole], expansion.ids_K]
+            images += [np.zeros(hole - start, dtype=bool), expansion.is_image_K]
             features += [np.full(hole - start, -1), feature]
-            scored += [text.scored_L[start:hole], np.full(len(expansion), text.scored_L[hole])]
+            scored += [text.scored_L[start:hole], np.full(len(feature), text.scored_L[hole])]
             start = hole + 1
         ids.append(text.ids_L[start:])
         features.append(np.full(len(text.ids_L) - start, -1))
         scored.append(text.scored_L[start:])
-        whole = Sequence(np.concatenate(ids), np.concatenate(features), np.concatenate(scored), shown, label)
+        images.append(np.zeros(len(text.ids_L) - start, dtype=bool))
+        feature_L, image_L = np.concatenate(features), np.concatenate(images)
+        kept = None if np.array_equal(image_L, feature_L >= 0) else image_L
+        whole = Sequence(np.concatenate(ids), feature_L, np.concatenate(scored), shown, label, kept)
         return _cut(whole, self.settings.max_length)
 
 
@@ -291,15 +292,6 @@ def _stored_key(value: Any) -> int | str | bytes:
     if isinstance(value, dict):
         return value.get("bytes") or str(value["path"])
     return value if isinstance(value, str | bytes) else id(value)
-
-
-def feature_token_id(processor: Any) -> int:
-    """The token that stands for one feature row; Gemma 3 writes another one where an image goes in the text."""
-    token: int | None = getattr(processor.tokenizer, "image_token_id", None)
-    return processor.image_token_id if token is None else token
-
-
-_TEXT_OUTPUTS = frozenset({"input_ids", "attention_mask", "token_type_ids", "mm_token_type_ids"})
 
 
 def row_images(row: dict[str, Any]) -> list[Any]:
@@ -389,6 +381,10 @@ def _cut(sequence: Sequence, max_length: int | None) -> Sequence:
             f"Raise max_length, or set it to null."
         )
     keep = slice(None, max_length)
-    return Sequence(
-        sequence.ids_L[keep], sequence.feature_L[keep], sequence.scored_L[keep], sequence.images, sequence.name
+    return replace(
+        sequence,
+        ids_L=sequence.ids_L[keep],
+        feature_L=sequence.feature_L[keep],
+        scored_L=sequence.scored_L[keep],
+        image_L=None if sequence.image_L is None else sequence.image_L[keep],
     )

@@ -1,7 +1,7 @@
 """Encode each distinct image once and put its features behind the placeholders of a forest."""
 
-# Dims: F feature rows of all distinct images, P placeholders, H hidden (times 1 + deepstack layers in the table),
-# S rows of an image input.
+# Dims: R rows, L tokens, F feature rows of all distinct images, P placeholders, H hidden (times 1 + deepstack layers in
+# the table), S entries of an image input.
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
+from sightline.engine.forest import Forest
 from sightline.errors import DataError
-from sightline.types import FamilyFacts
+from sightline.types import ADDED, FamilyFacts
 
 
 def encode_images(model: Any, facts: FamilyFacts, image_inputs: dict[str, Any]) -> Tensor:
@@ -21,41 +22,94 @@ def encode_images(model: Any, facts: FamilyFacts, image_inputs: dict[str, Any]) 
     Where features also enter deeper layers, those stand behind the first ones in the same row.
     """
     inputs = {name: image_inputs[name] for name in facts.image_inputs if name in image_inputs}
-    output = model.get_image_features(**inputs, return_dict=True)
-    first_FH = _table(output.pooler_output)
+    if facts.row_input:
+        inputs[facts.row_input] = _row_lengths(inputs[facts.row_input])
+    output = model.base_model.get_image_features(**inputs, return_dict=True)
+    # Without a projector the features are the tower's own output (Fuyu).
+    first_FH = _table(output.last_hidden_state if output.pooler_output is None else output.pooler_output)
     return torch.cat([first_FH, *map(_table, output.deepstack_features)], dim=1) if facts.deepstack else first_FH
 
 
 def placed(facts: FamilyFacts, features_FH: Tensor, feature_P: Tensor, hidden_size: int) -> dict[str, Any]:
     """The model's keyword arguments that put feature rows `feature_P` behind the placeholders, in reading order."""
-    in_order = torch.arange(len(features_FH), device=feature_P.device)
-    features_PH = features_FH if torch.equal(feature_P, in_order) else features_FH[feature_P]
-    first, *deeper = features_PH.split(hidden_size, dim=1)
+    first, *deeper = _rows(features_FH, feature_P).split(hidden_size, dim=1)
     output = BaseModelOutputWithPooling(pooler_output=[first] if facts.features_listed else first)
     if facts.deepstack:
         output.deepstack_features = [[layer] for layer in deeper]
     return {"mm_encoder_outputs": {"image": output}}
 
 
-def pick_images(value: Tensor, order: Tensor, counts: Many[int], patches_S: Tensor | None = None) -> Tensor:
-    """An image input of the images `order`, from that of all distinct images, which have `counts` placeholders each.
+def embedded(model: Any, facts: FamilyFacts, forest: Forest, features_FH: Tensor | None) -> Tensor:
+    """The decoder's embeddings of a forest with the features in or on those of the placeholders, (R, L, H)."""
+    embed = model.get_input_embeddings()
+    if features_FH is None or not len(forest.feature_P):
+        return embed(forest.ids_RL)
+    added = facts.features_enter == ADDED
+    # A placeholder whose embedding is replaced may lie outside the vocabulary (PaliGemma).
+    ids_T = forest.ids_RL.flatten() if added else forest.ids_RL.flatten().index_fill(0, forest.place_P, 0)
+    embedding_TH = embed(ids_T)
+    features_PH = _rows(features_FH, forest.feature_P).to(embedding_TH.dtype)
+    put = embedding_TH.index_add if added else embedding_TH.index_copy
+    return put(0, forest.place_P, features_PH).unflatten(0, forest.ids_RL.shape)
 
-    The first axis holds one row per image, or rows (patches, tiles) in proportion to the image's placeholders; where
-    tiles differ in size, `patches_S` are the patches of each.
-    """
+
+def pick_inputs(image_inputs: dict[str, Any], order: Tensor, counts: Many[int], facts: FamilyFacts) -> dict[str, Any]:
+    """The image inputs of the images `order`, from those of all distinct images, which have `counts` placeholders
+    each."""
+    crops, shapes_S = image_inputs.get(facts.crop_input), image_inputs.get(facts.shape_input)
+    picked = {}
+    for name, value in image_inputs.items():
+        if crops is not None and name == facts.image_inputs[0]:
+            parts = value.split(crops.tolist())
+        else:
+            parts = value.split(_entries(value, counts, shapes_S))
+        if name == facts.index_input and crops is not None:
+            parts = _pointing_anew(parts, order, crops * image_inputs[facts.image_inputs[0]].shape[1])
+        else:
+            parts = [parts[image] for image in order.tolist()]
+        picked[name] = torch.cat(list(parts))
+    return picked
+
+
+def _entries(value: Tensor, counts: Many[int], shapes_S: Tensor | None) -> list[int]:
+    """How many entries of the first axis each image has: one, or (patches, tiles) in proportion to placeholders;
+    `shapes_S` are height and width of each tile where they differ."""
     if not counts or len(value) == len(counts):
-        return value[order.to(value.device)]
-    size_S = torch.ones(len(value), dtype=torch.long) if patches_S is None else patches_S.cpu()
+        return [1] * len(value)
+    size_S = torch.ones(len(value), dtype=torch.long) if shapes_S is None else shapes_S.prod(dim=1).cpu()
     placeholders = torch.tensor(counts)
     share_S, shares = size_S.cumsum(0) * placeholders.sum(), placeholders.cumsum(0) * size_S.sum()
     ends = torch.searchsorted(share_S, shares, right=True)
     if not torch.equal(share_S[ends - 1], shares):
         raise DataError(
-            f"Expected an image input whose rows divide among the images as their placeholders do, but got "
-            f"{len(value)} rows for {list(counts)} placeholders. Use images of one size, or batches of one row."
+            f"Expected an image input whose entries divide among the images as their placeholders do, but got "
+            f"{len(value)} entries for {list(counts)} placeholders. Use images of one size, or batches of one row."
         )
-    parts = value.tensor_split(ends[:-1].tolist())
-    return torch.cat([parts[image] for image in order.tolist()])
+    return ends.diff(prepend=ends.new_zeros(1)).tolist()
+
+
+def _pointing_anew(parts: Many[Tensor], order: Tensor, sizes: Tensor) -> list[Tensor]:
+    """Pointers into the `sizes` patches of the picked images; -1 points nowhere."""
+    starts = sizes.cumsum(0) - sizes
+    new_starts = sizes[order].cumsum(0) - sizes[order]
+    shifts = (new_starts - starts[order]).tolist()
+    return [
+        torch.where(parts[image] >= 0, parts[image] + shift, -1)
+        for image, shift in zip(order.tolist(), shifts, strict=True)
+    ]
+
+
+def _row_lengths(images_beside: Tensor) -> Tensor:
+    """Images of each row, where the model shall see those alone in a row first, then the others in one row of two or
+    more; the model stops at the last image, whatever the length says."""
+    alone = int((images_beside == 1).sum())
+    others = len(images_beside) - alone
+    return torch.tensor([1] * alone + [max(2, others)] * bool(others), device=images_beside.device)
+
+
+def _rows(features_FH: Tensor, feature_P: Tensor) -> Tensor:
+    in_order = torch.arange(len(features_FH), device=feature_P.device)
+    return features_FH if torch.equal(feature_P, in_order) else features_FH[feature_P]
 
 
 def _table(features: Any) -> Tensor:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.types import Sequence
+from sightline.types import IMAGES, PROMPT, Sequence
 
 NO_LABEL = -100  # what transformers and TRL ignore in a loss
 
@@ -50,12 +50,14 @@ class Forest:
         depth_RL: position of a token in its own sequences, 0 for pads.
         reach_RL: index in the row one past a token's last descendant.
         feature_P: row of the feature table behind each placeholder, in reading order of the rows.
-        parent_E: flat index (row * L + index) of the token from which an edge predicts.
+        place_P: flat index (row * L + index) of each placeholder.
+        parent_E: flat index of the token from which an edge predicts.
         child_E: flat index of the predicted token.
         label_E: id of the predicted token.
         weight_E: how many sequences score the edge.
         edge_NT: the edges that each sequence scores, in order, -1 behind its last.
-        block_RL: number of the image that a placeholder belongs to, counted within the row, else -1.
+        block_RL: number of the block that a token belongs to, counted within the row, else -1: an image's placeholders
+            or, where `both_ways` says so, all of a tree's images or its prompt.
         path_NL: flat index of each token of a sequence, -1 behind its last.
         shown_I: the distinct images that the sequences show, one sequence after another.
     """
@@ -64,6 +66,7 @@ class Forest:
     depth_RL: Tensor
     reach_RL: Tensor
     feature_P: Tensor
+    place_P: Tensor
     parent_E: Tensor
     child_E: Tensor
     label_E: Tensor
@@ -85,17 +88,21 @@ class Forest:
         return Forest(**{field.name: change(getattr(self, field.name)) for field in fields(self)})
 
 
-def build_forest(sequences: Many[Sequence], pad_id: int, merge: bool = True, max_row: int | None = None) -> Forest:
+def build_forest(
+    sequences: Many[Sequence], pad_id: int, merge: bool = True, max_row: int | None = None, both_ways: str = ""
+) -> Forest:
     """The forest of a batch: sequences merged into trees, trees packed into rows.
 
     With `merge` off every sequence is a tree of its own in a row of its own. `max_row` is the most tokens a row may
     hold; by default a row is as long as the longest tree, so that trees share a row without lengthening it.
+    `both_ways` is the family's (`FamilyFacts`): a token that looks ahead is shared only by sequences that agree on all
+    that it sees.
     """
-    groups = _groups(sequences) if merge else [[index] for index in range(len(sequences))]
+    groups = _groups(sequences, both_ways) if merge else [[index] for index in range(len(sequences))]
     trees = [grow_tree([sequences[index] for index in group], tuple(group)) for group in groups]
     longest = max(len(tree) for tree in trees)
     rows = _pack(trees, max(max_row or longest, longest)) if merge else [[tree] for tree in trees]
-    return _lay_out(rows, sequences, pad_id)
+    return _lay_out(rows, sequences, pad_id, both_ways)
 
 
 def grow_tree(sequences: Many[Sequence], members: tuple[int, ...] | None = None) -> Tree:
@@ -134,20 +141,27 @@ def grow_tree(sequences: Many[Sequence], members: tuple[int, ...] | None = None)
     )
 
 
-def _groups(sequences: Many[Sequence]) -> list[list[int]]:
-    """Indices of the sequences of each tree: those that share everything up to their first image token, or, without
-    an image, the first half of what comes before their first scored token."""
+def _groups(sequences: Many[Sequence], both_ways: str) -> list[list[int]]:
+    """Indices of the sequences of each tree: those that share everything up to `_shared_end`."""
     groups: dict[tuple[bytes, bytes] | int, list[int]] = {}
     for index, sequence in enumerate(sequences):
-        placeholders = np.flatnonzero(sequence.feature_L >= 0)
-        scored = np.flatnonzero(sequence.scored_L)
-        if placeholders.size:
-            end = int(placeholders[0]) + 1
-        else:
-            end = (int(scored[0]) + 1) // 2 if scored.size else 0
+        end = _shared_end(sequence, both_ways)
         key = (sequence.ids_L[:end].tobytes(), sequence.feature_L[:end].tobytes()) if end else index
         groups.setdefault(key, []).append(index)
     return list(groups.values())
+
+
+def _shared_end(sequence: Sequence, both_ways: str) -> int:
+    """How many tokens the sequences of a tree share at least: all up to the first image token, or, without an image,
+    the first half of what comes before the first scored token; where tokens look ahead, all that they see."""
+    scored = np.flatnonzero(sequence.scored_L)
+    if both_ways == PROMPT:
+        return int(scored[0]) if scored.size else len(sequence.ids_L)
+    placeholders = np.flatnonzero(sequence.feature_L >= 0)
+    if placeholders.size:
+        seen = np.flatnonzero(sequence.both_ways_L(IMAGES)) if both_ways == IMAGES else placeholders[:1]
+        return int(seen[-1]) + 1
+    return (int(scored[0]) + 1) // 2 if scored.size else 0
 
 
 def _common_end(keys: list[np.ndarray], start: int) -> int:
@@ -191,11 +205,12 @@ def _pack(trees: list[Tree], max_row: int) -> list[list[Tree]]:
     return rows
 
 
-def _lay_out(rows: list[list[Tree]], sequences: Many[Sequence], pad_id: int) -> Forest:
+def _lay_out(rows: list[list[Tree]], sequences: Many[Sequence], pad_id: int, both_ways: str) -> Forest:
     """Tensors of the rows, padded to the longest, with the edges that the sequences score."""
     L = max(sum(len(tree) for tree in row) for row in rows)
     ids_RL = np.full((len(rows), L), pad_id, dtype=np.int64)
     feature_RL = np.full((len(rows), L), -1, dtype=np.int64)
+    block_RL = np.full((len(rows), L), -1, dtype=np.int64)
     depth_RL = np.zeros((len(rows), L), dtype=np.int64)
     reach_RL = np.tile(np.arange(1, L + 1), (len(rows), 1))
     paths: list[np.ndarray] = [np.empty(0, dtype=np.int64)] * len(sequences)
@@ -205,6 +220,8 @@ def _lay_out(rows: list[list[Tree]], sequences: Many[Sequence], pad_id: int) -> 
             span = slice(start, start + len(tree))
             ids_RL[row, span] = tree.ids_L
             feature_RL[row, span] = tree.feature_L
+            block_L = _blocks(tree, sequences, both_ways)
+            block_RL[row, span] = np.where(block_L >= 0, block_L + block_RL[row].max() + 1, -1)
             depth_RL[row, span] = tree.depth_L
             reach_RL[row, span] = tree.reach_L + start
             for member, path in zip(tree.members, tree.paths, strict=True):
@@ -215,18 +232,24 @@ def _lay_out(rows: list[list[Tree]], sequences: Many[Sequence], pad_id: int) -> 
         depth_RL=torch.from_numpy(depth_RL),
         reach_RL=torch.from_numpy(reach_RL),
         feature_P=torch.from_numpy(feature_RL[feature_RL >= 0]),
-        block_RL=torch.from_numpy(_image_blocks(feature_RL)),
+        place_P=torch.from_numpy(np.flatnonzero(feature_RL >= 0)),
+        block_RL=torch.from_numpy(block_RL),
         path_NL=torch.from_numpy(_padded(paths)),
         shown_I=torch.tensor([image for sequence in sequences for image in sequence.images], dtype=torch.long),
         **_edges(paths, sequences, ids_RL.reshape(-1)),
     )
 
 
-def _image_blocks(feature_RL: np.ndarray) -> np.ndarray:
-    """For each placeholder the number of its run of placeholders in the row, else -1."""
-    shown_RL = feature_RL >= 0
-    starts_RL = shown_RL & ~np.pad(shown_RL, ((0, 0), (1, 0)))[:, :-1]
-    return np.where(shown_RL, starts_RL.cumsum(axis=1) - 1, -1)
+def _blocks(tree: Tree, sequences: Many[Sequence], both_ways: str) -> np.ndarray:
+    """For each token of a tree the number of its block, else -1: a run of placeholders, or one for the whole tree."""
+    if both_ways not in (IMAGES, PROMPT):
+        shown_L = tree.feature_L >= 0
+        starts_L = shown_L & ~np.pad(shown_L, (1, 0))[:-1]
+        return np.where(shown_L, starts_L.cumsum() - 1, -1)
+    block_L = np.full(len(tree), -1)
+    for member, path in zip(tree.members, tree.paths, strict=True):
+        block_L[path[sequences[member].both_ways_L(both_ways)]] = 0
+    return block_L
 
 
 def _padded(paths: list[np.ndarray]) -> np.ndarray:

@@ -13,10 +13,13 @@ from sightline.engine.flex import FLEX_ATTENTION, block_mask
 from sightline.engine.forest import Forest
 
 
-def forest_masks(forest: Forest, text_config: Any, image_blocks: bool, dtype: torch.dtype) -> Any:
+def forest_masks(forest: Forest, text_config: Any, both_ways: bool, dtype: torch.dtype) -> Any:
     """What the model takes as `attention_mask` for a forest: an additive mask, (R, 1, L, L), for FlexAttention a block
-    mask, or where layers of a model differ in their window a dict of such masks by layer type."""
-    block_RL = forest.block_RL if image_blocks else None
+    mask, or where layers of a model differ in their window a dict of such masks by layer type.
+
+    With `both_ways` tokens of a block look at each other.
+    """
+    block_RL = forest.block_RL if both_ways else None
     window = getattr(text_config, "sliding_window", None)
     kinds = set(getattr(text_config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
     window_of = {kind: window if kind == "sliding_attention" else None for kind in kinds}

@@ -6,16 +6,19 @@ from __future__ import annotations
 from collections.abc import Sequence as Many
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from sightline.engine.features import encode_images, pick_images, placed
+from sightline.engine.features import embedded, encode_images, pick_inputs, placed
 from sightline.engine.forest import NO_LABEL, Forest
 from sightline.engine.fork import fork_hidden
 from sightline.engine.logprobs import EdgeScores, score_edges
 from sightline.engine.masks import forest_masks
-from sightline.types import FamilyFacts, Sequence
+from sightline.types import PROMPT, THROUGH_MODEL, FamilyFacts, Sequence
+
+UNKNOWN = FamilyFacts(name="", image_inputs=())  # a family whose rows need nothing special
 
 
 def score_forest(
@@ -44,18 +47,28 @@ def mask_hidden(
 ) -> Tensor:
     """Hidden states at the parents of the forest's edges, (E, H), in one forward pass of the backbone."""
     text_config = model.config.get_text_config()
-    embeddings = model.get_input_embeddings().weight
-    images = {}
-    if features_FH is not None and len(forest.feature_P):
-        images = placed(facts, features_FH, forest.feature_P, text_config.hidden_size)
-    hidden_RLH: Tensor = model.base_model(
-        input_ids=forest.ids_RL,
+    decoder, inputs = _decoder_inputs(model, facts, forest, features_FH)
+    hidden_RLH: Tensor = decoder(
         position_ids=positions,
-        attention_mask=forest_masks(forest, text_config, facts.image_blocks, embeddings.dtype),
+        attention_mask=forest_masks(
+            forest, text_config, bool(facts.both_ways), model.get_input_embeddings().weight.dtype
+        ),
         use_cache=False,
-        **images,
+        **inputs,
     ).last_hidden_state
     return hidden_RLH.flatten(0, 1)[forest.parent_E]
+
+
+def _decoder_inputs(
+    model: Any, facts: FamilyFacts, forest: Forest, features_FH: Tensor | None
+) -> tuple[Any, dict[str, Any]]:
+    """The module that reads a forest to hidden states, and how tokens and features are handed to it."""
+    if facts.features_enter != THROUGH_MODEL:
+        return model.get_submodule(facts.decoder), {"inputs_embeds": embedded(model, facts, forest, features_FH)}
+    images = {}
+    if features_FH is not None and len(forest.feature_P):
+        images = placed(facts, features_FH, forest.feature_P, model.config.get_text_config().hidden_size)
+    return model.base_model, {"input_ids": forest.ids_RL, **images}
 
 
 def forest_positions(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> Tensor:
@@ -81,30 +94,36 @@ def plain_inputs(
     image_inputs: dict[str, Any],
     pad_id: int,
     counts: Many[int] = (),
-    type_inputs: Many[str] = (),
+    facts: FamilyFacts = UNKNOWN,
 ) -> dict[str, Any]:
     """What the model's own forward takes for the sequences as they are, with `labels`: right-padded rows, and the
     images repeated for every sequence that shows them.
 
-    `counts` are the placeholders of each distinct image, by default all alike; `type_inputs` names the per-token
-    inputs that are 1 at placeholders.
+    `counts` are the placeholders of each distinct image, by default all alike.
     """
     ids = [torch.from_numpy(sequence.ids_L) for sequence in sequences]
     labels = [
         torch.from_numpy(sequence.ids_L).masked_fill(~torch.from_numpy(sequence.scored_L), NO_LABEL)
         for sequence in sequences
     ]
-    types = [torch.from_numpy(sequence.feature_L >= 0).long() for sequence in sequences]
+    types = [torch.from_numpy(_types_L(sequence, facts)).long() for sequence in sequences]
     order = torch.tensor([image for sequence in sequences for image in sequence.images], dtype=torch.long)
-    shapes = image_inputs.get("spatial_shapes")  # Siglip 2 and LFM2-VL: height and width of each tile, in patches
-    patches = shapes.prod(dim=1) if shapes is not None else None
+    images = pick_inputs(image_inputs, order, counts, facts) if len(order) else {}
+    if facts.row_input in images:
+        images[facts.row_input] = torch.tensor([len(sequence.images) for sequence in sequences])
     return {
         "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
         "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True, padding_value=0),
         "labels": pad_sequence(labels, batch_first=True, padding_value=NO_LABEL),
-        **{name: pad_sequence(types, batch_first=True, padding_value=0) for name in type_inputs},
-        **{name: pick_images(value, order, counts, patches) for name, value in image_inputs.items() if len(order)},
+        **({facts.type_input: pad_sequence(types, batch_first=True, padding_value=0)} if facts.type_input else {}),
+        **images,
     }
+
+
+def _types_L(sequence: Sequence, facts: FamilyFacts) -> np.ndarray:
+    """What the family's `type_input` holds for the sequence."""
+    both_ways_L = sequence.both_ways_L(facts.both_ways)
+    return ~both_ways_L if facts.both_ways == PROMPT else both_ways_L
 
 
 def score_plain(model: Any, inputs: dict[str, Any]) -> list[Tensor]:

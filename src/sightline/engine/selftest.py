@@ -68,9 +68,7 @@ def choose_route(
     """
     if share not in SHARE_CHOICES:
         raise ConfigError(f"share: expected one of {', '.join(SHARE_CHOICES)}; got '{share}'.")
-    if share == "plain":
-        return RouteChoice("plain", "share is set to plain")
-    obstacle = _obstacle(model, facts, share)
+    obstacle = "share is set to plain" if share == "plain" else _obstacle(model, facts, share)
     if obstacle is None and facts is not None:
         device = model.get_input_embeddings().weight.device
         moved = {name: value.to(device) for name, value in image_inputs.items()}
@@ -81,6 +79,20 @@ def choose_route(
         raise ConfigError(
             f"share is set to {share}, but the {share} route is not right here: {choice.reason}. "
             "Set share to auto or plain."
+        )
+    return possible(choice, facts)
+
+
+def possible(choice: RouteChoice, facts: FamilyFacts | None) -> RouteChoice:
+    """The choice, if the family can train on its route.
+
+    Raises:
+        ConfigError: it cannot.
+    """
+    if facts is not None and choice.route not in facts.routes:
+        raise ConfigError(
+            f"{facts.name} trains on the route {facts.routes[0]} only ({facts.note}), but {choice.reason}. Change "
+            f"that, or take another model."
         )
     return choice
 
@@ -160,7 +172,8 @@ def _compare(
 
 def _shared_scores(model: Any, facts: FamilyFacts, rows: _Rows, route: str, backward: bool) -> list[Tensor]:
     """Scores through the forest; with `backward` also a backward pass, which some attention kernels lack."""
-    forest = build_forest(rows.sequences, rows.pad_id).to(model.get_input_embeddings().weight.device)
+    device = model.get_input_embeddings().weight.device
+    forest = build_forest(rows.sequences, rows.pad_id, both_ways=facts.both_ways).to(device)
     with torch.set_grad_enabled(backward):
         scores = score_sequences(model, facts, forest, rows.image_inputs, route)
         total = torch.cat(scores).sum()
@@ -175,13 +188,12 @@ def _plain_scores(model: Any, facts: FamilyFacts, rows: _Rows) -> tuple[list[Ten
     """Scores of plain rows, and what another route may differ by: plain rows differ, too, batched and alone, or with
     embeddings that are rounded otherwise. Without the latter no other order of sums would pass in bf16 on a CPU, where
     batched rows often equal those alone to the bit."""
-    type_inputs = [facts.type_input] if facts.type_input else []
     device = model.get_input_embeddings().weight.device
 
     def score_rows(batches: Many[Many[Sequence]]) -> list[Tensor]:
         scores: list[Tensor] = []
         for batch in batches:
-            inputs = plain_inputs(batch, rows.image_inputs, rows.pad_id, rows.counts, type_inputs)
+            inputs = plain_inputs(batch, rows.image_inputs, rows.pad_id, rows.counts, facts)
             scores += score_plain(model, {name: value.to(device) for name, value in inputs.items()})
         return scores
 

@@ -12,11 +12,11 @@ from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from sightline.data.images import content_key
-from sightline.data.sequences import feature_token_id
+from sightline.data.processors import feature_token_id, hole_id
 from sightline.errors import InputError
 from sightline.models.families import family_of
 from sightline.models.load import LoadedVlm
-from sightline.types import Answer, Question
+from sightline.types import THROUGH_MODEL, Answer, Question
 
 DEFAULT_BATCH_SIZE = 64
 
@@ -48,6 +48,7 @@ class LocalAnswerer:
         self.model: Any = loaded.model
         self.processor: Any = loaded.processor
         self.batch_size = batch_size
+        self.processor.tokenizer.padding_side = "left"  # KOSMOS-2's processor takes no argument for it
         if not self.processor.chat_template:
             raise InputError(
                 f"{self.name} has no chat template, so a question cannot be put into its words. "
@@ -153,7 +154,10 @@ class _Features:
     def inputs(self, batch: list[_Prompt]) -> dict[str, Any] | None:
         """Left-padded ids with their features, or None for a family whose features cannot be handed over."""
         # Grid positions, blocks and deeper layers need more than features: there the processor's inputs are used.
-        if self.family is None or self.family.grid_input or self.family.image_blocks or self.family.deepstack:
+        facts = self.family
+        if facts is None or facts.grid_input or facts.both_ways or facts.deepstack:
+            return None
+        if facts.features_enter != THROUGH_MODEL:  # `generate` has no place for embeddings and token ids both
             return None
         self._encode({prompt.image_key: prompt.image for prompt in batch if prompt.image is not None})
         rows = [self._expanded(prompt) for prompt in batch]
@@ -166,7 +170,7 @@ class _Features:
         if not features:
             return inputs
         table = torch.cat(features)
-        output: Any = [table] if self.family.features_listed else table
+        output: Any = [table] if facts.features_listed else table
         return {**inputs, "mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=output)}}
 
     def _expanded(self, prompt: _Prompt) -> list[int]:
@@ -174,7 +178,7 @@ class _Features:
         ids = prompt.text_ids
         if prompt.image is None:
             return ids
-        holes = [index for index, token in enumerate(ids) if token == self.processor.image_token_id]
+        holes = [index for index, token in enumerate(ids) if token == hole_id(self.processor)]
         if len(holes) != 1:
             raise ValueError(f"the chat template wrote {len(holes)} image placeholders for one image")
         return [*ids[: holes[0]], *self.encoded[prompt.image_key][0], *ids[holes[0] + 1 :]]
@@ -193,7 +197,7 @@ class _Features:
         ).to(self.model.device, self.model.dtype)
         assert self.family is not None
         tensors = {name: outputs[name] for name in self.family.image_inputs if name in outputs}
-        features = self.model.get_image_features(**tensors, return_dict=True).pooler_output
+        features = self.model.base_model.get_image_features(**tensors, return_dict=True).pooler_output
         table = features if isinstance(features, torch.Tensor) else torch.cat(list(features))
         counts = (outputs["input_ids"] == feature_token_id(self.processor)).sum(dim=1).tolist()
         parts = table.reshape(-1, table.shape[-1]).split(counts)

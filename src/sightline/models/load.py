@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sightline.errors import InputError
+from sightline.models.patches import patched_config
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 
 if TYPE_CHECKING:
@@ -78,6 +79,7 @@ def _load_model(folder: str, dtype: str | torch.dtype) -> PreTrainedModel:
     from transformers import AutoModelForImageTextToText
 
     _check_folder(folder, "config.json", "Expected a model folder as `save_pretrained` or `sightline build` writes it")
+    patched_config(folder)
     try:
         return AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype)
     except (OSError, ValueError) as error:

@@ -12,9 +12,9 @@ import torch
 
 from sightline.data.sequences import EncodedBatch, SequenceEncoder
 from sightline.engine.forest import NO_LABEL, build_forest
-from sightline.engine.routes import plain_inputs
+from sightline.engine.routes import UNKNOWN, plain_inputs
 from sightline.training.references import StoredReferences
-from sightline.types import Sequence
+from sightline.types import FamilyFacts, Sequence
 
 
 @dataclass
@@ -24,14 +24,14 @@ class SFTCollator:
     encoder: SequenceEncoder
     pad_id: int
     share: bool
-    type_inputs: tuple[str, ...] = ()
+    facts: FamilyFacts = UNKNOWN
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self.encoder.encode_sft(rows)
         if not self.share:
-            return plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.type_inputs)
+            return plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.facts)
         ids_NT, labels_NT = answer_view(batch.sequences, self.pad_id)
-        return {"input_ids": ids_NT, **_forest_columns(batch, self.pad_id), "labels": labels_NT}
+        return {"input_ids": ids_NT, **_forest_columns(batch, self.pad_id, self.facts), "labels": labels_NT}
 
 
 @dataclass
@@ -45,15 +45,15 @@ class PreferenceCollator:
     pad_id: int
     share: bool
     references: StoredReferences | None = None
-    type_inputs: tuple[str, ...] = ()
+    facts: FamilyFacts = UNKNOWN
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self.encoder.encode_preferences(rows)
         if self.share:
             ids, labels = answer_view(batch.sequences, self.pad_id)
-            columns = _forest_columns(batch, self.pad_id)
+            columns = _forest_columns(batch, self.pad_id, self.facts)
         else:
-            columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.type_inputs)
+            columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.facts)
             ids, labels = columns.pop("input_ids"), columns.pop("labels")
         stored = self.references.columns(rows) if self.references is not None else {}
         return {"input_ids": ids, **columns, **stored, "completion_mask": (labels != NO_LABEL).long()}
@@ -79,12 +79,12 @@ def answer_view(sequences: Many[Sequence], pad_id: int) -> tuple[torch.Tensor, t
     return ids_NT, labels_NT
 
 
-def _forest_columns(batch: EncodedBatch, pad_id: int) -> dict[str, Any]:
+def _forest_columns(batch: EncodedBatch, pad_id: int, facts: FamilyFacts) -> dict[str, Any]:
     """`attention_mask` of the plain rows (TRL counts tokens by it), the forest, and the distinct images with keys."""
     lengths = torch.tensor([len(sequence.ids_L) for sequence in batch.sequences])
     return {
         "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
-        "forest": build_forest(batch.sequences, pad_id),
+        "forest": build_forest(batch.sequences, pad_id, both_ways=facts.both_ways),
         "image_spans": batch.image_spans,
         **batch.image_inputs,
     }

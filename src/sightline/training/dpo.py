@@ -14,6 +14,7 @@ from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
 from sightline.training.card import write_card
 from sightline.training.collators import PreferenceCollator
+from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.precision import choose_precision
 from sightline.training.references import (
     REFERENCE_STORE_HELP,
@@ -30,7 +31,7 @@ from sightline.training.sharing import (
     encoding_settings,
     prepared,
     share_forward,
-    type_inputs,
+    training_facts,
 )
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
 
@@ -69,6 +70,7 @@ class DPOTrainer(trl.DPOTrainer):
         eval_dataset: Any = None,
         **trl_arguments: Any,
     ) -> None:
+        trl_arguments = for_family(model, trl_arguments)
         train_dataset = prepared(train_dataset, to_preference_columns)
         eval_dataset = prepared(eval_dataset, to_preference_columns)
         store = uses_reference_store(args, train_dataset, data_collator)
@@ -76,6 +78,7 @@ class DPOTrainer(trl.DPOTrainer):
         if store and ref_model is None and not adapted:
             ref_model = NoReference()
         super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+        report_adapted_tower(self.model)
         if isinstance(ref_model, NoReference):
             release_reference(self)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
@@ -85,7 +88,7 @@ class DPOTrainer(trl.DPOTrainer):
         self.route = choose_training_route(self, encoder.encode_preferences)
         share = self.route.route != "plain"
         self.data_collator = PreferenceCollator(
-            encoder, self._tokenizer.pad_token_id, share, type_inputs=type_inputs(self.model, self.processing_class)
+            encoder, self._tokenizer.pad_token_id, share, facts=training_facts(self.model, self.processing_class)
         )
         if share:
             features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store))

@@ -13,6 +13,7 @@ from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
 from sightline.training.card import write_card
 from sightline.training.collators import SFTCollator
+from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.precision import choose_precision
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sharing import (
@@ -22,7 +23,7 @@ from sightline.training.sharing import (
     grouping_sampler,
     prepared,
     share_forward,
-    type_inputs,
+    training_facts,
 )
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
 
@@ -65,9 +66,11 @@ class SFTTrainer(trl.SFTTrainer):
         eval_dataset: Any = None,
         **trl_arguments: Any,
     ) -> None:
+        trl_arguments = for_family(model, trl_arguments)
         train_dataset = prepared(train_dataset, to_sft_columns)
         eval_dataset = prepared(eval_dataset, to_sft_columns)
         super().__init__(model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+        report_adapted_tower(self.model)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
         if not self._is_vision_dataset or data_collator is not None:
             return
@@ -76,7 +79,7 @@ class SFTTrainer(trl.SFTTrainer):
         self.route = choose_training_route(self, encoder.encode_sft)
         share = self.route.route != "plain"
         self.data_collator = SFTCollator(
-            encoder, self._tokenizer.pad_token_id, share, type_inputs(self.model, self.processing_class)
+            encoder, self._tokenizer.pad_token_id, share, training_facts(self.model, self.processing_class)
         )
         if share:
             features = store_features(self, encoder.encode_sft, base_model(self.model))

@@ -15,12 +15,13 @@ from peft import PeftModel
 from sightline.data.formats import has_images
 from sightline.data.sequences import EncodedBatch, EncodingSettings
 from sightline.engine.feature_store import FeatureStore
-from sightline.engine.selftest import RouteChoice, choose_route, use_attention
+from sightline.engine.selftest import RouteChoice, choose_route, possible, use_attention
 from sightline.errors import ConfigError
 from sightline.models.families import family_of
 from sightline.training.references import is_sharded
 from sightline.training.sampler import ImageGroupSampler
 from sightline.training.seam import add_forest_forward
+from sightline.types import FamilyFacts
 
 logger = logging.getLogger("sightline")
 
@@ -67,7 +68,7 @@ def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]],
         if obstacle and share == "fork":
             raise ConfigError(f"share is set to fork, but {obstacle}. Change that, or set share to auto or plain.")
     if obstacle and share == "auto":
-        choice = RouteChoice("plain", obstacle)
+        choice = possible(RouteChoice("plain", obstacle), family_of(model))
     else:
         rows = [row for _, row in zip(range(SELF_TEST_ROWS), trainer.train_dataset, strict=False)]
         batch = encode(rows)
@@ -85,12 +86,12 @@ def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]],
     return choice
 
 
-def type_inputs(model: Any, processor: Any) -> tuple[str, ...]:
-    """Per-token inputs of plain rows that are 1 at placeholders: what the family's facts name, else the processor."""
-    facts = family_of(base_model(model))
-    if facts is not None:
-        return (facts.type_input,) if facts.type_input else ()
-    return ("mm_token_type_ids",) if "mm_token_type_ids" in processor.model_input_names else ()
+def training_facts(model: Any, processor: Any) -> FamilyFacts:
+    """The facts of the model's family; for one that is not in the table, what its processor says of plain rows."""
+    base = base_model(model)
+    typed = "mm_token_type_ids" if "mm_token_type_ids" in processor.model_input_names else ""
+    unknown = FamilyFacts(name=base.config.model_type, image_inputs=(), type_input=typed, routes=("plain",))
+    return family_of(base) or unknown
 
 
 def share_forward(

@@ -9,6 +9,7 @@ from typing import Any
 from transformers import AutoProcessor, ProcessorMixin
 
 from sightline.errors import ConfigError, InputError
+from sightline.models.patches import patched_config
 from sightline.training.arguments import TrainingSettings
 
 
@@ -61,6 +62,7 @@ def _processor(name: str, settings: TrainingSettings) -> ProcessorMixin:
     path = Path(name)
     if (path.is_absolute() or name.startswith(".")) and not path.is_dir():
         raise InputError(f"There is no model folder {name}. Name one that `save_pretrained` wrote, or a Hub id.")
+    patched_config(name, settings.model.model_revision)
     try:
         processor = AutoProcessor.from_pretrained(name, revision=settings.model.model_revision)
     except (OSError, ValueError) as error:
