@@ -7,25 +7,28 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
 
+from sightline.engine.flex import FLEX_ATTENTION, block_mask
 from sightline.engine.forest import Forest
 
 
 def forest_masks(forest: Forest, text_config: Any, both_ways: bool, dtype: torch.dtype) -> Any:
-    """What the model takes as `attention_mask` for a forest: an additive mask, (R, 1, L, L), or where layers of a
-    model differ in their window a dict of such masks by layer type.
+    """What the model takes as `attention_mask` for a forest: an additive mask, (R, 1, L, L), for FlexAttention a block
+    mask, or where layers of a model differ in their window a dict of such masks by layer type.
 
     With `both_ways` tokens of a block look at each other.
     """
     block_RL = forest.block_RL if both_ways else None
     window = getattr(text_config, "sliding_window", None)
     kinds = set(getattr(text_config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])
-    masks = {
-        kind: dense_mask(
-            forest.reach_RL, dtype, forest.depth_RL, window if kind == "sliding_attention" else None, block_RL
-        )
-        for kind in kinds
-    }
+    window_of = {kind: window if kind == "sliding_attention" else None for kind in kinds}
+    reach_RL, depth_RL = forest.reach_RL, forest.depth_RL
+    masks: dict[str, Tensor | BlockMask]
+    if text_config._attn_implementation == FLEX_ATTENTION:
+        masks = {kind: block_mask(reach_RL, depth_RL, window_of[kind], block_RL) for kind in kinds}
+    else:
+        masks = {kind: dense_mask(reach_RL, dtype, depth_RL, window_of[kind], block_RL) for kind in kinds}
     return masks if len(masks) > 1 else next(iter(masks.values()))
 
 

@@ -1,4 +1,4 @@
-"""Run a batch on a model: `mask`, one forward over the forest, or `plain`, every sequence in its own row."""
+"""Run a batch on a model: `mask`, one forward over the forest, `fork`, trunks then branches, or `plain`, every row."""
 
 # Dims: R rows, L tokens, H hidden, E edges, F feature rows, N sequences.
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sightline.engine.features import embedded, encode_images, pick_inputs, placed
 from sightline.engine.forest import NO_LABEL, Forest
+from sightline.engine.fork import fork_hidden
 from sightline.engine.logprobs import EdgeScores, score_edges
 from sightline.engine.masks import forest_masks
 from sightline.types import PROMPT, THROUGH_MODEL, FamilyFacts, Sequence
@@ -26,26 +27,36 @@ def score_forest(
     forest: Forest,
     features_FH: Tensor | None,
     image_inputs: dict[str, Any] | None = None,
+    route: str = "mask",
 ) -> EdgeScores:
-    """Scores of every edge of the forest in one forward pass of the backbone, the mask route.
+    """Scores of every edge of the forest, by the route `mask` or `fork`.
 
     `features_FH` are the features of the batch's distinct images (`encode_images`), None without images;
     `image_inputs` are needed for M-RoPE alone, whose positions come from the images' grids.
     """
+    positions = forest_positions(model, facts, forest, image_inputs or {})
+    parent_hidden = fork_hidden if route == "fork" else mask_hidden
+    hidden_EH = parent_hidden(model, facts, forest, features_FH, positions)
+    head = model.get_output_embeddings()
+    softcap = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
+    return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, softcap)
+
+
+def mask_hidden(
+    model: Any, facts: FamilyFacts, forest: Forest, features_FH: Tensor | None, positions: Tensor
+) -> Tensor:
+    """Hidden states at the parents of the forest's edges, (E, H), in one forward pass of the backbone."""
     text_config = model.config.get_text_config()
     decoder, inputs = _decoder_inputs(model, facts, forest, features_FH)
-    hidden_RLH = decoder(
-        position_ids=forest_positions(model, facts, forest, image_inputs or {}),
+    hidden_RLH: Tensor = decoder(
+        position_ids=positions,
         attention_mask=forest_masks(
             forest, text_config, bool(facts.both_ways), model.get_input_embeddings().weight.dtype
         ),
         use_cache=False,
         **inputs,
     ).last_hidden_state
-    head = model.get_output_embeddings()
-    hidden_EH = hidden_RLH.flatten(0, 1)[forest.parent_E]
-    softcap = getattr(text_config, "final_logit_softcapping", None)
-    return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, softcap)
+    return hidden_RLH.flatten(0, 1)[forest.parent_E]
 
 
 def _decoder_inputs(
@@ -124,8 +135,10 @@ def score_plain(model: Any, inputs: dict[str, Any]) -> list[Tensor]:
     return [row[label != NO_LABEL] for row, label in zip(logprobs, labels, strict=True)]
 
 
-def score_sequences(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> list[Tensor]:
+def score_sequences(
+    model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any], route: str = "mask"
+) -> list[Tensor]:
     """For each sequence the log-probabilities of its scored tokens, through the forest."""
     features_FH = encode_images(model, facts, image_inputs) if image_inputs else None
-    logprob_E = score_forest(model, facts, forest, features_FH, image_inputs).logprob_E
+    logprob_E = score_forest(model, facts, forest, features_FH, image_inputs, route).logprob_E
     return [logprob_E[edges[edges >= 0]] for edges in forest.edge_NT]

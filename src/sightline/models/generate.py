@@ -48,6 +48,7 @@ class LocalAnswerer:
         self.model: Any = loaded.model
         self.processor: Any = loaded.processor
         self.batch_size = batch_size
+        self.processor.tokenizer.padding_side = "left"  # KOSMOS-2's processor takes no argument for it
         if not self.processor.chat_template:
             raise InputError(
                 f"{self.name} has no chat template, so a question cannot be put into its words. "

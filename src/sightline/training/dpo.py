@@ -127,17 +127,18 @@ class DPOTrainer(trl.DPOTrainer):
         if unused and self.accelerator.is_main_process:
             print(f"rejected_images are not used: loss_type has no {CONDITIONAL}.", file=sys.stderr)
         self.route = choose_training_route(self, encoder.encode_preferences)
-        share = self.route.route == "mask"
+        share = self.route.route != "plain"
         self.data_collator = PreferenceCollator(
             encoder, self._tokenizer.pad_token_id, share, facts=training_facts(self.model, self.processing_class)
         )
         if share:
             images_of = partial(shown_images, perturbation=settings.perturbation)
             features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store), images_of)
-            share_forward(self.model, store=features)
+            share_forward(self.model, self.route, store=features)
             if self.ref_model is not None:
                 # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
-                share_forward(self.accelerator.unwrap_model(self.ref_model), self.accelerator.autocast)
+                reference = self.accelerator.unwrap_model(self.ref_model)
+                share_forward(reference, self.route, self.accelerator.autocast)
         add_image_margin(self)
         if store:
             self.data_collator.references = store_references(self, encoder)

@@ -29,7 +29,8 @@ from sightline.training.stored_features import FEATURE_STORE_HELP, store_feature
 
 SHARE_HELP = (
     "How rows share what they have in common: `auto` tests the forest on your model and falls back to plain rows with "
-    "a message, `mask` insists on the forest, `plain` shares nothing."
+    "a message, `mask` insists on one pass with a mask, `fork` on trunks whose states are copied to their branches "
+    "(recurrent decoders), `plain` shares nothing."
 )
 
 
@@ -76,13 +77,13 @@ class SFTTrainer(trl.SFTTrainer):
         settings = encoding_settings(self.data_collator, self.args.dataset_text_field)
         encoder = SequenceEncoder(self.processing_class, settings)
         self.route = choose_training_route(self, encoder.encode_sft)
-        share = self.route.route == "mask"
+        share = self.route.route != "plain"
         self.data_collator = SFTCollator(
             encoder, self._tokenizer.pad_token_id, share, training_facts(self.model, self.processing_class)
         )
         if share:
             features = store_features(self, encoder.encode_sft, base_model(self.model))
-            share_forward(self.model, store=features)
+            share_forward(self.model, self.route, store=features)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """TRL's sampler, or where images repeat one that brings rows of an image into one batch."""
