@@ -10,17 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from sightline.data.images import open_image
-from sightline.data.processors import ImageTable, process_images
+from sightline.data.fit import DROPPING
+from sightline.data.images import open_image, upright_size
+from sightline.data.lengths import Track, first_of, table_of_kinds
 from sightline.data.sequences import SequenceEncoder, row_images
 from sightline.data.sources import row_name
-from sightline.errors import DataError
+from sightline.errors import DataError, TooLongError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SHOWN_PROBLEMS = 5
-SIZES_PER_CALL = 64
 THREADS = 4  # Pillow decodes outside Python's lock
 
 
@@ -44,7 +43,7 @@ def check_rows(
     source: str,
     encoder: SequenceEncoder,
     preferences: bool,
-    track: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda items, total, title: items,
+    track: Track = lambda items, total, title: items,
 ) -> DataSummary:
     """What a dataset of TRL's columns (images closed) holds, after every row was read as training will read it.
 
@@ -58,21 +57,25 @@ def check_rows(
     first_row = {key: index for index, keys in reversed(stored.items()) for key in keys}
     sizes = _sizes(first_row, source, problems, track)
     kinds = {(encoder.is_beside(keys), sizes[key]) for keys in stored.values() for key in keys if key in sizes}
-    table, class_of = _table_of_sizes(encoder, sorted(kinds))
-    check = encoder.check_preference if preferences else encoder.check_sft
+    table, class_of = table_of_kinds(encoder, kinds)
     longest = 0
+    too_long: list[str] = []
     for index, row in enumerate(track(dataset, len(dataset), "Reading rows")):
         if any(key not in sizes for key in stored[index]):
             continue  # its image is among the problems already
         try:
             beside = encoder.is_beside(stored[index])
             shown = tuple(class_of[beside, sizes[key]] for key in stored[index])
-            longest = max(longest, check(row, table, shown, row_name(source, index)))
+            longest = max(longest, encoder.read(row, table, shown, preferences, row_name(source, index)).length)
+        except TooLongError as error:
+            too_long.append(str(error))
+            longest = max(longest, error.tokens)
         except DataError as error:
             problems.append(str(error))
+    if encoder.settings.length_policy not in DROPPING or len(too_long) == len(dataset):
+        problems += too_long
     if problems:
-        more = len(problems) - SHOWN_PROBLEMS
-        raise DataError("\n".join(problems[:SHOWN_PROBLEMS] + ([f"... and {more} more rows."] if more > 0 else [])))
+        raise DataError(first_of(problems))
     return DataSummary(len(dataset), len(sizes), longest)
 
 
@@ -114,24 +117,9 @@ def _read_whole(key: str | bytes, name: str) -> tuple[int, int]:
     """Width and height as training sees them; a JPEG is decoded at an eighth of its size, which finds a cut file."""
     try:
         with Image.open(BytesIO(key) if isinstance(key, bytes) else key) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: 5 to 8 lie on their side
-            image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+            size = upright_size(image)
+            image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
             image.load()
+            return size
     except Exception:  # whatever Pillow raises, open_image says it with file and row
         return open_image(key, name).size
-    return (height, width) if turned else (width, height)
-
-
-def _table_of_sizes(
-    encoder: SequenceEncoder, kinds: list[tuple[bool, tuple[int, int]]]
-) -> tuple[ImageTable, dict[tuple[bool, tuple[int, int]], int]]:
-    """What a placeholder becomes for an image of each kind (whether it stands beside others, size), and the index of
-    each kind in that table."""
-    expansions: list[Any] = []
-    for start in range(0, len(kinds), SIZES_PER_CALL):
-        part = kinds[start : start + SIZES_PER_CALL]
-        blanks = [Image.new("RGB", size) for _, size in part]
-        expansions += process_images(encoder.processor, blanks, [beside for beside, _ in part]).expansions
-    table = ImageTable({}, tuple(expansions), (0,) * len(expansions))
-    return table, {kind: index for index, kind in enumerate(kinds)}

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.data.fit import LENGTH_POLICIES, FittedRow, fit_row
 from sightline.data.images import content_key, open_image, stored_key
 from sightline.data.processors import (
     FRONT,
@@ -21,7 +22,7 @@ from sightline.data.processors import (
     prompt_ids,
     start_token,
 )
-from sightline.errors import DataError
+from sightline.errors import ConfigError, DataError
 from sightline.types import Sequence
 
 MAX_REMEMBERED_TEXTS = 100_000
@@ -49,7 +50,8 @@ class EncodingSettings:
     """How rows become sequences; the names are TRL's.
 
     Attributes:
-        max_length: sequences are cut behind so many tokens; None never cuts.
+        max_length: the most tokens of a sequence, None for any number.
+        length_policy: what becomes of longer ones, one of `LENGTH_POLICIES`.
         completion_only_loss: score the completion of prompt-completion rows only.
         assistant_only_loss: score the assistant's turns of `messages` only.
         chat_template: used instead of the processor's own for `messages`.
@@ -61,6 +63,13 @@ class EncodingSettings:
     assistant_only_loss: bool = False
     chat_template: str | None = None
     dataset_text_field: str = "text"
+    length_policy: str = "truncate"
+
+    def __post_init__(self) -> None:
+        if self.length_policy not in LENGTH_POLICIES:
+            raise ConfigError(
+                f"length_policy: expected one of {', '.join(LENGTH_POLICIES)}; got '{self.length_policy}'."
+            )
 
 
 @dataclass(frozen=True)
@@ -97,44 +106,40 @@ class SequenceEncoder:
 
     def preference_keys(self, row: dict[str, Any], name: str = "row") -> tuple[str, str]:
         """Keys of the chosen and the rejected sequence, found without opening images: their tokens, which of them are
-        scored, and their images as stored. Processor settings other than `max_length` are not in them."""
+        scored, their images as stored, `max_length` and `length_policy`. The processor's settings are not in them."""
         images = row_images(row)
         shown = [stored_key(image) for image in images]
         chosen, rejected = (
-            _sequence_key(text, shown, self.settings.max_length)
+            _sequence_key(text, shown, self.settings)
             for text in self._remembered(row, len(images), self._preference_texts, name)
         )
         return chosen, rejected
 
-    def check_sft(self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], name: str) -> int:
-        """Tokens of the row's longest sequence, found without opening its images; raises what `encode_sft` would."""
-        return self._longest(row, images, shown, self._sft_texts, name)
-
-    def check_preference(self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], name: str) -> int:
-        """Tokens of the row's longest sequence, found without opening its images; raises as `encode_preferences`."""
-        return self._longest(row, images, shown, self._preference_texts, name)
-
-    def _longest(
-        self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], texts_of: Any, name: str
-    ) -> int:
-        texts = self._remembered(row, len(shown), texts_of, name)
-        return max(len(self._expand(text, shown, images, name).ids_L) for text in texts)
+    def read(
+        self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], preferences: bool, name: str
+    ) -> FittedRow:
+        """One row's sequences, its images given by their places in `images`; raises what `encode_*` would."""
+        return self._read(row, images, shown, self._preference_texts if preferences else self._sft_texts, name)
 
     def _encode(self, rows: Many[dict[str, Any]], names: Many[str] | None, texts_of: Any) -> EncodedBatch:
         labels = list(names) if names is not None else [f"row {index + 1} of the batch" for index in range(len(rows))]
         pictures = [row_images(row) for row in rows]
         table, shown = self._encode_images(pictures, labels)
-        texts = [
-            self._remembered(row, len(images), texts_of, label)
-            for row, images, label in zip(rows, pictures, labels, strict=True)
+        read = [
+            self._read(row, table, shown[index], texts_of, labels[index]).sequences for index, row in enumerate(rows)
         ]
-        sequences = [
-            self._expand(row_texts[part], shown[index], table, labels[index])
-            for part in range(len(texts[0]))
-            for index, row_texts in enumerate(texts)
-        ]
+        sequences = [own[part] for part in range(len(read[0])) for own in read]
         spans = tuple(zip(table.keys, table.counts, strict=True))
         return EncodedBatch(tuple(sequences), table.image_inputs, spans, table.counts)
+
+    def _read(
+        self, row: dict[str, Any], table: ImageTable, shown: tuple[int, ...], texts_of: Any, name: str
+    ) -> FittedRow:
+        def render(row: dict[str, Any]) -> tuple[Sequence, ...]:
+            texts = self._remembered(row, len(shown), texts_of, name)
+            return tuple(self._expand(text, shown, table, name) for text in texts)
+
+        return fit_row(row, render, self.settings, self.processor.tokenizer, name)
 
     def _encode_images(self, pictures: list[list[Any]], labels: list[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""
@@ -255,7 +260,7 @@ class SequenceEncoder:
         return np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
 
     def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> Sequence:
-        """The text with each placeholder replaced by its image's tokens, cut to `max_length`."""
+        """The text with each placeholder replaced by its image's tokens."""
         holes = np.flatnonzero(text.ids_L == hole_id(self.processor))
         if len(holes) != len(shown):
             raise DataError(_mismatch(label, len(shown), len(holes)))
@@ -276,14 +281,13 @@ class SequenceEncoder:
         images.append(np.zeros(len(text.ids_L) - start, dtype=bool))
         feature_L, image_L = np.concatenate(features), np.concatenate(images)
         kept = None if np.array_equal(image_L, feature_L >= 0) else image_L
-        whole = Sequence(np.concatenate(ids), feature_L, np.concatenate(scored), shown, label, kept)
-        return _cut(whole, self.settings.max_length)
+        return Sequence(np.concatenate(ids), feature_L, np.concatenate(scored), shown, label, kept)
 
 
-def _sequence_key(text: _Text, shown: list[str], max_length: int | None) -> str:
+def _sequence_key(text: _Text, shown: list[str], settings: EncodingSettings) -> str:
     digest = hashlib.blake2b(text.ids_L.tobytes(), digest_size=16)
     digest.update(text.scored_L.tobytes())
-    digest.update(f"{shown} {max_length}".encode())
+    digest.update(f"{shown} {settings.max_length} {settings.length_policy}".encode())
     return digest.hexdigest()
 
 
@@ -361,30 +365,4 @@ def _mismatch(label: str, images: int, placeholders: int) -> str:
     return (
         f"{label}: {images} image{'s' * (images != 1)}, but the prompt has {placeholders} "
         f"placeholder{'s' * (placeholders != 1)}. {advice}"
-    )
-
-
-def _cut(sequence: Sequence, max_length: int | None) -> Sequence:
-    """The first `max_length` tokens, as TRL's `keep_start`; never into an image, never without a scored token."""
-    length = len(sequence.ids_L)
-    if max_length is None or length <= max_length:
-        return sequence
-    if (sequence.feature_L[max_length:] >= 0).any():
-        raise DataError(
-            f"{sequence.name}: max_length {max_length} cuts into an image; the row has {length} tokens. "
-            f"Raise max_length, or set it to null."
-        )
-    if not sequence.scored_L[1:max_length].any():
-        raise DataError(
-            f"{sequence.name}: max_length {max_length} leaves no answer token to train on; the row has {length} "
-            f"tokens, {int(np.flatnonzero(sequence.scored_L)[0])} of them before the answer. "
-            f"Raise max_length, or set it to null."
-        )
-    keep = slice(None, max_length)
-    return replace(
-        sequence,
-        ids_L=sequence.ids_L[keep],
-        feature_L=sequence.feature_L[keep],
-        scored_L=sequence.scored_L[keep],
-        image_L=None if sequence.image_L is None else sequence.image_L[keep],
     )

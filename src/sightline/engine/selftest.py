@@ -44,8 +44,9 @@ def choose_route(
     pad_id: int,
     share: str = "auto",
     counts: Many[int] = (),
+    max_row: int | None = None,
 ) -> RouteChoice:
-    """The route for `model`, tested on `sequences` (a few rows of the user's data).
+    """The route for `model`, tested on `sequences` (a few rows of the user's data) in rows of up to `max_row` tokens.
 
     Raises:
         ConfigError: `share` is unknown, or is `mask` and the mask route is not right for this model.
@@ -54,7 +55,7 @@ def choose_route(
         raise ConfigError(f"share: expected one of {', '.join(SHARE_CHOICES)}; got '{share}'.")
     obstacle = "share is set to plain" if share == "plain" else _obstacle(model, facts)
     if obstacle is None and facts is not None:
-        choice = _compare(model, facts, sequences, image_inputs, pad_id, counts)
+        choice = _compare(model, facts, sequences, image_inputs, pad_id, counts, max_row)
     else:
         choice = RouteChoice("plain", obstacle or "")
     if share == "mask" and choice.route != "mask":
@@ -102,12 +103,13 @@ def _compare(
     image_inputs: dict[str, Any],
     pad_id: int,
     counts: Many[int],
+    max_row: int | None,
 ) -> RouteChoice:
     was_training = model.training
     model.eval()
     try:
         with torch.no_grad():
-            error, noise = _errors(model, facts, sequences, image_inputs, pad_id, counts)
+            error, noise = _errors(model, facts, sequences, image_inputs, pad_id, counts, max_row)
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as failure:
         return RouteChoice("plain", f"the mask route failed on this model: {type(failure).__name__}: {failure}")
     finally:
@@ -126,11 +128,12 @@ def _errors(
     image_inputs: dict[str, Any],
     pad_id: int,
     counts: Many[int],
+    max_row: int | None,
 ) -> tuple[float, float]:
     """Largest difference between forest and plain rows, and between plain rows batched and alone."""
     device = model.get_input_embeddings().weight.device
     image_inputs = {name: value.to(device) for name, value in image_inputs.items()}
-    forest = build_forest(sequences, pad_id, both_ways=facts.both_ways)
+    forest = build_forest(sequences, pad_id, max_row=max_row, both_ways=facts.both_ways)
     shared = score_sequences(model, facts, forest.to(device), image_inputs)
 
     def score_rows(batches: Many[Many[Sequence]]) -> list[Tensor]:

@@ -8,6 +8,7 @@ from typing import Any
 import trl
 from peft import PeftModel
 
+from sightline.data.fit import LENGTH_POLICY_HELP
 from sightline.data.formats import to_preference_columns
 from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
@@ -15,6 +16,8 @@ from sightline.errors import ConfigError
 from sightline.training.card import write_card
 from sightline.training.collators import PreferenceCollator
 from sightline.training.decoder import for_family, report_adapted_tower
+from sightline.training.fitting import fit_datasets
+from sightline.training.packing import ONE_ROW, hidden_packing, require_mask
 from sightline.training.precision import choose_precision
 from sightline.training.references import (
     REFERENCE_STORE_HELP,
@@ -38,11 +41,12 @@ from sightline.training.stored_features import FEATURE_STORE_HELP, store_feature
 
 @dataclass
 class DPOConfig(trl.DPOConfig):
-    """TRL's DPOConfig with `share`, `feature_store` and `reference_store`."""
+    """TRL's DPOConfig with `share`, `feature_store`, `reference_store` and `length_policy`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
     feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
     reference_store: str = field(default="auto", metadata={"help": REFERENCE_STORE_HELP})
+    length_policy: str = field(default="truncate", metadata={"help": LENGTH_POLICY_HELP})
 
     def __post_init__(self) -> None:
         choose_precision(self)
@@ -77,18 +81,25 @@ class DPOTrainer(trl.DPOTrainer):
         adapted = trl_arguments.get("peft_config") is not None or isinstance(model, PeftModel)
         if store and ref_model is None and not adapted:
             ref_model = NoReference()
-        super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+        with hidden_packing(args, train_dataset, data_collator):
+            super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
         report_adapted_tower(self.model)
         if isinstance(ref_model, NoReference):
             release_reference(self)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
         if not self._is_vision_dataset or data_collator is not None:
             return
-        encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator))
+        encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator, self.args))
+        fit_datasets(self, encoder, preferences=True)
         self.route = choose_training_route(self, encoder.encode_preferences)
+        require_mask(self.args, self.route)
         share = self.route.route == "mask"
         self.data_collator = PreferenceCollator(
-            encoder, self._tokenizer.pad_token_id, share, facts=training_facts(self.model, self.processing_class)
+            encoder,
+            self._tokenizer.pad_token_id,
+            share,
+            facts=training_facts(self.model, self.processing_class),
+            max_row=ONE_ROW if self.args.padding_free else None,
         )
         if share:
             features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store))
