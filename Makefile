@@ -28,6 +28,7 @@ check: $(INSTALLED)  ## lint and types
 bench: $(INSTALLED)  ## speed against TRL on the same work; JSON beside the scripts
 	$(BIN)/python benchmarks/dpo_step.py
 	$(BIN)/python benchmarks/dpo_memory.py
+	$(BIN)/python benchmarks/packing.py
 	$(BIN)/python benchmarks/projector_stage.py
 	$(BIN)/python benchmarks/sft_questions.py
 

@@ -19,7 +19,6 @@ from sightline.data.perturbations import Blank, Crop
 from sightline.data.preferences import (
     answer_pairs,
     is_list_of_answers,
-    lay_out_pairs,
     require_trainable_lists,
     with_rejected_images,
 )
@@ -65,16 +64,18 @@ def test_a_row_stands_once_for_each_rejected_answer_and_one_answer_leaves_it_as_
 
 
 def test_a_batch_holds_all_chosen_then_all_rejected_then_the_chosen_under_other_images() -> None:
-    rows = [{"chosen": "a", "rejected": ["b", "c"], "images": [1]}, {"chosen": "d", "rejected": "e", "images": [2]}]
-    layout = lay_out_pairs(rows, ("row 1", "row 2"), Blank())
-    texts = [(layout.rows[row]["chosen"], layout.rows[row]["rejected"])[text] for row, text in layout.wanted]
-    assert texts == ["a", "a", "d", "b", "c", "e", "a", "a", "d"]
-    assert [layout.rows[row]["images"] for row, _ in layout.wanted[:3]] == [[1], [1], [2]]
-    assert [layout.rows[row]["images"][0] for row, _ in layout.wanted[6:]] == [
-        ChangedImage(1, Blank()),
-        ChangedImage(1, Blank()),
-        ChangedImage(2, Blank()),
+    rows: list[dict[str, Any]] = [
+        {"prompt": "<image> what ?", "chosen": "red", "rejected": ["blue", "green"], "images": [picture(0, 64)]},
+        {"prompt": "<image> what ?", "chosen": "large", "rejected": "small", "images": [picture(1, 64)]},
     ]
+    processor = tiny_processor()
+    batch = SequenceEncoder(processor, EncodingSettings(perturbation=Blank())).encode_preferences(rows)
+    answers = [processor.tokenizer.decode(sequence.ids_L[sequence.scored_L]) for sequence in batch.sequences]
+    assert answers == ["red", "red", "large", "blue", "green", "small", "red", "red", "large"]
+    shown = [sequence.images for sequence in batch.sequences]
+    assert shown[:3] == shown[3:6] and shown[0] == shown[1] != shown[2]
+    assert shown[6] == shown[7] == shown[8], "blanks of one size are one picture"
+    assert shown[6] not in shown[:3]
 
 
 def test_a_row_that_brings_rejected_images_is_shown_them() -> None:

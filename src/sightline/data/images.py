@@ -75,6 +75,29 @@ def open_image(value: Any, name: str) -> Image.Image:
     )
 
 
+def image_size(value: Any, name: str) -> tuple[int, int]:
+    """Width and height that `open_image` would give, from the head of the file alone.
+
+    Raises:
+        DataError: missing or unreadable.
+    """
+    stored: Any = (value.get("bytes") or value.get("path")) if isinstance(value, Mapping) else value
+    try:
+        if isinstance(stored, Image.Image):
+            return upright_size(stored)
+        with Image.open(BytesIO(stored) if isinstance(stored, bytes | bytearray) else stored) as image:
+            return upright_size(image)
+    except Exception:  # whatever Pillow raises, open_image says it with file and row
+        return open_image(value, name).size
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of the picture once its EXIF tag has turned it."""
+    width, height = image.size
+    turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: 5 to 8 lie on their side
+    return (height, width) if turned else (width, height)
+
+
 def content_key(image: Image.Image) -> str:
     """A key of the pixels: equal for equal pictures, however they were stored (BLAKE2b, 128 bits, hexadecimal)."""
     digest = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)

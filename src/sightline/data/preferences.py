@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.formats import has_images
@@ -12,37 +10,6 @@ from sightline.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Which sequences a batch is made of.
-
-    Attributes:
-        rows: rows that show their images; a row of several pairs stands here once for each.
-        names: where each came from, for messages.
-        wanted: for each sequence the index of its row, and which of the row's texts it is.
-    """
-
-    rows: tuple[dict[str, Any], ...]
-    names: tuple[str, ...]
-    wanted: tuple[tuple[int, int], ...]
-
-
-def lay_out_pairs(rows: Many[dict[str, Any]], names: Many[str], perturbation: Change | None) -> Layout:
-    """The chosen answers of all pairs (text 0), then the rejected ones (text 1), a pair for each rejected answer.
-
-    With `perturbation`, then the chosen answers of all pairs once more, under the other images.
-
-    Raises:
-        DataError: a row has no rejected answer, or more or fewer rejected images than images.
-    """
-    pairs = [(pair, name) for row, name in zip(rows, names, strict=True) for pair in answer_pairs(row, name)]
-    wanted = [(index, text) for text in range(2) for index in range(len(pairs))]
-    if perturbation is not None:
-        wanted += [(len(pairs) + index, 0) for index in range(len(pairs))]
-        pairs += [(with_rejected_images(pair, perturbation, name), name) for pair, name in pairs]
-    return Layout(tuple(pair for pair, _ in pairs), tuple(name for _, name in pairs), tuple(wanted))
 
 
 def answer_pairs(row: dict[str, Any], name: str) -> list[dict[str, Any]]:
@@ -69,10 +36,19 @@ def with_changed_images(row: dict[str, Any], change: Change) -> dict[str, Any]:
     return _with_images(row, [ChangedImage(image, change) for image in row_images(row)])
 
 
+def image_groups(row: dict[str, Any], perturbation: Change | None, name: str) -> list[list[Any]]:
+    """The images of a row, still closed; with `perturbation`, then those that its chosen answer is held against.
+
+    Raises:
+        DataError: there are more or fewer rejected images than images.
+    """
+    own = row_images(row)
+    return [own] if perturbation is None else [own, row_images(with_rejected_images(row, perturbation, name))]
+
+
 def shown_images(row: dict[str, Any], perturbation: Change | None) -> list[Any]:
     """All images, still closed, that the sequences of a row show."""
-    others = row_images(with_rejected_images(row, perturbation, "row")) if perturbation is not None else []
-    return row_images(row) + others
+    return [image for group in image_groups(row, perturbation, "row") for image in group]
 
 
 def with_rejected_images(row: dict[str, Any], change: Change, name: str) -> dict[str, Any]:

@@ -48,6 +48,7 @@ class _Rows:
     image_inputs: dict[str, Any]
     pad_id: int
     counts: Many[int]
+    max_row: int | None
 
 
 def choose_route(
@@ -58,8 +59,9 @@ def choose_route(
     pad_id: int,
     share: str = "auto",
     counts: Many[int] = (),
+    max_row: int | None = None,
 ) -> RouteChoice:
-    """The route for `model`, tested on `sequences` (a few rows of the user's data).
+    """The route for `model`, tested on `sequences` (a few rows of the user's data) in rows of up to `max_row` tokens.
 
     Where the choice names an attention, the model's decoder runs it from now on.
 
@@ -72,7 +74,7 @@ def choose_route(
     if obstacle is None and facts is not None:
         device = model.get_input_embeddings().weight.device
         moved = {name: value.to(device) for name, value in image_inputs.items()}
-        choice = _first_match(model, facts, _Rows(sequences, moved, pad_id, counts), share)
+        choice = _first_match(model, facts, _Rows(sequences, moved, pad_id, counts, max_row), share)
     else:
         choice = RouteChoice("plain", obstacle or "")
     if share != "auto" and choice.route != share:
@@ -173,7 +175,7 @@ def _compare(
 def _shared_scores(model: Any, facts: FamilyFacts, rows: _Rows, route: str, backward: bool) -> list[Tensor]:
     """Scores through the forest; with `backward` also a backward pass, which some attention kernels lack."""
     device = model.get_input_embeddings().weight.device
-    forest = build_forest(rows.sequences, rows.pad_id, both_ways=facts.both_ways).to(device)
+    forest = build_forest(rows.sequences, rows.pad_id, max_row=rows.max_row, both_ways=facts.both_ways).to(device)
     with torch.set_grad_enabled(backward):
         scores = score_sequences(model, facts, forest, rows.image_inputs, route)
         total = torch.cat(scores).sum()

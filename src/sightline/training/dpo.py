@@ -10,6 +10,7 @@ from typing import Any
 import trl
 from peft import PeftModel
 
+from sightline.data.fit import LENGTH_POLICY_HELP
 from sightline.data.formats import to_preference_columns
 from sightline.data.images import rejected_images
 from sightline.data.preferences import require_trainable_lists, shown_images
@@ -19,6 +20,7 @@ from sightline.errors import ConfigError
 from sightline.training.card import write_card
 from sightline.training.collators import PreferenceCollator
 from sightline.training.decoder import for_family, report_adapted_tower
+from sightline.training.fitting import fit_datasets
 from sightline.training.image_margin import IMAGE_MARGIN_HELP, add_image_margin
 from sightline.training.losses import (
     CONDITIONAL,
@@ -32,6 +34,7 @@ from sightline.training.losses import (
     perturbation,
     take_mdpo_terms,
 )
+from sightline.training.packing import ONE_ROW, hidden_packing, require_mask
 from sightline.training.precision import choose_precision
 from sightline.training.references import (
     REFERENCE_STORE_HELP,
@@ -55,11 +58,12 @@ from sightline.training.stored_features import FEATURE_STORE_HELP, store_feature
 
 @dataclass
 class DPOConfig(trl.DPOConfig):
-    """TRL's DPOConfig with what is stored and shared, the image margin, and the losses `mpo`, `mdpo` and its terms."""
+    """TRL's DPOConfig with what is shared and stored, `length_policy`, the image margin, the losses `mpo` and `mdpo`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
     feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
     reference_store: str = field(default="auto", metadata={"help": REFERENCE_STORE_HELP})
+    length_policy: str = field(default="truncate", metadata={"help": LENGTH_POLICY_HELP})
     image_margin_rows: int = field(default=4, metadata={"help": IMAGE_MARGIN_HELP})
     mdpo_perturbation: str = field(default="crop", metadata={"help": PERTURBATION_HELP})
     mdpo_crop: list[float] = field(default_factory=lambda: [0.0, 0.2], metadata={"help": CROP_HELP})
@@ -103,7 +107,8 @@ class DPOTrainer(trl.DPOTrainer):
         adapted = trl_arguments.get("peft_config") is not None or isinstance(model, PeftModel)
         if store and ref_model is None and not adapted:
             ref_model = NoReference()
-        super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+        with hidden_packing(args, train_dataset, data_collator):
+            super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
         report_adapted_tower(self.model)
         if isinstance(ref_model, NoReference):
             release_reference(self)
@@ -121,15 +126,21 @@ class DPOTrainer(trl.DPOTrainer):
 
     def _use_forests(self, store: bool) -> None:
         """Gives the trainer its route, its collator and its stores; `store` says whether references are stored."""
-        settings = replace(encoding_settings(self.data_collator), perturbation=perturbation(self.args))
+        settings = replace(encoding_settings(self.data_collator, self.args), perturbation=perturbation(self.args))
         encoder = SequenceEncoder(self.processing_class, settings)
         unused = settings.perturbation is None and rejected_images(next(iter(self.train_dataset)))
         if unused and self.accelerator.is_main_process:
             print(f"rejected_images are not used: loss_type has no {CONDITIONAL}.", file=sys.stderr)
+        fit_datasets(self, encoder, preferences=True)
         self.route = choose_training_route(self, encoder.encode_preferences)
+        require_mask(self.args, self.route)
         share = self.route.route != "plain"
         self.data_collator = PreferenceCollator(
-            encoder, self._tokenizer.pad_token_id, share, facts=training_facts(self.model, self.processing_class)
+            encoder,
+            self._tokenizer.pad_token_id,
+            share,
+            facts=training_facts(self.model, self.processing_class),
+            max_row=ONE_ROW if self.args.padding_free else None,
         )
         if share:
             images_of = partial(shown_images, perturbation=settings.perturbation)

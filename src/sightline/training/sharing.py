@@ -18,6 +18,7 @@ from sightline.engine.feature_store import FeatureStore
 from sightline.engine.selftest import RouteChoice, choose_route, possible, use_attention
 from sightline.errors import ConfigError
 from sightline.models.families import family_of
+from sightline.training.packing import ONE_ROW, shares_rows
 from sightline.training.references import is_sharded
 from sightline.training.sampler import ImageGroupSampler
 from sightline.training.seam import add_forest_forward
@@ -46,14 +47,15 @@ def prepared(dataset: Any, to_columns: Callable[[Any, str], Any]) -> Any:
     return dataset
 
 
-def encoding_settings(trl_collator: Any, dataset_text_field: str = "text") -> EncodingSettings:
-    """The settings that TRL resolved into its own vision collator."""
+def encoding_settings(trl_collator: Any, args: Any) -> EncodingSettings:
+    """The settings that TRL resolved into its own vision collator, and our own of `args`."""
     return EncodingSettings(
         max_length=trl_collator.max_length,
+        length_policy=getattr(args, "length_policy", "truncate"),
         completion_only_loss=getattr(trl_collator, "completion_only_loss", True),
         assistant_only_loss=getattr(trl_collator, "assistant_only_loss", False),
         chat_template=getattr(trl_collator, "chat_template", None),
-        dataset_text_field=dataset_text_field,
+        dataset_text_field=getattr(args, "dataset_text_field", "text"),
     )
 
 
@@ -80,6 +82,7 @@ def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]],
             trainer._tokenizer.pad_token_id,
             share,
             batch.counts,
+            ONE_ROW if shares_rows(trainer.args) else None,
         )
     if trainer.accelerator.is_main_process:
         logger.info("Route %s: %s.", choice.route, choice.reason)
@@ -118,15 +121,15 @@ def grouping_sampler(dataset: Any, seed: int) -> ImageGroupSampler | None:
     """A sampler that brings rows of one image together, or None where no image has two rows."""
     if isinstance(dataset, IterableDataset) or not isinstance(dataset, Dataset):
         return None
-    column = "images" if "images" in dataset.column_names else "image"
-    keys = _image_keys(dataset.select_columns([column]), column)
+    keys = image_keys(dataset)
     return ImageGroupSampler(keys, seed) if len(set(keys)) < len(keys) else None
 
 
-def _image_keys(dataset: Dataset, column: str) -> list[str]:
+def image_keys(dataset: Dataset) -> list[str]:
     """For each row what its images are stored as: paths, or a hash of the bytes; rows without images stay apart."""
+    column = "images" if "images" in dataset.column_names else "image"
     keys: list[str] = []
-    for batch in dataset.iter(batch_size=256):
+    for batch in dataset.select_columns([column]).iter(batch_size=256):
         for value in batch[column]:
             records = value if isinstance(value, list) else [value]
             parts = [_stored_key(record) for record in records if record is not None]

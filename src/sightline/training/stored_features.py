@@ -93,6 +93,7 @@ def store_features(
     model: Any,
     extra_passes: int = 0,
     images_of: Callable[[dict[str, Any]], list[Any]] = row_images,
+    items: int | None = None,
 ) -> FeatureStore | None:
     """The feature store of a trainer whose model runs on forests, or None; the estimate is printed.
 
@@ -101,6 +102,7 @@ def store_features(
         model: the transformers model, without PEFT's wrapper.
         extra_passes: passes over all images besides the epochs'.
         images_of: the images, closed, that the sequences of a row show.
+        items: what a batch counts in an epoch, packed rows for example; the dataset's rows by default.
 
     Raises:
         ConfigError: `feature_store` is unknown, or `on` where nothing can be stored.
@@ -110,7 +112,7 @@ def store_features(
         raise ConfigError(f"feature_store: expected one of {', '.join(STORE_CHOICES)}; got '{choice}'.")
     if choice == "off":
         return None
-    opened, reason = _open(trainer, encode, model, extra_passes, images_of)
+    opened, reason = _open(trainer, encode, model, extra_passes, images_of, items)
     if opened is None:
         if choice == "on":
             raise ConfigError(f"feature_store is on, but {reason}. Set feature_store to auto or off.")
@@ -131,6 +133,7 @@ def _open(
     model: Any,
     extra_passes: int,
     images_of: Callable[[dict[str, Any]], list[Any]],
+    items: int | None,
 ) -> tuple[tuple[FeatureStore, Estimate] | None, str]:
     """The store with its estimate, or None and why there is none."""
     dataset = trainer.train_dataset
@@ -158,7 +161,8 @@ def _open(
     name = model.config._name_or_path or model.config.model_type
     store = TensorStore("features", namespace, {"model": name, "stage": storable.stage, "precision": precision})
     images = len({stored_key(image) for row in _image_columns(dataset) for image in images_of(row)})
-    passes = planned_rows(trainer.args, len(dataset)) / len(dataset) + extra_passes
+    items = items or len(dataset)
+    passes = planned_rows(trainer.args, items) / items + extra_passes
     measured = len(batch.image_spans)
     estimate = Estimate(images, min(images, len(store)), passes, size / measured, seconds / measured)
     return (FeatureStore(store, storable.stage), estimate), ""
