@@ -58,7 +58,7 @@ from sightline.training.stored_features import FEATURE_STORE_HELP, store_feature
 
 @dataclass
 class DPOConfig(trl.DPOConfig):
-    """TRL's DPOConfig with what is shared and stored, `length_policy`, the image margin, the losses `mpo` and `mdpo`."""
+    """TRL's DPOConfig with what is shared and stored, `length_policy`, an image margin, the losses `mpo` and `mdpo`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
     feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
