@@ -16,10 +16,10 @@ demo: $(INSTALLED)  ## train, evaluate, align and compare a small VLM on this ma
 test: check unit slow  ## everything that must hold: lint, types, unit tests, slow tests
 
 unit: $(INSTALLED)  ## the tests that take seconds
-	$(BIN)/python -m pytest -m "not slow" --durations=5
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" --durations=5
 
 slow: $(INSTALLED)  ## the tests that train and evaluate
-	$(BIN)/python -m pytest -m slow --durations=5
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --durations=5
 
 check: $(INSTALLED)  ## lint and types
 	$(BIN)/ruff check .
@@ -30,6 +30,7 @@ bench: $(INSTALLED)  ## speed against TRL and transformers on the same work; JSO
 	$(BIN)/python benchmarks/dpo_memory.py
 	$(BIN)/python benchmarks/eval_options.py
 	$(BIN)/python benchmarks/eval_questions.py
+	$(BIN)/python benchmarks/packing.py
 	$(BIN)/python benchmarks/projector_stage.py
 	$(BIN)/python benchmarks/sft_questions.py
 	$(BIN)/python benchmarks/tsv_memory.py

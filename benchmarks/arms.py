@@ -34,7 +34,9 @@ class Arm:
     Attributes:
         labelled_only: whether TRL's head scores labelled positions only, as it does on a GPU.
         epochs: how often a round passes over its rows.
-        batch_rows: rows of a step; all of a round's by default.
+        batch_rows: rows of a batch; all of a round's by default.
+        packed_rows: the dataset's packed rows that hold each round's examples, where they are packed.
+        accumulated: whether the batches of a round make one step, each token of the round weighing the same.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Arm:
     labelled_only: bool = False
     epochs: int = 1
     batch_rows: int | None = None
+    packed_rows: range | None = None
+    accumulated: bool = False
 
 
 @dataclass(frozen=True)
@@ -140,17 +144,21 @@ def stepper(arm: Arm) -> Callable[[range], float]:
         group["lr"] = trainer.args.learning_rate
 
     def train_round(rows: range) -> float:
+        rows = arm.packed_rows or rows
         size = arm.batch_rows or len(rows)
         batches = [rows[start : start + size] for start in range(0, len(rows), size)] * arm.epochs
-        return statistics.mean(step(batch) for batch in batches)
+        return step(batches) if arm.accumulated else statistics.mean(step([batch]) for batch in batches)
 
-    def step(rows: range) -> float:
+    def step(batches: list[range]) -> float:
         with labelled_positions_only() if arm.labelled_only else contextlib.nullcontext():
-            batch = trainer._prepare_inputs(trainer.data_collator([trainer.train_dataset[row] for row in rows]))
-            loss = trainer.training_step(trainer.model, batch)
+            made = [trainer.data_collator([trainer.train_dataset[row] for row in batch]) for batch in batches]
+            tokens = sum(int((batch["labels"][:, 1:] >= 0).sum()) for batch in made) if arm.accumulated else None
+            loss = sum(
+                float(trainer.training_step(trainer.model, trainer._prepare_inputs(batch), tokens)) for batch in made
+            )
         trainer.optimizer.step()
         trainer.optimizer.zero_grad()
-        return float(loss)
+        return loss
 
     return train_round
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,15 @@ class Costs:
     token: float
     pair: float
     head: float
+
+
+@dataclass(frozen=True)
+class Example:
+    """Tokens of one example: in all, of its image, and of its answer."""
+
+    length: int
+    image: int
+    answer: int
 
 
 def costs_of(model: Any) -> Costs:
@@ -114,6 +124,27 @@ def question_limit(model: Any, shared: int, own: int, answer: int, questions: in
     plain = questions * (costs.image + costs.token * length + costs.pair * _causal(length) + costs.head * answer)
     ours = costs.image + costs.token * (shared + questions * branch) + costs.head * questions * answer
     return plain / (ours + costs.pair * (_causal(shared) + questions * (branch * shared + _causal(branch))))
+
+
+def packing_limits(model: Any, examples: Many[Example], batch: int) -> tuple[float, float]:
+    """Limits of a packed SFT step over `examples` of a Qwen2.5-VL shape, against rows padded to the longest of each
+    `batch`: every position scored, and labelled ones only. The tower does the same work on both sides."""
+    text = model.config.text_config
+    token = _weights(model.model.language_model.layers)
+    pair = 2 * text.num_hidden_layers * text.hidden_size
+    head = text.vocab_size * text.hidden_size
+    patches = model.config.vision_config.spatial_merge_size**2
+    tower = _weights(model.model.visual.blocks) * patches + _weights(model.model.visual.merger)
+    tower *= sum(example.image for example in examples)
+    ours = tower + sum(token * row.length + pair * _causal(row.length) + head * row.answer for row in examples)
+    decoder, padded = 0.0, 0
+    for start in range(0, len(examples), batch):
+        rows = examples[start : start + batch]
+        length = max(row.length for row in rows)
+        decoder += len(rows) * (token * length + pair * _causal(length))
+        padded += len(rows) * length
+    answers = sum(row.answer for row in examples)
+    return tuple((3 * (tower + decoder) + 4 * head * scored) / (3 * ours) for scored in (padded, answers))
 
 
 def _causal(length: int) -> float:

@@ -1,7 +1,8 @@
-"""Models and rows of the benchmarks: LLaVA shapes with random weights, random pictures and words."""
+"""Models and rows of the benchmarks: LLaVA and Qwen2.5-VL shapes with random weights, random pictures and words."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence as Many
 from typing import Any
 
 import numpy as np
@@ -21,11 +22,19 @@ from transformers import (  # noqa: E402
     LlavaForConditionalGeneration,
     LlavaProcessor,
     PreTrainedTokenizerFast,
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
+    Qwen2VLImageProcessor,
+    Qwen2VLVideoProcessor,
 )
 
 VOCABULARY = 32_000
 IMAGE_TOKENS = 576
 SPECIALS = ["<pad>", "<s>", "</s>", "<unk>", "<image>"]
+QWEN_SPECIALS = ["<|image_pad|>", "<|video_pad|>", "<|vision_start|>", "<|vision_end|>"]
+QWEN_TOKEN_PIXELS = 28  # an image token stands for so many pixels across and down
+PICTURE_SIZES = ((112, 112), (224, 224), (336, 224), (336, 336), (448, 448))
 TEMPLATE = (
     "{{ '<s>' }}{% for message in messages %}{{ message['role'] | upper + ' : ' }}"
     "{% for part in message['content'] %}{% if part['type'] == 'image' %}{{ '<image> ' }}{% else %}"
@@ -102,29 +111,80 @@ def llava_heavy_tower(seed: int = 0) -> LlavaForConditionalGeneration:
     return LlavaForConditionalGeneration(config)
 
 
+def qwen_60m(seed: int = 0) -> Qwen2_5_VLForConditionalGeneration:
+    """Qwen2.5-VL with a tower of 4 layers of 256 (3M), a decoder of 8 layers of 512 (22M), 32,000 words in and out
+    (33M). Per image token the tower costs half of what the decoder does, in the 7B model a third."""
+    torch.manual_seed(seed)
+    tower = {
+        "depth": 4,
+        "hidden_size": 256,
+        "intermediate_size": 512,
+        "num_heads": 4,
+        "out_hidden_size": 512,
+        "fullatt_block_indexes": [3],
+    }
+    decoder = {
+        "vocab_size": VOCABULARY,
+        "hidden_size": 512,
+        "intermediate_size": 1376,
+        "num_hidden_layers": 8,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 4096,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "mrope_section": [8, 12, 12]},
+        "pad_token_id": 0,
+        "bos_token_id": 1,
+        "eos_token_id": 2,
+    }
+    image, video, start, end = range(len(SPECIALS), len(SPECIALS) + len(QWEN_SPECIALS))
+    config = Qwen2_5_VLConfig(
+        vision_config=tower,
+        text_config=decoder,
+        image_token_id=image,
+        video_token_id=video,
+        vision_start_token_id=start,
+        vision_end_token_id=end,
+        tie_word_embeddings=False,
+    )
+    return Qwen2_5_VLForConditionalGeneration(config)
+
+
+def qwen_processor() -> Qwen2_5_VLProcessor:
+    """Qwen2.5-VL's processing, up to 256 tokens an image, over a vocabulary of numbered words."""
+    area = QWEN_TOKEN_PIXELS**2
+    images = Qwen2VLImageProcessor(size={"shortest_edge": 4 * area, "longest_edge": 256 * area})
+    template = TEMPLATE.replace("<image>", "<|vision_start|><|image_pad|><|vision_end|>")
+    return Qwen2_5_VLProcessor(images, _words(QWEN_SPECIALS), Qwen2VLVideoProcessor(), chat_template=template)
+
+
 def processor(image_size: int = 336, patch_size: int = 14) -> LlavaProcessor:
     """LLaVA 1.5's processing over a vocabulary of numbered words."""
-    vocabulary = {word: index for index, word in enumerate(SPECIALS)}
-    vocabulary |= {f"w{index}": index for index in range(len(SPECIALS), VOCABULARY)}
+    crop = {"height": image_size, "width": image_size}
+    images = CLIPImageProcessor(size={"shortest_edge": image_size}, crop_size=crop)
+    return LlavaProcessor(
+        images,
+        _words(),
+        patch_size=patch_size,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=TEMPLATE,
+    )
+
+
+def _words(more_specials: Many[str] = ()) -> PreTrainedTokenizerFast:
+    """A tokenizer of numbered words."""
+    specials = [*SPECIALS, *more_specials]
+    vocabulary = {word: index for index, word in enumerate(specials)}
+    vocabulary |= {f"w{index}": index for index in range(len(specials), VOCABULARY)}
     raw = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     raw.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer = PreTrainedTokenizerFast(
+    return PreTrainedTokenizerFast(
         tokenizer_object=raw,
         pad_token="<pad>",
         bos_token="<s>",
         eos_token="</s>",
         unk_token="<unk>",
-        additional_special_tokens=["<image>"],
-    )
-    crop = {"height": image_size, "width": image_size}
-    images = CLIPImageProcessor(size={"shortest_edge": image_size}, crop_size=crop)
-    return LlavaProcessor(
-        images,
-        tokenizer,
-        patch_size=patch_size,
-        vision_feature_select_strategy="default",
-        num_additional_image_tokens=1,
-        chat_template=TEMPLATE,
+        additional_special_tokens=["<image>", *more_specials],
     )
 
 
@@ -172,11 +232,29 @@ def caption_rows(images: int, words_each: int, seed: int = 0) -> list[dict[str, 
     ]
 
 
-def picture(random: np.random.Generator) -> Image.Image:
-    """A picture of random pixels, 336 x 336."""
-    return Image.fromarray(random.integers(0, 256, (336, 336, 3), dtype=np.uint8))
+def ragged_caption_rows(
+    count: int, shortest: int = 5, longest: int = 200, sizes: Many[tuple[int, int]] = PICTURE_SIZES, seed: int = 0
+) -> list[dict[str, Any]]:
+    """Captions of `shortest` to `longest` words, each for a picture of its own, in one of several sizes."""
+    random = np.random.default_rng(seed)
+    return [
+        {
+            "images": [picture(random, *sizes[int(random.integers(len(sizes)))])],
+            "prompt": [{"role": "user", "content": words(random, 6)}],
+            "completion": [
+                {"role": "assistant", "content": words(random, int(random.integers(shortest, longest + 1)))}
+            ],
+        }
+        for _ in range(count)
+    ]
+
+
+def picture(random: np.random.Generator, width: int = 336, height: int = 336) -> Image.Image:
+    """A picture of random pixels."""
+    return Image.fromarray(random.integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
 def words(random: np.random.Generator, count: int) -> str:
     """Numbered words of the vocabulary."""
-    return " ".join(f"w{index}" for index in random.integers(len(SPECIALS), VOCABULARY, count))
+    first = len(SPECIALS) + len(QWEN_SPECIALS)
+    return " ".join(f"w{index}" for index in random.integers(first, VOCABULARY, count))

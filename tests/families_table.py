@@ -87,7 +87,7 @@ def _measured(name: str, measure: bool) -> str:
     both_ways = f"both ways in {BOTH_WAYS[case.facts.both_ways]}" if case.facts.both_ways else ""
     attention = ", ".join(filter(None, ["windows per layer type" * windows, both_ways])) or "nothing"
     error, gradients = _figures(case) if measure else ("#", "#")
-    packing = "yes" if case.forest.ids_RL.shape[0] == 1 else "no"
+    packing = "yes" if case.route == "mask" else "no, a pass per trunk"
     return _row((name, case.facts.routes[0], attention, error, gradients, _stored(case), packing))
 
 

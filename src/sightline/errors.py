@@ -3,6 +3,7 @@
 SightlineError
 ├── InputError           yours to mend: data, configuration, arguments (exit code 2)
 │   ├── DataError        a row, an image or a column of a dataset
+│   │   └── TooLongError a row that max_length does not let in
 │   ├── ConfigError      an unknown key, a value out of range, options that exclude each other
 │   └── RunFolderError   an output folder that holds another run
 └── MachineError         the machine's: missing packages, full disks, devices (exit code 1)
@@ -28,6 +29,14 @@ class InputError(SightlineError):
 
 class DataError(InputError):
     """A dataset, a row or an image cannot be used."""
+
+
+class TooLongError(DataError):
+    """A row of so many `tokens` is longer than `max_length`, and `length_policy` does not make it fit."""
+
+    def __init__(self, message: str, tokens: int) -> None:
+        super().__init__(message)
+        self.tokens = tokens
 
 
 class ConfigError(InputError):

@@ -70,6 +70,7 @@ class FamilyFacts:
             in another way; empty where it makes no difference.
         crop_input: the image input with each image's number of entries in the first one; empty where entries are one
             an image, or in proportion to placeholders.
+        shape_input: the image input with height and width of each tile, where tiles differ in size; empty otherwise.
         index_input: the image input whose entries point into the patches of all images; empty without one.
         decoder: path of the text decoder in the model.
         linear_layers: names of the decoder's linear layers, for adapters.
@@ -89,6 +90,7 @@ class FamilyFacts:
     both_ways: str = ""
     row_input: str = ""
     crop_input: str = ""
+    shape_input: str = ""
     index_input: str = ""
     decoder: str = "model.language_model"
     linear_layers: tuple[str, ...] = LLAMA_LAYERS
@@ -212,11 +214,11 @@ class Table:
     """A titled table for terminals and reports: header, rows of text, a caption.
 
     Attributes:
-        has_total: the last row sums up those above it.
+        is_summed: the last row sums up those above it.
     """
 
     title: str
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...] = field(default_factory=tuple)
     caption: str = ""
-    has_total: bool = True
+    is_summed: bool = True

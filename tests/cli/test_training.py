@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,28 @@ def test_a_run_leaves_a_model_folder_with_its_record(
     assert AutoProcessor.from_pretrained(output).chat_template
 
 
+def test_lists_of_rejected_answers_train_by_a_recipe_that_names_a_preset(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        {"image": row["image"], "question": row["question"], "chosen": "red circle", "rejected": ["blue", "no", "two"]}
+        for row in vqa_rows(8, 4)
+    ]
+    rows[3]["rejected"] = "one square"
+    recipe = tmp_path / "mine.yaml"
+    recipe.write_text("loss_type: mdpo\nmdpo_crop: [0.0, 0.3]\nimage_margin_rows: 2\n")
+    output = tmp_path / "run"
+    data = write_rows(tmp_path, rows)
+    assert run(command("dpo", model_folder, data, output, "--config", str(recipe), "--mdpo_delta", "0.1")) == 0
+    printed = capsys.readouterr().err
+    assert "loss_type mdpo stands for sigmoid 1.0, mdpo_conditional 1.0, mdpo_anchor 1.0." in printed
+    assert "rewards/image_margin: 2 rows" in printed
+    logged = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+    names = {name for entry in logged for name in entry}
+    assert {"rewards/margins", "rewards/conditional_margins", "rewards/image_margin"} <= names
+    assert len(losses(output)) == 6
+
+
 class TestRefusals:
     """Exit code 2, a message that names file and row, and nothing written."""
 
@@ -97,6 +120,15 @@ class TestRefusals:
         data = write_rows(tmp_path, rows)
         error = self.refused(capsys, command("sft", model_folder, data, tmp_path / "run"), tmp_path / "run")
         assert "train.jsonl row 3: the answer (completion) is empty" in error
+
+    def test_an_empty_list_of_rejected_answers(
+        self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        rows = preference_rows(3, 2)
+        rows[1]["rejected"] = []
+        data = write_rows(tmp_path, rows)
+        error = self.refused(capsys, command("dpo", model_folder, data, tmp_path / "run"), tmp_path / "run")
+        assert "train.jsonl row 2: expected at least one rejected answer, got an empty list. Add one" in error
 
     def test_a_missing_image(self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         data = write_rows(tmp_path, vqa_rows(4, 2))
@@ -151,6 +183,46 @@ class TestRefusals:
         assert run(command("sft", model_folder, data, tmp_path / "run")) == 2
         assert "holds another run" in capsys.readouterr().err
         assert sorted(file.name for file in (tmp_path / "run").iterdir()) == before
+
+
+def test_packed_rows_train_by_flag_and_resume_in_the_middle_of_an_epoch(
+    model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Epochs of several batches of packed rows; the cut run stops inside the second epoch."""
+    data = write_rows(tmp_path, vqa_rows(36, 36))
+    packing = ["--packing", "true", "--max_length", "100", "--per_device_train_batch_size", "2", "--save_steps", "5"]
+    whole = tmp_path / "whole"
+    assert run(command("sft", model_folder, data, whole, *packing)) == 0
+    printed = capsys.readouterr().err
+    assert "train.jsonl: 36 of 36 rows fit max_length 100; the longest has" in printed
+    assert "Packing: 36 examples in " in printed and "rows of at most 100 tokens" in printed
+    assert "route mask" in printed
+    rows = int(printed.split("Packing: 36 examples in ")[1].split()[0])
+    assert rows % 2 == 0 and rows // 2 not in (1, 5), "five steps must end inside an epoch"
+
+    cut = tmp_path / "cut"
+    shutil.copytree(whole, cut)
+    for checkpoint in cut.glob("checkpoint-*"):
+        if checkpoint.name != "checkpoint-5":
+            shutil.rmtree(checkpoint)
+    assert run(command("sft", model_folder, data, cut, *packing, "--resume_from_checkpoint", "true")) == 0
+    assert losses(cut)[-1] == pytest.approx(losses(whole)[-1], abs=1e-6)
+
+
+@pytest.mark.parametrize("verb", ["sft", "dpo"])
+def test_rows_that_are_too_long_are_dropped_and_named(
+    verb: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = vqa_rows(6, 3) if verb == "sft" else preference_rows(6, 3)
+    if verb == "sft":
+        rows[3]["answer"] = " ".join(["red"] * 60)
+    else:
+        rows[3]["rejected"][0]["content"] = " ".join(["red"] * 60)
+    data = write_rows(tmp_path, rows)
+    limits = ["--max_length", "60", "--length_policy", "drop", "--max_steps", "1"]
+    assert run(command(verb, model_folder, data, tmp_path / "run", *limits)) == 0
+    printed = capsys.readouterr().err
+    assert "train.jsonl: 5 of 6 rows fit max_length 60, 1 dropped (row 4); the longest has" in printed
 
 
 class CtrlC(TrainerCallback):

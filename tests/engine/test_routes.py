@@ -11,10 +11,11 @@ import torch
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from sightline.engine import routes
+from sightline.engine.features import pick_inputs
 from sightline.engine.forest import Forest, build_forest
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.engine.selftest import choose_route
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, DataError
 from sightline.models.families import family_of
 from sightline.types import FamilyFacts, Sequence
 from tests.tiny import tiny_llava
@@ -112,6 +113,16 @@ def test_positions_by_index_instead_of_depth_are_caught(model: Any) -> None:
     assert float((right[1] - wrong[1]).abs().max()) > 1e-3
 
 
+def test_rows_of_an_image_input_are_divided_by_the_patches_of_its_tiles() -> None:
+    """Image 0: two tiles of 4 x 4 patches and one of 2 x 4, 10 placeholders; image 1: one tile of 4 x 4, 4 of them."""
+    inputs = {"tiles": torch.tensor([0, 1, 2, 10]), "shapes": torch.tensor([[4, 4], [4, 4], [2, 4], [4, 4]])}
+    facts = replace(FACTS, image_inputs=("tiles", "shapes"), shape_input="shapes")
+    picked = pick_inputs(inputs, torch.tensor([1, 0, 1]), (10, 4), facts)
+    assert picked["tiles"].tolist() == [10, 0, 1, 2, 10]
+    with pytest.raises(DataError, match=r"got 4 entries for \[10, 4\] placeholders. Use images of one size"):
+        pick_inputs({"tiles": inputs["tiles"]}, torch.tensor([0]), (10, 4), facts)
+
+
 class TestSelfTest:
     rows = (with_image(0, [5, 6], [7, 8]), with_image(0, [5, 6], [8, 5]))
 
@@ -143,5 +154,5 @@ class TestSelfTest:
             choose_route(model, None, self.rows, pixels(1), pad_id=0, share="mask")
 
     def test_an_unknown_choice_names_the_known_ones(self, model: Any) -> None:
-        with pytest.raises(ConfigError, match="expected one of auto, mask, plain; got 'fork'"):
-            choose_route(model, None, self.rows, pixels(1), pad_id=0, share="fork")
+        with pytest.raises(ConfigError, match="expected one of auto, mask, fork, plain; got 'both'"):
+            choose_route(model, None, self.rows, pixels(1), pad_id=0, share="both")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -59,18 +61,31 @@ class Case:
         facts = family_of(self.model)
         assert facts is not None
         self.facts = facts
+        self.route = facts.routes[0]
         encoder = SequenceEncoder(processor, EncodingSettings())
         self.batch: EncodedBatch = encoder.encode_preferences(preference_rows(name))
         self.pad_id = processor.tokenizer.pad_token_id
         self.forest = build_forest(self.batch.sequences, self.pad_id, max_row=4096, both_ways=facts.both_ways)
 
     def shared(self, forest: Forest | None = None) -> list[torch.Tensor]:
-        return score_sequences(self.model, self.facts, forest or self.forest, self.batch.image_inputs)
+        return score_sequences(self.model, self.facts, forest or self.forest, self.batch.image_inputs, self.route)
 
     def plain(self) -> list[torch.Tensor]:
         batch = self.batch
         inputs = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.facts)
         return score_plain(self.model, inputs)
+
+    @contextmanager
+    def training(self, checkpointing: bool) -> Iterator[None]:
+        """The model as a trainer runs it, with gradient checkpointing as TRL sets it or without."""
+        self.model.train()
+        if checkpointing:
+            self.model.activation_checkpointing_enable({"use_reentrant": False})
+        try:
+            yield
+        finally:
+            self.model.activation_checkpointing_disable()
+            self.model.eval()
 
     def gradients(self, scores: list[torch.Tensor]) -> dict[str, torch.Tensor]:
         self.model.zero_grad()

@@ -15,6 +15,7 @@ from datasets import Dataset
 import sightline
 import sightline.training
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
+from sightline.models.families import FAMILIES
 from sightline.training.collators import PreferenceCollator, SFTCollator
 from sightline.training.sharing import training_facts
 from tests.families.case import preference_rows
@@ -66,7 +67,8 @@ def losses(
         **arguments,
     )
     if library == "sightline":
-        assert trainer.route.route == ("mask" if name else "plain"), trainer.route.reason
+        expected = FAMILIES[model.config.model_type].routes[0] if name else "plain"
+        assert trainer.route.route == expected, trainer.route.reason
     trainer.train()
     return [entry["loss"] for entry in trainer.state.log_history if "loss" in entry]
 

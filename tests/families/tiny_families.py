@@ -131,6 +131,26 @@ def qwen3_vl() -> Parts:
     return transformers.Qwen3VLForConditionalGeneration(config), processor
 
 
+def qwen3_5() -> Parts:
+    """As Qwen3-VL, with linear attention in two of three layers."""
+    tower = {
+        "depth": 2, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "patch_size": 8,
+        "out_hidden_size": 32, "num_position_embeddings": 64, "initializer_range": 0.2,
+    }  # fmt: skip
+    text = {
+        **TEXT, "num_hidden_layers": 3, "layer_types": ["linear_attention", "full_attention", "linear_attention"],
+        "head_dim": 16, "linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2,
+        "linear_num_value_heads": 4,
+    }  # fmt: skip
+    rope = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [2, 1, 1], "partial_rotary_factor": 0.5}
+    config = transformers.Qwen3_5Config(vision_config=tower, text_config={**text, "rope_parameters": rope}, **QWEN_IDS)
+    model = transformers.Qwen3_5ForConditionalGeneration(config)
+    for name, parameter in model.named_parameters():
+        if name.endswith("A_log"):
+            parameter.data.fill_(-3)  # a state that outlives many tokens: drawn at random it forgets within one
+    return model, transformers.Qwen3VLProcessor(*_qwen_parts(transformers.Qwen3VLVideoProcessor))
+
+
 def _qwen_parts(video_processor: Any) -> tuple[Any, Any, Any, str]:
     images = transformers.Qwen2VLImageProcessor(
         patch_size=8, merge_size=2, size={"shortest_edge": 256, "longest_edge": 2304}
@@ -184,6 +204,36 @@ def gemma3() -> Parts:
     images = transformers.Gemma3ImageProcessor(size={"height": 32, "width": 32})
     processor = transformers.Gemma3Processor(images, words, chat_template=template("<boi>"), image_seq_length=4)
     return transformers.Gemma3ForConditionalGeneration(config), processor
+
+
+def lfm2_vl() -> Parts:
+    """Convolutions in two of three layers; tiles and a thumbnail of other sizes."""
+    config = transformers.Lfm2VlConfig(
+        vision_config={
+            "model_type": "siglip2_vision_model", **TOWER, "patch_size": 8, "num_patches": 16, "vision_use_head": False
+        },
+        text_config={
+            "model_type": "lfm2", **TEXT, "num_hidden_layers": 3, "layer_types": ["conv", "full_attention", "conv"],
+            "block_auto_adjust_ff_dim": False,
+        },
+        image_token_id=ID["<image>"],
+        projector_hidden_size=64,
+    )  # fmt: skip
+    images = transformers.Lfm2VlImageProcessor(
+        encoder_patch_size=8,
+        tile_size=32,
+        min_image_tokens=1,
+        max_image_tokens=4,
+        max_tiles=4,
+        max_pixels_tolerance=1.0,
+    )
+    words = tokenizer(
+        image_token="<image>",
+        image_start_token="<img>",
+        image_end_token="</img>",
+        image_thumbnail_token="<global-img>",
+    )
+    return transformers.Lfm2VlForConditionalGeneration(config), transformers.Lfm2VlProcessor(images, words, template())
 
 
 def llava_onevision() -> Parts:
@@ -293,6 +343,7 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
     "glm4v": glm4v,
     "idefics3": idefics3,
     "internvl": internvl,
+    "lfm2_vl": lfm2_vl,
     "kosmos-2": tiny_layouts.kosmos2,
     "llava": llava,
     "llava_next": llava_next,
@@ -302,6 +353,7 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
     "paligemma2": tiny_layouts.paligemma2,
     "qwen2_5_vl": qwen2_5_vl,
     "qwen2_vl": qwen2_vl,
+    "qwen3_5": qwen3_5,
     "qwen3_vl": qwen3_vl,
     "smolvlm": smolvlm,
 }

@@ -47,9 +47,7 @@ def fuyu() -> Parts:
         num_channels=3,
         image_token_id=ID["|SPEAKER|"],
     )
-    images = transformers.FuyuImageProcessor(
-        size={"height": 32, "width": 48}, patch_size={"height": 8, "width": 8}
-    )
+    images = transformers.FuyuImageProcessor(size={"height": 32, "width": 48}, patch_size={"height": 8, "width": 8})
     return transformers.FuyuForCausalLM(config), transformers.FuyuProcessor(images, _underscoring_tokenizer())
 
 

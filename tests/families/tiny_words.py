@@ -16,6 +16,7 @@ IMAGE_WORDS = (
     "<|image|>", "<|video|>", "<im_patch>", "<im_col>", "<im_start>", "<low_res_im_start>", "<frame_start>", "<im_end>",
     "<frame_end>", "<im_low>", "<|IMG_PATCH|>", "<|START_OF_IMG|>", "<|END_OF_IMG|>",
     *(f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)),
+    *(f"<|img_row_{row}_col_{column}|>" for row in range(1, 4) for column in range(1, 4)),
 )  # fmt: skip
 FUYU_WORDS = ("▁", "|SPEAKER|", "|NEWLINE|", "<0x04>")
 VOCABULARY = [*SPECIALS, *IMAGE_WORDS, *dict.fromkeys(WORDS), *FUYU_WORDS]

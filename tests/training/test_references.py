@@ -42,6 +42,7 @@ def config(folder: Path, **given: Any) -> Any:
         per_device_train_batch_size=2,
         learning_rate=1e-3,
         train_sampling_strategy="sequential",
+        image_margin_rows=0,  # it asks the reference once, for its few rows
         **given,
     )
 

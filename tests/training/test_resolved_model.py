@@ -16,7 +16,7 @@ import sightline.training
 from sightline.models.load import load_vlm
 from tests.tiny import TEMPLATE, picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
 
-TRAINERS = {
+TRAINERS: dict[str, Any] = {
     "sft": (sightline.SFTConfig, sightline.SFTTrainer, vqa_rows(8, 4)),
     "dpo": (sightline.DPOConfig, sightline.DPOTrainer, preference_rows(8, 4)),
 }

@@ -33,10 +33,11 @@ def trainer(folder: Path, frozen: str = "all", method: str = "sft", processor: A
     arguments: dict[str, Any] = {"peft_config": LoraConfig(**ADAPTER)} if frozen == "adapter" else {}
     for name in FROZEN.get(frozen, ()):
         getattr(model.model, name).requires_grad_(False)
-    config_class, trainer_class, rows = {
+    methods: dict[str, Any] = {
         "sft": (sightline.SFTConfig, sightline.SFTTrainer, vqa_rows(8, 4)),
         "dpo": (sightline.DPOConfig, sightline.DPOTrainer, preference_rows(8, 4)),
-    }[method]
+    }
+    config_class, trainer_class, rows = methods[method]
     config = config_class(
         output_dir=str(folder / "run"),
         report_to=[],

@@ -10,8 +10,10 @@ import typer
 def dpo_command(context: typer.Context) -> None:
     """Align a VLM with preference pairs: --config RECIPE --key value ...
 
-    Every flag and YAML key of `trl dpo` works, and so do `share`, `feature_store` and `reference_store`. dataset_name
-    may be a JSONL, JSON, CSV or Parquet file, a folder or a Hub id.
+    Every flag and YAML key of `trl dpo` works. Besides them: `share` (auto, mask, fork or plain), `feature_store`,
+    `reference_store`, `length_policy`, `image_margin_rows`, the losses `mpo` and `mdpo`, and `mdpo_perturbation`,
+    `mdpo_crop`, `mdpo_delta`. dataset_name may be a JSONL, JSON, CSV or Parquet file, a folder or a Hub id; `rejected`
+    may hold several answers.
     """
     from sightline.training.arguments import read_settings
     from sightline.training.dpo import DPOConfig

@@ -10,8 +10,9 @@ import typer
 def sft_command(context: typer.Context) -> None:
     """Fine-tune a VLM on demonstrations: --config RECIPE --key value ...
 
-    Every flag and YAML key of `trl sft` works, and so do `share`, `feature_store` and `preset`. dataset_name may be a
-    JSONL, JSON, CSV or Parquet file, a folder or a Hub id.
+    Every flag and YAML key of `trl sft` works, and so do `share` (auto, mask, fork or plain), `feature_store`,
+    `length_policy`, `max_images_per_row` and `preset`. dataset_name may be a JSONL, JSON, CSV or Parquet file, a folder
+    or a Hub id.
     """
     from sightline.training.arguments import read_settings
     from sightline.training.run import run_sft

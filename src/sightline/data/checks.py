@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from sightline.data.images import open_image
-from sightline.data.processors import ImageTable, process_images
-from sightline.data.sequences import SequenceEncoder, row_images
+from sightline.data.fit import DROPPING
+from sightline.data.images import IMAGE_COLUMNS, open_image, rejected_images, row_images, upright_size
+from sightline.data.lengths import Kind, Track, first_of, table_of_kinds
+from sightline.data.preferences import answer_pairs, require_difference, require_other_images
+from sightline.data.sequences import SequenceEncoder
 from sightline.data.sources import row_name
-from sightline.errors import DataError
+from sightline.errors import DataError, TooLongError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SHOWN_PROBLEMS = 5
-SIZES_PER_CALL = 64
 THREADS = 4  # Pillow decodes outside Python's lock
 
 
@@ -44,7 +44,7 @@ def check_rows(
     source: str,
     encoder: SequenceEncoder,
     preferences: bool,
-    track: Callable[[Iterable[Any], int, str], Iterable[Any]] = lambda items, total, title: items,
+    track: Track = lambda items, total, title: items,
 ) -> DataSummary:
     """What a dataset of TRL's columns (images closed) holds, after every row was read as training will read it.
 
@@ -54,31 +54,56 @@ def check_rows(
         DataError: names the first bad rows and how many there are.
     """
     problems: list[str] = []
-    stored = {index: [_stored(value) for value in row_images(row)] for index, row in _image_rows(dataset)}
-    first_row = {key: index for index, keys in reversed(stored.items()) for key in keys}
+    stored = {index: _stored_groups(row) for index, row in _image_rows(dataset)}
+    first_row = {key: index for index, groups in reversed(stored.items()) for group in groups for key in group}
     sizes = _sizes(first_row, source, problems, track)
-    kinds = {(encoder.is_beside(keys), sizes[key]) for keys in stored.values() for key in keys if key in sizes}
-    table, class_of = _table_of_sizes(encoder, sorted(kinds))
-    check = encoder.check_preference if preferences else encoder.check_sft
+    kinds = {kind for groups in stored.values() for group in groups for kind in _kinds(encoder, group, sizes)}
+    table, class_of = table_of_kinds(encoder, kinds)
     longest = 0
+    too_long: list[str] = []
     for index, row in enumerate(track(dataset, len(dataset), "Reading rows")):
-        if any(key not in sizes for key in stored[index]):
+        if any(key not in sizes for group in stored[index] for key in group):
             continue  # its image is among the problems already
         try:
-            beside = encoder.is_beside(stored[index])
-            shown = tuple(class_of[beside, sizes[key]] for key in stored[index])
-            longest = max(longest, check(row, table, shown, row_name(source, index)))
+            name = row_name(source, index)
+            own, rejected = (tuple(class_of[kind] for kind in _kinds(encoder, group, sizes)) for group in stored[index])
+            if preferences:
+                _check_pairs(row, name)
+            shown = (own, rejected) if preferences and rejected else (own,)
+            longest = max(longest, encoder.read(row, table, shown, preferences, name).length)
+        except TooLongError as error:
+            too_long.append(str(error))
+            longest = max(longest, error.tokens)
         except DataError as error:
             problems.append(str(error))
+    if encoder.settings.length_policy not in DROPPING or len(too_long) == len(dataset):
+        problems += too_long
     if problems:
-        more = len(problems) - SHOWN_PROBLEMS
-        raise DataError("\n".join(problems[:SHOWN_PROBLEMS] + ([f"... and {more} more rows."] if more > 0 else [])))
+        raise DataError(first_of(problems))
     return DataSummary(len(dataset), len(sizes), longest)
 
 
+def _check_pairs(row: dict[str, Any], name: str) -> None:
+    """Raise DataError for a row whose answers or images cannot be held against each other."""
+    require_other_images(row, name)
+    for pair in answer_pairs(row, name):
+        require_difference(pair, name)
+
+
 def _image_rows(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
-    columns = [column for column in ("image", "images") if column in dataset.column_names]
+    columns = [column for column in IMAGE_COLUMNS if column in dataset.column_names]
     return enumerate(dataset.select_columns(columns))
+
+
+def _stored_groups(row: dict[str, Any]) -> tuple[list[str | bytes], list[str | bytes]]:
+    """The paths or the bytes of a row's own images, and of its rejected ones."""
+    return [_stored(value) for value in row_images(row)], [_stored(value) for value in rejected_images(row)]
+
+
+def _kinds(encoder: SequenceEncoder, group: list[str | bytes], sizes: dict[str | bytes, tuple[int, int]]) -> list[Kind]:
+    """What decides the number of tokens of each image that could be read: whether it shares its row, and its size."""
+    beside = encoder.is_beside(group)
+    return [(beside, sizes[key]) for key in group if key in sizes]
 
 
 def _stored(value: Any) -> str | bytes:
@@ -114,24 +139,9 @@ def _read_whole(key: str | bytes, name: str) -> tuple[int, int]:
     """Width and height as training sees them; a JPEG is decoded at an eighth of its size, which finds a cut file."""
     try:
         with Image.open(BytesIO(key) if isinstance(key, bytes) else key) as image:
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: 5 to 8 lie on their side
-            image.draft("RGB", (max(1, width // 8), max(1, height // 8)))
+            size = upright_size(image)
+            image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
             image.load()
+            return size
     except Exception:  # whatever Pillow raises, open_image says it with file and row
         return open_image(key, name).size
-    return (height, width) if turned else (width, height)
-
-
-def _table_of_sizes(
-    encoder: SequenceEncoder, kinds: list[tuple[bool, tuple[int, int]]]
-) -> tuple[ImageTable, dict[tuple[bool, tuple[int, int]], int]]:
-    """What a placeholder becomes for an image of each kind (whether it stands beside others, size), and the index of
-    each kind in that table."""
-    expansions: list[Any] = []
-    for start in range(0, len(kinds), SIZES_PER_CALL):
-        part = kinds[start : start + SIZES_PER_CALL]
-        blanks = [Image.new("RGB", size) for _, size in part]
-        expansions += process_images(encoder.processor, blanks, [beside for beside, _ in part]).expansions
-    table = ImageTable({}, tuple(expansions), (0,) * len(expansions))
-    return table, {kind: index for index, kind in enumerate(kinds)}

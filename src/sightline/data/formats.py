@@ -88,8 +88,13 @@ def _vqa_to_prompt_completion(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _question_to_prompt(row: dict[str, Any]) -> dict[str, Any]:
+    rejected = row["rejected"]
     return {
         "prompt": [{"role": "user", "content": row["question"]}],
-        "chosen": [{"role": "assistant", "content": row["chosen"]}],
-        "rejected": [{"role": "assistant", "content": row["rejected"]}],
+        "chosen": _said(row["chosen"]),
+        "rejected": [_said(answer) for answer in rejected] if isinstance(rejected, list) else _said(rejected),
     }
+
+
+def _said(answer: str) -> list[dict[str, Any]]:
+    return [{"role": "assistant", "content": answer}]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -14,17 +14,51 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sightline.errors import DataError
 
+IMAGE_COLUMNS = ("image", "images", "rejected_images")
+Change = Callable[[Image.Image], Image.Image]
+
+
+@dataclass(frozen=True)
+class ChangedImage:
+    """A picture made from another one when it is opened.
+
+    Attributes:
+        original: what `open_image` takes.
+        change: makes the new picture; its repr tells it from other changes.
+    """
+
+    original: Any
+    change: Change
+
+
+def row_images(row: dict[str, Any]) -> list[Any]:
+    """The images of a row, from `images` or `image`; the row stays as it is."""
+    if row.get("images") is not None:
+        return list(row["images"])
+    return [row["image"]] if row.get("image") is not None else []
+
+
+def rejected_images(row: dict[str, Any]) -> list[Any]:
+    """The images of a row's `rejected_images`, a list or a single one; empty where the row has none."""
+    given = row.get("rejected_images")
+    if given is None:
+        return []
+    return list(given) if isinstance(given, list) else [given]
+
 
 def open_image(value: Any, name: str) -> Image.Image:
     """The picture decoded, turned upright by its EXIF tag (as `datasets` and transformers do), in RGB.
 
     Args:
-        value: a path, encoded bytes, the `{"path", "bytes"}` record of `datasets.Image(decode=False)`, or a PIL image.
+        value: a path, encoded bytes, the `{"path", "bytes"}` record of `datasets.Image(decode=False)`, a PIL image, or
+            one of these to be changed.
         name: the row it belongs to ("train.jsonl row 12"); it starts every error message.
 
     Raises:
         DataError: missing, unreadable or truncated.
     """
+    if isinstance(value, ChangedImage):
+        return value.change(open_image(value.original, name))
     if isinstance(value, Image.Image):
         return _decode(value, name, "the image")
     if isinstance(value, Mapping):
@@ -39,6 +73,29 @@ def open_image(value: Any, name: str) -> Image.Image:
         f"{name}: expected an image (a path, encoded bytes or a PIL image), got {type(value).__name__}. "
         "Fill the image column or leave it out."
     )
+
+
+def image_size(value: Any, name: str) -> tuple[int, int]:
+    """Width and height that `open_image` would give, from the head of the file alone.
+
+    Raises:
+        DataError: missing or unreadable.
+    """
+    stored: Any = (value.get("bytes") or value.get("path")) if isinstance(value, Mapping) else value
+    try:
+        if isinstance(stored, Image.Image):
+            return upright_size(stored)
+        with Image.open(BytesIO(stored) if isinstance(stored, bytes | bytearray) else stored) as image:
+            return upright_size(image)
+    except Exception:  # whatever Pillow raises, open_image says it with file and row
+        return open_image(value, name).size
+
+
+def upright_size(image: Image.Image) -> tuple[int, int]:
+    """Width and height of the picture once its EXIF tag has turned it."""
+    width, height = image.size
+    turned = image.getexif().get(0x0112, 1) >= 5  # EXIF orientation: 5 to 8 lie on their side
+    return (height, width) if turned else (width, height)
 
 
 def content_key(image: Image.Image) -> str:
@@ -70,6 +127,9 @@ def stored_key(value: Any) -> str:
 
     Takes what `open_image` takes, and raises OSError where a file cannot be read.
     """
+    if isinstance(value, ChangedImage):
+        changed = f"{value.change!r} {stored_key(value.original)}"
+        return hashlib.blake2b(changed.encode(), digest_size=16).hexdigest()
     if isinstance(value, Image.Image):
         return content_key(value)
     if isinstance(value, Mapping):

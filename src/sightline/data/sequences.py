@@ -4,14 +4,17 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Hashable, Iterable, Sequence as Many
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from sightline.data.images import content_key, open_image, stored_key
+from sightline.data.fit import LENGTH_POLICIES, FittedRow, fit_row
+from sightline.data.images import Change, ChangedImage, content_key, open_image, stored_key
+from sightline.data.preferences import answer_pairs, image_groups
 from sightline.data.processors import (
     FRONT,
     ImageTable,
@@ -22,7 +25,7 @@ from sightline.data.processors import (
     prompt_ids,
     start_token,
 )
-from sightline.errors import DataError
+from sightline.errors import ConfigError, DataError
 from sightline.types import Sequence
 
 MAX_REMEMBERED_TEXTS = 100_000
@@ -33,7 +36,7 @@ class EncodedBatch:
     """Sequences of a batch with the tensors of its distinct images.
 
     Attributes:
-        sequences: SFT: one per row. Preferences: the chosen of all rows, then the rejected of all rows.
+        sequences: SFT: one per row. Preferences: as `encode_preferences` orders them.
         image_inputs: the processor's tensors for the distinct images (`pixel_values`, ...); empty without images.
         image_spans: content key of each distinct image, and how many rows of the feature table are its own.
         counts: placeholders of each distinct image.
@@ -50,11 +53,13 @@ class EncodingSettings:
     """How rows become sequences; the names are TRL's.
 
     Attributes:
-        max_length: sequences are cut behind so many tokens; None never cuts.
+        max_length: the most tokens of a sequence, None for any number.
+        length_policy: what becomes of longer ones, one of `LENGTH_POLICIES`.
         completion_only_loss: score the completion of prompt-completion rows only.
         assistant_only_loss: score the assistant's turns of `messages` only.
         chat_template: used instead of the processor's own for `messages`.
         dataset_text_field: column of plain text rows.
+        perturbation: with it, chosen answers are also scored under other images.
     """
 
     max_length: int | None = None
@@ -62,6 +67,14 @@ class EncodingSettings:
     assistant_only_loss: bool = False
     chat_template: str | None = None
     dataset_text_field: str = "text"
+    perturbation: Change | None = None
+    length_policy: str = "truncate"
+
+    def __post_init__(self) -> None:
+        if self.length_policy not in LENGTH_POLICIES:
+            raise ConfigError(
+                f"length_policy: expected one of {', '.join(LENGTH_POLICIES)}; got '{self.length_policy}'."
+            )
 
 
 @dataclass(frozen=True)
@@ -86,60 +99,72 @@ class SequenceEncoder:
         Raises:
             DataError: placeholders and images of a row do not match, or nothing of it would be scored.
         """
-        return self._encode(rows, names, self._sft_texts)
+        return self._encode(rows, names, preferences=False)
 
     def encode_preferences(self, rows: Many[dict[str, Any]], names: Many[str] | None = None) -> EncodedBatch:
-        """Two sequences per row of `prompt`, `chosen`, `rejected`: all chosen ones first, then all rejected ones.
+        """The chosen answers of all pairs, then the rejected ones: a row of `prompt`, `chosen`, `rejected` has a pair
+        for each of its rejected answers. With `perturbation`, then the chosen answers once more, under other images.
 
         Raises:
             DataError: placeholders and images of a row do not match, or nothing of it would be scored.
         """
-        return self._encode(rows, names, self._preference_texts)
+        return self._encode(rows, names, preferences=True)
 
-    def preference_keys(self, row: dict[str, Any], name: str = "row") -> tuple[str, str]:
-        """Keys of the chosen and the rejected sequence, found without opening images: their tokens, which of them are
-        scored, and their images as stored. Processor settings other than `max_length` are not in them."""
-        images = row_images(row)
-        shown = [stored_key(image) for image in images]
-        chosen, rejected = (
-            _sequence_key(text, shown, self.settings.max_length)
-            for text in self._remembered(row, len(images), self._preference_texts, name)
-        )
-        return chosen, rejected
-
-    def check_sft(self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], name: str) -> int:
-        """Tokens of the row's longest sequence, found without opening its images; raises what `encode_sft` would."""
-        return self._longest(row, images, shown, self._sft_texts, name)
-
-    def check_preference(self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], name: str) -> int:
-        """Tokens of the row's longest sequence, found without opening its images; raises as `encode_preferences`."""
-        return self._longest(row, images, shown, self._preference_texts, name)
-
-    def _longest(
-        self, row: dict[str, Any], images: ImageTable, shown: tuple[int, ...], texts_of: Any, name: str
-    ) -> int:
-        texts = self._remembered(row, len(shown), texts_of, name)
-        return max(len(self._expand(text, shown, images, name).ids_L) for text in texts)
-
-    def _encode(self, rows: Many[dict[str, Any]], names: Many[str] | None, texts_of: Any) -> EncodedBatch:
-        labels = list(names) if names is not None else [f"row {index + 1} of the batch" for index in range(len(rows))]
-        pictures = [row_images(row) for row in rows]
-        table, shown = self._encode_images(pictures, labels)
-        texts = [
-            self._remembered(row, len(images), texts_of, label)
-            for row, images, label in zip(rows, pictures, labels, strict=True)
+    def preference_keys(self, row: dict[str, Any], name: str = "row") -> tuple[tuple[str, ...], ...]:
+        """For each pair of a row the keys of its sequences, found without opening images: their tokens, which of them
+        are scored, their images as stored, `max_length` and `length_policy`. The processor's settings are not in
+        them."""
+        groups = [
+            [stored_key(image) for image in group] for group in image_groups(row, self.settings.perturbation, name)
         ]
-        sequences = [
-            self._expand(row_texts[part], shown[index], table, labels[index])
-            for part in range(len(texts[0]))
-            for index, row_texts in enumerate(texts)
+        keys = []
+        for pair in answer_pairs(row, name):
+            chosen, rejected = self._remembered(pair, len(groups[0]), self._preference_texts, name)
+            shown = [(chosen, groups[0]), (rejected, groups[0]), *((chosen, group) for group in groups[1:])]
+            keys.append(tuple(_sequence_key(text, group, self.settings) for text, group in shown))
+        return tuple(keys)
+
+    def read(
+        self, row: dict[str, Any], table: ImageTable, shown: Many[tuple[int, ...]], preferences: bool, name: str
+    ) -> FittedRow:
+        """One row's sequences, ordered as in a batch; raises what `encode_*` would.
+
+        `shown` are the places of its images in the table, then those that its chosen answers are scored under besides.
+        """
+
+        def render(row: dict[str, Any]) -> tuple[Sequence, ...]:
+            own, *others = shown
+            if not preferences:
+                (text,) = self._remembered(row, len(own), self._sft_texts, name)
+                return (self._expand(text, own, table, name),)
+            pairs = answer_pairs(row, name)
+            texts = [self._remembered(pair, len(own), self._preference_texts, name) for pair in pairs]
+            parts = [(0, own), (1, own), *((0, group) for group in others)]
+            return tuple(self._expand(text[part], group, table, name) for part, group in parts for text in texts)
+
+        return fit_row(row, render, self.settings, self.processor.tokenizer, name)
+
+    def _encode(self, rows: Many[dict[str, Any]], names: Many[str] | None, preferences: bool) -> EncodedBatch:
+        labels = _labels(rows, names)
+        groups = [
+            image_groups(row, self.settings.perturbation if preferences else None, label)
+            for row, label in zip(rows, labels, strict=True)
         ]
+        pictures = [(group, label) for own, label in zip(groups, labels, strict=True) for group in own]
+        table, shown = self._encode_images([group for group, _ in pictures], [label for _, label in pictures])
+        places = iter(shown)
+        read = [
+            self.read(row, table, tuple(itertools.islice(places, len(own))), preferences, label).sequences
+            for row, own, label in zip(rows, groups, labels, strict=True)
+        ]
+        parts = 1 + len(groups[0]) if preferences else 1
+        sequences = [one for part in range(parts) for own in read for one in _part(own, part, parts)]
         spans = tuple(zip(table.keys, table.counts, strict=True))
         return EncodedBatch(tuple(sequences), table.image_inputs, spans, table.counts)
 
-    def _encode_images(self, pictures: list[list[Any]], labels: list[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
+    def _encode_images(self, pictures: list[list[Any]], labels: Many[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""
-        opened: dict[int | str | bytes, tuple[str, Any]] = {}
+        opened: dict[Hashable, tuple[str, Any]] = {}
         distinct: dict[tuple[bool, str], Any] = {}
         rows: list[list[tuple[bool, str]]] = []
         for images, label in zip(pictures, labels, strict=True):
@@ -256,29 +281,32 @@ class SequenceEncoder:
         return np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
 
     def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> Sequence:
-        whole = expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)
-        return _cut(whole, self.settings.max_length)
+        return expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)
 
 
-def _sequence_key(text: _Text, shown: list[str], max_length: int | None) -> str:
+def _part(sequences: tuple[Sequence, ...], part: int, parts: int) -> tuple[Sequence, ...]:
+    size = len(sequences) // parts
+    return sequences[part * size : (part + 1) * size]
+
+
+def _labels(rows: Many[dict[str, Any]], names: Many[str] | None) -> tuple[str, ...]:
+    return tuple(names) if names is not None else tuple(f"row {index + 1} of the batch" for index in range(len(rows)))
+
+
+def _sequence_key(text: _Text, shown: list[str], settings: EncodingSettings) -> str:
     digest = hashlib.blake2b(text.ids_L.tobytes(), digest_size=16)
     digest.update(text.scored_L.tobytes())
-    digest.update(f"{shown} {max_length}".encode())
+    digest.update(f"{shown} {settings.max_length} {settings.length_policy}".encode())
     return digest.hexdigest()
 
 
-def _stored_key(value: Any) -> int | str | bytes:
+def _stored_key(value: Any) -> Hashable:
     """What tells without opening that two values are the same picture: the bytes, the path, or the object."""
+    if isinstance(value, ChangedImage):
+        return repr(value.change), _stored_key(value.original)
     if isinstance(value, dict):
         return value.get("bytes") or str(value["path"])
     return value if isinstance(value, str | bytes) else id(value)
-
-
-def row_images(row: dict[str, Any]) -> list[Any]:
-    """The images of a row, from `images` or `image`; the row stays as it is."""
-    if row.get("images") is not None:
-        return list(row["images"])
-    return [row["image"]] if row.get("image") is not None else []
 
 
 def structured(messages: Iterable[dict[str, Any]], images: int, label: str) -> list[dict[str, Any]]:
@@ -330,29 +358,3 @@ def _without_empty_fields(message: dict[str, Any]) -> dict[str, Any]:
 def _tools(row: dict[str, Any]) -> Any:
     tools = row.get("tools")
     return json.loads(tools) if isinstance(tools, str) else tools
-
-
-def _cut(sequence: Sequence, max_length: int | None) -> Sequence:
-    """The first `max_length` tokens, as TRL's `keep_start`; never into an image, never without a scored token."""
-    length = len(sequence.ids_L)
-    if max_length is None or length <= max_length:
-        return sequence
-    if (sequence.feature_L[max_length:] >= 0).any():
-        raise DataError(
-            f"{sequence.name}: max_length {max_length} cuts into an image; the row has {length} tokens. "
-            f"Raise max_length, or set it to null."
-        )
-    if not sequence.scored_L[1:max_length].any():
-        raise DataError(
-            f"{sequence.name}: max_length {max_length} leaves no answer token to train on; the row has {length} "
-            f"tokens, {int(np.flatnonzero(sequence.scored_L)[0])} of them before the answer. "
-            f"Raise max_length, or set it to null."
-        )
-    keep = slice(None, max_length)
-    return replace(
-        sequence,
-        ids_L=sequence.ids_L[keep],
-        feature_L=sequence.feature_L[keep],
-        scored_L=sequence.scored_L[keep],
-        image_L=None if sequence.image_L is None else sequence.image_L[keep],
-    )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.images import IMAGE_COLUMNS
 from sightline.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ Row = dict[str, Any]
 
 
 def read_dataset(name: str | Path, split: str | None = None, config: str | None = None) -> Dataset:
-    """The rows, with `image` and `images` columns of paths turned into `datasets.Image` features, not yet decoded.
+    """The rows, with `image`, `images` and `rejected_images` of paths turned into `datasets.Image` features, undecoded.
 
     A path in a local file counts from that file's folder. Every distinct one is checked to exist before this returns.
 
@@ -139,12 +140,12 @@ def _dataset_of(rows: Sequence[Row], path: Path) -> Dataset:
 
 
 def _open_columns(dataset: Dataset, path: Path) -> Dataset:
-    """Resolve and check the paths of `image` and `images`, and give these columns their lazy feature."""
+    """Resolve and check the paths of image columns, and give these their lazy feature."""
     from datasets import Image, List, Value
 
     order = dataset.column_names
     lookup = _Lookup(path)
-    for column in (name for name in order if name in ("image", "images")):
+    for column in (name for name in order if name in IMAGE_COLUMNS):
         kind = dataset.features[column]
         if kind not in (Value("string"), List(Value("string"))):
             continue

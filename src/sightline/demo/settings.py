@@ -11,7 +11,7 @@ from sightline.training.arguments import read_settings
 from sightline.training.dpo import DPOConfig
 from sightline.training.sft import SFTConfig
 
-CONFIGS = {"look": SFTConfig, "sft": SFTConfig, "dpo": DPOConfig}
+CONFIGS: dict[str, Any] = {"look": SFTConfig, "sft": SFTConfig, "dpo": DPOConfig}
 
 
 @dataclass(frozen=True)

@@ -48,8 +48,9 @@ def decode(
         choose: from the numbers of the prompts that still grow (A) and their logits (A, V, fp32), the next tokens (A).
     """
     cache = DynamicCache()  # without a config: whole layers even where a model has windows, which our masks cut
-    hidden_RLH = read_forest(model, facts, prompts.forest, prompts.features_FH, prompts.image_inputs, cache)
-    branches = _Branches(model, facts, prompts)
+    positions = forest_positions(model, facts, prompts.forest, prompts.image_inputs)
+    hidden_RLH = read_forest(model, facts, prompts.forest, prompts.features_FH, positions, cache)
+    branches = _Branches(model, facts, prompts.forest, positions)
     hidden_AH = hidden_RLH.flatten(0, 1)[branches.last_N]
     grown: list[list[int]] = [[] for _ in limits]
     active_A = torch.arange(len(limits), device=hidden_AH.device)
@@ -69,8 +70,7 @@ def decode(
 class _Branches:
     """Which kept tokens each prompt's branch sees, and where its next token stands."""
 
-    def __init__(self, model: Any, facts: FamilyFacts, prompts: Prompts) -> None:
-        forest = prompts.forest
+    def __init__(self, model: Any, facts: FamilyFacts, forest: Forest, positions: Tensor) -> None:
         self.model = model
         self.facts = facts
         rows, length = forest.ids_RL.shape
@@ -83,7 +83,6 @@ class _Branches:
         number_NL, _ = torch.nonzero(inside_NL, as_tuple=True)
         self.sees_NK[number_NL, path_NL[inside_NL] % length] = True
         self.depth_RK = forest.depth_RL
-        positions = forest_positions(model, facts, forest, prompts.image_inputs)
         self.axes = positions.dim() - 1  # 1: (R, L); 2: (3, R, L)
         flat_PT = positions.reshape(-1, rows * length)
         self.next_N = flat_PT[:, path_NL].masked_fill(~inside_NL, -1).amax(dim=(0, 2)) + 1

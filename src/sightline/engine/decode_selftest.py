@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from sightline.engine.decode import Prompts, decode
-from sightline.engine.selftest import FLOAT_TOLERANCE, NOISE_MULTIPLE, RouteChoice, mask_obstacle
+from sightline.engine.selftest import FLOAT_TOLERANCE, NOISE_MULTIPLE, RouteChoice
 from sightline.types import FamilyFacts
 
 TOKENS = 3  # the first comes from reading, the others from decoding
@@ -29,7 +29,7 @@ def choose_decoding(
             forward has for these tokens; with padding behind them if the third argument says so, which changes
             nothing but rounding.
     """
-    obstacle = mask_obstacle(model, facts)
+    obstacle = _obstacle(model, facts)
     if obstacle is not None or facts is None:
         return RouteChoice("plain", obstacle or "")
     try:
@@ -45,6 +45,17 @@ def choose_decoding(
         return RouteChoice("mask", reason, error, tolerance)
     reason = f"decoding on a forest does not match the model's own forward ({measured})"
     return RouteChoice("plain", reason, error, tolerance)
+
+
+def _obstacle(model: Any, facts: FamilyFacts | None) -> str | None:
+    """Why decoding on a forest is out of the question before any comparison, or None."""
+    if facts is None:
+        return f"the family {model.config.model_type} is not in Sightline's table of model families"
+    if "mask" not in facts.routes:
+        return f"a mask cannot separate the branches of {facts.name}"
+    attention = str(model.config.get_text_config()._attn_implementation)
+    dense = not attention.startswith(("flash", "flex"))
+    return None if dense else f"attn_implementation {attention} takes no 4-D mask; sdpa or eager do"
 
 
 @torch.inference_mode()

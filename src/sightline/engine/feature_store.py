@@ -84,7 +84,10 @@ def find_storable(
         return Storable(FEATURES)
     with torch.no_grad():
         whole_FH = encode_images(model, facts, image_inputs)
-        table = _encode_stage(model, facts, image_inputs, TOWER)
+        inputs = _projector_inputs(model, facts, image_inputs)
+        if any(part.dim() > 3 for part in inputs):
+            return Storable(reason="the projector trains, and reads each image as a map of its own size")
+        table = torch.cat(inputs)
         if sum(_lengths(table, spans)) == len(table) and torch.equal(_project(model, table), whole_FH):
             return Storable(TOWER)
     return Storable(reason="the projector trains, and what it gives is not yet what the decoder receives")
@@ -124,15 +127,20 @@ def _encode_stage(model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], 
     with torch.no_grad():
         if stage == FEATURES:
             return encode_images(model, facts, image_inputs)
-        taken: list[Tensor] = []
-        projector = _projector(model)
-        assert projector is not None, "the stage tower is only chosen where there is a projector"
-        handle = projector.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
-        try:
-            encode_images(model, facts, image_inputs)
-        finally:
-            handle.remove()
-        return torch.cat(taken)
+        return torch.cat(_projector_inputs(model, facts, image_inputs))
+
+
+def _projector_inputs(model: Any, facts: FamilyFacts, image_inputs: dict[str, Any]) -> list[Tensor]:
+    """What the projector takes of the images, call by call."""
+    taken: list[Tensor] = []
+    projector = _projector(model)
+    assert projector is not None, "the stage tower is only chosen where there is a projector"
+    handle = projector.register_forward_pre_hook(lambda _, inputs: taken.append(inputs[0]))
+    try:
+        encode_images(model, facts, image_inputs)
+    finally:
+        handle.remove()
+    return taken
 
 
 def _lengths(table: Tensor, spans: Many[tuple[str, int]]) -> list[int]:

@@ -1,7 +1,7 @@
 """Encode each distinct image once and put its features behind the placeholders of a forest."""
 
 # Dims: R rows, L tokens, F feature rows of all distinct images, P placeholders, H hidden (times 1 + deepstack layers in
-# the table).
+# the table), S entries of an image input.
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
@@ -12,6 +12,7 @@ from torch import Tensor
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from sightline.engine.forest import Forest
+from sightline.errors import DataError
 from sightline.types import ADDED, FamilyFacts
 
 
@@ -55,11 +56,13 @@ def embedded(model: Any, facts: FamilyFacts, forest: Forest, features_FH: Tensor
 def pick_inputs(image_inputs: dict[str, Any], order: Tensor, counts: Many[int], facts: FamilyFacts) -> dict[str, Any]:
     """The image inputs of the images `order`, from those of all distinct images, which have `counts` placeholders
     each."""
-    crops = image_inputs.get(facts.crop_input)
+    crops, shapes_S = image_inputs.get(facts.crop_input), image_inputs.get(facts.shape_input)
     picked = {}
     for name, value in image_inputs.items():
-        entries = crops.tolist() if crops is not None and name == facts.image_inputs[0] else _entries(value, counts)
-        parts = value.split(entries)
+        if crops is not None and name == facts.image_inputs[0]:
+            parts = value.split(crops.tolist())
+        else:
+            parts = value.split(_entries(value, counts, shapes_S))
         if name == facts.index_input and crops is not None:
             parts = _pointing_anew(parts, order, crops * image_inputs[facts.image_inputs[0]].shape[1])
         else:
@@ -68,11 +71,21 @@ def pick_inputs(image_inputs: dict[str, Any], order: Tensor, counts: Many[int], 
     return picked
 
 
-def _entries(value: Tensor, counts: Many[int]) -> list[int]:
-    """How many entries of the first axis each image has: one, or (patches, tiles) in proportion to placeholders."""
+def _entries(value: Tensor, counts: Many[int], shapes_S: Tensor | None) -> list[int]:
+    """How many entries of the first axis each image has: one, or (patches, tiles) in proportion to placeholders;
+    `shapes_S` are height and width of each tile where they differ."""
     if not counts or len(value) == len(counts):
         return [1] * len(value)
-    return [count * len(value) // sum(counts) for count in counts]
+    size_S = torch.ones(len(value), dtype=torch.long) if shapes_S is None else shapes_S.prod(dim=1).cpu()
+    placeholders = torch.tensor(counts)
+    share_S, shares = size_S.cumsum(0) * placeholders.sum(), placeholders.cumsum(0) * size_S.sum()
+    ends = torch.searchsorted(share_S, shares, right=True)
+    if not torch.equal(share_S[ends - 1], shares):
+        raise DataError(
+            f"Expected an image input whose entries divide among the images as their placeholders do, but got "
+            f"{len(value)} entries for {list(counts)} placeholders. Use images of one size, or batches of one row."
+        )
+    return ends.diff(prepend=ends.new_zeros(1)).tolist()
 
 
 def _pointing_anew(parts: Many[Tensor], order: Tensor, sizes: Tensor) -> list[Tensor]:

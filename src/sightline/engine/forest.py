@@ -89,20 +89,35 @@ class Forest:
 
 
 def build_forest(
-    sequences: Many[Sequence], pad_id: int, merge: bool = True, max_row: int | None = None, both_ways: str = ""
+    sequences: Many[Sequence],
+    pad_id: int,
+    merge: bool = True,
+    max_row: int | None = None,
+    both_ways: str = "",
+    row_of: Many[int] | None = None,
 ) -> Forest:
     """The forest of a batch: sequences merged into trees, trees packed into rows.
 
     With `merge` off every sequence is a tree of its own in a row of its own. `max_row` is the most tokens a row may
-    hold; by default a row is as long as the longest tree, so that trees share a row without lengthening it.
-    `both_ways` is the family's (`FamilyFacts`): a token that looks ahead is shared only by sequences that agree on all
-    that it sees.
+    hold; by default a row is as long as the longest tree, so that trees share a row without lengthening it. `row_of`
+    names the row of each sequence instead, where rows were packed beforehand. `both_ways` is the family's
+    (`FamilyFacts`): a token that looks ahead is shared only by sequences that agree on all that it sees.
     """
-    groups = _groups(sequences, both_ways) if merge else [[index] for index in range(len(sequences))]
-    trees = [grow_tree([sequences[index] for index in group], tuple(group)) for group in groups]
+    if not merge:
+        row_of = range(len(sequences))
+    if row_of is not None:
+        members = [[index for index, own in enumerate(row_of) if own == row] for row in sorted(set(row_of))]
+        rows = [grow_trees(sequences, indices, both_ways) for indices in members]
+        return _lay_out(rows, sequences, pad_id, both_ways)
+    trees = grow_trees(sequences, range(len(sequences)), both_ways)
     longest = max(len(tree) for tree in trees)
-    rows = _pack(trees, max(max_row or longest, longest)) if merge else [[tree] for tree in trees]
-    return _lay_out(rows, sequences, pad_id, both_ways)
+    return _lay_out(_pack(trees, max(max_row or longest, longest)), sequences, pad_id, both_ways)
+
+
+def grow_trees(sequences: Many[Sequence], indices: Many[int], both_ways: str = "") -> list[Tree]:
+    """The trees of those `sequences` that `indices` names."""
+    groups = _groups(sequences, indices, both_ways)
+    return [grow_tree([sequences[index] for index in group], tuple(group)) for group in groups]
 
 
 def grow_tree(sequences: Many[Sequence], members: tuple[int, ...] | None = None) -> Tree:
@@ -141,10 +156,11 @@ def grow_tree(sequences: Many[Sequence], members: tuple[int, ...] | None = None)
     )
 
 
-def _groups(sequences: Many[Sequence], both_ways: str) -> list[list[int]]:
-    """Indices of the sequences of each tree: those that share everything up to `_shared_end`."""
+def _groups(sequences: Many[Sequence], indices: Many[int], both_ways: str) -> list[list[int]]:
+    """`indices` by tree: sequences that share everything up to `_shared_end`."""
     groups: dict[tuple[bytes, bytes] | int, list[int]] = {}
-    for index, sequence in enumerate(sequences):
+    for index in indices:
+        sequence = sequences[index]
         end = _shared_end(sequence, both_ways)
         key = (sequence.ids_L[:end].tobytes(), sequence.feature_L[:end].tobytes()) if end else index
         groups.setdefault(key, []).append(index)

@@ -8,31 +8,38 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
 
+from sightline.engine.flex import FLEX_ATTENTION, block_mask
 from sightline.engine.forest import Forest
 
 
 def forest_masks(forest: Forest, text_config: Any, both_ways: bool, dtype: torch.dtype) -> Any:
-    """What the model takes as `attention_mask` for a forest: an additive mask, (R, 1, L, L), or where layers of a
-    model differ in their window a dict of such masks by layer type.
+    """What the model takes as `attention_mask` for a forest: an additive mask, (R, 1, L, L), for FlexAttention a block
+    mask, or where layers of a model differ in their window a dict of such masks by layer type.
 
     With `both_ways` tokens of a block look at each other.
     """
     block_RL = forest.block_RL if both_ways else None
-    return _by_layer_type(
-        text_config, lambda window: dense_mask(forest.reach_RL, dtype, forest.depth_RL, window, block_RL)
-    )
+    reach_RL, depth_RL = forest.reach_RL, forest.depth_RL
+
+    def mask_of(window: int | None) -> Tensor | BlockMask:
+        if text_config._attn_implementation == FLEX_ATTENTION:
+            return block_mask(reach_RL, depth_RL, window, block_RL)
+        return dense_mask(reach_RL, dtype, depth_RL, window, block_RL)
+
+    return _by_layer_type(text_config, mask_of)
 
 
 def step_masks(allowed_RQK: Tensor, depth_RQ: Tensor, depth_RK: Tensor, text_config: Any, dtype: torch.dtype) -> Any:
     """What the model takes as `attention_mask` for Q new tokens after K kept ones (themselves included): as
     `forest_masks`, from what each may look at and from the depths that windows are cut by."""
 
-    def step_mask(window: int | None) -> Tensor:
+    def mask_of(window: int | None) -> Tensor:
         near_RQK = depth_RQ[:, :, None] - depth_RK[:, None, :] < window if window is not None else True
         return _additive(allowed_RQK & near_RQK, dtype)
 
-    return _by_layer_type(text_config, step_mask)
+    return _by_layer_type(text_config, mask_of)
 
 
 def dense_mask(
@@ -66,7 +73,7 @@ def visible(reach_RL: Tensor) -> Tensor:
     return causal_LL & (index_L[None, :, None] < reach_RL[:, None, :])
 
 
-def _by_layer_type(text_config: Any, mask_of: Callable[[int | None], Tensor]) -> Any:
+def _by_layer_type(text_config: Any, mask_of: Callable[[int | None], Tensor | BlockMask]) -> Any:
     """The mask of each layer type's window, or the only mask where all layers are alike."""
     window = getattr(text_config, "sliding_window", None)
     kinds = set(getattr(text_config, "layer_types", None) or ["sliding_attention" if window else "full_attention"])

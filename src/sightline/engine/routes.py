@@ -1,4 +1,4 @@
-"""Run a batch on a model: `mask`, one forward over the forest, or `plain`, every sequence in its own row."""
+"""Run a batch on a model: `mask`, one forward over the forest, `fork`, trunks then branches, or `plain`, every row."""
 
 # Dims: R rows, L tokens, H hidden, E edges, F feature rows, N sequences.
 from __future__ import annotations
@@ -13,6 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sightline.engine.features import embedded, encode_images, pick_inputs, placed
 from sightline.engine.forest import NO_LABEL, Forest
+from sightline.engine.fork import fork_hidden
 from sightline.engine.logprobs import EdgeScores, score_edges
 from sightline.engine.masks import forest_masks
 from sightline.types import PROMPT, THROUGH_MODEL, FamilyFacts, Sequence
@@ -26,32 +27,36 @@ def score_forest(
     forest: Forest,
     features_FH: Tensor | None,
     image_inputs: dict[str, Any] | None = None,
+    route: str = "mask",
 ) -> EdgeScores:
-    """Scores of every edge of the forest in one forward pass of the backbone, the mask route.
+    """Scores of every edge of the forest, by the route `mask` or `fork`.
 
     `features_FH` are the features of the batch's distinct images (`encode_images`), None without images;
     `image_inputs` are needed for M-RoPE alone, whose positions come from the images' grids.
     """
-    hidden_RLH = read_forest(model, facts, forest, features_FH, image_inputs)
-    hidden_EH = hidden_RLH.flatten(0, 1)[forest.parent_E]
-    head, softcap = model.get_output_embeddings(), softcap_of(model)
-    return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, softcap)
+    positions = forest_positions(model, facts, forest, image_inputs or {})
+    parent_hidden = fork_hidden if route == "fork" else mask_hidden
+    hidden_EH = parent_hidden(model, facts, forest, features_FH, positions)
+    head = model.get_output_embeddings()
+    return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, softcap_of(model))
+
+
+def mask_hidden(
+    model: Any, facts: FamilyFacts, forest: Forest, features_FH: Tensor | None, positions: Tensor
+) -> Tensor:
+    """Hidden states at the parents of the forest's edges, (E, H), in one forward pass of the backbone."""
+    return read_forest(model, facts, forest, features_FH, positions).flatten(0, 1)[forest.parent_E]
 
 
 def read_forest(
-    model: Any,
-    facts: FamilyFacts,
-    forest: Forest,
-    features_FH: Tensor | None,
-    image_inputs: dict[str, Any] | None = None,
-    cache: Any = None,
+    model: Any, facts: FamilyFacts, forest: Forest, features_FH: Tensor | None, positions: Tensor, cache: Any = None
 ) -> Tensor:
     """Hidden states of a forest's tokens, (R, L, H), from one forward pass of the backbone; `cache` keeps its keys and
     values where one is given."""
     text_config = model.config.get_text_config()
     decoder, inputs = _decoder_inputs(model, facts, forest, features_FH)
     hidden_RLH: Tensor = decoder(
-        position_ids=forest_positions(model, facts, forest, image_inputs or {}),
+        position_ids=positions,
         attention_mask=forest_masks(
             forest, text_config, bool(facts.both_ways), model.get_input_embeddings().weight.dtype
         ),
@@ -157,8 +162,10 @@ def score_plain(model: Any, inputs: dict[str, Any]) -> list[Tensor]:
     return [row[label != NO_LABEL] for row, label in zip(logprobs, labels, strict=True)]
 
 
-def score_sequences(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> list[Tensor]:
+def score_sequences(
+    model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any], route: str = "mask"
+) -> list[Tensor]:
     """For each sequence the log-probabilities of its scored tokens, through the forest."""
     features_FH = encode_images(model, facts, image_inputs) if image_inputs else None
-    logprob_E = score_forest(model, facts, forest, features_FH, image_inputs).logprob_E
+    logprob_E = score_forest(model, facts, forest, features_FH, image_inputs, route).logprob_E
     return [logprob_E[edges[edges >= 0]] for edges in forest.edge_NT]

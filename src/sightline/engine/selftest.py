@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence as Many
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from sightline.engine.flex import FLEX_ATTENTION, can_flex
 from sightline.engine.forest import build_forest
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.errors import ConfigError
 from sightline.types import FamilyFacts, Sequence
 
-SHARE_CHOICES = ("auto", "mask", "plain")
+SHARE_CHOICES = ("auto", "mask", "fork", "plain")
 FLOAT_TOLERANCE = 1e-4  # log-probability per token, fp32; a broken mask is off by 0.1 and more
 NOISE_MULTIPLE = 4.0  # of the difference that plain itself shows between two batchings of the same rows
+FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, IndexError)  # of a model that cannot run a route
 
 
 @dataclass(frozen=True)
@@ -24,16 +26,29 @@ class RouteChoice:
     """The route that a run uses, with what the self-test measured.
 
     Attributes:
-        route: `mask` or `plain`.
+        route: `mask`, `fork` or `plain`.
         reason: one sentence for the user.
         error: largest difference of a token's log-probability between the routes; None if nothing was compared.
         tolerance: what `error` was held against.
+        attention: the attention that the decoder was switched to for the route; empty where it stayed as it was.
     """
 
     route: str
     reason: str
     error: float | None = None
     tolerance: float | None = None
+    attention: str = ""
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The rows of the self-test, their images on the model's device."""
+
+    sequences: Many[Sequence]
+    image_inputs: dict[str, Any]
+    pad_id: int
+    counts: Many[int]
+    max_row: int | None
 
 
 def choose_route(
@@ -44,22 +59,28 @@ def choose_route(
     pad_id: int,
     share: str = "auto",
     counts: Many[int] = (),
+    max_row: int | None = None,
 ) -> RouteChoice:
-    """The route for `model`, tested on `sequences` (a few rows of the user's data).
+    """The route for `model`, tested on `sequences` (a few rows of the user's data) in rows of up to `max_row` tokens.
+
+    Where the choice names an attention, the model's decoder runs it from now on.
 
     Raises:
-        ConfigError: `share` is unknown, or is `mask` and the mask route is not right for this model.
+        ConfigError: `share` is unknown, or names a route that is not right for this model.
     """
     if share not in SHARE_CHOICES:
         raise ConfigError(f"share: expected one of {', '.join(SHARE_CHOICES)}; got '{share}'.")
-    obstacle = "share is set to plain" if share == "plain" else mask_obstacle(model, facts) or _batch_norm(model)
+    obstacle = "share is set to plain" if share == "plain" else _obstacle(model, facts, share)
     if obstacle is None and facts is not None:
-        choice = _compare(model, facts, sequences, image_inputs, pad_id, counts)
+        device = model.get_input_embeddings().weight.device
+        moved = {name: value.to(device) for name, value in image_inputs.items()}
+        choice = _first_match(model, facts, _Rows(sequences, moved, pad_id, counts, max_row), share)
     else:
         choice = RouteChoice("plain", obstacle or "")
-    if share == "mask" and choice.route != "mask":
+    if share != "auto" and choice.route != share:
         raise ConfigError(
-            f"share is set to mask, but the mask route is not right here: {choice.reason}. Set share to auto or plain."
+            f"share is set to {share}, but the {share} route is not right here: {choice.reason}. "
+            "Set share to auto or plain."
         )
     return possible(choice, facts)
 
@@ -78,20 +99,21 @@ def possible(choice: RouteChoice, facts: FamilyFacts | None) -> RouteChoice:
     return choice
 
 
-def mask_obstacle(model: Any, facts: FamilyFacts | None) -> str | None:
-    """Why the mask route is out of the question before any comparison, or None."""
+def use_attention(model: Any, attention: str) -> None:
+    """Lets the model's decoder run `attention` from now on; nothing changes where it is empty."""
+    if attention:
+        model.get_decoder().set_attn_implementation(attention)
+
+
+def _obstacle(model: Any, facts: FamilyFacts | None, share: str) -> str | None:
+    """Why sharing is out of the question before any comparison, or None."""
     if facts is None:
         return f"the family {model.config.model_type} is not in Sightline's table of model families"
-    if "mask" not in facts.routes:
-        return f"the family {facts.name} cannot separate branches by a mask"
+    if not any(route != "plain" and share in ("auto", route) for route in facts.routes):
+        return f"the family {facts.name} runs by {' or '.join(facts.routes)} alone"
     attention = str(model.config.get_text_config()._attn_implementation)
     if "flash" in attention:
         return f"attn_implementation {attention} takes no 4-D mask; sdpa or eager do"
-    return None
-
-
-def _batch_norm(model: Any) -> str | None:
-    """Why shared images differ in training, or None."""
     norms = [
         name for name, module in model.named_modules() if isinstance(module, torch.nn.modules.batchnorm._BatchNorm)
     ]
@@ -100,53 +122,97 @@ def _batch_norm(model: Any) -> str | None:
     return None
 
 
-def _compare(
-    model: Any,
-    facts: FamilyFacts,
-    sequences: Many[Sequence],
-    image_inputs: dict[str, Any],
-    pad_id: int,
-    counts: Many[int],
-) -> RouteChoice:
+def _first_match(model: Any, facts: FamilyFacts, rows: _Rows, share: str) -> RouteChoice:
+    """The fastest route that matches plain rows, its reason telling what was passed over; else plain."""
     was_training = model.training
     model.eval()
+    reasons: list[str] = []
+    choice = RouteChoice("plain", "")
     try:
-        with torch.no_grad():
-            error, noise = _errors(model, facts, sequences, image_inputs, pad_id, counts)
-    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError) as failure:
-        return RouteChoice("plain", f"the mask route failed on this model: {type(failure).__name__}: {failure}")
+        plain, tolerance = _plain_scores(model, facts, rows)
+        for route, attention in _candidates(model, facts, share):
+            choice = _compare(model, facts, rows, (route, attention), plain, tolerance)
+            reasons.append(choice.reason)
+            if choice.route != "plain":
+                break
+    except FAILURES as failure:
+        reasons.append(f"plain rows failed in the self-test: {type(failure).__name__}: {failure}")
     finally:
         model.train(was_training)
-    tolerance = max(FLOAT_TOLERANCE, NOISE_MULTIPLE * noise)
+    return replace(choice, reason="; ".join(reasons))
+
+
+def _candidates(model: Any, facts: FamilyFacts, share: str) -> Iterator[tuple[str, str]]:
+    """Routes to try, the fastest first, each with the attention to switch to."""
+    for route in facts.routes:
+        if route == "plain" or share not in ("auto", route):
+            continue
+        if route == "mask" and can_flex(model):
+            yield route, FLEX_ATTENTION
+        yield route, ""
+
+
+def _compare(
+    model: Any, facts: FamilyFacts, rows: _Rows, candidate: tuple[str, str], plain: list[Tensor], tolerance: float
+) -> RouteChoice:
+    """The candidate if it matches plain rows, else plain; an attention that fails is switched back."""
+    route, attention = candidate
+    before = str(model.config.get_text_config()._attn_implementation)
+    what = f"the {route} route with {attention}" if attention else f"the {route} route"
+    try:
+        use_attention(model, attention)
+        error = _largest_difference(_shared_scores(model, facts, rows, route, backward=bool(attention)), plain)
+    except FAILURES as failure:
+        use_attention(model, before if attention else "")
+        return RouteChoice("plain", f"{what} failed on this model: {type(failure).__name__}: {failure}")
     measured = f"largest log-probability difference {error:.1e}, tolerance {tolerance:.1e}"
     if error <= tolerance:
-        return RouteChoice("mask", f"the forest matches plain rows ({measured})", error, tolerance)
-    return RouteChoice("plain", f"the forest does not match plain rows ({measured})", error, tolerance)
+        return RouteChoice(route, f"{what} matches plain rows ({measured})", error, tolerance, attention)
+    use_attention(model, before if attention else "")
+    return RouteChoice("plain", f"{what} does not match plain rows ({measured})", error, tolerance)
 
 
-def _errors(
-    model: Any,
-    facts: FamilyFacts,
-    sequences: Many[Sequence],
-    image_inputs: dict[str, Any],
-    pad_id: int,
-    counts: Many[int],
-) -> tuple[float, float]:
-    """Largest difference between forest and plain rows, and between plain rows batched and alone."""
+def _shared_scores(model: Any, facts: FamilyFacts, rows: _Rows, route: str, backward: bool) -> list[Tensor]:
+    """Scores through the forest; with `backward` also a backward pass, which some attention kernels lack."""
     device = model.get_input_embeddings().weight.device
-    image_inputs = {name: value.to(device) for name, value in image_inputs.items()}
-    forest = build_forest(sequences, pad_id, both_ways=facts.both_ways)
-    shared = score_sequences(model, facts, forest.to(device), image_inputs)
+    forest = build_forest(rows.sequences, rows.pad_id, max_row=rows.max_row, both_ways=facts.both_ways).to(device)
+    with torch.set_grad_enabled(backward):
+        scores = score_sequences(model, facts, forest, rows.image_inputs, route)
+        total = torch.cat(scores).sum()
+        if total.requires_grad:
+            trained = next(parameter for parameter in model.parameters() if parameter.requires_grad)
+            torch.autograd.grad(total, [trained], allow_unused=True)
+    return [score.detach() for score in scores]
+
+
+@torch.no_grad()
+def _plain_scores(model: Any, facts: FamilyFacts, rows: _Rows) -> tuple[list[Tensor], float]:
+    """Scores of plain rows, and what another route may differ by: plain rows differ, too, batched and alone, or with
+    embeddings that are rounded otherwise. Without the latter no other order of sums would pass in bf16 on a CPU, where
+    batched rows often equal those alone to the bit."""
+    device = model.get_input_embeddings().weight.device
 
     def score_rows(batches: Many[Many[Sequence]]) -> list[Tensor]:
         scores: list[Tensor] = []
         for batch in batches:
-            inputs = plain_inputs(batch, image_inputs, pad_id, counts, facts)
+            inputs = plain_inputs(batch, rows.image_inputs, rows.pad_id, rows.counts, facts)
             scores += score_plain(model, {name: value.to(device) for name, value in inputs.items()})
         return scores
 
-    plain, alone = score_rows([sequences]), score_rows([[sequence] for sequence in sequences])
-    return _largest_difference(shared, plain), _largest_difference(plain, alone)
+    plain, alone = score_rows([rows.sequences]), score_rows([[sequence] for sequence in rows.sequences])
+    handle = model.get_input_embeddings().register_forward_hook(_rounded_otherwise)
+    try:
+        rounded = score_rows([rows.sequences])
+    finally:
+        handle.remove()
+    noise = NOISE_MULTIPLE * _largest_difference(plain, alone)
+    return plain, max(FLOAT_TOLERANCE, noise, _largest_difference(plain, rounded))
+
+
+def _rounded_otherwise(module: torch.nn.Module, inputs: Any, embeddings: Tensor) -> Tensor:
+    """Embeddings whose last binary digit goes up or down by chance."""
+    sign = torch.randint(0, 2, embeddings.shape, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    return embeddings * (1 + torch.finfo(embeddings.dtype).eps * sign.to(embeddings))
 
 
 def _largest_difference(left: list[Tensor], right: list[Tensor]) -> float:

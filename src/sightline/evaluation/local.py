@@ -77,7 +77,8 @@ class LocalAnswerer:
         self.loaded = loaded
         self.facts = family_of(loaded.model)
         self.rules = greedy_rules(loaded.model)
-        self.batch_tokens = batch_tokens or BATCH_TOKENS.get(loaded.model.device.type, BATCH_TOKENS["cuda"])
+        default = BATCH_TOKENS.get(loaded.model.device.type, BATCH_TOKENS["cuda"])
+        self.batch_tokens = default if batch_tokens is None else batch_tokens
         if self.batch_tokens < FEWEST_TOKENS:
             raise ConfigError(f"batch_tokens: expected at least {FEWEST_TOKENS}, got {batch_tokens}.")
         self.route = None if share else RouteChoice("plain", "sharing is off")

@@ -88,7 +88,7 @@ def outcome_table(result: RunResult) -> Table:
     """A line per task with its headline metric, then its other metrics, and the headline without pictures."""
     header = ("task", "items", "score", "95% interval", "unparsed", "if right")
     rows = [row for outcome in result.tasks.values() for row in _task_rows(outcome)]
-    return Table(result.model, header, tuple(rows), _caption(result), has_total=False)
+    return Table(result.model, header, tuple(rows), _caption(result), is_summed=False)
 
 
 def category_table(outcome: TaskOutcome) -> Table:
@@ -98,7 +98,7 @@ def category_table(outcome: TaskOutcome) -> Table:
         for name, score in outcome.scores.categories.items()
     ]
     header = ("category", "items", outcome.scores.metrics[0].name, "95% interval")
-    return Table(outcome.title, header, tuple(rows), has_total=False)
+    return Table(outcome.title, header, tuple(rows), is_summed=False)
 
 
 def shown(value: float, scale: float) -> str:

@@ -43,7 +43,7 @@ def print_table(table: Table, file: TextIO | None = None) -> None:
     for index, name in enumerate(table.header):
         drawn.add_column(Text(name), justify="left" if index == 0 else "right")
     for index, row in enumerate(table.rows):
-        if table.has_total and index == len(table.rows) - 1 and index > 0:
+        if table.is_summed and index == len(table.rows) - 1 and index > 0:
             drawn.add_section()
         drawn.add_row(*(Text(cell) for cell in row))
     console = Console(file=file or sys.stdout)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sightline.types import ADDED, IMAGE, IMAGES, PROMPT, REPLACED, FamilyFacts
+from sightline.types import ADDED, IMAGE, IMAGES, LLAMA_LAYERS, PROMPT, REPLACED, FamilyFacts
 
 PIXELS = ("pixel_values",)
 # Patches of all images in one list, with each image's grid; positions in time, height and width.
@@ -77,6 +77,13 @@ _FAMILIES = (
         routes=("mask",),
         note=f"one image a prompt; {_NO_PLAIN}",
     ),
+    FamilyFacts(
+        name="lfm2_vl",
+        image_inputs=("pixel_values", "spatial_shapes", "pixel_attention_mask"),
+        shape_input="spatial_shapes",
+        linear_layers=("q_proj", "k_proj", "v_proj", "in_proj", "out_proj", "w1", "w2", "w3"),
+        routes=("fork", "plain"),
+    ),
     FamilyFacts(name="llava", image_inputs=PIXELS),
     FamilyFacts(name="llava_next", image_inputs=("pixel_values", "image_sizes")),
     FamilyFacts(
@@ -105,6 +112,15 @@ _FAMILIES = (
     ),
     replace(_GRID, name="qwen2_5_vl"),
     replace(_GRID, name="qwen2_vl"),
+    replace(
+        _GRID,
+        name="qwen3_5",
+        linear_layers=(
+            *LLAMA_LAYERS,
+            *("in_proj_qkv", "in_proj_z", "in_proj_b", "in_proj_a", "out_proj"),
+        ),
+        routes=("fork", "plain"),
+    ),
     replace(_GRID, name="qwen3_vl", deepstack=True),
     FamilyFacts(
         name="smolvlm",

@@ -107,6 +107,7 @@ def picture_tokens(loaded: LoadedVlm, prompt: Prompt) -> int:
 def _processed(loaded: LoadedVlm, prompts: Many[Prompt]) -> dict[str, Any]:
     """What the processor makes of prompts and their pictures, padded on the left."""
     images = [[picture.open() for picture in prompt.pictures] for prompt in prompts] if prompts[0].pictures else None
+    loaded.processor.tokenizer.padding_side = "left"  # KOSMOS-2's processor takes no argument for it
     encoded = loaded.processor(
         text=[prompt.text for prompt in prompts],
         images=images,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from sightline.data.sequences import EncodedBatch, SequenceEncoder
-from sightline.engine.forest import NO_LABEL, build_forest
+from sightline.engine.forest import NO_LABEL, Forest, build_forest
 from sightline.engine.routes import UNKNOWN, plain_inputs
 from sightline.training.references import StoredReferences
 from sightline.types import FamilyFacts, Sequence
@@ -19,26 +19,37 @@ from sightline.types import FamilyFacts, Sequence
 
 @dataclass
 class SFTCollator:
-    """Rows to a batch for `SFTTrainer.compute_loss`; `share` emits a forest, else TRL's own columns."""
+    """Rows to a batch for `SFTTrainer.compute_loss`; `share` emits a forest, else TRL's own columns.
+
+    Packed rows, each a list of examples, become the rows of the forest. Other examples share rows of up to `max_row`
+    tokens, by default as long as the longest tree.
+    """
 
     encoder: SequenceEncoder
     pad_id: int
     share: bool
     facts: FamilyFacts = UNKNOWN
+    max_row: int | None = None
 
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
-        batch = self.encoder.encode_sft(rows)
+    def __call__(self, rows: list[dict[str, Any]] | list[list[dict[str, Any]]]) -> dict[str, Any]:
+        packed = [row if isinstance(row, list) else [row] for row in rows]
+        batch = self.encoder.encode_sft([example for row in packed for example in row])
         if not self.share:
             return plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.facts)
         ids_NT, labels_NT = answer_view(batch.sequences, self.pad_id)
-        return {"input_ids": ids_NT, **_forest_columns(batch, self.pad_id, self.facts), "labels": labels_NT}
+        row_of = [number for number, row in enumerate(packed) for _ in row] if isinstance(rows[0], list) else None
+        forest = build_forest(
+            batch.sequences, self.pad_id, max_row=self.max_row, both_ways=self.facts.both_ways, row_of=row_of
+        )
+        return {"input_ids": ids_NT, **_forest_columns(batch, forest), "labels": labels_NT}
 
 
 @dataclass
 class PreferenceCollator:
     """Rows to a batch for `DPOTrainer._compute_loss`, chosen first; `share` emits a forest, else TRL's own columns.
 
-    With `references`, the batch carries the stored reference log-probabilities under TRL's names.
+    With `references`, the batch carries the stored reference log-probabilities under TRL's names. Pairs share rows of
+    up to `max_row` tokens, by default as long as the longest tree.
     """
 
     encoder: SequenceEncoder
@@ -46,12 +57,14 @@ class PreferenceCollator:
     share: bool
     references: StoredReferences | None = None
     facts: FamilyFacts = UNKNOWN
+    max_row: int | None = None
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self.encoder.encode_preferences(rows)
         if self.share:
             ids, labels = answer_view(batch.sequences, self.pad_id)
-            columns = _forest_columns(batch, self.pad_id, self.facts)
+            forest = build_forest(batch.sequences, self.pad_id, max_row=self.max_row, both_ways=self.facts.both_ways)
+            columns = _forest_columns(batch, forest)
         else:
             columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.facts)
             ids, labels = columns.pop("input_ids"), columns.pop("labels")
@@ -79,12 +92,12 @@ def answer_view(sequences: Many[Sequence], pad_id: int) -> tuple[torch.Tensor, t
     return ids_NT, labels_NT
 
 
-def _forest_columns(batch: EncodedBatch, pad_id: int, facts: FamilyFacts) -> dict[str, Any]:
+def _forest_columns(batch: EncodedBatch, forest: Forest) -> dict[str, Any]:
     """`attention_mask` of the plain rows (TRL counts tokens by it), the forest, and the distinct images with keys."""
     lengths = torch.tensor([len(sequence.ids_L) for sequence in batch.sequences])
     return {
         "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
-        "forest": build_forest(batch.sequences, pad_id, both_ways=facts.both_ways),
+        "forest": forest,
         "image_spans": batch.image_spans,
         **batch.image_inputs,
     }

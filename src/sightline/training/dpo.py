@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import sys
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import trl
 from peft import PeftModel
 
+from sightline.data.fit import LENGTH_POLICY_HELP
 from sightline.data.formats import to_preference_columns
+from sightline.data.images import rejected_images
+from sightline.data.preferences import require_trainable_lists, shown_images
 from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
 from sightline.training.card import write_card
 from sightline.training.collators import PreferenceCollator
 from sightline.training.decoder import for_family, report_adapted_tower
+from sightline.training.fitting import fit_datasets
+from sightline.training.image_margin import IMAGE_MARGIN_HELP, add_image_margin
+from sightline.training.losses import (
+    CONDITIONAL,
+    CROP_HELP,
+    DELTA_HELP,
+    NO_LOGITS,
+    PERTURBATION_HELP,
+    check_mdpo_settings,
+    expand_preset,
+    loss_with_mdpo_terms,
+    perturbation,
+    take_mdpo_terms,
+)
+from sightline.training.packing import ONE_ROW, hidden_packing, require_mask
 from sightline.training.precision import choose_precision
 from sightline.training.references import (
     REFERENCE_STORE_HELP,
@@ -38,21 +58,31 @@ from sightline.training.stored_features import FEATURE_STORE_HELP, store_feature
 
 @dataclass
 class DPOConfig(trl.DPOConfig):
-    """TRL's DPOConfig with `share`, `feature_store` and `reference_store`."""
+    """TRL's DPOConfig with what is shared and stored, `length_policy`, an image margin, the losses `mpo` and `mdpo`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
     feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
     reference_store: str = field(default="auto", metadata={"help": REFERENCE_STORE_HELP})
+    length_policy: str = field(default="truncate", metadata={"help": LENGTH_POLICY_HELP})
+    image_margin_rows: int = field(default=4, metadata={"help": IMAGE_MARGIN_HELP})
+    mdpo_perturbation: str = field(default="crop", metadata={"help": PERTURBATION_HELP})
+    mdpo_crop: list[float] = field(default_factory=lambda: [0.0, 0.2], metadata={"help": CROP_HELP})
+    mdpo_delta: float = field(default=0.0, metadata={"help": DELTA_HELP})
 
     def __post_init__(self) -> None:
         choose_precision(self)
+        expanded = expand_preset(self)
         super().__post_init__()
+        check_mdpo_settings(self)
+        if expanded and self.process_index == 0:
+            print(expanded, file=sys.stderr)
 
 
 class DPOTrainer(trl.DPOTrainer):
     """TRL's DPOTrainer, same arguments; with images, image and prompt are read once for chosen and rejected.
 
-    Every loss type, metric and callback of TRL works unchanged. `route` says how batches are run and why.
+    `rejected` may be a list of answers: a pair each. Every loss type, metric and callback of TRL works unchanged.
+    `route` says how batches are run and why.
 
     Example:
         >>> DPOTrainer(model="sightline-nano", train_dataset=pairs, args=DPOConfig("out", max_length=None)).train()
@@ -71,35 +101,65 @@ class DPOTrainer(trl.DPOTrainer):
         **trl_arguments: Any,
     ) -> None:
         trl_arguments = for_family(model, trl_arguments)
-        train_dataset = prepared(train_dataset, to_preference_columns)
-        eval_dataset = prepared(eval_dataset, to_preference_columns)
+        train_dataset = _prepared(train_dataset, args)
+        eval_dataset = _prepared(eval_dataset, args)
         store = uses_reference_store(args, train_dataset, data_collator)
         adapted = trl_arguments.get("peft_config") is not None or isinstance(model, PeftModel)
         if store and ref_model is None and not adapted:
             ref_model = NoReference()
-        super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+        with hidden_packing(args, train_dataset, data_collator):
+            super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
         report_adapted_tower(self.model)
         if isinstance(ref_model, NoReference):
             release_reference(self)
+        self.mdpo_weights = take_mdpo_terms(self)
+        if self.mdpo_weights and self.compute_metrics is not None:
+            raise ConfigError(NO_LOGITS)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
-        if not self._is_vision_dataset or data_collator is not None:
-            return
-        encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator))
+        if self._is_vision_dataset and data_collator is None:
+            self._use_forests(store)
+        elif CONDITIONAL in self.mdpo_weights:
+            raise ConfigError(
+                f"loss_type: expected losses of answers alone, since {self.route.reason}; got {CONDITIONAL}, which "
+                "compares images. Give rows with images and no data_collator, or drop the term."
+            )
+
+    def _use_forests(self, store: bool) -> None:
+        """Gives the trainer its route, its collator and its stores; `store` says whether references are stored."""
+        settings = replace(encoding_settings(self.data_collator, self.args), perturbation=perturbation(self.args))
+        encoder = SequenceEncoder(self.processing_class, settings)
+        unused = settings.perturbation is None and rejected_images(next(iter(self.train_dataset)))
+        if unused and self.accelerator.is_main_process:
+            print(f"rejected_images are not used: loss_type has no {CONDITIONAL}.", file=sys.stderr)
+        fit_datasets(self, encoder, preferences=True)
         self.route = choose_training_route(self, encoder.encode_preferences)
-        share = self.route.route == "mask"
+        require_mask(self.args, self.route)
+        share = self.route.route != "plain"
         self.data_collator = PreferenceCollator(
-            encoder, self._tokenizer.pad_token_id, share, facts=training_facts(self.model, self.processing_class)
+            encoder,
+            self._tokenizer.pad_token_id,
+            share,
+            facts=training_facts(self.model, self.processing_class),
+            max_row=ONE_ROW if self.args.padding_free else None,
         )
         if share:
-            features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store))
-            share_forward(self.model, store=features)
+            images_of = partial(shown_images, perturbation=settings.perturbation)
+            features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store), images_of)
+            share_forward(self.model, self.route, store=features)
             if self.ref_model is not None:
                 # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
-                share_forward(self.accelerator.unwrap_model(self.ref_model), self.accelerator.autocast)
+                reference = self.accelerator.unwrap_model(self.ref_model)
+                share_forward(reference, self.route, self.accelerator.autocast)
+        add_image_margin(self)
         if store:
             self.data_collator.references = store_references(self, encoder)
             if getattr(self.args, "reference_store", "auto") == "on":
                 release_reference(self)
+
+    def _set_signature_columns_if_needed(self) -> None:
+        super()._set_signature_columns_if_needed()
+        if self._is_vision_dataset and "rejected_images" not in self._signature_columns:
+            self._signature_columns += ["rejected_images"]
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         """TRL's loss; pairs that were not there when the trainer was made ask the reference model as TRL does."""
@@ -110,7 +170,11 @@ class DPOTrainer(trl.DPOTrainer):
                 "A batch holds pairs that were in no dataset when the trainer was made, and the reference model was "
                 "not kept. Pass them as eval_dataset to the trainer, or set reference_store to off."
             )
-        return super()._compute_loss(model, inputs, return_outputs)
+        if not self.mdpo_weights:
+            return super()._compute_loss(model, inputs, return_outputs)
+        if return_outputs:
+            raise ConfigError(NO_LOGITS)
+        return loss_with_mdpo_terms(self, model, inputs, super()._compute_loss)
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if restores_itself(self, model or self.model):
@@ -129,3 +193,11 @@ class DPOTrainer(trl.DPOTrainer):
     ) -> None:
         if self.is_world_process_zero():
             write_card(self, model_name, dataset_name, tags)
+
+
+def _prepared(dataset: Any, args: Any) -> Any:
+    """The dataset as batches are made of it; lists of rejected answers that cannot be trained are refused."""
+    for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
+        if part is not None:
+            require_trainable_lists(part, "the dataset", args.world_size if args is not None else 1)
+    return prepared(dataset, to_preference_columns)

@@ -29,6 +29,8 @@ REFERENCE_STORE_HELP = (
     "loss type or learning rate: `auto` where every row is trained on at least once, `on`, `off`. No reference model "
     "is loaded then; `on` also lets go of a ref_model that you pass."
 )
+# What TRL calls the references of a batch; the third is ours, of chosen answers under other images.
+REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps", "ref_other_image_logps")
 SECONDS_PER_SHARD = 20.0  # the most that a crash loses
 
 
@@ -55,20 +57,23 @@ class StoredReferences:
     ld_alpha: float | None
     logprob_of: dict[str, float]
 
-    def keys(self, row: dict[str, Any]) -> tuple[str, str]:
-        """Keys of the chosen and the rejected sequence."""
-        chosen, rejected = self.encoder.preference_keys(row)
+    def keys(self, row: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
+        """For each pair of the row the keys of its sequences."""
+        pairs = self.encoder.preference_keys(row)
         if self.ld_alpha is None:
-            return chosen, rejected
-        return fingerprint(chosen, rejected, self.ld_alpha), fingerprint(rejected, chosen, self.ld_alpha)
+            return pairs
+        return tuple(
+            (fingerprint(chosen, rejected, self.ld_alpha), fingerprint(rejected, chosen, self.ld_alpha))
+            for chosen, rejected in pairs
+        )
 
     def columns(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        """TRL's `ref_chosen_logps` and `ref_rejected_logps`, (B,) each; nothing if a pair is not stored."""
-        pairs = [self.keys(row) for row in rows]
+        """What of `REFERENCE_COLUMNS` the rows have, (B,) each; nothing if a pair is not stored."""
+        pairs = [pair for row in rows for pair in self.keys(row)]
         if not all(key in self.logprob_of for pair in pairs for key in pair):
             return {}
-        logprob_B2 = torch.tensor([[self.logprob_of[key] for key in pair] for pair in pairs])
-        return {"ref_chosen_logps": logprob_B2[:, 0], "ref_rejected_logps": logprob_B2[:, 1]}
+        logprobs = [torch.tensor([self.logprob_of[key] for key in keys]) for keys in zip(*pairs, strict=True)]
+        return dict(zip(REFERENCE_COLUMNS, logprobs, strict=False))
 
 
 def uses_reference_store(args: Any, train_dataset: Any, data_collator: Any) -> bool:
@@ -101,7 +106,7 @@ def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences
     missing = _take(store, rows_of, references)
     if missing and trainer.accelerator.is_main_process:
         stored = len(rows_of) - len(missing)
-        print(f"References: {stored:,} of {len(rows_of):,} pairs are stored.", file=sys.stderr)
+        print(f"References: {stored:,} of {len(rows_of):,} rows are stored.", file=sys.stderr)
     _compute(trainer, store, missing, references)
     trainer.accelerator.wait_for_everyone()
     store.refresh()
@@ -157,9 +162,9 @@ def _open_store(trainer: Any) -> TensorStore:
     return TensorStore("references", namespace, about)
 
 
-def _rows_of_keys(trainer: Any, references: StoredReferences) -> dict[tuple[str, str], Any]:
-    """A dataset and an index in it for each distinct pair of the trainer's datasets."""
-    rows: dict[tuple[str, str], Any] = {}
+def _rows_of_keys(trainer: Any, references: StoredReferences) -> dict[Any, Any]:
+    """A dataset and an index in it for each distinct row of the trainer's datasets, by the keys of its pairs."""
+    rows: dict[Any, Any] = {}
     tests = trainer.eval_dataset
     parts = [trainer.train_dataset, *(tests.values() if isinstance(tests, dict | DatasetDict) else [tests])]
     for dataset in parts:
@@ -171,18 +176,19 @@ def _rows_of_keys(trainer: Any, references: StoredReferences) -> dict[tuple[str,
 
 
 def _take(store: TensorStore, rows_of: dict[Any, Any], references: StoredReferences) -> dict[Any, Any]:
-    """Moves what the store has into `references`; returns the pairs that it lacks."""
+    """Moves what the store has into `references`; returns the rows that it lacks."""
     missing = {}
-    for pair, row in rows_of.items():
-        values = {key: value for key in pair if (value := store.get(key)) is not None}
+    for pairs, row in rows_of.items():
+        keys = {key for pair in pairs for key in pair}
+        values = {key: value for key in keys if (value := store.get(key)) is not None}
         references.logprob_of.update((key, float(value)) for key, value in values.items())
-        if len(values) < len(set(pair)):
-            missing[pair] = row
+        if len(values) < len(keys):
+            missing[pairs] = row
     return missing
 
 
 def _compute(trainer: Any, store: TensorStore, missing: dict[Any, Any], references: StoredReferences) -> None:
-    """Scores this process's share of the missing pairs with the reference and stores them."""
+    """Scores this process's share of the missing rows with the reference and stores them."""
     process, processes = trainer.accelerator.process_index, trainer.accelerator.num_processes
     mine = list(missing.items())[process::processes]
     size = trainer.args.precompute_ref_batch_size or trainer.args.per_device_train_batch_size
@@ -194,11 +200,12 @@ def _compute(trainer: Any, store: TensorStore, missing: dict[Any, Any], referenc
     try:
         for batch in _progress(trainer, batches, "Reference log-probabilities") if batches else ():
             inputs = trainer._prepare_inputs(trainer.data_collator([dataset[index] for _, (dataset, index) in batch]))
-            logprobs = zip(*(side.float().cpu() for side in trainer.compute_ref_log_probs(model, inputs)), strict=True)
-            for (pair, _), values in zip(batch, logprobs, strict=True):
-                for key, value in zip(pair, values, strict=True):
-                    store.put(key, value)
-                    references.logprob_of[key] = float(value)
+            logprob_N = torch.cat(trainer.compute_ref_log_probs(model, inputs)).float().cpu()
+            # A batch holds the chosen of all pairs, then the rejected, so the keys of the pairs are turned likewise.
+            pairs = [pair for keys, _ in batch for pair in keys]
+            for key, value in zip((key for keys in zip(*pairs, strict=True) for key in keys), logprob_N, strict=True):
+                store.put(key, value)
+                references.logprob_of[key] = float(value)
             if time.monotonic() - written >= SECONDS_PER_SHARD:
                 store.flush()
                 written = time.monotonic()

@@ -149,6 +149,7 @@ def _rows(settings: TrainingSettings, split: str, to_columns: Callable[[Any, str
     preferences = to_columns is to_preference_columns
     summary = check_rows(dataset, name, SequenceEncoder(source.processor, _encoding(settings)), preferences, _track)
     _report(summary, name)
+    dataset.info.dataset_name = name  # what the trainer calls its rows
     return dataset
 
 
@@ -166,6 +167,8 @@ def _encoding(settings: TrainingSettings) -> EncodingSettings:
     training = settings.training
     return EncodingSettings(
         max_length=training.max_length,
+        length_policy=training.length_policy,
+        completion_only_loss=getattr(training, "completion_only_loss", True) is not False,
         assistant_only_loss=getattr(training, "assistant_only_loss", False),
         dataset_text_field=getattr(training, "dataset_text_field", "text"),
     )

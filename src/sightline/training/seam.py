@@ -25,10 +25,11 @@ from sightline.types import FamilyFacts
 def add_forest_forward(
     model: Any,
     facts: FamilyFacts,
+    route: str,
     context: Callable[[], AbstractContextManager] | None = None,
     store: FeatureStore | None = None,
 ) -> None:
-    """Let `model(forest=..., **image_inputs)` return TRL's per-token record of the forest's sequences.
+    """Let `model(forest=..., **image_inputs)` return TRL's per-token record of the forest's sequences, run by `route`.
 
     `context` is entered around each such forward, for a model that accelerate has wrapped in autocast before. With
     `store`, features that lie on disk are read; the batch names its images by `image_spans` then.
@@ -48,7 +49,7 @@ def add_forest_forward(
         with context() if context is not None else nullcontext():
             spans = kwargs.get("image_spans", ())
             features_FH = remembered.features(self, facts, image_inputs, spans) if image_inputs else None
-            scores = score_forest(self, facts, forest, features_FH, image_inputs)
+            scores = score_forest(self, facts, forest, features_FH, image_inputs, route)
         return _trl_record(scores, forest, kwargs.get("num_items_in_batch"))
 
     model.forward = types.MethodType(forest_forward, model)

@@ -8,12 +8,21 @@ from typing import Any
 import trl
 from torch.utils.data import Sampler
 
+from sightline.data.fit import LENGTH_POLICY_HELP
 from sightline.data.formats import to_sft_columns
 from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
 from sightline.training.card import write_card
 from sightline.training.collators import SFTCollator
 from sightline.training.decoder import for_family, report_adapted_tower
+from sightline.training.fitting import fit_datasets
+from sightline.training.packing import (
+    MAX_IMAGES_PER_ROW_HELP,
+    ONE_ROW,
+    hidden_packing,
+    pack_dataset,
+    require_mask,
+)
 from sightline.training.precision import choose_precision
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sharing import (
@@ -21,6 +30,7 @@ from sightline.training.sharing import (
     choose_training_route,
     encoding_settings,
     grouping_sampler,
+    image_keys,
     prepared,
     share_forward,
     training_facts,
@@ -29,16 +39,19 @@ from sightline.training.stored_features import FEATURE_STORE_HELP, store_feature
 
 SHARE_HELP = (
     "How rows share what they have in common: `auto` tests the forest on your model and falls back to plain rows with "
-    "a message, `mask` insists on the forest, `plain` shares nothing."
+    "a message, `mask` insists on one pass with a mask, `fork` on trunks whose states are copied to their branches "
+    "(recurrent decoders), `plain` shares nothing."
 )
 
 
 @dataclass
 class SFTConfig(trl.SFTConfig):
-    """TRL's SFTConfig with `share` and `feature_store`."""
+    """TRL's SFTConfig with `share`, `feature_store`, `length_policy` and `max_images_per_row`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
     feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
+    length_policy: str = field(default="truncate", metadata={"help": LENGTH_POLICY_HELP})
+    max_images_per_row: int | None = field(default=None, metadata={"help": MAX_IMAGES_PER_ROW_HELP})
 
     def __post_init__(self) -> None:
         choose_precision(self)
@@ -48,13 +61,15 @@ class SFTConfig(trl.SFTConfig):
 class SFTTrainer(trl.SFTTrainer):
     """TRL's SFTTrainer, same arguments; with images it runs on forests, and rows of one image share a batch.
 
-    Datasets may also be plain VQA rows (`image`, `question`, `answer`). `route` says how batches are run and why.
+    `packing` and `padding_free` work for images, too: examples share rows, and none sees another. Datasets may also be
+    plain VQA rows (`image`, `question`, `answer`). `route` says how batches are run and why.
 
     Example:
         >>> SFTTrainer(model="sightline-nano", train_dataset=rows, args=SFTConfig("out", max_length=None)).train()
     """
 
     data_collator: Any
+    train_dataset: Any  # packed rows with `packing`
 
     def __init__(
         self,
@@ -68,21 +83,33 @@ class SFTTrainer(trl.SFTTrainer):
         trl_arguments = for_family(model, trl_arguments)
         train_dataset = prepared(train_dataset, to_sft_columns)
         eval_dataset = prepared(eval_dataset, to_sft_columns)
-        super().__init__(model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+        with hidden_packing(args, train_dataset, data_collator):
+            super().__init__(model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
         report_adapted_tower(self.model)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
         if not self._is_vision_dataset or data_collator is not None:
             return
-        settings = encoding_settings(self.data_collator, self.args.dataset_text_field)
-        encoder = SequenceEncoder(self.processing_class, settings)
+        encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator, self.args))
+        read = fit_datasets(self, encoder, preferences=False, packing=self.args.packing)
         self.route = choose_training_route(self, encoder.encode_sft)
-        share = self.route.route == "mask"
+        require_mask(self.args, self.route)
+        share = self.route.route != "plain"
         self.data_collator = SFTCollator(
-            encoder, self._tokenizer.pad_token_id, share, training_facts(self.model, self.processing_class)
+            encoder,
+            self._tokenizer.pad_token_id,
+            share,
+            training_facts(self.model, self.processing_class),
+            ONE_ROW if self.args.padding_free else None,
         )
+        packed = None
+        if self.args.packing and read is not None:
+            packed, self.data_collator.max_row = pack_dataset(self, read, image_keys(self.train_dataset))
         if share:
-            features = store_features(self, encoder.encode_sft, base_model(self.model))
-            share_forward(self.model, store=features)
+            items = None if packed is None else len(packed)
+            features = store_features(self, encoder.encode_sft, base_model(self.model), items=items)
+            share_forward(self.model, self.route, store=features)
+        if packed is not None:
+            self.train_dataset = packed
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """TRL's sampler, or where images repeat one that brings rows of an image into one batch."""

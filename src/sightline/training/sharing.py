@@ -15,8 +15,11 @@ from peft import PeftModel
 from sightline.data.formats import has_images
 from sightline.data.sequences import EncodedBatch, EncodingSettings
 from sightline.engine.feature_store import FeatureStore
-from sightline.engine.selftest import RouteChoice, choose_route, possible
+from sightline.engine.selftest import RouteChoice, choose_route, possible, use_attention
+from sightline.errors import ConfigError
 from sightline.models.families import family_of
+from sightline.training.packing import ONE_ROW, shares_rows
+from sightline.training.references import is_sharded
 from sightline.training.sampler import ImageGroupSampler
 from sightline.training.seam import add_forest_forward
 from sightline.types import FamilyFacts
@@ -44,14 +47,15 @@ def prepared(dataset: Any, to_columns: Callable[[Any, str], Any]) -> Any:
     return dataset
 
 
-def encoding_settings(trl_collator: Any, dataset_text_field: str = "text") -> EncodingSettings:
-    """The settings that TRL resolved into its own vision collator."""
+def encoding_settings(trl_collator: Any, args: Any) -> EncodingSettings:
+    """The settings that TRL resolved into its own vision collator, and our own of `args`."""
     return EncodingSettings(
         max_length=trl_collator.max_length,
+        length_policy=getattr(args, "length_policy", "truncate"),
         completion_only_loss=getattr(trl_collator, "completion_only_loss", True),
         assistant_only_loss=getattr(trl_collator, "assistant_only_loss", False),
         chat_template=getattr(trl_collator, "chat_template", None),
-        dataset_text_field=dataset_text_field,
+        dataset_text_field=getattr(args, "dataset_text_field", "text"),
     )
 
 
@@ -59,7 +63,12 @@ def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]],
     """The route of a trainer, tested on its first rows; logged once, with what to do about a slow one."""
     model = base_model(trainer.model)
     share = getattr(trainer.args, "share", "auto")
+    facts = family_of(model)
     obstacle = _needs_logits(trainer)
+    if obstacle is None and facts is not None and "fork" in facts.routes:
+        obstacle = _fork_obstacle(trainer.args)
+        if obstacle and share == "fork":
+            raise ConfigError(f"share is set to fork, but {obstacle}. Change that, or set share to auto or plain.")
     if obstacle and share == "auto":
         choice = possible(RouteChoice("plain", obstacle), family_of(model))
     else:
@@ -67,12 +76,13 @@ def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]],
         batch = encode(rows)
         choice = choose_route(
             model,
-            family_of(model),
+            facts,
             batch.sequences,
             batch.image_inputs,
             trainer._tokenizer.pad_token_id,
             share,
             batch.counts,
+            ONE_ROW if shares_rows(trainer.args) else None,
         )
     if trainer.accelerator.is_main_process:
         logger.info("Route %s: %s.", choice.route, choice.reason)
@@ -88,13 +98,18 @@ def training_facts(model: Any, processor: Any) -> FamilyFacts:
 
 
 def share_forward(
-    model: Any, context: Callable[[], AbstractContextManager] | None = None, store: FeatureStore | None = None
+    model: Any,
+    choice: RouteChoice,
+    context: Callable[[], AbstractContextManager] | None = None,
+    store: FeatureStore | None = None,
 ) -> None:
-    """Let the model (or the base under its adapters) take a forest; `context` wraps each such forward."""
+    """Let the model (or the base under its adapters) take a forest by the chosen route; `context` wraps each such
+    forward."""
     base = base_model(model)
     facts = family_of(base)
     assert facts is not None, "a route other than plain is only chosen for a family in the table"
-    add_forest_forward(base, facts, context, store)
+    use_attention(base, choice.attention)
+    add_forest_forward(base, facts, choice.route, context, store)
 
 
 def base_model(model: Any) -> Any:
@@ -106,15 +121,15 @@ def grouping_sampler(dataset: Any, seed: int) -> ImageGroupSampler | None:
     """A sampler that brings rows of one image together, or None where no image has two rows."""
     if isinstance(dataset, IterableDataset) or not isinstance(dataset, Dataset):
         return None
-    column = "images" if "images" in dataset.column_names else "image"
-    keys = _image_keys(dataset.select_columns([column]), column)
+    keys = image_keys(dataset)
     return ImageGroupSampler(keys, seed) if len(set(keys)) < len(keys) else None
 
 
-def _image_keys(dataset: Dataset, column: str) -> list[str]:
+def image_keys(dataset: Dataset) -> list[str]:
     """For each row what its images are stored as: paths, or a hash of the bytes; rows without images stay apart."""
+    column = "images" if "images" in dataset.column_names else "image"
     keys: list[str] = []
-    for batch in dataset.iter(batch_size=256):
+    for batch in dataset.select_columns([column]).iter(batch_size=256):
         for value in batch[column]:
             records = value if isinstance(value, list) else [value]
             parts = [_stored_key(record) for record in records if record is not None]
@@ -141,4 +156,13 @@ def _needs_logits(trainer: Any) -> str | None:
         return "compute_loss_func and label_smoothing_factor need the full logits"
     if trainer.aux_loss_enabled:
         return "the mixture-of-experts auxiliary loss counts the tokens of plain rows"
+    return None
+
+
+def _fork_obstacle(args: Any) -> str | None:
+    """Why this run cannot take the fork route, or None."""
+    if is_sharded(args):
+        return "FSDP or DeepSpeed shards the model, whose processes would run different numbers of passes"
+    if args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant"):
+        return "gradient checkpointing needs gradient_checkpointing_kwargs {use_reentrant: false} to reach the trunk"
     return None

@@ -10,8 +10,8 @@ from typing import Any
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from sightline.data.images import stored_key
-from sightline.data.sequences import EncodedBatch, row_images
+from sightline.data.images import IMAGE_COLUMNS, row_images, stored_key
+from sightline.data.sequences import EncodedBatch
 from sightline.engine.feature_store import FeatureStore, find_storable, measure_image, stage_fingerprint
 from sightline.engine.fingerprint import fingerprint, processor_fingerprint
 from sightline.engine.store import TensorStore, limit_bytes
@@ -88,7 +88,12 @@ class StoreKeeper(TrainerCallback):
 
 
 def store_features(
-    trainer: Any, encode: Callable[[list[dict[str, Any]]], EncodedBatch], model: Any, extra_passes: int = 0
+    trainer: Any,
+    encode: Callable[[list[dict[str, Any]]], EncodedBatch],
+    model: Any,
+    extra_passes: int = 0,
+    images_of: Callable[[dict[str, Any]], list[Any]] = row_images,
+    items: int | None = None,
 ) -> FeatureStore | None:
     """The feature store of a trainer whose model runs on forests, or None; the estimate is printed.
 
@@ -96,6 +101,8 @@ def store_features(
         encode: makes a batch of rows.
         model: the transformers model, without PEFT's wrapper.
         extra_passes: passes over all images besides the epochs'.
+        images_of: the images, closed, that the sequences of a row show.
+        items: what a batch counts in an epoch, packed rows for example; the dataset's rows by default.
 
     Raises:
         ConfigError: `feature_store` is unknown, or `on` where nothing can be stored.
@@ -105,7 +112,7 @@ def store_features(
         raise ConfigError(f"feature_store: expected one of {', '.join(STORE_CHOICES)}; got '{choice}'.")
     if choice == "off":
         return None
-    opened, reason = _open(trainer, encode, model, extra_passes)
+    opened, reason = _open(trainer, encode, model, extra_passes, images_of, items)
     if opened is None:
         if choice == "on":
             raise ConfigError(f"feature_store is on, but {reason}. Set feature_store to auto or off.")
@@ -121,7 +128,12 @@ def store_features(
 
 
 def _open(
-    trainer: Any, encode: Callable[..., EncodedBatch], model: Any, extra_passes: int
+    trainer: Any,
+    encode: Callable[..., EncodedBatch],
+    model: Any,
+    extra_passes: int,
+    images_of: Callable[[dict[str, Any]], list[Any]],
+    items: int | None,
 ) -> tuple[tuple[FeatureStore, Estimate] | None, str]:
     """The store with its estimate, or None and why there is none."""
     dataset = trainer.train_dataset
@@ -148,12 +160,13 @@ def _open(
     )
     name = model.config._name_or_path or model.config.model_type
     store = TensorStore("features", namespace, {"model": name, "stage": storable.stage, "precision": precision})
-    images = len({stored_key(image) for row in _image_columns(dataset) for image in row_images(row)})
-    passes = planned_rows(trainer.args, len(dataset)) / len(dataset) + extra_passes
+    images = len({stored_key(image) for row in _image_columns(dataset) for image in images_of(row)})
+    items = items or len(dataset)
+    passes = planned_rows(trainer.args, items) / items + extra_passes
     measured = len(batch.image_spans)
     estimate = Estimate(images, min(images, len(store)), passes, size / measured, seconds / measured)
     return (FeatureStore(store, storable.stage), estimate), ""
 
 
 def _image_columns(dataset: Dataset) -> Dataset:
-    return dataset.select_columns([name for name in ("image", "images") if name in dataset.column_names])
+    return dataset.select_columns([name for name in IMAGE_COLUMNS if name in dataset.column_names])

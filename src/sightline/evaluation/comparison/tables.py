@@ -28,7 +28,7 @@ def change_table(comparison: RunComparison) -> Table:
     left_out = [f"{name} is in one run only." for name in comparison.left_out]
     left_out += [text for change in changes if (text := left_out_text(change))]
     caption = "\n".join([*(f"{name}: {label}" for name, label in zip("AB", comparison.labels, strict=True)), *left_out])
-    return Table("B against A, paired by item", header, tuple(rows), caption, has_total=False)
+    return Table("B against A, paired by item", header, tuple(rows), caption, is_summed=False)
 
 
 def evidence_table(comparison: RunComparison) -> Table:
@@ -48,14 +48,14 @@ def evidence_table(comparison: RunComparison) -> Table:
     caption = "" if all(change.mcnemar is not None for change in comparison.tasks.values()) else (
         "McNemar's test needs scores of 0 or 1."
     )
-    return Table("Items that flipped", header, tuple(rows), caption, has_total=False)
+    return Table("Items that flipped", header, tuple(rows), caption, is_summed=False)
 
 
 def category_changes(change: TaskChange) -> Table:
     """The change per category."""
     rows = [(name, *_cells(each, change.scale)) for name, each in change.categories.items()]
     header = ("category", "items", "A", "B", "change", "95% interval")
-    return Table(change.title, header, tuple(rows), "Not corrected for the number of categories.", has_total=False)
+    return Table(change.title, header, tuple(rows), "Not corrected for the number of categories.", is_summed=False)
 
 
 def check_rows(check: Reproduction) -> tuple[tuple[str, str, str], ...]:
@@ -74,7 +74,7 @@ def flip_table(change: TaskChange) -> Table:
         for sign, pairs in groups
         for pair in pairs[:FLIPS_SHOWN]
     ]
-    return Table(f"{change.title}: some that flipped", ("", "id", "gold", "A", "B"), tuple(rows), has_total=False)
+    return Table(f"{change.title}: some that flipped", ("", "id", "gold", "A", "B"), tuple(rows), is_summed=False)
 
 
 def left_out_text(change: TaskChange) -> str:

@@ -1,0 +1,71 @@
+"""Hold a trainer's datasets against `max_length` before training: count, print, and leave out what does not fit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from datasets import Dataset
+from rich.console import Console
+from rich.progress import track
+
+from sightline.data.lengths import Lengths, RowReader, describe, fit_lengths
+from sightline.data.sequences import SequenceEncoder
+from sightline.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ReadRows:
+    """Rows of a dataset that were read once, for whoever must know their tokens."""
+
+    reader: RowReader
+    lengths: Lengths
+
+
+def fit_datasets(trainer: Any, encoder: SequenceEncoder, preferences: bool, packing: bool = False) -> ReadRows | None:
+    """Leaves the rows that `max_length` lets in in the trainer's datasets, and prints what became of the others.
+
+    Gives the train dataset's rows where they had to be read: for `max_length`, or for `packing`.
+
+    Raises:
+        DataError: rows that `length_policy` refuses.
+        ConfigError: rows must be read before training, but the dataset is streamed.
+    """
+    limit, policy = encoder.settings.max_length, encoder.settings.length_policy
+    streamed = not isinstance(trainer.train_dataset, Dataset)
+    if streamed and (packing or (limit is not None and policy == "drop")):
+        setting = "packing" if packing else "length_policy drop"
+        raise ConfigError(
+            f"{setting} reads every row before training, but train_dataset is streamed. Pass a Dataset, or set "
+            f"{'packing to false' if packing else 'length_policy to truncate'}."
+        )
+
+    def fit(dataset: Any, name: str) -> tuple[Any, ReadRows | None]:
+        if not isinstance(dataset, Dataset) or limit is None:
+            return dataset, None
+        rows = _read(trainer, dataset, name, encoder, preferences)
+        if trainer.accelerator.is_main_process:
+            print(describe(rows.lengths, rows.reader.source, limit, policy), file=sys.stderr)
+        return dataset.select(rows.lengths.kept) if rows.lengths.dropped else dataset, rows
+
+    trainer.train_dataset, read = fit(trainer.train_dataset, "train_dataset")
+    if isinstance(trainer.eval_dataset, dict):
+        parts = {name: fit(part, name)[0] for name, part in trainer.eval_dataset.items()}
+        trainer.eval_dataset = type(trainer.eval_dataset)(parts)
+    else:
+        trainer.eval_dataset, _ = fit(trainer.eval_dataset, "eval_dataset")
+    if packing and read is None:
+        read = _read(trainer, trainer.train_dataset, "train_dataset", encoder, preferences)
+    return read
+
+
+def _read(trainer: Any, dataset: Dataset, name: str, encoder: SequenceEncoder, preferences: bool) -> ReadRows:
+    def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+        hidden = trainer.args.disable_tqdm or not trainer.accelerator.is_main_process
+        return track(items, title, total=total, console=Console(file=sys.stderr), transient=True, disable=hidden)
+
+    columns = trainer._remove_unused_columns(dataset, description="training")  # what a batch is made of
+    reader = RowReader(columns, dataset.info.dataset_name or name, encoder, preferences, progress)
+    return ReadRows(reader, fit_lengths(reader, progress))

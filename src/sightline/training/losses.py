@@ -1,0 +1,148 @@
+"""Losses beside TRL's: the two terms of mDPO that it lacks, and presets that stand for a weighted list."""
+
+# Dims: B pairs.
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from trl.trainer.utils import FusedCausalLMOutput
+
+from sightline.data.images import Change
+from sightline.data.perturbations import Blank, Crop
+from sightline.errors import ConfigError
+from sightline.training.references import REFERENCE_COLUMNS
+
+CONDITIONAL, ANCHOR = "mdpo_conditional", "mdpo_anchor"
+MDPO_TERMS = (CONDITIONAL, ANCHOR)
+PRESETS = {
+    "mpo": {"sigmoid": 0.8, "bco_pair": 0.2, "sft": 1.0},  # InternVL's, arXiv 2411.10442
+    "mdpo": {"sigmoid": 1.0, CONDITIONAL: 1.0, ANCHOR: 1.0},  # arXiv 2406.11839
+}
+PERTURBATIONS = ("crop", "blank")
+PERTURBATION_HELP = (
+    "What `mdpo_conditional` holds a row's images against where the row has no `rejected_images`: `crop`, a random "
+    "part of each image, the same in every epoch, or `blank`, a grey image."
+)
+CROP_HELP = "Bounds of the share of an image's area that `mdpo_perturbation: crop` keeps."
+DELTA_HELP = "The reward above which `mdpo_anchor` wants each chosen answer."
+NO_LOGITS = "mDPO's terms leave no logits, which compute_metrics and predict need. Leave those out, or the terms."
+PER_TOKEN = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1", "label_mask")
+
+
+def expand_preset(config: Any) -> str:
+    """Puts the list that a preset stands for into `loss_type` and `loss_weights`; says what it did, if anything.
+
+    Raises:
+        ConfigError: a preset stands beside other losses or beside `loss_weights`.
+    """
+    names = [config.loss_type] if isinstance(config.loss_type, str) else list(config.loss_type)
+    name = next((name for name in names if name in PRESETS), None)
+    if name is None:
+        return ""
+    losses = PRESETS[name]
+    written_out = f"loss_type: [{', '.join(losses)}] with loss_weights: {list(losses.values())}"
+    if len(names) > 1:
+        raise ConfigError(
+            f"loss_type: expected {name} alone, since it stands for several losses; got {', '.join(names)}. "
+            f"Write it out and add to it: {written_out}."
+        )
+    if config.loss_weights is not None:
+        raise ConfigError(
+            f"loss_weights: expected none, since loss_type {name} brings its own; got {config.loss_weights}. "
+            f"Leave them out, or write it out and change it: {written_out}."
+        )
+    config.loss_type, config.loss_weights = list(losses), list(losses.values())
+    return f"loss_type {name} stands for " + ", ".join(f"{loss} {weight}" for loss, weight in losses.items()) + "."
+
+
+def check_mdpo_settings(config: Any) -> None:
+    """Raise ConfigError where a setting of mDPO's terms is out of range, or one of TRL's does not go with them."""
+    bounds = config.mdpo_crop
+    if config.mdpo_perturbation not in PERTURBATIONS:
+        choices = ", ".join(PERTURBATIONS)
+        raise ConfigError(f"mdpo_perturbation: expected one of {choices}; got '{config.mdpo_perturbation}'.")
+    if len(bounds) != 2 or not 0 <= bounds[0] <= bounds[1] <= 1:
+        raise ConfigError(f"mdpo_crop: expected two shares, 0 <= low <= high <= 1; got {bounds}. Write [0.0, 0.2].")
+    term = next((name for name in MDPO_TERMS if name in config.loss_type), None)
+    if term is not None and (config.ld_alpha is not None or config.use_weighting):
+        raise ConfigError(
+            f"loss_type: expected TRL's losses alone, since ld_alpha or use_weighting is set; got {term}, which sums "
+            "log-probabilities without weights. Unset them, or drop the term."
+        )
+
+
+def perturbation(args: Any) -> Change | None:
+    """What `mdpo_conditional` does to images; None where the run has no such term."""
+    if CONDITIONAL not in args.loss_type:
+        return None
+    low, high = args.mdpo_crop
+    return Crop(low, high, args.seed) if args.mdpo_perturbation == "crop" else Blank()
+
+
+def take_mdpo_terms(trainer: Any) -> dict[str, float]:
+    """The weights of mDPO's terms among the trainer's losses, which are TRL's alone afterwards."""
+    weights = list(zip(trainer.loss_types, trainer.loss_weights, strict=True))
+    kept = [(name, weight) for name, weight in weights if name not in MDPO_TERMS]
+    trainer.loss_types, trainer.loss_weights = [name for name, _ in kept], [weight for _, weight in kept]
+    return {name: weight for name, weight in weights if name in MDPO_TERMS}
+
+
+def loss_with_mdpo_terms(trainer: Any, model: Any, inputs: dict[str, Any], trl_loss: Callable[..., Tensor]) -> Tensor:
+    """TRL's loss of the batch's pairs plus mDPO's weighted terms, from one forward pass of all sequences.
+
+    With beta * log(policy / reference) as the reward of an answer, the terms are, each a mean over pairs:
+
+        mdpo_conditional  -log sigmoid(reward(chosen | images) - reward(chosen | other images))
+        mdpo_anchor       -log sigmoid(reward(chosen | images) - delta)
+
+    Source: Wang et al. 2024, arXiv 2406.11839, L_CoPO and L_AncPO.
+    """
+    weights = trainer.mdpo_weights
+    parts = 3 if CONDITIONAL in weights else 2
+    inputs = dict(inputs)
+    stored = [inputs.pop(name) for name in REFERENCE_COLUMNS if name in inputs]
+    record = _score(trainer, model, inputs)
+    if not stored:
+        reference = trainer.ref_model or trainer.model
+        stored = list(torch.cat(trainer.compute_ref_log_probs(reference, inputs)).chunk(parts))
+    pairs = len(stored[0])
+    of_pairs = {name: inputs[name][: 2 * pairs] for name in ("input_ids", "completion_mask")}
+    references = dict(zip(REFERENCE_COLUMNS[:2], stored, strict=False))
+    asked = trainer.precompute_ref_logps
+    trainer.precompute_ref_logps = True  # so that TRL takes the references that it is given
+    loss = trl_loss(lambda **_: _first(record, 2 * pairs), {**inputs, **of_pairs, **references}, False)
+    trainer.precompute_ref_logps = asked
+
+    rewards = [
+        trainer.beta * (policy_B - reference_B)
+        for policy_B, reference_B in zip(record.log_probs.sum(dim=1).chunk(parts), stored, strict=True)
+    ]
+    if CONDITIONAL in weights:
+        margin_B = rewards[0] - rewards[2]
+        loss = loss - weights[CONDITIONAL] * F.logsigmoid(margin_B).mean()
+        mode = "train" if trainer.model.training else "eval"
+        gathered = trainer.accelerator.gather(margin_B.detach())
+        trainer._metrics[mode]["rewards/conditional_margins"].append(gathered.mean().item())
+    if ANCHOR in weights:
+        loss = loss - weights[ANCHOR] * F.logsigmoid(rewards[0] - trainer.args.mdpo_delta).mean()
+    return loss
+
+
+def _score(trainer: Any, model: Any, inputs: dict[str, Any]) -> FusedCausalLMOutput:
+    """The model's record of all sequences, called as TRL (1.16) calls it."""
+    arguments = {name: value for name, value in inputs.items() if name != "completion_mask"}
+    if trainer.aux_loss_enabled:
+        arguments["output_router_logits"] = True
+    labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
+    return model(**arguments, use_cache=False, labels=labels, fused_lm_head=True)
+
+
+def _first(record: FusedCausalLMOutput, count: int) -> FusedCausalLMOutput:
+    """The record of the first sequences; TRL splits what it is given in two, chosen and rejected."""
+    return FusedCausalLMOutput(
+        **{name: value[:count] if name in PER_TOKEN else value for name, value in record.items()}
+    )

@@ -1,0 +1,27 @@
+"""Two processes that share a batch train as one process does."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.training.preference_run import train
+
+
+@pytest.mark.slow
+def test_two_processes_log_what_one_with_twice_the_rows_logs(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    script = ["-m", "tests.training.preference_run", str(tmp_path / "two"), "2", "on"]
+    subprocess.run([*launcher, *script], cwd=root, check=True, timeout=240)
+    two = json.loads((tmp_path / "two" / "logged.json").read_text())
+    one = train(tmp_path / "one", 4, "off")
+    assert len(one) == len(two) == 4
+    for alone, together in zip(one, two, strict=True):
+        assert together == pytest.approx(alone, abs=1e-5)
