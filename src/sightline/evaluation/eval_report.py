@@ -187,7 +187,7 @@ def _settings_listing(result: RunResult) -> Listing:
 
 def _bad_rows(outcome: TaskOutcome) -> list[str]:
     bad = outcome.data.get("bad_rows", ())
-    return [f"{len(bad)} rows could not be used and were left out."] if bad else []
+    return [f"Left out, as they could not be used: {len(bad):,} rows."] if bad else []
 
 
 def _words(name: str) -> str:
