@@ -1,0 +1,140 @@
+"""What a benchmark is: items with pictures, prompts by origin, scorers by profile, metrics; records and no code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as Many
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from PIL.Image import Image
+
+Row = Mapping[str, Any]
+
+
+class Picture(Protocol):
+    """A picture that is opened when it is needed."""
+
+    key: str
+    """Content key: equal pictures have equal keys; the cluster of intervals."""
+
+    def open(self) -> Image:
+        """The picture, upright, in RGB."""
+        ...
+
+
+@dataclass(frozen=True)
+class Item:
+    """One question of a benchmark, whatever its source looked like.
+
+    Attributes:
+        id: unique in its task.
+        name: where it came from ("POPE.tsv row 12"), for messages.
+        question: the text as the source has it; "<image 1>" marks where the first picture stands, otherwise pictures
+            come before the text.
+        options: texts of the options in order; option i has the letter chr(65 + i).
+        answers: gold answers; the letter where there are options.
+        category: the row of the per-category table it belongs to.
+        group: items that are judged together: rotations of one question, two questions of one picture.
+        facts: further columns that prompts, scorers or metrics read (hint, answer_type, precision, unit, l2-category).
+    """
+
+    id: str
+    name: str
+    question: str
+    pictures: tuple[Picture, ...] = ()
+    options: tuple[str, ...] = ()
+    answers: tuple[str, ...] = ()
+    category: str = ""
+    group: str = ""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a scorer makes of one answer.
+
+    Attributes:
+        score: 0 to 1.
+        parsed: what was read out of the answer ("B", "yes", "12.5"); None when nothing could be: unparsed, score 0.
+    """
+
+    score: float
+    parsed: str | None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An item, the answer it got and its verdict; `error` is set where no answer came."""
+
+    item: Item
+    answer: str
+    verdict: Verdict
+    error: str = ""
+
+
+Scorer = Callable[[Item, str], Verdict]
+Prompt = Callable[[Item], str]
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One number of a task.
+
+    Attributes:
+        name: "accuracy", "f1", "anls", "cider".
+        value: the number from all judged items (or those of one category).
+        mean: whether it is the mean of the items' scores; other metrics get their interval by cluster bootstrap.
+        scale: what full marks are: 1 for shares (shown in percent), 1000 for OCRBench, 2000 for MME's perception.
+    """
+
+    name: str
+    value: Callable[[Many[Judged]], float]
+    mean: bool = False
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a task's rows lie; the first that can be reached is used.
+
+    Attributes:
+        kind: "hub" (a dataset id), "tsv" (VLMEvalKit's), "file" (JSONL or Parquet).
+        place: Hub id, or file name.
+        revision: the pinned commit of a Hub dataset; empty where none was recorded.
+        md5: of a TSV file, where its publisher names one.
+    """
+
+    kind: str
+    place: str
+    config: str = ""
+    split: str = ""
+    revision: str = ""
+    md5: str = ""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A benchmark. `sightline eval --tasks NAME` runs it.
+
+    Attributes:
+        read: items of a source's rows, in order; `kind` of the source comes first because schemas differ by kind.
+        prompts: prompt text by origin ("lmms-eval", "vlmevalkit", "official", "model-card").
+        scorers: scorers by profile ("strict", "official", "lmms-eval", "vlmevalkit").
+        metrics: metrics by profile; the first of a profile is the headline.
+        max_new_tokens: how long an answer may get.
+        licence: of the data, with what is not known said so.
+        paper: citation or address.
+    """
+
+    name: str
+    title: str
+    sources: tuple[Source, ...]
+    read: Callable[[str, Iterable[Row]], Iterator[Item]]
+    prompts: Mapping[str, Prompt]
+    scorers: Mapping[str, Scorer]
+    metrics: Mapping[str, tuple[Metric, ...]]
+    max_new_tokens: int
+    default_prompt: str
+    default_profile: str = "strict"
+    licence: str = ""
+    paper: str = ""
