@@ -83,3 +83,31 @@ def test_standard_errors_equal_those_of_inspect(shared: Path) -> None:
         if len(set(case["clusters"])) > 1:
             ours = clustered_standard_error(case["scores"], case["clusters"])
             assert ours == pytest.approx(case["inspect_clustered_stderr"], abs=1e-12), case["id"]
+
+
+def test_standard_errors_equal_those_of_lmms_eval_but_for_the_factor_of_few_clusters(shared: Path) -> None:
+    """lmms-eval adds covariances within clusters to the variance of independent items, n / (n - 1) in that part alone.
+
+    One cluster says nothing about others and is refused, where lmms-eval gives a number or not a number.
+    """
+    for case in json.loads((shared / "conformance" / "stderr.json").read_text())["cases"]:
+        scores, clusters = case["scores"], case["clusters"]
+        if len(scores) > 1:
+            alone = clustered_standard_error(scores, range(len(scores)))
+            assert alone == pytest.approx(case["lmms_eval_mean_stderr"], abs=1e-12), case["id"]
+            assert alone == pytest.approx(case["inspect_stderr"], abs=1e-12), case["id"]
+        if (count := len(set(clusters))) > 1:
+            variance = clustered_standard_error(scores, clusters) ** 2 * (count - 1) / count + alone**2 / len(scores)
+            assert math.sqrt(variance) == pytest.approx(case["lmms_eval_clustered_stderr"], abs=1e-12), case["id"]
+        else:
+            with pytest.raises(ValueError, match="at least two clusters"):
+                clustered_standard_error(scores, clusters)
+
+
+def test_intervals_of_scores_between_equal_those_of_inspect(shared: Path) -> None:
+    """Scores of 0 and 1 get Wilson's interval, which stays within 0 and 1 where inspect's may not."""
+    cases = json.loads((shared / "conformance" / "stderr.json").read_text())["cases"]
+    (case,) = [case for case in cases if case["id"] == "continuous_anls"]
+    expected = case["inspect_ci95_t_clustered"]
+    interval = clustered_mean(case["scores"], case["clusters"])
+    assert (interval.low, interval.high) == pytest.approx((expected["lower"], expected["upper"]), abs=1e-9)

@@ -9,7 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightline.stats.paired import mcnemar_exact, paired_difference
+from sightline.stats.intervals import clustered_standard_error
+from sightline.stats.paired import (
+    mcnemar_exact,
+    paired_difference,
+    paired_p_value,
+    standard_error_of_difference,
+)
 
 
 def test_difference_worked_by_hand() -> None:
@@ -59,3 +65,43 @@ def test_real_results_give_the_reference_p_values(shared: Path) -> None:
         assert mcnemar_exact(bits[case["a"]], bits[case["b"]]) == pytest.approx(case["mcnemar_exact_p"], rel=1e-9)
         difference = paired_difference(bits[case["b"]], bits[case["a"]], data["image_of_pid"])
         assert difference.value == pytest.approx(case["diff"])
+
+
+def test_p_value_worked_by_hand() -> None:
+    """Changes 1, 1, 0, 0 over four items: mean 0.5, error sqrt(1/3) / 2, t = 1.732 with 3 degrees of freedom: 0.1817."""
+    assert paired_p_value([0, 0, 1, 1], [1, 1, 1, 1], range(4)) == pytest.approx(0.18169, abs=1e-5)
+    assert paired_p_value([1, 0], [1, 0], "ab") == 1.0
+
+
+def test_changes_without_spread_are_judged_by_their_signs() -> None:
+    assert paired_p_value([0] * 6, [1] * 6, range(6)) == 2 * 0.5**6
+    assert paired_p_value([0, 1], [1, 0], ["a", "a"]) == 1.0
+    assert paired_p_value([0], [1], "a") == 1.0
+
+
+def test_paired_t_tests_equal_those_of_lmms_eval(shared: Path) -> None:
+    for case in json.loads((shared / "conformance" / "paired_ttest.json").read_text())["cases"]:
+        expected, items = case["expected"], range(len(case["current"]))
+        interval = paired_difference(case["baseline"], case["current"], items)
+        assert interval.value == pytest.approx(expected["mean_diff"]), case["id"]
+        if case["id"] in ("same", "tiny_n"):  # no spread at all: lmms-eval is certain, p 1 or 0; we are not
+            assert interval.low < expected["mean_diff"] or interval.high > expected["mean_diff"]
+            continue
+        assert (interval.low, interval.high) == pytest.approx((expected["ci_lower"], expected["ci_upper"]), abs=1e-9)
+        p_value = paired_p_value(case["baseline"], case["current"], items)
+        assert p_value == pytest.approx(expected["p_value"], rel=1e-6), case["id"]
+
+
+def test_real_results_give_the_reference_errors(shared: Path) -> None:
+    """`mcnemar_chi2_cc` is left out: an approximation of the exact test, which is computed above."""
+    data = json.loads((shared / "conformance" / "paired_real_mathvista.json").read_text())
+    bits = {name: [int(bit) for bit in text] for name, text in data["correct"].items()}
+    pictures, items = data["image_of_pid"], range(len(data["pids"]))
+    for case in data["cases"]:
+        before, after = bits[case["b"]], bits[case["a"]]
+        assert standard_error_of_difference(before, after, items) == pytest.approx(case["se_paired"], abs=1e-12)
+        clustered = standard_error_of_difference(before, after, pictures)
+        assert clustered == pytest.approx(case["se_paired_clustered_by_image"], rel=2e-3)
+        assert paired_p_value(before, after, items) == pytest.approx(case["t_paired_p"], rel=1e-6)
+        apart = [clustered_standard_error(side, items) for side in (before, after)]
+        assert math.hypot(*apart) == pytest.approx(case["se_unpaired"], rel=1e-3)

@@ -7,7 +7,7 @@ import re
 # Source: GT-Vision-Lab/VQA, PythonEvaluationTools/vqaEvaluation/vqaEval.py at a013f00, described step by step here.
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
-_PERIOD = re.compile(r"\.(?!\d)")
+PERIOD = re.compile(r"\.(?!\d)")
 _MAX_PERIODS = 32  # the official code hands `re.UNICODE`, which is 32, to the argument that limits replacements
 _ARTICLES = frozenset({"a", "an", "the"})
 _NUMBERS = {"none": "0"} | {
@@ -34,7 +34,7 @@ def normalise(answer: str) -> str:
     'red cars 2 of them'
     """
     flat = answer.replace("\n", " ").replace("\t", " ").strip()
-    return _normalise_words(_strip_punctuation(flat)) or flat.lower()
+    return normalise_words(strip_punctuation(flat)) or flat.lower()
 
 
 def matches(prediction: str, answers: tuple[str, ...]) -> bool:
@@ -42,8 +42,11 @@ def matches(prediction: str, answers: tuple[str, ...]) -> bool:
     return normalise(prediction) in {normalise(answer) for answer in answers}
 
 
-def _strip_punctuation(text: str) -> str:
-    """Marks next to a blank vanish, others become a blank; a number with a thousands comma makes all of them vanish."""
+def strip_punctuation(text: str, period: re.Pattern[str] = PERIOD) -> str:
+    """Marks next to a blank vanish, others become a blank; a number with a thousands comma makes all of them vanish.
+
+    Periods that match `period` vanish as well: those before anything but a digit.
+    """
     has_long_number = _DIGIT_COMMA_DIGIT.search(text) is not None
     stripped = text
     for mark in _MARKS:
@@ -51,10 +54,11 @@ def _strip_punctuation(text: str) -> str:
             continue
         vanishes = has_long_number or f"{mark} " in text or f" {mark}" in text
         stripped = stripped.replace(mark, "" if vanishes else " ")
-    return _PERIOD.sub("", stripped, count=_MAX_PERIODS)
+    return period.sub("", stripped, count=_MAX_PERIODS)
 
 
-def _normalise_words(text: str) -> str:
+def normalise_words(text: str) -> str:
+    """Lower case, number words as digits, no articles, forgotten apostrophes put back."""
     words = (_NUMBERS.get(word, word) for word in text.lower().split())
     return " ".join(_CONTRACTIONS.get(word, word) for word in words if word not in _ARTICLES)
 
@@ -68,4 +72,4 @@ def _contractions() -> dict[str, str]:
     return forgotten
 
 
-_CONTRACTIONS = _contractions()
+_CONTRACTIONS = _contractions() | {"somebody'd": "somebodyd"}  # the official table takes this apostrophe away

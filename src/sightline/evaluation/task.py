@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as Many
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL.Image import Image
+
+if TYPE_CHECKING:
+    import numpy as np
 
 Row = Mapping[str, Any]
 
@@ -84,6 +87,8 @@ class Metric:
         name: "accuracy", "f1", "anls", "cider".
         value: the number from all judged items (or those of one category).
         mean: whether it is the mean of the items' scores; other metrics get their interval by cluster bootstrap.
+        sums: what each item adds to the sums that the metric is a function of, (items, K); None where there are none.
+        combine: the metric from sums, (..., K) to (...), so that resampling takes one matrix product.
         scale: what full marks are: 1 for shares (shown in percent), 1000 for OCRBench, 2000 for MME's perception.
     """
 
@@ -91,6 +96,8 @@ class Metric:
     value: Callable[[Many[Judged]], float]
     mean: bool = False
     scale: float = 1.0
+    sums: Callable[[Many[Judged]], np.ndarray] | None = None
+    combine: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Two systems on the same items: the difference with its interval, and McNemar's exact test."""
+"""Two systems on the same items: the difference with its interval, its p-value, and McNemar's exact test."""
 
 from __future__ import annotations
 
@@ -44,6 +44,35 @@ def mcnemar_exact(before: Sequence[float], after: Sequence[float]) -> float:
     if improved + worsened == 0:
         return 1.0
     return float(stats.binomtest(improved, improved + worsened, 0.5).pvalue)
+
+
+def standard_error_of_difference(
+    before: Sequence[float], after: Sequence[float], clusters: Sequence[Hashable]
+) -> float:
+    """Clustered standard error of the mean change.
+
+    Where every item changed by the same amount (mostly: not at all), that of the share of exceptions which Wilson's
+    interval still allows after that many clusters.
+    """
+    changes = _changes(before, after)
+    if np.ptp(changes) > 0:
+        return clustered_standard_error(changes, clusters)
+    count = len(set(clusters))
+    return math.sqrt(wilson(0, count).high / count)
+
+
+def paired_p_value(before: Sequence[float], after: Sequence[float], clusters: Sequence[Hashable]) -> float:
+    """Two-sided p-value that the mean change is 0, by Student's t with clusters - 1 degrees of freedom.
+
+    Where all clusters changed by the same amount, which leaves no spread to test against: the sign test of clusters.
+    """
+    changes = _changes(before, after)
+    mean, count = float(changes.mean()), len(set(clusters))
+    error = clustered_standard_error(changes, clusters) if count > 1 and np.ptp(changes) > 0 else 0.0
+    if error == 0:
+        return 1.0 if mean == 0 else min(1.0, 2 * 0.5**count)
+    t = mean / error
+    return float(2 * stats.t.sf(abs(t), count - 1))
 
 
 def _changes(before: Sequence[float], after: Sequence[float]) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""Metrics: the numbers of a task from its judged items, with bounds and intervals."""

@@ -1,0 +1,30 @@
+"""What a metric could be if every unparsed answer were right, and if every one were wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import replace
+
+from sightline.evaluation.task import Judged, Metric, Verdict
+
+_OPPOSITE = {"yes": "no", "no": "yes"}
+
+
+def unparsed_share(judged: Many[Judged]) -> float:
+    """Share of items whose answer could not be read, those without an answer among them."""
+    return sum(one.verdict.parsed is None for one in judged) / max(len(judged), 1)
+
+
+def bounds(metric: Metric, judged: Many[Judged]) -> tuple[float, float]:
+    """(all unparsed wrong, all unparsed right)."""
+    return metric.value([_as_wrong(one) for one in judged]), metric.value([_as_right(one) for one in judged])
+
+
+def _as_right(one: Judged) -> Judged:
+    return replace(one, verdict=Verdict(1.0, one.item.answers[0])) if one.verdict.parsed is None else one
+
+
+def _as_wrong(one: Judged) -> Judged:
+    """For yes/no questions the wrong answer is said, so that false alarms count in precision."""
+    gold = one.item.answers[0].strip().lower()
+    return replace(one, verdict=Verdict(0.0, _OPPOSITE.get(gold, ""))) if one.verdict.parsed is None else one

@@ -1,0 +1,83 @@
+"""Metrics of items that are judged together: MMBench's rotations, MME's two questions about one picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence as Many
+
+import numpy as np
+
+from sightline.evaluation.metrics.additive import additive, ratio, table_of
+from sightline.evaluation.task import Judged, Metric
+
+MME_PERCEPTION = (
+    *("existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR"),
+)
+MME_COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
+
+
+def circular_accuracy() -> Metric:
+    """Share of groups whose every item is right: MMBench's CircularEval over the rotations of a question."""
+    return additive("circular_accuracy", lambda judged: table_of(_group_hits(judged), 2), _share)
+
+
+def vanilla_accuracy() -> Metric:
+    """Accuracy over the first item of each group: the question with its options in their first order."""
+
+    def sums(judged: Many[Judged]) -> np.ndarray:
+        firsts = _first_of_group(judged)
+        return table_of(((one.verdict.score * first, first) for one, first in zip(judged, firsts, strict=True)), 2)
+
+    return additive("vanilla_accuracy", sums, _share)
+
+
+def mme_score(name: str, categories: Many[str]) -> Metric:
+    """MME's points: per category 100 x accuracy + 100 x share of pictures with both questions right, summed."""
+    places = {category: place for place, category in enumerate(categories)}
+
+    def sums(judged: Many[Judged]) -> np.ndarray:
+        table = np.zeros((len(judged), len(places), 4))
+        for row, (one, (hit, first)) in enumerate(zip(judged, _group_hits(judged), strict=True)):
+            place = places.get(one.item.category)
+            if place is not None:
+                table[row, place] = (one.verdict.score, 1.0, hit, first)
+        return table.reshape(len(judged), -1)
+
+    def combine(summed: np.ndarray) -> np.ndarray:
+        table = summed.reshape(*summed.shape[:-1], len(places), 4)
+        accuracy, both = ratio(table[..., 0], table[..., 1]), ratio(table[..., 2], table[..., 3])
+        return (100 * accuracy + 100 * both).sum(axis=-1)
+
+    return additive(name, sums, combine, scale=200.0 * len(places))
+
+
+def mme_metrics() -> tuple[Metric, ...]:
+    """Perception (of 2000), cognition (of 800), and both, which for one category is that category's score (of 200)."""
+    return (
+        mme_score("perception", MME_PERCEPTION),
+        mme_score("cognition", MME_COGNITION),
+        mme_score("score", (*MME_PERCEPTION, *MME_COGNITION)),
+    )
+
+
+def _group_hits(judged: Many[Judged]) -> Iterator[tuple[float, float]]:
+    """(all right, 1) at the first item of each group and (0, 0) at its others; a group lies within one category."""
+    wrong = {_group(one) for one in judged if one.verdict.score < 1}
+    for one, first in zip(judged, _first_of_group(judged), strict=True):
+        yield first * float(_group(one) not in wrong), first
+
+
+def _first_of_group(judged: Many[Judged]) -> list[float]:
+    seen: set[tuple[str, str]] = set()
+    firsts = []
+    for one in judged:
+        firsts.append(float(_group(one) not in seen))
+        seen.add(_group(one))
+    return firsts
+
+
+def _group(one: Judged) -> tuple[str, str]:
+    return one.item.category, one.item.group or one.item.id
+
+
+def _share(sums: np.ndarray) -> np.ndarray:
+    return ratio(sums[..., 0], sums[..., 1])

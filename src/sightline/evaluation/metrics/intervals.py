@@ -1,0 +1,50 @@
+"""The interval of any metric, and of its difference between two systems, with pictures as clusters."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Sequence as Many
+
+from sightline.evaluation.task import Judged, Metric
+from sightline.stats.bootstrap import cluster_bootstrap, cluster_bootstrap_of, paired_cluster_bootstrap
+from sightline.stats.intervals import clustered_mean
+from sightline.stats.paired import paired_difference
+from sightline.types import Interval
+
+
+def metric_interval(metric: Metric, judged: Many[Judged], seed: int = 0) -> Interval:
+    """The metric with its 95% interval: clustered for means, else percentiles of a cluster bootstrap.
+
+    2,000 resamples where the metric is a function of sums, 200 where it must be computed anew for each.
+    """
+    clusters = [cluster_of(one) for one in judged]
+    if metric.mean:
+        return clustered_mean([one.verdict.score for one in judged], clusters)
+    if metric.sums is not None and metric.combine is not None:
+        return cluster_bootstrap(metric.sums(judged), clusters, metric.combine, seed=seed)
+    return cluster_bootstrap_of(lambda items: metric.value([judged[item] for item in items]), clusters, seed=seed)
+
+
+def metric_difference(metric: Metric, before: Many[Judged], after: Many[Judged], seed: int = 0) -> Interval:
+    """The metric after minus the metric before on the same items in the same order, with its paired 95% interval."""
+    if [one.item.id for one in before] != [one.item.id for one in after]:
+        raise ValueError("A paired difference needs the same items in the same order on both sides.")
+    clusters = [cluster_of(one) for one in after]
+    if metric.mean:
+        scores = [[one.verdict.score for one in side] for side in (before, after)]
+        return paired_difference(*scores, clusters)
+    if metric.sums is not None and metric.combine is not None:
+        return paired_cluster_bootstrap(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
+    return cluster_bootstrap_of(
+        lambda items: (
+            metric.value([after[item] for item in items]) - metric.value([before[item] for item in items])
+        ),
+        clusters,
+        seed=seed,
+    )
+
+
+def cluster_of(one: Judged) -> Hashable:
+    """The item's first picture; a group or the item itself where there is none."""
+    if one.item.pictures:
+        return one.item.pictures[0].key
+    return f"group {one.item.group}" if one.item.group else f"item {one.item.id}"

@@ -1,0 +1,73 @@
+"""Metrics that are means or counts of scores: accuracy, OCRBench's points, MMMU's disciplines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence as Many
+
+import numpy as np
+
+from sightline.evaluation.metrics.additive import additive, ratio, table_of
+from sightline.evaluation.task import Item, Judged, Metric
+
+MMMU_DISCIPLINES = {
+    "Art & Design": ("Art", "Art_Theory", "Design", "Music"),
+    "Business": ("Accounting", "Economics", "Finance", "Manage", "Marketing"),
+    "Science": ("Biology", "Chemistry", "Geography", "Math", "Physics"),
+    "Health & Medicine": (
+        "Basic_Medical_Science",
+        "Clinical_Medicine",
+        "Diagnostics_and_Laboratory_Medicine",
+        "Pharmacy",
+        "Public_Health",
+    ),
+    "Humanities & Social Science": ("History", "Literature", "Psychology", "Sociology"),
+    "Tech & Engineering": (
+        "Agriculture",
+        "Architecture_and_Engineering",
+        "Computer_Science",
+        "Electronics",
+        "Energy_and_Power",
+        "Materials",
+        "Mechanical_Engineering",
+    ),
+}
+"""MMMU's subjects (an item's category) by discipline."""
+
+
+def mean_score(name: str = "accuracy") -> Metric:
+    """The mean of the items' scores: accuracy, VQA accuracy, ANLS."""
+
+    def value(judged: Many[Judged]) -> float:
+        return sum(one.verdict.score for one in judged) / max(len(judged), 1)
+
+    return Metric(name, value, mean=True, sums=_scores, combine=_mean)
+
+
+def mean_score_where(name: str, chosen: Callable[[Item], bool]) -> Metric:
+    """The mean score of the chosen items alone; 0 where none was asked."""
+
+    def sums(judged: Many[Judged]) -> np.ndarray:
+        return table_of(((one.verdict.score * (kept := chosen(one.item)), kept) for one in judged), 2)
+
+    return additive(name, sums, _mean)
+
+
+def points(name: str, scale: float) -> Metric:
+    """The sum of the scores, as OCRBench counts: so many of `scale`."""
+    return additive(name, _scores, lambda sums: sums[..., 0], scale)
+
+
+def mmmu_disciplines() -> tuple[Metric, ...]:
+    """The accuracy of each of MMMU's six disciplines, each question counting the same."""
+    return tuple(
+        mean_score_where(name, lambda item, subjects=frozenset(subjects): item.category in subjects)  # type: ignore[misc]
+        for name, subjects in MMMU_DISCIPLINES.items()
+    )
+
+
+def _scores(judged: Many[Judged]) -> np.ndarray:
+    return table_of(((one.verdict.score, 1.0) for one in judged), 2)
+
+
+def _mean(sums: np.ndarray) -> np.ndarray:
+    return ratio(sums[..., 0], sums[..., 1])

@@ -1,0 +1,7 @@
+"""Placeholder of the judge-free reader."""
+
+from sightline.evaluation.scorers.verdicts import UNPARSED
+
+
+def score_strict(item, answer):
+    return UNPARSED

@@ -1,0 +1,80 @@
+"""Split captions into the words that COCO's caption metrics count: the Penn Treebank's, without Java.
+
+Written from its behaviour, on 15,000 COCO captions and the cases of pycocoevalcap 1.2 (Stanford CoreNLP 3.4.1, called
+with -preserveLines -lowerCase, then 17 punctuation tokens dropped).
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+_DROPPED = frozenset("'' ' `` ` . ? ! , : - -- ... ;".split())
+_BRACKETS = {"(": "-lrb-", ")": "-rrb-", "[": "-lsb-", "]": "-rsb-", "{": "-lcb-", "}": "-rcb-"}
+_RESPELLED = {"£": "#", "€": "$", "¢": "cents", "½": "1/2", "¼": "1/4", "¾": "3/4"}
+_SPLIT_WORDS = {
+    "cannot": "can not",
+    "gonna": "gon na",
+    "gotta": "got ta",
+    "wanna": "wan na",
+    "gimme": "gim me",
+    "lemme": "lem me",
+    "'tis": "'t is",
+    "'twas": "'t was",
+}
+# Abbreviations that keep their period: titles, firms, streets, US states, months, days.
+_ABBREVIATIONS = """
+    adm al ala apr ariz ark assn attys? aug ave bancorp bhd blvd brig bros calif capt cmdr col colo comdr conn corp cos?
+    cpl dak dec del dept det drs? esq est etc ext feb fla fri ft ga gen govs? hon ill inc intl jan jr jul jun kan kans ky
+    la lieut lt ltd maj mar mass md messrs mich minn mo mon mont mr mrs ms mt neb nev nos? nov oct okla ore pa penn pfc
+    ph plc pres profs? prop pvt rd reps? rev sens? sep sept seq sgt spc sq sr ste? supts? sys tel tenn tex thu thurs tue
+    tues univ va vt wash wed wisc? wyo
+""".split()
+
+_LETTER = r"[^\W\d_]"
+_ALNUM = r"[^\W_]"
+_TOKEN = re.compile(
+    rf"""
+      (?:https?://|www\.)\S*{_ALNUM}/?                                   # addresses of pages
+    | [\w.+-]+@[\w-]+(?:\.[\w-]+)+                                       # and of people
+    | [\#@][A-Za-z_]\w*                                                  # hashtags and handles
+    | (?<!\w)'(?:tis|twas)\b | (?<!\w)'n'? (?!\w) | (?<!\w)'(?:em|\d\ds?)\b
+    | '(?:[sdm]|re|ve|ll)\b | n't\b                                      # endings of contractions
+    | {_LETTER}+?(?=n't\b)                                               # do|n't
+    | {_LETTER}(?:\.{_LETTER})+\b\.?                                     # u.s. d.v.d
+    | (?:{"|".join(_ABBREVIATIONS)})\.(?!\w)
+    | [^\W\d_i]\.(?!\w)                                                   # C. as a word of its own, but for the pronoun
+    | {_ALNUM}+(?:-{_LETTER}+){{0,2}}(?:/{_ALNUM}+(?:-{_LETTER}+){{0,2}}){{1,2}}      # and/or 24/7
+    | {_ALNUM}+(?:[.,]{_ALNUM}+)*(?:-{_ALNUM}+)+                         # 3-year-old
+    | \d+(?:[.,:]\d+)+{_LETTER}* | \.\d+                                 # 1,000 10:30
+    | {_LETTER}+(?:&{_LETTER}+)+                                         # R&B
+    | {_LETTER}+\.{_LETTER}+                                             # no blank after a sentence
+    | {_LETTER}+(?='(?:[sdm]|re|ve|ll)\b)
+    | {_LETTER}+(?:'{_LETTER}+)+                                         # o'clock
+    | {_ALNUM}+
+    | \.{{2,}} | -{{2,}} | [?!]+
+    | [^\s\U00010000-\U0010ffff]
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+
+
+@lru_cache(maxsize=1 << 16)
+def ptb_tokens(caption: str) -> tuple[str, ...]:
+    """The words of a caption in lower case, without punctuation marks.
+
+    >>> ptb_tokens("It's a dog that isn't barking.")
+    ('it', "'s", 'a', 'dog', 'that', 'is', "n't", 'barking')
+    """
+    text = caption.replace("’", "'").replace("‘", "'").replace("&amp;", "&")
+    text = re.sub("[“”«»„]", '"', text).replace("…", "...")
+    text = re.sub("[–—―]", "--", text)
+    tokens = (token for match in _TOKEN.finditer(text) for token in _spelled(match.group().strip().lower()))
+    return tuple(token for token in tokens if token not in _DROPPED and token != '"')
+
+
+def _spelled(token: str) -> list[str]:
+    if set(token) <= {"-"} or set(token) <= {"."}:
+        return []
+    token = _BRACKETS.get(token, _RESPELLED.get(token, token))
+    return _SPLIT_WORDS.get(token, token).split()

@@ -1,0 +1,48 @@
+"""Relaxed accuracy of ChartQA: numbers may be 5% off, other answers must be the same.
+
+Sources: Masry et al., 2022, "ChartQA"; VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0, described (after pix2struct).
+"""
+
+from __future__ import annotations
+
+from sightline.evaluation.scorers.final_answer import after_reasoning, boxed
+from sightline.evaluation.scorers.verdicts import UNPARSED
+from sightline.evaluation.task import Item, Verdict
+
+TOLERANCE = 0.05
+
+
+def score_vlmevalkit(item: Item, answer: str) -> Verdict:
+    """Right within 5% of a gold number, per cent being hundredths, or equal as lower-case text.
+
+    A gold of zero has no 5%, and thousands commas are no part of a number: both are compared as texts.
+    """
+    return Verdict(float(any(_relaxed(answer, gold) for gold in item.answers)), answer)
+
+
+def score_strict(item: Item, answer: str) -> Verdict:
+    """The same for the answer behind its reasoning, with thousands commas, dollars and a final period taken off."""
+    text = after_reasoning(answer)
+    said = _bare(boxed(text) or text)
+    if not said:
+        return UNPARSED
+    return Verdict(float(any(_relaxed(said, _bare(gold)) for gold in item.answers)), said)
+
+
+def _relaxed(said: str, gold: str) -> bool:
+    number, target = _number(said), _number(gold)
+    if number is not None and target:
+        return abs(number - target) / abs(target) <= TOLERANCE
+    return said.lower() == gold.lower()
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        return None
+
+
+def _bare(text: str) -> str:
+    bare = text.strip().removesuffix(".").strip("$ ")
+    return bare.replace(",", "") if _number(bare.replace(",", "")) is not None else bare
