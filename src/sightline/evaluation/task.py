@@ -17,8 +17,10 @@ Row = Mapping[str, Any]
 class Picture(Protocol):
     """A picture that is opened when it is needed."""
 
-    key: str
-    """Content key: equal pictures have equal keys; the cluster of intervals."""
+    @property
+    def key(self) -> str:
+        """Content key: equal pictures have equal keys; the cluster of intervals."""
+        ...
 
     def open(self) -> Image:
         """The picture, upright, in RGB."""

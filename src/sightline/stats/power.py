@@ -27,7 +27,7 @@ def items_needed(
     Source: E. Miller, 2024, "Adding error bars to evals", section 5, with paired, clustered errors.
     """
     if difference == 0:
-        raise ValueError("No number of items shows a difference of 0; give the smallest one that matters, such as 0.01.")
+        raise ValueError("No number of items shows a difference of 0. Give the smallest that matters, such as 0.01.")
     error = standard_error_of_difference(before, after, clusters)
     return math.ceil(len(before) * (_standard_errors(power) * error / difference) ** 2)
 

@@ -64,13 +64,14 @@ def test_published_results_come_out_item_by_item(shared: Path, model: str) -> No
     assert right == json.loads(scores.read_text(encoding="utf-8"))["average"]["correct"]
 
 
+@pytest.mark.slow
 def test_rules_agree_with_the_judge_on_what_models_answered(shared: Path) -> None:
     """GPT-4's verdicts on real answers of eleven models, against the official steps with our rules in its place.
 
-    Of the whole 95.8% agree, of answers that are not empty 96.5%: the judge made up letters for 207 empty answers. Of
-    the answers that `strict` reads, 98.0%; it leaves as unparsed what the official steps make an option of, refusals
-    above all, and so agrees on 94.9%. The rules were written on half A and a quarter of the file; the quarter that
-    nobody looked at agrees on 95.2% (96.0% without empty answers), half A on 96.6% (97.2%).
+    96.0% of all agree, and 96.8% of the answers that are not empty: the judge made up letters for empty ones. `strict`
+    agrees on 98.0% of the answers that it reads. It leaves unparsed what the official steps make an option of, refusals
+    above all, and so agrees on 94.9% of all. The rules were written on one half of the file (official 96.8%, strict
+    95.3%) and a quarter of the other; on the quarter that nobody looked at 95.4% and 94.6% agree.
     """
     questions = {row["pid"]: row["question"] for row in published(shared, "bard")}
     counts: Counter[str] = Counter()
@@ -86,8 +87,8 @@ def test_rules_agree_with_the_judge_on_what_models_answered(shared: Path) -> Non
         counts["official of answered"] += bool(case["response"]) and bool(official.score) == right
         counts["strict of all"] += bool(strict.score) == right
         counts["strict of parsed"] += strict.parsed is not None and bool(strict.score) == right
-    assert counts["official of answered"] >= 0.96 * counts["answered"]
-    assert counts["official of all"] >= 0.955 * counts["all"]
+    assert counts["official of all"] >= 0.96 * counts["all"]
+    assert counts["official of answered"] >= 0.965 * counts["answered"]
     assert counts["strict of parsed"] >= 0.975 * counts["parsed"]
     assert counts["strict of all"] >= 0.945 * counts["all"]
     assert counts["parsed"] >= 0.78 * counts["all"]
@@ -95,12 +96,12 @@ def test_rules_agree_with_the_judge_on_what_models_answered(shared: Path) -> Non
 
 @pytest.mark.parametrize("model", ["bard", "llava_llama_2_13b"])
 def test_whole_answers_score_close_to_the_published_accuracy(shared: Path, model: str) -> None:
-    """Without a judge, from the raw answers: within one point of what GPT-4's extractions gave."""
+    """Without a judge, from the raw answers: within 1.5 points of what GPT-4's extractions gave."""
     rows = published(shared, model)
     right = sum(
         mathvista.score_official(replace(asked(row), question=row["question"]), row["response"]).score for row in rows
     )
-    assert right / len(rows) == pytest.approx(sum(row["true_false"] for row in rows) / len(rows), abs=0.01)
+    assert right / len(rows) == pytest.approx(sum(row["true_false"] for row in rows) / len(rows), abs=0.015)
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,10 @@ CITIES = item(["B"], ["Paris", "London", "Berlin", "Madrid"])
         "The answer is London.",
         "Answer: London",
         "Of Paris and London, it is London.",
+        "It is not Paris but London.",
+        "The answer cannot be A. The answer is B.",
+        "Let me say it again.\nQuestion: Which city is it?\nAnswer: B",
+        "(B) London\n\nQuestion: Which river is it?\nChoices:\n(A) Seine\n(B) Thames",
         "The answer is A. No, wait: the answer is B.",
         "答案是B",
         "答案：B",
@@ -106,6 +110,10 @@ def test_the_chosen_option_is_read(answer: str) -> None:
         "The options are (A) Paris (B) London (C) Berlin (D) Madrid.",
         "Rome",
         "Is it London?",
+        "It is not London.",
+        "The answer cannot be B.",
+        "The answer isn't (B).",
+        "<think>So it is B, I guess, but",
     ],
 )
 def test_nothing_is_read_where_none_or_several_are_named(answer: str) -> None:

@@ -30,14 +30,12 @@ def metric_difference(metric: Metric, before: Many[Judged], after: Many[Judged],
         raise ValueError("A paired difference needs the same items in the same order on both sides.")
     clusters = [cluster_of(one) for one in after]
     if metric.mean:
-        scores = [[one.verdict.score for one in side] for side in (before, after)]
-        return paired_difference(*scores, clusters)
+        old, new = ([one.verdict.score for one in side] for side in (before, after))
+        return paired_difference(old, new, clusters)
     if metric.sums is not None and metric.combine is not None:
         return paired_cluster_bootstrap(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
     return cluster_bootstrap_of(
-        lambda items: (
-            metric.value([after[item] for item in items]) - metric.value([before[item] for item in items])
-        ),
+        lambda items: metric.value([after[item] for item in items]) - metric.value([before[item] for item in items]),
         clusters,
         seed=seed,
     )

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 
-_REASONING = re.compile(r"^.*</think(?:ing)?>", re.DOTALL | re.IGNORECASE)
+_REASONING = re.compile(r"^.*</think(?:ing)?>|<think(?:ing)?>.*$", re.DOTALL | re.IGNORECASE)
 _TAGS = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL | re.IGNORECASE)
 _NEXT_QUESTION = re.compile(r"(?<=\S)\s*\n\s*(?:Question|Hint|Q)\s*:")
+_ANSWERED = re.compile(r"\banswer\b|^\W*[A-H]\b[).:]", re.IGNORECASE)
 _TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mathbf|textbf|mathit|textit|operatorname)\s*\{([^{}]*)\}")
 
 
 def after_reasoning(answer: str) -> str:
-    """The answer without its <think> part and without questions that it goes on to ask itself.
+    """The answer without its <think> part, and without questions that it goes on to ask itself.
 
-    Of that, what the last <answer> tags hold, where there are such.
+    Of that, what the last <answer> tags hold, where there are such. Thought that never ends leaves nothing.
 
     >>> after_reasoning("<think>Is it A?</think><answer>B</answer>")
     'B'
     """
-    text = _NEXT_QUESTION.split(_REASONING.sub("", answer).replace("</s>", ""), maxsplit=1)[0]
+    said = _REASONING.sub("", answer).replace("</s>", "")
+    first, *asked_on = _NEXT_QUESTION.split(said)
+    # One such line may be the question said again; after an answer, or twice, it is the model going on by itself.
+    text = first if len(asked_on) != 1 or _ANSWERED.search(first) else said
     tagged = _TAGS.findall(text)
     return (tagged[-1] if tagged else text).strip()
 
@@ -42,9 +46,12 @@ def boxed(text: str) -> str | None:
 
 
 _REFUSAL = re.compile(
-    r"\b(?:can(?:no|')?t|cannot|can\s+not|could\s?n[o']t|unable|not\s+(?:possible|enough|sufficient|provided?|clear|able)|"
-    r"impossible|insufficient|(?:do|does)(?:n't|\s+not)\s+(?:(?:provide|contain|specify|give)|have\s+(?:enough|any|sufficient|access|the\s+ability))|"
-    r"no\s+(?:specific\s+)?(?:information|image|data|context)|please\s+provide|need\s+more|more\s+information|not\s+specified|not\s+(?:available\s+)?(?:in|among)\s+the\s+(?:options|choices)|none\s+of\s+the\s+(?:options|choices)|sorry)\b",
+    r"\b(?:can['’]?t|cannot|can\s+not|could\s?n['’]?t|could\s+not|unable|impossible|insufficient|sorry"
+    r"|not\s+(?:possible|enough|sufficient|provided?|clear|able|specified)"
+    r"|(?:do|does)(?:n['’]t|\s+not)\s+(?:provide|contain|specify|give)"
+    r"|(?:do|does)(?:n['’]t|\s+not)\s+have\s+(?:enough|any|sufficient|access|the\s+ability)"
+    r"|no\s+(?:specific\s+)?(?:information|image|data|context)|please\s+provide|need\s+more|more\s+information"
+    r"|not\s+(?:available\s+)?(?:in|among)\s+the\s+(?:options|choices)|none\s+of\s+the\s+(?:options|choices))\b",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+(?=\S)|\n+|(?<=。)")

@@ -1,8 +1,10 @@
 """MathVista's official steps, with rules in the place of its judge, and what lmms-eval and VLMEvalKit make of them.
 
+MathVista and lmms-eval ask GPT-4 what an answer says; here rules of language read it. The official normalisation stays
+under their names, which makes an option of anything; `strict` leaves such answers unparsed.
+
 Sources, described step by step: lupantech/MathVista evaluation/extract_answer.py and calculate_score.py at 53d5258;
-lmms-eval 0.7.3 tasks/mathvista; VLMEvalKit dataset/utils/mathvista.py at e8e78f0. MathVista and lmms-eval ask GPT-4 what
-an answer says; here the readers of `strict` do. The official normalisation stays: it makes an option of anything.
+lmms-eval 0.7.3 tasks/mathvista; VLMEvalKit dataset/utils/mathvista.py at e8e78f0.
 """
 
 from __future__ import annotations
@@ -11,7 +13,7 @@ import re
 
 from sightline.evaluation.scorers.can_infer import read_vlmevalkit
 from sightline.evaluation.scorers.edit_distance import edit_distance
-from sightline.evaluation.scorers.final_answer import after_reasoning
+from sightline.evaluation.scorers.final_answer import after_reasoning, refuses, sentences
 from sightline.evaluation.scorers.multiple_choice import read_strict
 from sightline.evaluation.scorers.numbers import read_number
 from sightline.evaluation.scorers.verdicts import UNPARSED, matching
@@ -103,14 +105,17 @@ def normalise_extraction(item: Item, extraction: object) -> str | None:
 
 
 def extract_by_rules(item: Item, answer: str) -> str | None:
-    """What the judge is asked for: the chosen letter or the value; an answer that chooses no option as it is."""
+    """What the judge is asked for: the chosen letter, or the value; None where there is none.
+
+    Of an answer that chooses no option: a letter beyond the options, else the sentence that says most.
+    """
     text = after_reasoning(answer)
     if item.facts.get("answer_type") == "list":
         return read_list(text)
     if not item.options:
         return read_number(text)
     said = _SAID_LETTER.findall(text)
-    return read_strict(item, answer) or (said[-1] if said else text)
+    return read_strict(item, answer) or (said[-1] if said else _main_sentence(text))
 
 
 def read_list(text: str) -> str | None:
@@ -130,6 +135,12 @@ def _normalised(item: Item, answer: str) -> str | None:
     if extraction is None:
         extraction = extract_by_rules(item, answer)
     return None if extraction is None else normalise_extraction(item, extraction)
+
+
+def _main_sentence(text: str) -> str:
+    """The first that refuses to answer, else the last that asks nothing."""
+    told = [sentence for sentence in sentences(text) if not sentence.endswith("?")]
+    return next((sentence for sentence in told if refuses(sentence)), told[-1] if told else "")
 
 
 def _nearest_option(item: Item, extraction: str) -> str:

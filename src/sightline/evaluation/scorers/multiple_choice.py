@@ -15,14 +15,20 @@ _MARKS = " \t\n*_`\"'“”‘’()[]{}<>.:,;!#$："
 _AMBIGUOUS = ""
 
 # A letter in any dress: (B) **B** "B" $B$ \text{B}; what stands around it is judged by the caller.
-_DRESSED = r"[\s*_`\"'“‘(\[{{$（]*(?:\\?(?:text|textbf|mathrm|mathbf|boxed)\{{\s*\(?)*(?P<letter>[{letters}])(?!['’]?\w)"
+_DRESSED = (
+    r"[\s*_`\"'“‘(\[{{$（]*(?:\\?(?:text|textbf|mathrm|mathbf|boxed)\{{\s*\(?)*(?P<letter>[{letters}])(?!['’]?\w)"
+)
 _ANSWER_IS = re.compile(
     r"\b(?:answer|(?:correct|right|best|final)\s+(?:option|choice)|(?:option|choice)\s+letter|option\s+is|choice\s+is)\b"
     r"(?:[^.\n:]{0,60}?\b(?:is|be|are)\b)?[\s:=*]*(?:(?:option|choice|letter)\b\s*)?|答案[^\nA-Z:：]{0,6}[:：]?\s*|选",
     re.IGNORECASE,
 )
+# What follows a letter that opens an answer as its label, and not as the article "A".
+_ENDS_LABEL = re.compile(r"[*_`\"'”’\]}$]*(?:[.):,\n（）：]|\s*$|\s*[-–—]\s|\s+is\s+(?:the\s+)?(?:correct|right))")
+_JOINS = r"[)\]*\s]*(?:,|;|/|&|\band\b|\bor\b)\s*(?:option\s+)?[(*\"']*([{letters}])(?!['’]?\w|\s+[a-z])"
 _OPTION = re.compile(r"\b(?:option|choice)\s+", re.IGNORECASE)
 _MARKED = r"\*\*\(?([{letters}])\)?\*\*|\b(?:is|be)\s+\(([{letters}])\)"
+_DENIES = re.compile(r"\b(?:not|cannot|never)\b|n['’]t\b", re.IGNORECASE)
 _RULED_OUT = re.compile(r"[^.\n]{0,25}?\b(?:incorrect|wrong|false|not|isn't|cannot)\b", re.IGNORECASE)
 
 
@@ -30,9 +36,9 @@ def read_strict(item: Item, answer: str) -> str | None:
     """The letter of the chosen option, or None where the answer names none, or several.
 
     Tried in this order: LaTeX's box; the whole answer; the last "answer is ..." or "Answer: ..."; the letter or option
-    text that the answer opens with; a letter that closes it; the only "option X" that is not ruled out; the only
-    letter in brackets; the only option whose text the last telling sentence holds; for yes and no, a sentence that
-    affirms or denies what was asked.
+    text that the answer opens with; a letter that closes it; the only letter in bold or behind "is"; the only
+    "option X" that is not ruled out; the only letter in brackets; the only option whose text the last telling sentence
+    holds; for yes and no, a sentence that affirms or denies what was asked.
 
     >>> read_strict(item, "**B**"), read_strict(item, "The answer is (b)."), read_strict(item, "A or B")
     ('B', 'B', None)
@@ -79,9 +85,8 @@ def _whole(item: Item, text: str) -> str | None:
 def _after_cue(item: Item, text: str) -> str | None:
     found = None
     for cue in _ANSWER_IS.finditer(text):
-        phrase = text[cue.end() :]
-        if (said := _phrase(item, phrase)) is not None:
-            found = said
+        said = None if _DENIES.search(cue.group()) else _phrase(item, text[cue.end() :])
+        found = found if said is None else said
     return found
 
 
@@ -90,7 +95,7 @@ def _at_start(item: Item, text: str) -> str | None:
     if (marked := re.match(r"A\s*[:-]\s*", text)) and (said := option_at_start(item, text[marked.end() :])):
         return said
     letter = _match_letter(item, text)
-    if letter and re.match(r"[*_`\"'”’\]}$]*(?:[.):,\n（）：]|\s*$|\s*[-–—]\s|\s+is\s+(?:the\s+)?(?:correct|right))", text[letter.end() :]):
+    if letter and _ENDS_LABEL.match(text[letter.end() :]):
         return _unless_listed(item, text, letter)
     return option_at_start(item, text)
 
@@ -115,7 +120,7 @@ def _not_ruled_out(item: Item, text: str) -> str | None:
 
 
 def _only_bracketed(item: Item, text: str) -> str | None:
-    return _only(set(re.findall(rf"\(([{_set(item)}])\)", text)))
+    return _only(set(re.findall(rf"(?<!not )(?<!n't )\(([{_set(item)}])\)", text)))
 
 
 def _only_text(item: Item, text: str) -> str | None:
@@ -152,8 +157,8 @@ def _is_word(letter: str, rest: str) -> bool:
 
 
 def _unless_listed(item: Item, text: str, letter: re.Match[str]) -> str:
-    goes_on = rf"[)\]*\s]*(?:,|;|/|&|\band\b|\bor\b)\s*(?:option\s+)?[(*\"']*(?:{letter['letter']}(?!))?([{_set(item)}])(?!['’]?\w|\s+[a-z])"
-    return _AMBIGUOUS if re.match(goes_on, text[letter.end() :]) else letter["letter"].upper()
+    goes_on = re.match(_JOINS.format(letters=_set(item)), text[letter.end() :])
+    return _AMBIGUOUS if goes_on else letter["letter"].upper()
 
 
 def _match_letter(item: Item, text: str, either_case: bool = False) -> re.Match[str] | None:

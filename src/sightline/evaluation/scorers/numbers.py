@@ -12,13 +12,11 @@ _NUMBER = (
     rf"(?<![\w.^])(?:(?<!\d)(?<!\d\s)[-−–]\s?)?(?:[$€£]\s?)?(?:{_DIGITS})(?!\d)"
     r"(?:\s?[/:]\s?\d+|[-–]\d+)*(?!\s*(?:decimal|significant|sig))"
 )
-_WORDS = {
-    word: number
-    for number, word in enumerate(
-        "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen"
-        " eighteen nineteen twenty".split()
-    )
-}
+_UP_TO_TWENTY = """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty
+""".split()
+_WORDS = {word: number for number, word in enumerate(_UP_TO_TWENTY)}
 _ANY_NUMBER = re.compile(rf"{_NUMBER}|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
 _BOLD = re.compile(rf"\*\*[^*\n]*?({_NUMBER})[^*\n]*\*\*", re.IGNORECASE)
 _ANSWER_IS = re.compile(

@@ -11,7 +11,7 @@ _FRACTION = re.compile(r"\\d?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _ROOT = re.compile(r"\\sqrt\s*\{?([^{}]*)\}?|√\s*[{(]?(\w+)[})]?|sqrt\((\w+)\)")
 _SIDE_CLAUSE = re.compile(r",?\s(?:because|since|as|which|while|whereas|but|than|and not|rather)\b|,\s*not\b|[;(]")
 _PREDICATE = re.compile(r"\b(?:is|are|was|were|be|equals?)\b|[=≈:]")
-_NOT_AFTER = r"(?<![\w.,/√^+\-−])"
+_NOT_AFTER = r"(?<![\w.,/√^+\-−])(?<!\bnot )(?<!\bnot a )(?<!\bnot an )(?<!\bnot the )(?<!n't )(?<!n't the )(?<!n't a )"
 _NOT_BEFORE = r"(?!\w|[/√^]|\s*[\-−+×]\s*\d|[.,:]\d)"
 
 
@@ -25,22 +25,27 @@ def option_at_start(item: Item, text: str, whole: bool = False) -> str | None:
     ]
     longest = max(opening, default=(0, ""))[0]
     letters = [letter for length, letter in opening if length == longest]
-    goes_on = re.match(r"\s*(?:or|and|/)\s+", said[longest:])
-    if len(letters) != 1 or goes_on and any(said[longest + goes_on.end() :].startswith(option) for _, option in options):
+    joined = re.match(r"\s*(?:or|and|/)\s+", said[longest:])
+    rest = said[longest + joined.end() :] if joined else ""
+    if len(letters) != 1 or (rest and any(rest.startswith(option) for _, option in options)):
         return None
     return letters[0]
 
 
 def only_option_in(item: Item, sentence: str) -> str | None:
-    """The letter of the one option whose text occurs; "" for several, None for none. A longer text hides parts of it."""
+    """The letter of the one option whose text occurs; "" for several, None for none.
+
+    Where several occur, the one that the main clause says of its subject: "Of A and B it is B, as A is no fish".
+    """
     said = _occurring(item, sentence)
-    if len(said) > 1:  # "Of A and B it is B, as A ...": what the main clause says of its subject
+    if len(said) > 1:
         clause = _SIDE_CLAUSE.split(sentence)[0]
         said = _occurring(item, _PREDICATE.split(clause)[-1]) or said
     return (said.pop() if len(said) == 1 else "") if said else None
 
 
 def _occurring(item: Item, sentence: str) -> set[str]:
+    """Letters of the options whose text occurs and is no part of another option that occurs there."""
     said = _spelled(sentence)
     spans = [
         (match.start(), match.end(), letter)
