@@ -68,10 +68,10 @@ def test_published_results_come_out_item_by_item(shared: Path, model: str) -> No
 def test_rules_agree_with_the_judge_on_what_models_answered(shared: Path) -> None:
     """GPT-4's verdicts on real answers of eleven models, against the official steps with our rules in its place.
 
-    96.0% of all agree, and 96.8% of the answers that are not empty: the judge made up letters for empty ones. `strict`
-    agrees on 98.0% of the answers that it reads. It leaves unparsed what the official steps make an option of, refusals
-    above all, and so agrees on 94.9% of all. The rules were written on one half of the file (official 96.8%, strict
-    95.3%) and a quarter of the other; on the quarter that nobody looked at 95.4% and 94.6% agree.
+    96.7% of all agree, and 97.5% of the answers that are not empty: the judge made up letters for empty ones. `strict`
+    agrees on 98.4% of the answers that it reads. It leaves unparsed what the official steps make an option of, refusals
+    above all, and so agrees on 95.2% of all. On the quarter of the questions that was counted only, 96.7% and 95.9%
+    agree. Other samples of these models' answers differ by a few tenths of a percent, so the bounds leave room.
     """
     questions = {row["pid"]: row["question"] for row in published(shared, "bard")}
     counts: Counter[str] = Counter()
@@ -87,10 +87,10 @@ def test_rules_agree_with_the_judge_on_what_models_answered(shared: Path) -> Non
         counts["official of answered"] += bool(case["response"]) and bool(official.score) == right
         counts["strict of all"] += bool(strict.score) == right
         counts["strict of parsed"] += strict.parsed is not None and bool(strict.score) == right
-    assert counts["official of all"] >= 0.96 * counts["all"]
-    assert counts["official of answered"] >= 0.965 * counts["answered"]
-    assert counts["strict of parsed"] >= 0.975 * counts["parsed"]
-    assert counts["strict of all"] >= 0.945 * counts["all"]
+    assert counts["official of all"] >= 0.962 * counts["all"]
+    assert counts["official of answered"] >= 0.97 * counts["answered"]
+    assert counts["strict of parsed"] >= 0.98 * counts["parsed"]
+    assert counts["strict of all"] >= 0.948 * counts["all"]
     assert counts["parsed"] >= 0.78 * counts["all"]
 
 
@@ -123,6 +123,40 @@ def test_whole_answers_score_close_to_the_published_accuracy(shared: Path, model
 def test_strict_reads_the_value_an_answer_comes_to(answer: str, facts: dict[str, Any], gold: str, score) -> None:
     verdict = mathvista.score_strict(item([gold], **facts), answer)
     assert (None if verdict.parsed is None else verdict.score) == score
+
+
+@pytest.mark.parametrize(
+    ("asked_for", "answer", "said"),
+    [
+        (
+            "It has 4 dots. There are (_) dots in each group.",
+            "It has 4 dots, with 2 dots in each group.",
+            "2",
+        ),
+        ("Which year has more income?", "It is 1982 with an income of $931,441.", "1982"),
+        ("Which year has more income?", "From 2017 to 2018 it grew. Final answer: 2018", "2018"),
+        ("How many bars are below 40?", "There are 3 bars below 40. They stand for 58, 59, and 63.", "3"),
+        ("How many items sold more than 5 units?", "In the chart, 10 items sold more than 5 units.", "10"),
+        ("How many objects are left?", "There are 7 objects. So 7 - 3 = 4 objects are left.", "4"),
+    ],
+)
+def test_the_number_that_is_asked_for_is_read(asked_for: str, answer: str, said: str) -> None:
+    question = replace(item([said], answer_type="integer"), question=asked_for)
+    assert mathvista.score_strict(question, answer).parsed == said
+
+
+@pytest.mark.parametrize(
+    ("answer", "read"),
+    [
+        ("The text does not provide enough information.", "Yes"),
+        ("The question does not provide a figure. Therefore, it cannot be answered.", "No"),
+        ("I can't process this file.", "No"),
+        ("The bowl is half full.", "Yes"),
+        ("The bowl is never full.", "No"),
+    ],
+)
+def test_official_reads_what_chooses_nothing_as_its_judge_does(answer: str, read: str) -> None:
+    assert mathvista.score_official(item(["A"], ["Yes", "No"], answer_type="text"), answer).parsed == read
 
 
 def test_official_makes_an_option_of_a_refusal_and_strict_does_not() -> None:

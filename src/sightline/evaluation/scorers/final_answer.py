@@ -47,7 +47,8 @@ def boxed(text: str) -> str | None:
 
 _REFUSAL = re.compile(
     r"\b(?:can['’]?t|cannot|can\s+not|could\s?n['’]?t|could\s+not|unable|impossible|insufficient|sorry"
-    r"|not\s+(?:possible|enough|sufficient|provided?|clear|able|specified)"
+    r"|not\s+(?:possible|sufficient|provided?|clear|able|specified)"
+    r"|not\s+enough\s+(?:\w+\s+){0,2}(?:information|context|data|details)"
     r"|(?:do|does)(?:n['’]t|\s+not)\s+(?:provide|contain|specify|give)"
     r"|(?:do|does)(?:n['’]t|\s+not)\s+have\s+(?:enough|any|sufficient|access|the\s+ability)"
     r"|no\s+(?:specific\s+)?(?:information|image|data|context)|please\s+provide|need\s+more|more\s+information"

@@ -11,17 +11,24 @@ from __future__ import annotations
 
 import re
 
+from sightline.evaluation.scorers.asked_number import read_asked_number
 from sightline.evaluation.scorers.can_infer import read_vlmevalkit
 from sightline.evaluation.scorers.edit_distance import edit_distance
 from sightline.evaluation.scorers.final_answer import after_reasoning, refuses, sentences
 from sightline.evaluation.scorers.multiple_choice import read_strict
-from sightline.evaluation.scorers.numbers import read_number
+from sightline.evaluation.scorers.statements import denies
 from sightline.evaluation.scorers.verdicts import UNPARSED, matching
 from sightline.evaluation.task import Item, Verdict
 
 _SAID_LETTER = re.compile(
     r"(?i:\b(?:answer|option\s+letter|letter)\b[^.\n:]{0,40}?(?:\bis\b|:))[\s*(]*([A-Z])\b(?!['’])"
 )
+_LACKS = re.compile(
+    r"Sorry\b|(?:the|this)\s+\w+\s+(?:does\s+not|doesn['’]t)\s+provide\s+"
+    r"(?:enough|(?:the\s+|any\s+)?(?:\w+\s+)?information)\b",
+    re.IGNORECASE,
+)
+_CONCLUDES = re.compile(r"(?:therefore|thus|so)\b", re.IGNORECASE)
 _LETTER = re.compile(r"\(([a-zA-Z])\)")
 _LIST = re.compile(r"\[[^\[\]]*\]")
 
@@ -107,15 +114,14 @@ def normalise_extraction(item: Item, extraction: object) -> str | None:
 def extract_by_rules(item: Item, answer: str) -> str | None:
     """What the judge is asked for: the chosen letter, or the value; None where there is none.
 
-    Of an answer that chooses no option: a letter beyond the options, else the sentence that says most.
+    Of an answer that chooses no option it is what the judge writes then, which may be anything.
     """
     text = after_reasoning(answer)
     if item.facts.get("answer_type") == "list":
         return read_list(text)
     if not item.options:
-        return read_number(text)
-    said = _SAID_LETTER.findall(text)
-    return read_strict(item, answer) or (said[-1] if said else _main_sentence(text))
+        return read_asked_number(item.question, text)
+    return read_strict(item, answer) or _without_choice(item, text)
 
 
 def read_list(text: str) -> str | None:
@@ -137,10 +143,23 @@ def _normalised(item: Item, answer: str) -> str | None:
     return None if extraction is None else normalise_extraction(item, extraction)
 
 
-def _main_sentence(text: str) -> str:
-    """The first that refuses to answer, else the last that asks nothing."""
+def _without_choice(item: Item, text: str) -> str:
+    """A letter beyond the options; of a refusal what GPT-4 makes of it; yes or no; else the last sentence."""
+    if said := _SAID_LETTER.findall(text):
+        return said[-1]
     told = [sentence for sentence in sentences(text) if not sentence.endswith("?")]
-    return next((sentence for sentence in told if refuses(sentence)), told[-1] if told else "")
+    if told and refuses(text):
+        return _refusal(told)
+    if told and sorted(map(str.lower, item.options)) == ["no", "yes"]:
+        return "no" if denies(text) else "yes"
+    return told[-1] if told else ""
+
+
+def _refusal(told: list[str]) -> str:
+    """A plain refusal as it is, the last words about a faulty question, else "N/A"."""
+    if _LACKS.match(told[0]) and not any(map(_CONCLUDES.match, told[1:])):
+        return told[0]
+    return told[-1] if "mistake" in told[-1] else "N/A"
 
 
 def _nearest_option(item: Item, extraction: str) -> str:

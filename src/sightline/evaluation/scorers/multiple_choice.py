@@ -13,13 +13,16 @@ from sightline.evaluation.task import Item
 
 _MARKS = " \t\n*_`\"'“”‘’()[]{}<>.:,;!#$："
 _AMBIGUOUS = ""
+_LETTERS = frozenset("ABCDEFGH")
+_CHOOSES = r"\b(?i:answer|(?:option|choice)\s+letter)\s+is:?\s+[*(]*[{letters}]\b(?!\s*[=+*/^])"
 
 # A letter in any dress: (B) **B** "B" $B$ \text{B}; what stands around it is judged by the caller.
 _DRESSED = (
     r"[\s*_`\"'“‘(\[{{$（]*(?:\\?(?:text|textbf|mathrm|mathbf|boxed)\{{\s*\(?)*(?P<letter>[{letters}])(?!['’]?\w)"
 )
 _ANSWER_IS = re.compile(
-    r"\b(?:answer|(?:correct|right|best|final)\s+(?:option|choice)|(?:option|choice)\s+letter|option\s+is|choice\s+is)\b"
+    r"\b(?:answer|(?:correct|right|best|final)\s+(?:option|choice)|(?:option|choice)\s+letter|option\s+is|choice\s+is"
+    r"|I(?:\s+(?:will|would)|['’](?:ll|d))\s+(?:select|choose|pick))\b"
     r"(?:[^.\n:]{0,60}?\b(?:is|be|are)\b)?[\s:=*]*(?:(?:option|choice|letter)\b\s*)?|答案[^\nA-Z:：]{0,6}[:：]?\s*|选",
     re.IGNORECASE,
 )
@@ -27,7 +30,7 @@ _ANSWER_IS = re.compile(
 _ENDS_LABEL = re.compile(r"[*_`\"'”’\]}$]*(?:[.):,\n（）：]|\s*$|\s*[-–—]\s|\s+is\s+(?:the\s+)?(?:correct|right))")
 _JOINS = r"[)\]*\s]*(?:,|;|/|&|\band\b|\bor\b)\s*(?:option\s+)?[(*\"']*([{letters}])(?!['’]?\w|\s+[a-z])"
 _OPTION = re.compile(r"\b(?:option|choice)\s+", re.IGNORECASE)
-_MARKED = r"\*\*\(?([{letters}])\)?\*\*|\b(?:is|be)\s+\(([{letters}])\)"
+_MARKED = r"\*\*\(?([{letters}])\)?\*\*|\b(?:is|be)\s+\(([{letters}])\)(?![^.\n]*\b(?:and|or)\s+\()"
 _DENIES = re.compile(r"\b(?:not|cannot|never)\b|n['’]t\b", re.IGNORECASE)
 _RULED_OUT = re.compile(r"[^.\n]{0,25}?\b(?:incorrect|wrong|false|not|isn't|cannot)\b", re.IGNORECASE)
 
@@ -35,10 +38,10 @@ _RULED_OUT = re.compile(r"[^.\n]{0,25}?\b(?:incorrect|wrong|false|not|isn't|cann
 def read_strict(item: Item, answer: str) -> str | None:
     """The letter of the chosen option, or None where the answer names none, or several.
 
-    Tried in this order: LaTeX's box; the whole answer; the last "answer is ..." or "Answer: ..."; the letter or option
-    text that the answer opens with; a letter that closes it; the only letter in bold or behind "is"; the only
-    "option X" that is not ruled out; the only letter in brackets; the only option whose text the last telling sentence
-    holds; for yes and no, a sentence that affirms or denies what was asked.
+    Tried in this order: LaTeX's box; the whole answer; the last "answer is ..." or "Answer: ...", which may be a letter
+    that no option has; the letter or option text that the answer opens with; a letter that closes it; the only letter
+    in bold or behind "is"; the only "option X" that is not ruled out; the only letter in brackets; the only option
+    whose text the last telling sentence holds; for yes and no, a sentence that affirms or denies what was asked.
 
     >>> read_strict(item, "**B**"), read_strict(item, "The answer is (b)."), read_strict(item, "A or B")
     ('B', 'B', None)
@@ -48,6 +51,7 @@ def read_strict(item: Item, answer: str) -> str | None:
         _letter_in_box,
         _whole,
         _after_cue,
+        _beyond,
         _at_start,
         _at_end,
         _only_marked,
@@ -90,6 +94,12 @@ def _after_cue(item: Item, text: str) -> str | None:
     return found
 
 
+def _beyond(item: Item, text: str) -> str | None:
+    """_AMBIGUOUS where the answer chooses a letter that no option has, whatever else it says."""
+    beyond = "".join(sorted(_LETTERS - set(letters_of(item)))) or "-"
+    return _AMBIGUOUS if re.search(_CHOOSES.format(letters=beyond), text) else None
+
+
 def _at_start(item: Item, text: str) -> str | None:
     # "A: no" is how question and answer are marked, not the first option.
     if (marked := re.match(r"A\s*[:-]\s*", text)) and (said := option_at_start(item, text[marked.end() :])):
@@ -115,7 +125,7 @@ def _not_ruled_out(item: Item, text: str) -> str | None:
     for cue in _OPTION.finditer(text):
         letter = _match_letter(item, text[cue.end() :])
         if letter and not _RULED_OUT.match(text[cue.end() + letter.end() :]):
-            said.add(letter["letter"])
+            said.add(_unless_listed(item, text[cue.end() :], letter))
     return _only(said)
 
 
@@ -152,7 +162,7 @@ def _phrase(item: Item, phrase: str) -> str | None:
 
 def _is_word(letter: str, rest: str) -> bool:
     """Whether a bare letter is the article in "a dog", or opens a word or a formula."""
-    plain = re.match(r"\s+[a-z\d]|\s*[=+*/^-]\s*\w", rest)
+    plain = re.match(r"\s+[a-z\d]|\s*[=+*/^]\s*\w|-\w|\s-\s[a-z\d]", rest)
     return bool(plain) and (letter in "aA" or letter.islower() or not re.match(r"\s+[a-z]", rest))
 
 

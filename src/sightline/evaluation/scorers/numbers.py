@@ -17,7 +17,7 @@ _UP_TO_TWENTY = """
     eighteen nineteen twenty
 """.split()
 _WORDS = {word: number for number, word in enumerate(_UP_TO_TWENTY)}
-_ANY_NUMBER = re.compile(rf"{_NUMBER}|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
+ANY_NUMBER = re.compile(rf"{_NUMBER}|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
 _BOLD = re.compile(rf"\*\*[^*\n]*?({_NUMBER})[^*\n]*\*\*", re.IGNORECASE)
 _ANSWER_IS = re.compile(
     r"\b(?:answer|final\s+(?:answer|value|result))\b(?:[^.\n\d]{0,40}?\b(?:is|are|be)\b|\s*[:=])|答案\w?\s*[:：是为]?",
@@ -71,7 +71,7 @@ def _telling(text: str) -> list[str]:
     return [
         *(sentence for sentence in backwards if _CONCLUSION.match(sentence)),
         *(sentence for sentence in told if _BOLD.search(sentence)),
-        *(sentence for sentence in backwards if any(map(_is_stated, _ANY_NUMBER.finditer(sentence)))),
+        *(sentence for sentence in backwards if any(map(_is_stated, ANY_NUMBER.finditer(sentence)))),
         *backwards,
     ]
 
@@ -79,14 +79,14 @@ def _telling(text: str) -> list[str]:
 def _value_in(sentence: str) -> str | None:
     """The last bold number, else the last stated one, else the only sum of money, else the last that limits nothing."""
     if bold := _BOLD.findall(sentence):
-        return _digits(bold[-1])
-    numbers = list(_ANY_NUMBER.finditer(sentence))
+        return digits(bold[-1])
+    numbers = list(ANY_NUMBER.finditer(sentence))
     free = [number for number in numbers if not _only_limits(number)]
     money = [number for number in free if "$" in number.group()]
     chosen = (
         [number for number in numbers if _is_stated(number)] or (money if len(money) == 1 else []) or free or numbers
     )
-    return _digits(chosen[-1].group()) if chosen else None
+    return digits(chosen[-1].group()) if chosen else None
 
 
 def _is_stated(number: re.Match[str]) -> bool:
@@ -99,7 +99,7 @@ def _only_limits(number: re.Match[str]) -> bool:
     return _LIMITS.search(before) is not None or (is_year and before.lower().endswith("in "))
 
 
-def _digits(number: str) -> str:
+def digits(number: str) -> str:
     if number.lower() in _WORDS:
         return str(_WORDS[number.lower()])
     return re.sub(r"[,$€£\s]", "", number).replace("−", "-").replace("–", "-")

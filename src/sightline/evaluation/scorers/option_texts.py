@@ -10,8 +10,11 @@ from sightline.evaluation.task import Item
 _FRACTION = re.compile(r"\\d?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _ROOT = re.compile(r"\\sqrt\s*\{?([^{}]*)\}?|√\s*[{(]?(\w+)[})]?|sqrt\((\w+)\)")
 _SIDE_CLAUSE = re.compile(r",?\s(?:because|since|as|which|while|whereas|but|than|and not|rather)\b|,\s*not\b|[;(]")
+_CONDITION = re.compile(r"^\W*(?:if|when|as|since|because|while|although)\b[^,]*,", re.IGNORECASE)
+_PRONOUN = re.compile(r"^it\s+(?=\w+\s+\w)")
 _PREDICATE = re.compile(r"\b(?:is|are|was|were|be|equals?)\b|[=≈:]")
 _NOT_AFTER = r"(?<![\w.,/√^+\-−])(?<!\bnot )(?<!\bnot a )(?<!\bnot an )(?<!\bnot the )(?<!n't )(?<!n't the )(?<!n't a )"
+_ENDING = r"(?:(?<=[a-z]{4})[bgmnp]?(?:ed|ing))?"
 _NOT_BEFORE = r"(?!\w|[/√^]|\s*[\-−+×]\s*\d|[.,:]\d)"
 
 
@@ -39,7 +42,7 @@ def only_option_in(item: Item, sentence: str) -> str | None:
     """
     said = _occurring(item, sentence)
     if len(said) > 1:
-        clause = _SIDE_CLAUSE.split(sentence)[0]
+        clause = _SIDE_CLAUSE.split(_CONDITION.sub("", sentence))[0]
         said = _occurring(item, _PREDICATE.split(clause)[-1]) or said
     return (said.pop() if len(said) == 1 else "") if said else None
 
@@ -51,7 +54,7 @@ def _occurring(item: Item, sentence: str) -> set[str]:
         (match.start(), match.end(), letter)
         for letter, option in _options(item)
         if option
-        for match in re.finditer(_NOT_AFTER + re.escape(option) + _NOT_BEFORE, said)
+        for match in re.finditer(_NOT_AFTER + re.escape(option) + _ENDING + _NOT_BEFORE, said)
     ]
     return {
         letter
@@ -61,7 +64,10 @@ def _occurring(item: Item, sentence: str) -> set[str]:
 
 
 def _options(item: Item) -> list[tuple[str, str]]:
-    return [(letter, _spelled(option)) for letter, option in zip(letters_of(item), item.options, strict=True)]
+    return [
+        (letter, _PRONOUN.sub("", _spelled(option)))
+        for letter, option in zip(letters_of(item), item.options, strict=True)
+    ]
 
 
 def _spelled(text: str) -> str:
