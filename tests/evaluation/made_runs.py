@@ -39,5 +39,5 @@ def made_run(data: Path, name: str, answers: Many[str], *flags: str, start: int 
 
 
 def answers(bits: str) -> list[str]:
-    """"red" for each 1, "blue" for each 0."""
+    """ "red" for each 1, "blue" for each 0."""
     return ["red" if bit == "1" else "blue" for bit in bits]

@@ -68,7 +68,7 @@ def test_real_results_give_the_reference_p_values(shared: Path) -> None:
 
 
 def test_p_value_worked_by_hand() -> None:
-    """Changes 1, 1, 0, 0 over four items: mean 0.5, error sqrt(1/3) / 2, t = 1.732 with 3 degrees of freedom: 0.1817."""
+    """Changes 1, 1, 0, 0 over four items: mean 0.5, error sqrt(1/3) / 2, t = 1.732, 3 degrees of freedom: 0.1817."""
     assert paired_p_value([0, 0, 1, 1], [1, 1, 1, 1], range(4)) == pytest.approx(0.18169, abs=1e-5)
     assert paired_p_value([1, 0], [1, 0], "ab") == 1.0
 

@@ -15,11 +15,11 @@ from sightline.evaluation.scorers import (
     can_infer,
     captions,
     exact,
-    free_form,
     mathvista,
     mmmu,
     multiple_choice,
     ocrbench,
+    open_answer,
     relaxed_accuracy,
     scienceqa,
     vqa,
@@ -78,7 +78,7 @@ SCIENCEQA = _scoring(
 )
 MMMU = _scoring(
     {
-        "strict": by_options(STRICT_CHOICE, free_form.score_strict),
+        "strict": by_options(STRICT_CHOICE, open_answer.score_strict),
         "official": by_options(matching(mmmu.read_official_choice), mmmu.score_official_open),
         "vlmevalkit": by_options(VLMEVALKIT_CHOICE, can_infer.score_vlmevalkit_open),
         "lmms-eval": by_options(matching(mmmu.read_lmms_eval_choice), mmmu.score_official_open),
@@ -87,7 +87,7 @@ MMMU = _scoring(
 )
 MATHVISTA = _scoring(
     {
-        "strict": free_form.score_strict,
+        "strict": mathvista.score_strict,
         "official": mathvista.score_official,
         "vlmevalkit": mathvista.score_vlmevalkit,
         "lmms-eval": mathvista.score_lmms_eval,

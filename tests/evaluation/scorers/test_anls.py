@@ -26,7 +26,7 @@ def test_scores_equal_those_of_the_peer(shared: Path, peer, score) -> None:
 
 
 def test_strict_worked_by_hand() -> None:
-    """"helo" is one edit from "hello", of five letters; half the letters wrong is the last that counts."""
+    """One edit in five letters is 0.8; half the letters wrong is the last that counts."""
     assert anls.score_strict(item(["hello"]), "Helo").score == pytest.approx(0.8)
     assert anls.score_strict(item(["abef"]), "abcd").score == 0.5
     assert anls.score_strict(item(["aefg"]), "abcd").score == 0.0

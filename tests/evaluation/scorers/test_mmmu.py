@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -37,9 +38,11 @@ def test_open_answers_are_read_and_scored_officially(shared: Path) -> None:
 
 def test_texts_are_normalised_and_numbers_found_officially(shared: Path) -> None:
     for case in read_cases(shared, "mmmu_helpers.json")["cases"]:
-        found = {"normalize_str": mmmu.normalise_open, "extract_numbers": mmmu.find_numbers}[case["fn"]](case["input"])
+        readers: dict[str, Callable[[str], Sequence[float | str]]]
+        readers = {"normalize_str": mmmu.normalise_open, "extract_numbers": mmmu.find_numbers}
+        found = readers[case["fn"]](case["input"])
         if case["input"] == "nan":  # a number that equals nothing; the file has it as text
-            assert len(found) == 1 and math.isnan(found[0])
+            assert len(found) == 1 and math.isnan(float(found[0]))
         else:
             assert found == case["expected"], case
 

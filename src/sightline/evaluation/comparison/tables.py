@@ -45,8 +45,10 @@ def evidence_table(comparison: RunComparison) -> Table:
         )
         for change in comparison.tasks.values()
     ]
-    caption = "" if all(change.mcnemar is not None for change in comparison.tasks.values()) else (
-        "McNemar's test needs scores of 0 or 1."
+    caption = (
+        ""
+        if all(change.mcnemar is not None for change in comparison.tasks.values())
+        else ("McNemar's test needs scores of 0 or 1.")
     )
     return Table("Items that flipped", header, tuple(rows), caption, is_summed=False)
 

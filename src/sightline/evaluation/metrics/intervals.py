@@ -41,9 +41,7 @@ def metric_difference(metric: Metric, before: Many[Judged], after: Many[Judged],
     if metric.sums is not None and metric.combine is not None:
         return paired_cluster_bootstrap(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
     return cluster_bootstrap_of(
-        lambda items: (
-            metric.value([after[item] for item in items]) - metric.value([before[item] for item in items])
-        ),
+        lambda items: metric.value([after[item] for item in items]) - metric.value([before[item] for item in items]),
         clusters,
         seed=seed,
     )

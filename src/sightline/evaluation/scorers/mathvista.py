@@ -1,24 +1,53 @@
-"""MathVista's official steps without its judge, and what lmms-eval and VLMEvalKit make of them.
+"""MathVista's official steps, with rules in the place of its judge, and what lmms-eval and VLMEvalKit make of them.
+
+MathVista and lmms-eval ask GPT-4 what an answer says; here rules of language read it. The official normalisation stays
+under their names, which makes an option of anything; `strict` leaves such answers unparsed.
 
 Sources, described step by step: lupantech/MathVista evaluation/extract_answer.py and calculate_score.py at 53d5258;
-lmms-eval 0.7.3 tasks/mathvista; VLMEvalKit dataset/utils/mathvista.py at e8e78f0. Where a peer asks GPT-4 what an answer
-says, the answer is unparsed here; `strict` is `free_form`.
+lmms-eval 0.7.3 tasks/mathvista; VLMEvalKit dataset/utils/mathvista.py at e8e78f0.
 """
 
 from __future__ import annotations
 
 import re
 
+from sightline.evaluation.scorers.asked_number import read_asked_number
 from sightline.evaluation.scorers.can_infer import read_vlmevalkit
 from sightline.evaluation.scorers.edit_distance import edit_distance
-from sightline.evaluation.scorers.verdicts import UNPARSED
+from sightline.evaluation.scorers.final_answer import after_reasoning, refuses, sentences
+from sightline.evaluation.scorers.multiple_choice import read_strict
+from sightline.evaluation.scorers.statements import denies
+from sightline.evaluation.scorers.verdicts import UNPARSED, matching
 from sightline.evaluation.task import Item, Verdict
 
+_SAID_LETTER = re.compile(
+    r"(?i:\b(?:answer|option\s+letter|letter)\b[^.\n:]{0,40}?(?:\bis\b|:))[\s*(]*([A-Z])\b(?!['’])"
+)
+_LACKS = re.compile(
+    r"Sorry\b|(?:the|this)\s+\w+\s+(?:does\s+not|doesn['’]t)\s+provide\s+"
+    r"(?:enough|(?:the\s+|any\s+)?(?:\w+\s+)?information)\b",
+    re.IGNORECASE,
+)
+_CONCLUDES = re.compile(r"(?:therefore|thus|so)\b", re.IGNORECASE)
 _LETTER = re.compile(r"\(([a-zA-Z])\)")
+_LIST = re.compile(r"\[[^\[\]]*\]")
+
+_score_choice = matching(read_strict)
+
+
+def score_strict(item: Item, answer: str) -> Verdict:
+    """The chosen option, or the value written as the gold answers are; nothing becomes an option that is none.
+
+    A value that cannot be written so, such as 4/3 where an integer is asked for, is wrong.
+    """
+    if item.options:
+        return _score_choice(item, answer)
+    said = extract_by_rules(item, answer)
+    return UNPARSED if said is None else Verdict(float(normalise_extraction(item, said) == gold_text(item)), said)
 
 
 def score_official(item: Item, answer: str) -> Verdict:
-    """Extract without a judge, normalise, and compare to the letter."""
+    """Extract, normalise, and compare to the letter."""
     normalised = _normalised(item, answer)
     return UNPARSED if normalised is None else Verdict(float(normalised == gold_text(item)), normalised)
 
@@ -82,6 +111,25 @@ def normalise_extraction(item: Item, extraction: object) -> str | None:
     return None if extraction is None else str(extraction)
 
 
+def extract_by_rules(item: Item, answer: str) -> str | None:
+    """What the judge is asked for: the chosen letter, or the value; None where there is none.
+
+    Of an answer that chooses no option it is what the judge writes then, which may be anything.
+    """
+    text = after_reasoning(answer)
+    if item.facts.get("answer_type") == "list":
+        return read_list(text)
+    if not item.options:
+        return read_asked_number(item.question, text)
+    return read_strict(item, answer) or _without_choice(item, text)
+
+
+def read_list(text: str) -> str | None:
+    """The last list in square brackets."""
+    lists = _LIST.findall(text)
+    return lists[-1] if lists else None
+
+
 def gold_text(item: Item) -> str:
     """The gold answer as the normalised extraction spells it: the text of the gold option, or the answer itself."""
     gold = item.answers[0]
@@ -90,7 +138,28 @@ def gold_text(item: Item) -> str:
 
 def _normalised(item: Item, answer: str) -> str | None:
     extraction = extract(item, answer)
+    if extraction is None:
+        extraction = extract_by_rules(item, answer)
     return None if extraction is None else normalise_extraction(item, extraction)
+
+
+def _without_choice(item: Item, text: str) -> str:
+    """A letter beyond the options; of a refusal what GPT-4 makes of it; yes or no; else the last sentence."""
+    if said := _SAID_LETTER.findall(text):
+        return said[-1]
+    told = [sentence for sentence in sentences(text) if not sentence.endswith("?")]
+    if told and refuses(text):
+        return _refusal(told)
+    if told and sorted(map(str.lower, item.options)) == ["no", "yes"]:
+        return "no" if denies(text) else "yes"
+    return told[-1] if told else ""
+
+
+def _refusal(told: list[str]) -> str:
+    """A plain refusal as it is, the last words about a faulty question, else "N/A"."""
+    if _LACKS.match(told[0]) and not any(map(_CONCLUDES.match, told[1:])):
+        return told[0]
+    return told[-1] if "mistake" in told[-1] else "N/A"
 
 
 def _nearest_option(item: Item, extraction: str) -> str:

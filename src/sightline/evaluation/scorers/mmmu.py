@@ -123,5 +123,3 @@ def _shown(candidates: list[Reading]) -> str:
 def is_open(item: Item) -> bool:
     """Whether the question has no options."""
     return not item.options
-
-

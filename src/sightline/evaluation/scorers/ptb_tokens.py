@@ -22,14 +22,17 @@ _SPLIT_WORDS = {
     "'tis": "'t is",
     "'twas": "'t was",
 }
-# Abbreviations that keep their period: titles, firms, streets, US states, months, days.
-_ABBREVIATIONS = """
-    adm al ala apr ariz ark assn attys? aug ave bancorp bhd blvd brig bros calif capt cmdr col colo comdr conn corp cos?
-    cpl dak dec del dept det drs? esq est etc ext feb fla fri ft ga gen govs? hon ill inc intl jan jr jul jun kan kans ky
-    la lieut lt ltd maj mar mass md messrs mich minn mo mon mont mr mrs ms mt neb nev nos? nov oct okla ore pa penn pfc
-    ph plc pres profs? prop pvt rd reps? rev sens? sep sept seq sgt spc sq sr ste? supts? sys tel tenn tex thu thurs tue
-    tues univ va vt wash wed wisc? wyo
+# Abbreviations that keep their period: titles, firms, streets, US states, months and days where they begin with a
+# capital ("will wash." says no state), and a few in any case.
+_NAMES = """
+    Adm Ala Apr Ariz Ark Assn Attys? Aug Ave Bancorp Bhd Blvd Brig Bros Calif Capt Cmdr Col Colo Comdr Conn Corp Cos?
+    Cpl Dak Dec Del Dept Det Drs? Esq Feb Fla Fri Ga Gen Govs? Hon Ill Inc Intl Jan Jr Jul Jun Kans? Ky La Lieut Lt Ltd
+    Maj Mar Mass Md Messrs Mich Minn Mo Mon Mont Mr Mrs Ms Mt Neb Nev Nos? Nov Oct Okla Ore Pa Penn Pfc Ph Plc Pres
+    Profs? Prop Pvt Rd Reps? Rev Sens? Sep Sept Sgt Spc Sr Ste? Supts? Sys Tenn Tex Thu Thurs Tue Tues Univ Va Vt Wash
+    Wed Wisc? Wyo
 """.split()
+_ABBREVIATIONS = ["al", "est", "etc", "ext", "ft", "seq", "sq", "tel", *map("(?-i:{})".format, _NAMES)]
+_ABBREVIATIONS += [f"(?-i:{name.upper()})" for name in _NAMES]
 
 _LETTER = r"[^\W\d_]"
 _ALNUM = r"[^\W_]"

@@ -1,7 +1,7 @@
 """VQA accuracy over ten human answers: the official code, EvalAI's for TextVQA, VLMEvalKit's, and `strict`.
 
-Sources, described step by step: GT-Vision-Lab/VQA vqaEval.py at a013f00; lmms-eval 0.7.3 _task_utils/vqa_eval_metric.py;
-VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0.
+Sources, described step by step: GT-Vision-Lab/VQA vqaEval.py at a013f00; lmms-eval 0.7.3
+_task_utils/vqa_eval_metric.py; VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0.
 """
 
 from __future__ import annotations

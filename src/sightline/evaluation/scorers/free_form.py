@@ -1,7 +1,0 @@
-"""Placeholder of the judge-free reader."""
-
-from sightline.evaluation.scorers.verdicts import UNPARSED
-
-
-def score_strict(item, answer):
-    return UNPARSED
