@@ -211,7 +211,11 @@ class ItemResult:
 
 @dataclass(frozen=True)
 class Table:
-    """A titled table for terminals and reports: header, rows of text, a caption; the last row may sum up the others."""
+    """A titled table for terminals and reports: header, rows of text, a caption.
+
+    Attributes:
+        is_summed: the last row sums up those above it.
+    """
 
     title: str
     header: tuple[str, ...]

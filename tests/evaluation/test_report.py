@@ -10,24 +10,26 @@ import pytest
 from PIL import Image
 
 from sightline.evaluation.compare import compare
-from sightline.evaluation.comparison_report import change_galleries, change_headline, comparison_blocks
 from sightline.evaluation.curves import Curve, CurveChart, draw_curves
-from sightline.evaluation.eval_report import eval_report, spread
+from sightline.evaluation.pictures import picture_address
 from sightline.evaluation.report import (
     Card,
     Commands,
+    Folded,
     Gallery,
     Headline,
     IntervalChart,
     IntervalRow,
+    Listing,
+    Notice,
     Report,
     Section,
     Verdict,
-    picture_address,
     render_report,
 )
 from sightline.evaluation.results import EvalResult, summarise
 from sightline.evaluation.vqa import score_answer
+from sightline.evaluation.vqa_report import change_galleries, change_headline, galleries, interval_chart
 from sightline.types import Answer, Interval, Table, VqaRow
 from tests.evaluation.answerers import vqa_row
 
@@ -76,6 +78,10 @@ def test_every_kind_of_block_is_drawn_in_one_page_that_needs_no_other_file() -> 
         CURVES,
         Gallery("Pictures", (card, Card(None, "blind?", "", ()))),
         Commands("Next", (("sightline ask", "ask"),)),
+        IntervalChart("", ("B minus A",), (IntervalRow("all", (Interval(0.1, 0.05, 0.15, 9),)),), reach=0.2),
+        Listing("Check", ("aspect", "status"), (("data", "same"),)),
+        Folded("As numbers", Table("", ("kind", "n"), (("all", "9"),))),
+        Notice("Mind the prompt.", "bad"),
     )
     page = render_report(
         Report("Title", "sub", (Headline("93%", "right"),), (Section("All", blocks),), (("model", "x"),))
@@ -90,6 +96,10 @@ def test_every_kind_of_block_is_drawn_in_one_page_that_needs_no_other_file() -> 
         "data:image/jpeg;base64,",
         "no picture",
         "sightline ask",
+        "left: 75.0%",
+        "+10.0",
+        "As numbers",
+        "Mind the prompt.",
     ):
         assert said in page
 
@@ -112,20 +122,14 @@ def test_pictures_are_small_and_exact_where_they_were_small() -> None:
     assert len(picture_address(Image.effect_noise((3000, 2000), 50))) < 120_000
 
 
-def test_an_evaluation_becomes_a_report_of_its_figures(rows: list[VqaRow]) -> None:
-    page = render_report(eval_report(result("nano", rows, "11110100"), rows))
-    for said in ("62.5% right", "8 questions", "Wrong (3)", "Right (5)", "colour", "majority", "-37.5"):
-        assert said in page
-
-
-def test_a_comparison_shows_changes_and_pictures_before_and_after(rows: list[VqaRow]) -> None:
+def test_galleries_show_right_and_wrong_and_changes_before_and_after(rows: list[VqaRow]) -> None:
     before, after = result("sft", rows, "00000111"), result("dpo", rows, "11111011")
-    comparison = compare(before, after)
-    galleries = change_galleries(comparison, rows)
-    assert [gallery.title for gallery in galleries] == ["Improved (5)", "Worsened (1)", "Right both times (2)"]
-    assert [verdict.text for verdict in galleries[1].cards[0].verdicts] == ["yes", "no"]
-    page = render_report(Report("C", sections=(Section("", comparison_blocks(before, after, comparison)),)))
-    assert "+50.0" in page and "McNemar" in page
+    assert [gallery.title for gallery in galleries(after, rows)] == ["Wrong (1)", "Right (7)"]
+    changes = change_galleries(compare(before, after), rows)
+    assert [gallery.title for gallery in changes] == ["Improved (5)", "Worsened (1)", "Right both times (2)"]
+    assert [verdict.text for verdict in changes[1].cards[0].verdicts] == ["yes", "no"]
+    chart = interval_chart(after, before)
+    assert chart.series == ("dpo", "sft") and [row.label for row in chart.rows] == ["colour", "count", "all"]
 
 
 def test_a_change_is_coloured_only_where_it_is_certain(rows: list[VqaRow]) -> None:
@@ -133,9 +137,3 @@ def test_a_change_is_coloured_only_where_it_is_certain(rows: list[VqaRow]) -> No
     assert change_headline(all_better, "accuracy").tone == "good"
     assert change_headline(all_better, "invented", less_is_better=True).tone == "bad"
     assert change_headline(compare(result("a", rows, "01010101"), result("b", rows, "11010100")), "accuracy").tone == ""
-
-
-def test_examples_are_spread_evenly() -> None:
-    assert spread(range(100), 4) == [0, 25, 50, 75]
-    assert spread([3, 5], 4) == [3, 5]
-    assert spread([], 4) == []

@@ -15,9 +15,9 @@ from zipfile import ZipFile
 import pytest
 
 from sightline.errors import ConfigError, DataError, InputError, MachineError
-from sightline.evaluation.compare import compare
+from sightline.evaluation.comparison.run import run_compare
 from sightline.evaluation.eval_config import EvalConfig
-from sightline.evaluation.outcome import RunResult, read_results, to_json
+from sightline.evaluation.outcome import RunResult, to_json
 from sightline.evaluation.requests import Asking
 from sightline.evaluation.rescore import run_score
 from sightline.evaluation.run import run_eval
@@ -101,7 +101,8 @@ def test_a_run_folder_holds_what_a_reproduction_needs(model: str, data: str, tmp
     assert samples[0].prompt == "is it red ?" and samples[0].blind is not None
     assert samples[0].prediction == samples[12].prediction, "equal questions get one answer"
     assert len((tmp_path / "run" / "journal" / "0.jsonl").read_text().splitlines()) == 12 + 3, "seeing and blind, once"
-    assert compare(read_results(tmp_path / "run"), read_results(tmp_path / "run")).difference.value == 0
+    again = run_compare(tmp_path / "run", tmp_path / "run").reproduction
+    assert again.conclusion == "Reproduced: all 13 answers are the same."
 
 
 @pytest.mark.parametrize("method", ["generate", "likelihood"])

@@ -7,8 +7,14 @@ import time
 import numpy as np
 import pytest
 
-from sightline.stats.bootstrap import cluster_bootstrap, cluster_bootstrap_of, paired_cluster_bootstrap
+from sightline.stats.bootstrap import (
+    cluster_bootstrap,
+    cluster_bootstrap_of,
+    paired_bootstrap_spread,
+    paired_cluster_bootstrap,
+)
 from sightline.stats.intervals import clustered_standard_error
+from sightline.stats.paired import paired_p_value, standard_error_of_difference
 
 # Dims: N items, K sums.
 
@@ -68,6 +74,25 @@ def test_pairing_finds_a_change_that_separate_intervals_hide() -> None:
     together = paired_cluster_bootstrap(sums_of(before), sums_of(after), range(300), mean)
     assert alone[0].high > alone[1].low
     assert together.value == pytest.approx(0.04) and together.low > 0
+
+
+def test_the_spread_of_a_difference_goes_with_its_interval() -> None:
+    """A mean over 400 items of their own clusters: error and p-value are those of the t test, within resampling."""
+    rng = np.random.default_rng(6)
+    before, after = rng.random(400), rng.random(400) + 0.05
+    spread = paired_bootstrap_spread(sums_of(before), sums_of(after), range(400), mean)
+    assert spread.standard_error == pytest.approx(
+        standard_error_of_difference(before.tolist(), after.tolist(), range(400)), rel=0.05
+    )
+    assert spread.p_value == pytest.approx(paired_p_value(before.tolist(), after.tolist(), range(400)), abs=0.02)
+    interval = paired_cluster_bootstrap(sums_of(before), sums_of(after), range(400), mean)
+    assert (spread.p_value < 0.05) == (interval.low > 0 or interval.high < 0)
+
+
+def test_the_p_value_of_a_bootstrap_is_never_0_and_1_without_any_change() -> None:
+    zeros, ones = np.zeros(50), np.ones(50)
+    assert paired_bootstrap_spread(sums_of(zeros), sums_of(ones), range(50), mean).p_value == pytest.approx(2 / 2001)
+    assert paired_bootstrap_spread(sums_of(ones), sums_of(ones), range(50), mean).p_value == 1.0
 
 
 def test_a_metric_that_is_no_sum_is_computed_for_each_resample() -> None:

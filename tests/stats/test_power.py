@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sightline.stats.paired import paired_p_value
-from sightline.stats.power import items_needed, smallest_difference
+from sightline.stats.power import items_for_error, items_needed, smallest_difference
 
 
 def test_items_needed_worked_by_hand() -> None:
@@ -14,6 +14,13 @@ def test_items_needed_worked_by_hand() -> None:
     before, after = [0, 1, 0, 1], [1, 0, 0, 1]
     assert items_needed(before, after, range(4), 0.1) == 524
     assert smallest_difference(before, after, range(4)) == pytest.approx(2.80159 * np.sqrt(2 / 3 / 4), rel=1e-4)
+
+
+def test_any_standard_error_gives_the_items_that_paired_scores_give() -> None:
+    before, after = [0, 1, 0, 1], [1, 0, 0, 1]
+    assert items_for_error(4, np.sqrt(2 / 3 / 4), 0.1) == items_needed(before, after, range(4), 0.1)
+    with pytest.raises(ValueError, match="No number of items shows a difference of 0"):
+        items_for_error(4, 0.1, 0)
 
 
 def test_so_many_items_show_the_difference_four_times_in_five() -> None:

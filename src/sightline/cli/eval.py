@@ -35,6 +35,7 @@ def eval_command(
     judge: str | None = typer.Option(None, "--judge", help="Server whose model judges answers that cannot be read."),
     judge_model: str = typer.Option("", "--judge_model", help="The judge's name there."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder: journal, results, samples, report."),
+    report_pictures: int = typer.Option(300, "--report_pictures", help="How many pictures the report carries."),
     resume: bool = typer.Option(False, "--resume", help="Go on with the run in --output_dir."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
@@ -56,7 +57,7 @@ def eval_command(
     asking = Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm)
     config = EvalConfig(
         model, names, choice, asking, profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,
-        predictions, judge, judge_model, output_dir, resume,
+        predictions, judge, judge_model, output_dir, report_pictures, resume,
     )  # fmt: skip
     with progress_bar("Answering") as progress:
         result = run_eval(config, progress)

@@ -39,6 +39,7 @@ VERBS = (
     Verb("dpo", "Align with preference pairs; takes every flag of trl dpo.", takes_any_flag=True),
     Verb("eval", "Score a model on benchmarks or your own rows."),
     Verb("score", "Score the answers of a run again, by another profile."),
+    Verb("compare", "Two runs on the same items: what changed, and by what."),
     Verb("tasks", "The benchmarks: sources, prompts, scoring profiles."),
     Verb("cache", "List, verify or clear what is stored between runs."),
 )

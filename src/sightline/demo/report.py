@@ -5,11 +5,10 @@ from __future__ import annotations
 from sightline.demo.outcome import DemoOutcome
 from sightline.demo.standing import Exam
 from sightline.evaluation.compare import compare
-from sightline.evaluation.comparison_report import change_galleries, change_headline
 from sightline.evaluation.curves import Curve, CurveChart
-from sightline.evaluation.eval_report import galleries, interval_chart
 from sightline.evaluation.report import Headline, Report, Section
 from sightline.evaluation.results import percent
+from sightline.evaluation.vqa_report import change_galleries, change_headline, galleries, interval_chart
 from sightline.runs import RunFolder
 
 

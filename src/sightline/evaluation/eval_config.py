@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sightline.errors import ConfigError, nearest
+from sightline.evaluation.browser import MAX_PICTURES
 from sightline.evaluation.requests import LIKELIHOOD_NORMS, LIKELIHOOD_OF, METHODS, Asking
 from sightline.evaluation.sources import DataChoice
 from sightline.models.remote import DEFAULT_KEY_VARIABLE
@@ -27,6 +28,7 @@ class EvalConfig:
         endpoint: address of an OpenAI-compatible server to ask instead of a model here.
         predictions: file of answers to score instead of asking.
         judge: address of a server whose `judge_model` judges the answers that the profile cannot read.
+        report_pictures: how many pictures `report.html` carries.
         resume: go on with the run in `output_dir`.
     """
 
@@ -45,6 +47,7 @@ class EvalConfig:
     judge: str | None = None
     judge_model: str = ""
     output_dir: Path | None = None
+    report_pictures: int = MAX_PICTURES
     resume: bool = False
 
     def __post_init__(self) -> None:
@@ -79,6 +82,7 @@ def _conflicts(config: EvalConfig) -> list[str]:
         (config.choice.data and len(config.tasks) > 1, "data: rows belong to one task. Name that one by --tasks."),
         (config.tasks == (CUSTOM,) and not config.choice.data, "Name benchmarks by --tasks, or your rows by --data."),
         (config.judge and not config.judge_model, "judge: name the model to ask there by --judge_model."),
+        (config.report_pictures < 0, f"report_pictures: expected 0 or more, got {config.report_pictures}."),
         (config.resume and config.output_dir is None, "resume: name the run to go on with by --output_dir."),
     )
     return [message for wrong, message in rules if wrong]

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import DataError
-from sightline.evaluation.results import EvalResult, percent, summarise
-from sightline.evaluation.samples import SAMPLES, Sample, read_samples, result_of, samples_text
+from sightline.evaluation.results import percent
+from sightline.evaluation.samples import SAMPLES, Sample, samples_text
 from sightline.evaluation.scores import MetricScore, TaskScores
 from sightline.runs import RunFolder
 from sightline.types import Interval, Table
@@ -83,79 +84,75 @@ def read_summary(run: Path) -> dict[str, Any]:
     return summary
 
 
-def eval_result(result: RunResult, task: str) -> EvalResult:
-    """A task of the run as comparisons and reports know it: items with scores, per category."""
-    outcome = result.tasks[task]
-    items = (result_of(sample) for sample in outcome.samples)
-    return summarise(result.model, items, data=str(outcome.data.get("place", task)), duration_s=result.duration_s)
-
-
-def read_results(folder: str | Path, task: str | None = None) -> EvalResult:
-    """A task of the run in a folder, the first by default, as comparisons and reports know it.
-
-    Raises:
-        DataError: no such files or task, or files of another kind.
-    """
-    summary = read_summary(Path(folder))
-    samples = read_samples(Path(folder))
-    wanted = task or next(iter(summary["tasks"]))
-    if wanted not in summary["tasks"]:
-        raise DataError(f"{folder} has no task '{wanted}'; it has {', '.join(summary['tasks'])}.")
-    items = (result_of(sample) for sample in samples if sample.task == wanted)
-    place = str(summary["tasks"][wanted]["data"].get("place", wanted))
-    return summarise(summary["model"], items, data=place, duration_s=summary["duration_s"])
-
-
 def outcome_table(result: RunResult) -> Table:
-    """A line per metric of each task: value with interval, unparsed share, upper bound, value without pictures."""
-    has_blind = any(outcome.blind for outcome in result.tasks.values())
-    header = ("task", "metric", "items", "score", "95% interval", "unparsed", "if right", *(["blind"] * has_blind))
-    rows = [
-        _table_row(outcome, index, has_blind)
-        for outcome in result.tasks.values()
-        for index in range(len(outcome.scores.metrics))
-    ]
+    """A line per task with its headline metric, then its other metrics, and the headline without pictures."""
+    header = ("task", "items", "score", "95% interval", "unparsed", "if right")
+    rows = [row for outcome in result.tasks.values() for row in _task_rows(outcome)]
     return Table(result.model, header, tuple(rows), _caption(result), is_summed=False)
 
 
 def category_table(outcome: TaskOutcome) -> Table:
     """The headline metric per category."""
     rows = [
-        (name, str(score.interval.n), shown(score, score.interval.value), _bounds(score))
+        (name, f"{score.interval.n:,}", shown(score.interval.value, score.scale), _interval(score))
         for name, score in outcome.scores.categories.items()
     ]
-    headline = outcome.scores.metrics[0].name
-    return Table(outcome.title, ("category", "items", headline, "95% interval"), tuple(rows), is_summed=False)
+    header = ("category", "items", outcome.scores.metrics[0].name, "95% interval")
+    return Table(outcome.title, header, tuple(rows), is_summed=False)
 
 
-def shown(score: MetricScore, value: float) -> str:
-    """A value of a metric as text: shares in percent, other scales as they are."""
-    return percent(value) if score.scale == 1 else f"{value:.1f}"
+def shown(value: float, scale: float) -> str:
+    """A metric's value as text: shares in percent, points of hundreds with one digit, others with three."""
+    if scale == 1:
+        return percent(value)
+    return f"{value:.1f}" if scale >= 100 else f"{value:.3f}"
 
 
-def _table_row(outcome: TaskOutcome, index: int, has_blind: bool) -> tuple[str, ...]:
-    scores, score = outcome.scores, outcome.scores.metrics[index]
-    unparsed = percent(scores.unparsed / len(scores.judged))
-    row = (scores.task, score.name, str(score.interval.n), shown(score, score.interval.value), _bounds(score))
-    blind = shown(score, outcome.blind.metrics[index].interval.value) if outcome.blind else ""
-    return (*row, unparsed, shown(score, score.bounds[1]), *([blind] if has_blind else []))
+_INDENT = "\u00a0\u00a0"  # kept by terminals and pages alike
 
 
-def _bounds(score: MetricScore) -> str:
-    return f"{shown(score, score.interval.low)} to {shown(score, score.interval.high)}"
+def _task_rows(outcome: TaskOutcome) -> list[tuple[str, ...]]:
+    scores = outcome.scores
+    headline, *others = scores.metrics
+    count = len(scores.judged)
+    unparsed = percent(scores.unparsed / count)
+    first = (f"{scores.task} {headline.name}", f"{count:,}", *_cells(headline), unparsed, _if_right(headline))
+    rows: list[tuple[str, ...]] = [first]
+    rows += [(_INDENT + score.name, "", *_cells(score), "", _if_right(score)) for score in others]
+    if outcome.blind is not None:
+        blind = outcome.blind.metrics[0]
+        unread = percent(outcome.blind.unparsed / count)
+        rows.append((f"{_INDENT}without pictures", "", *_cells(blind), unread, _if_right(blind)))
+    return rows
+
+
+def _cells(score: MetricScore) -> tuple[str, str]:
+    return shown(score.interval.value, score.scale), _interval(score)
+
+
+def _if_right(score: MetricScore) -> str:
+    return shown(score.bounds[1], score.scale)
+
+
+def _interval(score: MetricScore) -> str:
+    """Both ends; empty where one cluster says nothing of others."""
+    low, high = score.interval.low, score.interval.high
+    if not math.isfinite(low):
+        return ""
+    return f"{shown(low, score.scale).removesuffix('%')} to {shown(high, score.scale)}"
 
 
 def _caption(result: RunResult) -> str:
     questions = sum(len(outcome.scores.judged) for outcome in result.tasks.values())
     pictures = {key for outcome in result.tasks.values() for sample in outcome.samples for key in sample.pictures}
     errors = sum(outcome.scores.errors for outcome in result.tasks.values())
-    parts = [
-        f"{questions} questions",
-        f"{len(pictures)} pictures",
-        f"{errors} without an answer, counted as wrong" if errors else "",
-        *(f"{name}: prompt {task.prompt}, profile {task.scores.profile}" for name, task in result.tasks.items()),
+    counted = [
+        f"{questions:,} questions",
+        f"{len(pictures):,} pictures",
+        *([f"{errors:,} without an answer, counted as wrong"] if errors else []),
     ]
-    return ", ".join(part for part in parts if part)
+    asked = (f"{name}: prompt {task.prompt}, profile {task.scores.profile}" for name, task in result.tasks.items())
+    return "\n".join([", ".join(counted), *asked])
 
 
 def _task_json(outcome: TaskOutcome) -> dict[str, Any]:

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import base64
+import math
 import time
 from dataclasses import dataclass
 from functools import cache
-from io import BytesIO
 from typing import TYPE_CHECKING
 
 from sightline import __version__
+from sightline.evaluation.browser import SampleBrowser, browser_json
 from sightline.evaluation.curves import CurveChart, draw_curves
+from sightline.evaluation.pictures import picture_address
 from sightline.types import Interval, Table
 
 if TYPE_CHECKING:
     from jinja2 import Template
     from PIL.Image import Image
 
-MAX_PICTURE_SIDE = 360
-SMALL_PICTURE_SIDE = 128
+REPORT = "report.html"
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,34 @@ class IntervalRow:
 
 @dataclass(frozen=True)
 class IntervalChart:
-    """Shares from 0 to 100% as dots on their 95% intervals, one line per row, one colour per series."""
+    """Shares as dots on their 95% intervals, one line per row, one colour per series.
+
+    Attributes:
+        reach: None for an axis from 0 to 100%; for differences the share that the axis reaches on both sides of 0.
+    """
 
     title: str
     series: tuple[str, ...]
     rows: tuple[IntervalRow, ...]
     caption: str = ""
+    reach: float | None = None
+
+    def place(self, share: float) -> float:
+        """Where a share lies on the axis, in percent of its length."""
+        low, high = (0.0, 1.0) if self.reach is None else (-self.reach, self.reach)
+        return round(100 * min(max((share - low) / (high - low), 0.0), 1.0), 2)
+
+    def shown(self, share: float) -> str:
+        """A share as text: in percent, or in points where it is a difference."""
+        return f"{100 * share:.1f}%" if self.reach is None else f"{100 * share:+.1f}"
+
+    @property
+    def ticks(self) -> tuple[str, ...]:
+        """Five labels at even distances along the axis."""
+        if self.reach is None:
+            return ("0", "25", "50", "75", "100%")
+        points = 100 * self.reach
+        return (f"\u2212{points:g}", f"\u2212{points / 2:g}", "0", f"+{points / 2:g}", f"+{points:g}")
 
 
 @dataclass(frozen=True)
@@ -83,6 +105,36 @@ class Gallery:
 
 
 @dataclass(frozen=True)
+class Listing:
+    """A table of words, whose cells wrap."""
+
+    title: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A table behind a line that opens it."""
+
+    summary: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class Notice:
+    """A sentence that must not be missed.
+
+    Attributes:
+        tone: "bad" for a warning, "good" for what is well.
+    """
+
+    text: str
+    tone: str = ""
+
+
+@dataclass(frozen=True)
 class Commands:
     """Lines for a terminal, each with what it does."""
 
@@ -90,7 +142,7 @@ class Commands:
     lines: tuple[tuple[str, str], ...]
 
 
-Block = Table | IntervalChart | CurveChart | Gallery | Commands
+Block = Table | Listing | Folded | Notice | IntervalChart | CurveChart | Gallery | SampleBrowser | Commands
 
 
 @dataclass(frozen=True)
@@ -120,7 +172,9 @@ class Report:
 def render_report(report: Report) -> str:
     """The page as HTML with styles, drawings and pictures inside; it follows the reader's light or dark setting."""
     written = time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime())
-    return _template().render(report=report, version=__version__, written=written)
+    blocks = [block for section in report.sections for block in section.blocks]
+    has_browser = any(isinstance(block, SampleBrowser) for block in blocks)
+    return _template().render(report=report, version=__version__, written=written, has_browser=has_browser)
 
 
 @cache
@@ -137,19 +191,6 @@ def _template() -> Template:
     environment.filters["block_kind"] = lambda block: type(block).__name__
     environment.filters["picture"] = picture_address
     environment.filters["curves"] = draw_curves
-    environment.filters["percent"] = lambda share: round(100 * min(max(share, 0.0), 1.0), 2)
+    environment.filters["browser_json"] = browser_json
+    environment.tests["finite"] = math.isfinite
     return environment.get_template("report.html.j2")
-
-
-def picture_address(image: Image) -> str:
-    """A data address of the picture, at most `MAX_PICTURE_SIDE` pixels wide and high; small ones stay exact."""
-    copy = image.convert("RGB")
-    copy.thumbnail((MAX_PICTURE_SIDE, MAX_PICTURE_SIDE))
-    exact = max(image.size) <= SMALL_PICTURE_SIDE
-    buffer = BytesIO()
-    if exact:
-        copy.save(buffer, format="PNG", optimize=True)
-    else:
-        copy.save(buffer, format="JPEG", quality=86)
-    kind = "png" if exact else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.outcome import RunResult, TaskOutcome, read_summary, write_outcome
+from sightline.evaluation.pictures import find_pictures
+from sightline.evaluation.report import REPORT, Report, render_report
 from sightline.evaluation.requests import Asking
 from sightline.evaluation.samples import Sample, answer_of, blind_answer_of, item_of, read_samples, sample_of
 from sightline.evaluation.scores import check_profile, judge_items, score_task
@@ -46,7 +50,19 @@ def run_score(
         folder = RunFolder(output_dir)
         folder.begin({"run": run, "profile": profile, "likelihood_norm": likelihood_norm})
         write_outcome(result, folder)
+        folder.write_text(REPORT, render_report(_report(result)))
     return result
+
+
+def _report(result: RunResult) -> Report:
+    """The page of the result, with the pictures of the rows that the run was made of."""
+    wanted = {
+        name: {key for sample in outcome.samples for key in sample.pictures} for name, outcome in result.tasks.items()
+    }
+    found = find_pictures({name: outcome.data for name, outcome in result.tasks.items()}, wanted)
+    if found.note:
+        print(found.note, file=sys.stderr)
+    return eval_report(result, found.pictures, note=found.note)
 
 
 def _score_again(name: str, record: dict[str, Any], samples: list[Sample], profile: str, asking: Asking) -> TaskOutcome:
@@ -68,7 +84,7 @@ def _score_again(name: str, record: dict[str, Any], samples: list[Sample], profi
         for place, (sample, one) in enumerate(zip(samples, judged, strict=True))
     )
     return TaskOutcome(
-        title=task.title,
+        title=record["title"],
         prompt=record["prompt"],
         max_new_tokens=record["max_new_tokens"],
         data=record["data"],

@@ -14,7 +14,6 @@ from PIL.Image import Image
 from sightline.data.images import content_key, open_image
 from sightline.data.sources import row_name
 from sightline.errors import DataError, nearest
-from sightline.evaluation.task import Item
 from sightline.types import VqaRow
 
 if TYPE_CHECKING:
@@ -53,29 +52,6 @@ class DatasetRows(Many[VqaRow]):
     def _open(self, image_key: str) -> Image:
         index = self._first[image_key]
         return open_image(self._stored[index], self._rows[index].name)
-
-
-class ItemRows(Many[VqaRow]):
-    """Items of a task as `VqaRow`s with their first picture, opened on access."""
-
-    def __init__(self, items: Many[Item]) -> None:
-        self._items = items
-
-    @overload
-    def __getitem__(self, index: int) -> VqaRow: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> list[VqaRow]: ...
-
-    def __getitem__(self, index: int | slice) -> VqaRow | list[VqaRow]:
-        if isinstance(index, slice):
-            return [self[place] for place in range(*index.indices(len(self)))]
-        item = self._items[index]
-        image, key = (item.pictures[0].open(), item.pictures[0].key) if item.pictures else (None, "")
-        return VqaRow(item.name, item.question, item.answers, image, key, item.category, item.options, item.id)
-
-    def __len__(self) -> int:
-        return len(self._items)
 
 
 def read_vqa_rows(dataset: Dataset, source: str | Path, limit: int | None = None) -> DatasetRows:

@@ -5,22 +5,22 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from sightline.errors import ConfigError, nearest
 from sightline.evaluation.answerers import Answering, local_answering, remote_answering
 from sightline.evaluation.asking import Progress, ask_all
-from sightline.evaluation.eval_config import EvalConfig
+from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.items import Items
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.judge import SecondOpinion, judge_unparsed
-from sightline.evaluation.outcome import RunResult, TaskOutcome, eval_result, write_outcome
+from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
 from sightline.evaluation.predictions import predicted_answers, read_predictions
 from sightline.evaluation.processes import Processes, joined_processes
-from sightline.evaluation.report import render_report
+from sightline.evaluation.report import REPORT, render_report
 from sightline.evaluation.requests import Request, requests_of
-from sightline.evaluation.rows import ItemRows
 from sightline.evaluation.samples import sample_of
 from sightline.evaluation.scores import check_profile, judge_items, score_task
 from sightline.evaluation.sources import load_items
@@ -78,7 +78,7 @@ def run_eval(config: EvalConfig, progress: Progress | None = None) -> RunResult 
             duration_s=time.perf_counter() - start,
         )
         if run is not None:
-            _write(result, parts, run)
+            _write(result, parts, run, config.report_pictures)
         return result
 
 
@@ -148,7 +148,7 @@ def _outcome(config: EvalConfig, part: _Part, answers: Mapping[str, Answer], jou
         for place, one in enumerate(opinion.judged)
     )
     return TaskOutcome(
-        title=task.title,
+        title=task.title if task.name != CUSTOM else Path(part.items.source.place).name,
         prompt=part.prompt if config.predictions is None else "not known: stored predictions",
         max_new_tokens=config.asking.max_new_tokens or task.max_new_tokens,
         data=_data(part),
@@ -188,8 +188,7 @@ def _versions() -> dict[str, str]:
     return {**environment["packages"], "python": environment["python"], "commit": environment["commit"]}
 
 
-def _write(result: RunResult, parts: list[_Part], run: RunFolder) -> None:
+def _write(result: RunResult, parts: list[_Part], run: RunFolder, report_pictures: int) -> None:
     write_outcome(result, run)
-    if len(parts) == 1:
-        shown = eval_result(result, parts[0].task.name)
-        run.write_text("report.html", render_report(eval_report(shown, ItemRows(parts[0].items.items))))
+    pictures = {picture.key: picture for part in parts for item in part.items.items for picture in item.pictures}
+    run.write_text(REPORT, render_report(eval_report(result, pictures, report_pictures)))

@@ -14,7 +14,7 @@ from sightline.errors import DataError
 from sightline.evaluation.judge import JudgeNote
 from sightline.evaluation.task import Item, Judged
 from sightline.runs import plain_data
-from sightline.types import Answer, ItemResult, OptionScore
+from sightline.types import Answer, OptionScore
 
 SAMPLES = "samples.jsonl"
 
@@ -119,21 +119,6 @@ def blind_answer_of(sample: Sample) -> Answer | None:
         return None
     scores = tuple(OptionScore(**score) for score in sample.blind["option_scores"])
     return Answer(sample.blind["prediction"], sample.blind["error"], scores)
-
-
-def result_of(sample: Sample) -> ItemResult:
-    """The sample as comparisons and reports of one question per picture know it."""
-    return ItemResult(
-        id=sample.id,
-        name=sample.name,
-        question=sample.question,
-        answers=sample.answers,
-        prediction=sample.prediction,
-        score=sample.score,
-        image_key=sample.pictures[0] if sample.pictures else "",
-        kind=sample.category,
-        error=sample.error,
-    )
 
 
 def samples_text(samples: Iterable[Sample]) -> str:

@@ -68,6 +68,20 @@ def load_items(task: Task, choice: DataChoice | None = None) -> Items:
     return replace(items, notes=opened.notes)
 
 
+def open_rows(source: Source) -> RowTable:
+    """The rows of a source that a run has recorded.
+
+    Raises:
+        DataError: it cannot be reached from here.
+    """
+    if source.kind == "tsv":
+        return _open_tsv(source, Path(source.place).expanduser()).table
+    if source.kind == "hub":
+        return _open_hub(source).table
+    dataset = read_dataset(source.place, source.split or None, source.config or None)
+    return DatasetTable(dataset, Path(source.place).name)
+
+
 def where_to_get(source: Source) -> str:
     """One line: the address of a source, or how to fetch it."""
     if source.kind == "hub":

@@ -8,27 +8,57 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from sightline.evaluation.comparison.run import RunComparison, to_json as comparison_json
+from sightline.evaluation.comparison.tables import (
+    CHECK_HEADER,
+    category_changes,
+    change_table,
+    check_rows,
+    evidence_table,
+    flip_table,
+)
 from sightline.evaluation.outcome import RunResult, category_table, outcome_table, to_json
 from sightline.runs import plain_data
 from sightline.types import Table
 
 
 def print_table(table: Table, file: TextIO | None = None) -> None:
-    """Print a table, numbers to the right, a last row that sums up set apart; to stdout by default."""
-    drawn = RichTable(title=Text(table.title), caption=Text(table.caption), header_style="bold", title_justify="left")
-    drawn.caption_justify = "left"
+    """Print a table, numbers to the right, a sum set apart; to stdout by default."""
+    drawn = RichTable(
+        title=Text(table.title, style="bold"),
+        caption=Text(table.caption),
+        title_justify="left",
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+    )
     for index, name in enumerate(table.header):
         drawn.add_column(Text(name), justify="left" if index == 0 else "right")
     for index, row in enumerate(table.rows):
         if table.is_summed and index == len(table.rows) - 1 and index > 0:
             drawn.add_section()
         drawn.add_row(*(Text(cell) for cell in row))
-    Console(file=file or sys.stdout).print(drawn)
+    console = Console(file=file or sys.stdout)
+    console.print(drawn)
+    console.print()
+
+
+def print_listing(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...], file: TextIO) -> None:
+    """Print a table of words, whose cells wrap."""
+    drawn = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
+    for index, name in enumerate(header):
+        drawn.add_column(Text(name), no_wrap=index < len(header) - 1)
+    for row in rows:
+        drawn.add_row(*(Text(cell) for cell in row))
+    Console(file=file).print(drawn)
 
 
 @contextmanager
@@ -52,7 +82,25 @@ def print_run(result: RunResult, as_json: bool) -> None:
     file = sys.stderr if as_json else sys.stdout
     print_table(outcome_table(result), file)
     for outcome in result.tasks.values():
-        if outcome.scores.categories:
+        if len(outcome.scores.categories) > 1:
             print_table(category_table(outcome), file)
     if as_json:
         print(json.dumps(plain_data(to_json(result)), ensure_ascii=False, indent=2))
+
+
+def print_comparison(comparison: RunComparison, as_json: bool) -> None:
+    """A comparison's tables on stdout; or its JSON there, and the tables on stderr."""
+    file = sys.stderr if as_json else sys.stdout
+    print_table(change_table(comparison), file)
+    print_table(evidence_table(comparison), file)
+    for change in comparison.tasks.values():
+        if len(change.categories) > 1:
+            print_table(category_changes(change), file)
+        if change.samples.improved or change.samples.worsened:
+            print_table(flip_table(change), file)
+    print("Reproduction check", file=file)
+    print_listing(CHECK_HEADER, check_rows(comparison.reproduction), file)
+    sign = "Warning: " if comparison.reproduction.is_warning else ""
+    Console(file=file).print(Text(f"\n{sign}{comparison.reproduction.conclusion}", style="bold"))
+    if as_json:
+        print(json.dumps(plain_data(comparison_json(comparison)), ensure_ascii=False, indent=2))

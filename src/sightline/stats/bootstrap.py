@@ -9,6 +9,7 @@ Source: Davison and Hinkley, 1997, "Bootstrap methods and their application", ch
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence as Many
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,6 +23,14 @@ _DRAWS_AT_ONCE = 4_000_000
 
 Combine = Callable[[np.ndarray], np.ndarray]
 """A metric from sums: (..., K) to (...)."""
+
+
+@dataclass(frozen=True)
+class PairedSpread:
+    """How sure a difference is: the two-sided p-value that there is none, and its standard error."""
+
+    p_value: float
+    standard_error: float
 
 
 def cluster_bootstrap(
@@ -46,12 +55,28 @@ def paired_cluster_bootstrap(
     seed: int = 0,
 ) -> Interval:
     """The metric after minus the metric before, on the same items and the same resampled clusters."""
-    if np.shape(before_NK) != np.shape(after_NK):
-        raise ValueError(f"Expected the same items twice, got {np.shape(before_NK)} and {np.shape(after_NK)}.")
-    totals = [_cluster_totals(sums_NK, clusters) for sums_NK in (before_NK, after_NK)]
-    before_R, after_R = (combine(_resampled(totals_CK, resamples, seed)) for totals_CK in totals)
-    value = float(combine(totals[1].sum(axis=0)) - combine(totals[0].sum(axis=0)))
-    return _interval(value, after_R - before_R, len(before_NK), len(totals[0]))
+    value, changes_R, count = _paired_changes(before_NK, after_NK, clusters, combine, resamples, seed)
+    return _interval(value, changes_R, len(before_NK), count)
+
+
+def paired_bootstrap_spread(
+    before_NK: np.ndarray,
+    after_NK: np.ndarray,
+    clusters: Many[Hashable],
+    combine: Combine,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> PairedSpread:
+    """p-value and standard error from the same draws as `paired_cluster_bootstrap`.
+
+    The p-value is twice the smaller share of resamples on either side of 0, with one resample added, so that it is
+    never 0: 0.001 at best with 2,000.
+
+    Source: Davison and Hinkley, 1997, section 4.2 (the added one).
+    """
+    _, changes_R, _ = _paired_changes(before_NK, after_NK, clusters, combine, resamples, seed)
+    tails = (np.sum(changes_R <= 0), np.sum(changes_R >= 0))
+    return PairedSpread(min(1.0, 2 * (1 + int(min(tails))) / (1 + resamples)), float(changes_R.std(ddof=1)))
 
 
 def cluster_bootstrap_of(
@@ -67,6 +92,23 @@ def cluster_bootstrap_of(
     draws = (generator.integers(len(members), size=len(members)) for _ in range(resamples))
     values_R = np.array([value(np.concatenate([members[cluster] for cluster in draw])) for draw in draws])
     return _interval(float(value(np.arange(len(numbers)))), values_R, len(numbers), len(members))
+
+
+def _paired_changes(
+    before_NK: np.ndarray,
+    after_NK: np.ndarray,
+    clusters: Many[Hashable],
+    combine: Combine,
+    resamples: int,
+    seed: int,
+) -> tuple[float, np.ndarray, int]:
+    """The difference, that of each resample (R,), and the number of clusters."""
+    if np.shape(before_NK) != np.shape(after_NK):
+        raise ValueError(f"Expected the same items twice, got {np.shape(before_NK)} and {np.shape(after_NK)}.")
+    totals = [_cluster_totals(sums_NK, clusters) for sums_NK in (before_NK, after_NK)]
+    before_R, after_R = (combine(_resampled(totals_CK, resamples, seed)) for totals_CK in totals)
+    value = float(combine(totals[1].sum(axis=0)) - combine(totals[0].sum(axis=0)))
+    return value, after_R - before_R, len(totals[0])
 
 
 def _cluster_totals(sums_NK: np.ndarray, clusters: Many[Hashable]) -> np.ndarray:

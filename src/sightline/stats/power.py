@@ -26,10 +26,14 @@ def items_needed(
 
     Source: E. Miller, 2024, "Adding error bars to evals", section 5, with paired, clustered errors.
     """
+    return items_for_error(len(before), standard_error_of_difference(before, after, clusters), difference, power)
+
+
+def items_for_error(items: int, standard_error: float, difference: float, power: float = POWER) -> int:
+    """The same for any metric whose difference has this standard error on so many items."""
     if difference == 0:
-        raise ValueError("No number of items shows a difference of 0; give the smallest one that matters, such as 0.01.")
-    error = standard_error_of_difference(before, after, clusters)
-    return math.ceil(len(before) * (_standard_errors(power) * error / difference) ** 2)
+        raise ValueError("No number of items shows a difference of 0; give the smallest that matters, such as 0.01.")
+    return math.ceil(items * (_standard_errors(power) * standard_error / difference) ** 2)
 
 
 def smallest_difference(

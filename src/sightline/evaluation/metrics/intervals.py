@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Sequence as Many
 
 from sightline.evaluation.task import Judged, Metric
-from sightline.stats.bootstrap import cluster_bootstrap, cluster_bootstrap_of, paired_cluster_bootstrap
-from sightline.stats.intervals import clustered_mean
-from sightline.stats.paired import paired_difference
+from sightline.stats.bootstrap import (
+    PairedSpread,
+    cluster_bootstrap,
+    cluster_bootstrap_of,
+    paired_bootstrap_spread,
+    paired_cluster_bootstrap,
+)
+from sightline.stats.intervals import clustered_mean, normal_quantile
+from sightline.stats.paired import paired_difference, paired_p_value, standard_error_of_difference
 from sightline.types import Interval
 
 
@@ -30,8 +37,7 @@ def metric_difference(metric: Metric, before: Many[Judged], after: Many[Judged],
         raise ValueError("A paired difference needs the same items in the same order on both sides.")
     clusters = [cluster_of(one) for one in after]
     if metric.mean:
-        scores = [[one.verdict.score for one in side] for side in (before, after)]
-        return paired_difference(*scores, clusters)
+        return paired_difference(*_scores(before, after), clusters)
     if metric.sums is not None and metric.combine is not None:
         return paired_cluster_bootstrap(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
     return cluster_bootstrap_of(
@@ -43,8 +49,30 @@ def metric_difference(metric: Metric, before: Many[Judged], after: Many[Judged],
     )
 
 
+def difference_spread(metric: Metric, before: Many[Judged], after: Many[Judged], seed: int = 0) -> PairedSpread:
+    """p-value and standard error of `metric_difference`.
+
+    Student's t for means, the same resamples as the interval's for metrics of sums; for any other the standard error
+    is read off the width of the interval.
+    """
+    clusters = [cluster_of(one) for one in after]
+    if metric.mean:
+        scores = _scores(before, after)
+        error = standard_error_of_difference(*scores, clusters) if len(set(clusters)) > 1 else math.nan
+        return PairedSpread(paired_p_value(*scores, clusters), error)
+    if metric.sums is not None and metric.combine is not None:
+        return paired_bootstrap_spread(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
+    change = metric_difference(metric, before, after, seed)
+    error = (change.high - change.low) / (2 * normal_quantile())
+    return PairedSpread(math.erfc(abs(change.value) / error / math.sqrt(2)) if error else 1.0, error)
+
+
 def cluster_of(one: Judged) -> Hashable:
     """The item's first picture; a group or the item itself where there is none."""
     if one.item.pictures:
         return one.item.pictures[0].key
     return f"group {one.item.group}" if one.item.group else f"item {one.item.id}"
+
+
+def _scores(before: Many[Judged], after: Many[Judged]) -> tuple[list[float], list[float]]:
+    return [one.verdict.score for one in before], [one.verdict.score for one in after]

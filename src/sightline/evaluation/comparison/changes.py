@@ -1,0 +1,96 @@
+"""How a task's headline metric changed from one run to another: interval, tests, categories, items needed."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence as Many
+from dataclasses import dataclass
+
+from sightline.evaluation.comparison.pairs import PairedSamples, SamplePair
+from sightline.evaluation.metrics.intervals import difference_spread, metric_difference
+from sightline.evaluation.task import Metric
+from sightline.stats.paired import mcnemar_exact
+from sightline.stats.power import items_for_error
+from sightline.types import Interval
+
+
+@dataclass(frozen=True)
+class Change:
+    """A metric in A and in B on the same items, and B minus A with its 95% interval."""
+
+    before: float
+    after: float
+    difference: Interval
+    improved: int
+    worsened: int
+
+
+@dataclass(frozen=True)
+class TaskChange:
+    """What changed in a task.
+
+    Attributes:
+        metric: name of the headline metric, of run A's profile.
+        scale: what full marks are: 1 for shares.
+        p_value: that there is no difference, from the same spread as the interval.
+        p_holm: the same, corrected for the number of tasks.
+        mcnemar: p-value of McNemar's exact test over items; None where scores are not 0 or 1.
+        detect: a difference worth seeing, in shares of full marks.
+        items_needed: items on which a true difference of `detect` is found in 80 of 100 runs; None where the spread of
+            these items does not say.
+        categories: the metric per category, uncorrected.
+    """
+
+    task: str
+    title: str
+    metric: str
+    scale: float
+    overall: Change
+    p_value: float
+    p_holm: float
+    mcnemar: float | None
+    detect: float
+    items_needed: int | None
+    categories: Mapping[str, Change]
+    samples: PairedSamples
+
+
+def task_change(task: str, title: str, metric: Metric, samples: PairedSamples, detect: float) -> TaskChange:
+    """The change of `metric` over paired samples; `p_holm` is that of a single task."""
+    before, after = samples.before, samples.after
+    spread = difference_spread(metric, before, after)
+    names = dict.fromkeys(pair.after.category for pair in samples.pairs if pair.after.category)
+    members = {name: tuple(pair for pair in samples.pairs if pair.after.category == name) for name in names}
+    error = spread.standard_error
+    known = math.isfinite(error) and error > 0
+    return TaskChange(
+        task=task,
+        title=title,
+        metric=metric.name,
+        scale=metric.scale,
+        overall=_change(metric, samples.pairs),
+        p_value=spread.p_value,
+        p_holm=spread.p_value,
+        mcnemar=_mcnemar(samples.pairs),
+        detect=detect,
+        items_needed=items_for_error(len(after), error, detect * metric.scale) if known else None,
+        categories={name: _change(metric, pairs) for name, pairs in members.items()},
+        samples=samples,
+    )
+
+
+def _change(metric: Metric, pairs: Many[SamplePair]) -> Change:
+    samples = PairedSamples(tuple(pairs))
+    before, after = samples.before, samples.after
+    return Change(
+        before=metric.value(before),
+        after=metric.value(after),
+        difference=metric_difference(metric, before, after),
+        improved=len(samples.improved),
+        worsened=len(samples.worsened),
+    )
+
+
+def _mcnemar(pairs: Many[SamplePair]) -> float | None:
+    before, after = [pair.before.score for pair in pairs], [pair.after.score for pair in pairs]
+    return mcnemar_exact(before, after) if {*before, *after} <= {0.0, 1.0} else None
