@@ -175,6 +175,13 @@ def test_likelihoods_of_options_equal_those_of_each_option_in_its_own_row(
     assert len({max(range(4), key=lambda i: answer.options[i].logprob) for answer in answers}) > 1
 
 
+def test_an_option_without_tokens_is_an_error_of_its_question(loaded: LoadedVlm) -> None:
+    asked = [Question("what ?", shown(0), options=("red", "")), Question("what ?", shown(0), options=("red", "two"))]
+    answers = list(LocalAnswerer(loaded, say=silent).answer(asked))
+    assert "The option '' has no tokens in the model's vocabulary" in answers[0].error
+    assert len(answers[1].options) == 2
+
+
 @pytest.mark.parametrize("share", [True, False])
 def test_a_repetition_penalty_and_several_stop_tokens_are_those_of_generate(
     loaded: LoadedVlm, questions: list[Question], share: bool, monkeypatch: pytest.MonkeyPatch

@@ -93,5 +93,12 @@ def content_parts(question: Question) -> list[Picture | str]:
 
 
 def option_ids(processor: Any, option: str) -> np.ndarray:
-    """Token ids of an option, tokenized apart from the prompt that it follows, as TRL's completions are."""
-    return np.asarray(processor.tokenizer(option, add_special_tokens=False)["input_ids"], dtype=np.int64)
+    """Token ids of an option, tokenized apart from the prompt that it follows, as TRL's completions are.
+
+    Raises:
+        DataError: there are none.
+    """
+    ids = processor.tokenizer(option, add_special_tokens=False)["input_ids"]
+    if not ids:
+        raise DataError(f"The option '{option}' has no tokens in the model's vocabulary. Reword it, or drop the item.")
+    return np.asarray(ids, dtype=np.int64)

@@ -39,12 +39,17 @@ FEWEST_TOKENS = 64
 
 @dataclass(frozen=True)
 class _Asked:
-    """A question and its place among those asked."""
+    """A question and its place among those asked.
+
+    Attributes:
+        tokens: of its text and its answer or options, without its pictures.
+    """
 
     place: int
     question: Question
     prompt: Prompt
     shown: tuple[Shown, ...]
+    tokens: int
 
     @property
     def pictures(self) -> tuple[str, ...]:
@@ -113,7 +118,9 @@ class LocalAnswerer:
             try:
                 prompt = render_prompt(self.loaded.processor, question)
                 shown = shown_pictures(self.loaded.processor, prompt.pictures)
-                asked.append(_Asked(place, question, prompt, shown))
+                behind = sum(len(option_ids(self.loaded.processor, option)) for option in question.options)
+                tokens = len(prompt.ids_L) + (behind or question.max_new_tokens)
+                asked.append(_Asked(place, question, prompt, shown, tokens))
             except Exception as error:  # a template may raise anything for a text it does not take
                 known[place] = _failed(error)
         return asked
@@ -132,23 +139,18 @@ class LocalAnswerer:
             read = self._shares and bool(batch) and batch[-1].pictures == one.pictures
             seen = 0 if read else self._picture_tokens * len(one.pictures)
             unknown = bool(one.pictures) and not read and not self._picture_tokens
-            full = tokens + seen + self._tokens(one) > self.batch_tokens
+            full = tokens + seen + one.tokens > self.batch_tokens
             if batch and (full or unknown or bool(batch[0].question.options) != bool(one.question.options)):
                 yield batch
                 batch, tokens, seen = [], 0, self._picture_tokens * len(one.pictures)
             batch.append(one)
-            tokens += seen + self._tokens(one)
+            tokens += seen + one.tokens
         if batch:
             yield batch
 
     @property
     def _shares(self) -> bool:
         return self.route is None or self.route.route == "mask"
-
-    def _tokens(self, one: _Asked) -> int:
-        """Tokens of a question and its answer or options, without its pictures."""
-        options = sum(len(option_ids(self.loaded.processor, option)) for option in one.question.options)
-        return len(one.prompt.ids_L) + (options or one.question.max_new_tokens)
 
     def _attempt(self, batch: list[_Asked]) -> dict[int, Answer]:
         """Answers by place. A batch that fails is halved until the question that cannot be answered stands alone."""
