@@ -76,6 +76,7 @@ class Metric:
         name: "accuracy", "f1", "anls", "cider".
         value: the number from all judged items (or those of one category).
         mean: whether it is the mean of the items' scores; other metrics get their interval by cluster bootstrap.
+        over: with `mean`, the items that it is the mean of; all by default.
         sums: what each item adds to the sums that the metric is a function of, (items, K); None where there are none.
         combine: the metric from sums, (..., K) to (...), so that resampling takes one matrix product.
         scale: what full marks are: 1 for shares (shown in percent), 1000 for OCRBench, 2000 for MME's perception.
@@ -87,6 +88,7 @@ class Metric:
     scale: float = 1.0
     sums: Callable[[Many[Judged]], np.ndarray] | None = None
     combine: Callable[[np.ndarray], np.ndarray] | None = None
+    over: Callable[[Item], bool] | None = None
 
 
 @dataclass(frozen=True)

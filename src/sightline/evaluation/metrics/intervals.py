@@ -23,9 +23,9 @@ def metric_interval(metric: Metric, judged: Many[Judged], seed: int = 0) -> Inte
 
     2,000 resamples where the metric is a function of sums, 200 where it must be computed anew for each.
     """
+    if counted := _counted(metric, judged):
+        return clustered_mean([one.verdict.score for one in counted], [cluster_of(one) for one in counted])
     clusters = [cluster_of(one) for one in judged]
-    if metric.mean:
-        return clustered_mean([one.verdict.score for one in judged], clusters)
     if metric.sums is not None and metric.combine is not None:
         return cluster_bootstrap(metric.sums(judged), clusters, metric.combine, seed=seed)
     return cluster_bootstrap_of(lambda items: metric.value([judged[item] for item in items]), clusters, seed=seed)
@@ -35,9 +35,9 @@ def metric_difference(metric: Metric, before: Many[Judged], after: Many[Judged],
     """The metric after minus the metric before on the same items in the same order, with its paired 95% interval."""
     if [one.item.id for one in before] != [one.item.id for one in after]:
         raise ValueError("A paired difference needs the same items in the same order on both sides.")
+    if counted := _counted(metric, after):
+        return paired_difference(*_scores(_counted(metric, before), counted), [cluster_of(one) for one in counted])
     clusters = [cluster_of(one) for one in after]
-    if metric.mean:
-        return paired_difference(*_scores(before, after), clusters)
     if metric.sums is not None and metric.combine is not None:
         return paired_cluster_bootstrap(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
     return cluster_bootstrap_of(
@@ -53,16 +53,23 @@ def difference_spread(metric: Metric, before: Many[Judged], after: Many[Judged],
     Student's t for means, the same resamples as the interval's for metrics of sums; for any other the standard error
     is read off the width of the interval.
     """
-    clusters = [cluster_of(one) for one in after]
-    if metric.mean:
-        scores = _scores(before, after)
+    if counted := _counted(metric, after):
+        scores, clusters = _scores(_counted(metric, before), counted), [cluster_of(one) for one in counted]
         error = standard_error_of_difference(*scores, clusters) if len(set(clusters)) > 1 else math.nan
         return PairedSpread(paired_p_value(*scores, clusters), error)
+    clusters = [cluster_of(one) for one in after]
     if metric.sums is not None and metric.combine is not None:
         return paired_bootstrap_spread(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
     change = metric_difference(metric, before, after, seed)
     error = (change.high - change.low) / (2 * normal_quantile())
     return PairedSpread(math.erfc(abs(change.value) / error / math.sqrt(2)) if error else 1.0, error)
+
+
+def _counted(metric: Metric, judged: Many[Judged]) -> list[Judged]:
+    """The items that a mean is the mean of; none for other metrics."""
+    if not metric.mean:
+        return []
+    return [one for one in judged if metric.over is None or metric.over(one.item)]
 
 
 def cluster_of(one: Judged) -> Hashable:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence as Many
+from dataclasses import replace
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def mean_score_where(name: str, chosen: Callable[[Item], bool]) -> Metric:
     def sums(judged: Many[Judged]) -> np.ndarray:
         return table_of(((one.verdict.score * (kept := chosen(one.item)), kept) for one in judged), 2)
 
-    return additive(name, sums, _mean)
+    return replace(additive(name, sums, _mean), mean=True, over=chosen)
 
 
 def points(name: str, scale: float) -> Metric:
