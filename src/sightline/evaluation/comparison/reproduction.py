@@ -177,7 +177,7 @@ def _conclusion(aspects: Many[Aspect], answers: int, others: int) -> tuple[str, 
     chosen = [name for name in differing if name in CHOSEN]
     if chosen:
         besides = ", besides the model" if "model" in differing else ""
-        owed = "is not the model's alone" if besides else "is none of the model"
+        owed = "is not the model's alone" if besides else "need not be the model's"
         text = f"The runs differ in {_listed(chosen)}{besides}: a change in score {owed}."
     elif "model" in differing:
         text = f"The model differs{' and with it the processor' * ('processor' in differing)}; {_listed(alike)} do not."
