@@ -1,4 +1,4 @@
-"""`--eval_tasks` on `sightline sft` and `sightline dpo`: scored while training, which goes on as if nothing had been."""
+"""`--eval_tasks` on `sightline sft` and `dpo`: scored while training, which goes on as if nothing had been."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class TestRefusals:
 
     def test_an_unknown_task(self, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         error = self.refused(capsys, model_folder, tmp_path, *EVALUATING, "--eval_tasks", "popee")
-        assert "There is no task 'popee'. Did you mean 'pope'?" in error
+        assert "there is no task 'popee'. Did you mean 'pope'?" in error
 
     def test_one_name_for_two(
         self, model_folder: Path, asked: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
