@@ -188,5 +188,7 @@ def test_a_question_without_an_answer_stops_the_run(folder: str, root: Path, mon
         return run(self, batch)
 
     monkeypatch.setattr(type(asked.answerer), "_run", fails_on_a_count)
-    with pytest.raises(MachineError, match=r"2 of 6 questions were not answered. The first, '<image 1>how many .*no counting"):
+    with pytest.raises(
+        MachineError, match=r"2 of 6 questions were not answered. The first, '<image 1>how many .*no counting"
+    ):
         asked.generate_until(generations("simple"))
