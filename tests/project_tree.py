@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "sightline"
-SHOWN = ("src/sightline", "recipes", "benchmarks")
+SHOWN = ("src/sightline", "recipes", "examples", "benchmarks")
 
 BEGIN, END = "<!-- tree: written by `make architecture` -->", "<!-- end of tree -->"
 
@@ -18,6 +18,7 @@ _FIRST_COMMENT = {
     ".yaml": r"\A#\s*(.+)",
     ".j2": r"\A\{#-?\s*(.+?)\s*-?#\}",
     ".html": r"\A(?:<!doctype html>\s*)?(?:<!--|\{#)\s*(.+?)\s*(?:-->|#\})",
+    ".sh": r"\A#!.*\n#\s*(.+)",
     ".css": r"\A/\*\s*(.+?)\s*\*/",
     ".js": r"\A(?:/\*|//)\s*(.+?)\s*(?:\*/|\n)",
 }

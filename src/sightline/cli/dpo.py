@@ -13,12 +13,16 @@ def dpo_command(context: typer.Context) -> None:
     Every flag and YAML key of `trl dpo` works. Besides them: `share` (auto, mask, fork or plain), `feature_store`,
     `reference_store`, `length_policy`, `image_margin_rows`, the losses `mpo` and `mdpo`, and `mdpo_perturbation`,
     `mdpo_crop`, `mdpo_delta`. dataset_name may be a JSONL, JSON, CSV or Parquet file, a folder or a Hub id; `rejected`
-    may hold several answers.
+    may hold several answers. `eval_tasks` (pope,custom:rows.jsonl) answers benchmarks at each evaluation, of each the
+    first `eval_tasks_limit` items.
     """
+    from sightline.evaluation.in_training import task_scores
     from sightline.training.arguments import read_settings
     from sightline.training.dpo import DPOConfig
     from sightline.training.run import run_dpo
 
-    result = run_dpo(read_settings(context.args, DPOConfig))
+    settings = read_settings(context.args, DPOConfig)
+    score = task_scores(settings.script.eval_tasks, settings.script.eval_tasks_limit)
+    result = run_dpo(settings, score)
     print(result.summary, file=sys.stderr)
     print(result.folder)

@@ -37,6 +37,8 @@ def eval_command(
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder: journal, results, samples, report."),
     report_pictures: int = typer.Option(300, "--report_pictures", help="How many pictures the report carries."),
     resume: bool = typer.Option(False, "--resume", help="Go on with the run in --output_dir."),
+    export: str = typer.Option("", "--export", help="Also write results as another tool does: lmms-eval."),
+    card: Path | None = typer.Option(None, "--card", help="Model folder whose card and .eval_results get the scores."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
     """Evaluate a model on benchmarks (--tasks) or on your own rows (--data).
@@ -47,6 +49,7 @@ def eval_command(
     from sys import stderr
 
     from sightline.evaluation.eval_config import CUSTOM, EvalConfig
+    from sightline.evaluation.exchange.choice import Exchange
     from sightline.evaluation.requests import Asking
     from sightline.evaluation.run import run_eval
     from sightline.evaluation.sources import DataChoice
@@ -57,7 +60,7 @@ def eval_command(
     asking = Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm)
     config = EvalConfig(
         model, names, choice, asking, profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,
-        predictions, judge, judge_model, output_dir, report_pictures, resume,
+        predictions, judge, judge_model, output_dir, report_pictures, resume, Exchange(export, card),
     )  # fmt: skip
     with progress_bar("Answering") as progress:
         result = run_eval(config, progress)

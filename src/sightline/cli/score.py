@@ -14,10 +14,13 @@ def score_command(
     ),
     likelihood_norm: str | None = typer.Option(None, "--likelihood_norm", help="sum, token or byte; as it was run."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Folder for the new results and samples."),
+    export: str = typer.Option("", "--export", help="Also write results as another tool does: lmms-eval."),
+    card: Path | None = typer.Option(None, "--card", help="Model folder whose card and .eval_results get the scores."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
     """Score a run again: sightline score RUN --profile official."""
+    from sightline.evaluation.exchange.choice import Exchange
     from sightline.evaluation.rescore import run_score
     from sightline.evaluation.terminal import print_run
 
-    print_run(run_score(run, profile, likelihood_norm, output_dir), json)
+    print_run(run_score(run, profile, likelihood_norm, output_dir, Exchange(export, card)), json)

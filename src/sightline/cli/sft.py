@@ -12,12 +12,16 @@ def sft_command(context: typer.Context) -> None:
 
     Every flag and YAML key of `trl sft` works, and so do `share` (auto, mask, fork or plain), `feature_store`,
     `length_policy`, `max_images_per_row` and `preset`. dataset_name may be a JSONL, JSON, CSV or Parquet file, a folder
-    or a Hub id.
+    or a Hub id. `eval_tasks` (pope,custom:rows.jsonl) answers benchmarks at each evaluation, of each the first
+    `eval_tasks_limit` items.
     """
+    from sightline.evaluation.in_training import task_scores
     from sightline.training.arguments import read_settings
     from sightline.training.run import run_sft
     from sightline.training.sft import SFTConfig
 
-    result = run_sft(read_settings(context.args, SFTConfig))
+    settings = read_settings(context.args, SFTConfig)
+    score = task_scores(settings.script.eval_tasks, settings.script.eval_tasks_limit)
+    result = run_sft(settings, score)
     print(result.summary, file=sys.stderr)
     print(result.folder)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from sightline.errors import ConfigError, nearest
 from sightline.evaluation.browser import MAX_PICTURES
+from sightline.evaluation.exchange.choice import Exchange
 from sightline.evaluation.requests import LIKELIHOOD_NORMS, LIKELIHOOD_OF, METHODS, Asking
 from sightline.evaluation.sources import DataChoice
 from sightline.models.remote import DEFAULT_KEY_VARIABLE
@@ -30,6 +31,7 @@ class EvalConfig:
         judge: address of a server whose `judge_model` judges the answers that the profile cannot read.
         report_pictures: how many pictures `report.html` carries.
         resume: go on with the run in `output_dir`.
+        exchange: what to write for other tools.
     """
 
     model: str = ""
@@ -49,6 +51,7 @@ class EvalConfig:
     output_dir: Path | None = None
     report_pictures: int = MAX_PICTURES
     resume: bool = False
+    exchange: Exchange = field(default_factory=Exchange)
 
     def __post_init__(self) -> None:
         _check_choices(self.asking)
@@ -84,5 +87,6 @@ def _conflicts(config: EvalConfig) -> list[str]:
         (config.judge and not config.judge_model, "judge: name the model to ask there by --judge_model."),
         (config.report_pictures < 0, f"report_pictures: expected 0 or more, got {config.report_pictures}."),
         (config.resume and config.output_dir is None, "resume: name the run to go on with by --output_dir."),
+        (config.exchange.export and config.output_dir is None, "export: name a folder for the files by --output_dir."),
     )
     return [message for wrong, message in rules if wrong]

@@ -16,6 +16,7 @@ from sightline.types import Answer
 
 ID_COLUMNS = ("id", "index", "question_id", "questionId", "pid")
 PREDICTION_COLUMNS = ("prediction", "response", "text", "output", "answer")
+NO_ANSWER = "Failed to obtain answer via API"  # what VLMEvalKit writes in place of an answer
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
 
 
@@ -49,7 +50,7 @@ def read_predictions(path: Path) -> dict[str, str]:
 
 
 def predicted_answers(predictions: dict[str, str], items: Iterable[Item], path: Path) -> list[Answer]:
-    """The answer of each item; one without a prediction is an error of that item.
+    """The answer of each item; one without a prediction, or with VLMEvalKit's words for none, is an error of that item.
 
     Raises:
         DataError: the file has a prediction for none of the items.
@@ -60,10 +61,13 @@ def predicted_answers(predictions: dict[str, str], items: Iterable[Item], path: 
             f"{path.name} has predictions for {', '.join(list(predictions)[:3])}, ..., but the task's items are "
             f"{', '.join(item.id for item in wanted[:3])}, ... Check that the file belongs to the task."
         )
-    return [
-        Answer(predictions[item.id]) if item.id in predictions else Answer(error=f"{path.name} has no prediction")
-        for item in wanted
-    ]
+    return [_answer(predictions.get(item.id), path) for item in wanted]
+
+
+def _answer(said: str | None, path: Path) -> Answer:
+    if said is None:
+        return Answer(error=f"{path.name} has no prediction")
+    return Answer(error=f"{path.name}: {said.strip()}") if said.startswith(NO_ANSWER) else Answer(said)
 
 
 def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:

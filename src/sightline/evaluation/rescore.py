@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.evaluation.eval_report import eval_report
+from sightline.evaluation.exchange.choice import Exchange
 from sightline.evaluation.outcome import RunResult, TaskOutcome, read_summary, write_outcome
 from sightline.evaluation.pictures import find_pictures
 from sightline.evaluation.report import REPORT, Report, render_report
@@ -19,9 +20,15 @@ from sightline.runs import RunFolder
 
 
 def run_score(
-    run: Path, profile: str = "", likelihood_norm: str | None = None, output_dir: Path | None = None
+    run: Path,
+    profile: str = "",
+    likelihood_norm: str | None = None,
+    output_dir: Path | None = None,
+    exchange: Exchange | None = None,
 ) -> RunResult:
     """The run's result under `profile` (each task's default where empty); written to `output_dir` if one is given.
+
+    What `exchange` asks for goes there, too, or into the run's own folder.
 
     A judge's verdicts are left out: they belong to the profile that could not read the answers.
 
@@ -51,6 +58,8 @@ def run_score(
         folder.begin({"run": run, "profile": profile, "likelihood_norm": likelihood_norm})
         write_outcome(result, folder)
         folder.write_text(REPORT, render_report(_report(result)))
+    if exchange is not None:
+        exchange.write(result, output_dir or run)
     return result
 
 

@@ -79,6 +79,7 @@ def run_eval(config: EvalConfig, progress: Progress | None = None) -> RunResult 
         )
         if run is not None:
             _write(result, parts, run, config.report_pictures)
+        config.exchange.write(result, config.output_dir)
         return result
 
 

@@ -12,15 +12,23 @@ import trl
 from sightline.config import COMMAND_LINE, check_keys, check_values, read_flags, read_recipe, set_environment
 from sightline.errors import ConfigError
 
+EVAL_TASKS_HELP = (
+    "Benchmarks to answer at each evaluation, separated by commas: TASK, or TASK:DATA to say where its rows lie; "
+    "custom:FILE for rows of your own."
+)
+
 
 @dataclass
 class ScriptArguments(trl.ScriptArguments):
-    """TRL's ScriptArguments with `preset`; `dataset_name` may also be a JSONL, JSON, CSV or Parquet file or folder."""
+    """TRL's ScriptArguments with `preset` and `eval_tasks`; `dataset_name` may also be a JSONL, JSON, CSV or Parquet
+    file or folder."""
 
     preset: str | None = field(
         default=None,
         metadata={"help": "Build this preset from scratch (see `sightline build`) instead of loading a model."},
     )
+    eval_tasks: list[str] | None = field(default=None, metadata={"help": EVAL_TASKS_HELP})
+    eval_tasks_limit: int | None = field(default=None, metadata={"help": "Only the first so many items of each task."})
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from sightline.training.restore import last_whole_checkpoint
 from sightline.training.sft import SFTTrainer
 from sightline.training.sharing import prepared
 from sightline.training.source import ModelSource, model_source
+from sightline.training.task_scores import Score, add_task_scores, check_task_scores
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,8 @@ class TrainingResult:
         return f"{self.steps} steps in {self.seconds:.0f} s, {loss}, {route}: {self.route.reason}."
 
 
-def run_sft(settings: TrainingSettings) -> TrainingResult:
-    """Fine-tune on demonstrations and leave a model folder.
+def run_sft(settings: TrainingSettings, score: Score | None = None) -> TrainingResult:
+    """Fine-tune on demonstrations and leave a model folder; `score` is asked at each evaluation, too.
 
     Raises:
         InputError: the data, the model or a setting cannot be used; nothing has been written then.
@@ -74,11 +75,11 @@ def run_sft(settings: TrainingSettings) -> TrainingResult:
             peft_config=trl.get_peft_config(settings.model),
         )
 
-    return _run(settings, to_sft_columns, build, "SFT")
+    return _run(settings, to_sft_columns, build, "SFT", score)
 
 
-def run_dpo(settings: TrainingSettings) -> TrainingResult:
-    """Align with preference pairs and leave a model folder.
+def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingResult:
+    """Align with preference pairs and leave a model folder; `score` is asked at each evaluation, too.
 
     Raises:
         InputError: the data, the model or a setting cannot be used; nothing has been written then.
@@ -98,7 +99,7 @@ def run_dpo(settings: TrainingSettings) -> TrainingResult:
             peft_config=trl.get_peft_config(settings.model),
         )
 
-    return _run(settings, to_preference_columns, build, "DPO")
+    return _run(settings, to_preference_columns, build, "DPO", score)
 
 
 def _run(
@@ -106,8 +107,11 @@ def _run(
     to_columns: Callable[[Any, str], Any],
     build: Callable[[ModelSource, Dataset, Dataset | None], Any],
     title: str,
+    score: Score | None,
 ) -> TrainingResult:
     training = settings.training
+    if score is not None:
+        check_task_scores(training)
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
     folder.check(resume)
@@ -118,6 +122,8 @@ def _run(
         test = _rows(settings, settings.script.dataset_test_split, to_columns, source)
     with _quiet_input_errors(settings):
         trainer = build(source, train, test)
+    if score is not None:
+        add_task_scores(trainer, score)
     folder.begin(settings.given, resume)
     folder.write_json("route.json", trainer.route)
     interruption = add_callbacks(trainer, folder, title)

@@ -49,7 +49,7 @@ def load_task(name: str) -> Task:
     """
     if name not in TASKS:
         hint = nearest(name, TASKS) or "`sightline tasks list` shows them all."
-        raise ConfigError(f"--tasks: there is no task '{name}'. {hint}")
+        raise ConfigError(f"tasks: there is no task '{name}'. {hint}")
     module = importlib.import_module(f"sightline.evaluation.tasks.{TASKS[name]}")
     record: Task = module.TASKS[name]
     return record
