@@ -46,8 +46,6 @@ def eval_command(
     Questions about one picture share its reading. Every answer is kept in the run folder as it comes, so a killed run
     loses none. Intervals are 95%, clustered by picture. Runs under accelerate launch, too.
     """
-    from sys import stderr
-
     from sightline.evaluation.eval_config import CUSTOM, EvalConfig
     from sightline.evaluation.exchange.choice import Exchange
     from sightline.evaluation.requests import Asking
@@ -64,8 +62,5 @@ def eval_command(
     )  # fmt: skip
     with progress_bar("Answering") as progress:
         result = run_eval(config, progress)
-    if result is None:
-        return
-    print_run(result, json)
-    if output_dir is not None:
-        print(f"Results, samples and report: {output_dir}", file=stderr)
+    if result is not None:
+        print_run(result, json, output_dir)

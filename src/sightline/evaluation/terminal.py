@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
@@ -77,8 +78,8 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
         yield lambda done, total: progress.update(task, completed=done, total=total)
 
 
-def print_run(result: RunResult, as_json: bool) -> None:
-    """A run's tables on stdout; or its JSON there, and the tables on stderr."""
+def print_run(result: RunResult, as_json: bool, folder: Path | None = None) -> None:
+    """A run's tables on stdout; or its JSON there, and the tables on stderr, where its `folder` is named, too."""
     file = sys.stderr if as_json else sys.stdout
     print_table(outcome_table(result), file)
     for outcome in result.tasks.values():
@@ -86,6 +87,8 @@ def print_run(result: RunResult, as_json: bool) -> None:
             print_table(category_table(outcome), file)
     if as_json:
         print(json.dumps(plain_data(to_json(result)), ensure_ascii=False, indent=2))
+    if folder is not None:
+        print(f"Results, samples and report: {folder}", file=sys.stderr)
 
 
 def print_comparison(comparison: RunComparison, as_json: bool) -> None:

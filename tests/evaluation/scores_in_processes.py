@@ -1,0 +1,32 @@
+"""Scores of a model that one process or several hold, written to `FOLDER/RANK.json`; run as a module."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import torch.distributed
+
+from sightline.models.torchvision_schemas import declare_torchvision_operators
+
+declare_torchvision_operators()  # as tests/conftest.py does
+
+from sightline.evaluation.in_training import task_scores  # noqa: E402
+from tests.tiny import tiny_llava, tiny_processor  # noqa: E402
+
+
+def main(rows: str, folder: str) -> None:
+    """Joins the launcher's processes where there are several."""
+    rank = int(os.environ.get("RANK", "0"))
+    if "RANK" in os.environ:
+        torch.distributed.init_process_group("gloo")
+    score = task_scores([f"custom:{rows}"])
+    assert score is not None
+    found = score(tiny_llava().train(), tiny_processor())
+    Path(folder, f"{rank}.json").write_text(json.dumps(found))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
