@@ -62,6 +62,10 @@ VERBS = (
             Verb("vqa", "Learn to answer questions.", takes_any_flag=True),
             Verb("retrieval", "Learn to rank captions of pictures.", takes_any_flag=True),
             Verb("nlvr2", "Learn to judge sentences about one picture or two.", takes_any_flag=True),
+            Verb("evaluate", "Score a trained ViLT, with intervals."),
+            Verb("search", "Rank the pictures of a folder by a text."),
+            Verb("caption", "Choose captions for a picture from candidates."),
+            Verb("align", "Draw which patches the words of a sentence go to."),
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""Pretraining: logits are those of transformers' heads on the same weights, folders load both ways, losses are theirs."""
+"""Pretraining: logits equal those of transformers' heads, folders load both ways, losses are as defined."""
 
 from __future__ import annotations
 

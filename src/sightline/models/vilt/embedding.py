@@ -101,14 +101,23 @@ def embed_texts(model: Any, ids_BL: Tensor) -> Tensor:
     return embeddings.text_embeddings(input_ids=ids_BL) + embeddings.token_type_embeddings.weight[0]
 
 
+def as_pictures(model: Any, patches_BPH: Tensor) -> Tensor:
+    """The patches with the modality embedding of pictures."""
+    return patches_BPH + model.embeddings.token_type_embeddings.weight[1]
+
+
 def encode_pairs(model: Any, texts_BLH: Tensor, text_mask_BL: Tensor, patches_BPH: Tensor, mask_BP: Tensor) -> Tensor:
     """Last hidden states of texts and pictures joined, after the final normalisation: (B, L + P, H)."""
-    patches = patches_BPH + model.embeddings.token_type_embeddings.weight[1]
-    hidden = torch.cat([texts_BLH, patches], dim=1)
-    mask = torch.cat([text_mask_BL, mask_BP.to(text_mask_BL.dtype)], dim=1)
+    hidden = torch.cat([texts_BLH, as_pictures(model, patches_BPH)], dim=1)
+    return encode(model, hidden, torch.cat([text_mask_BL, mask_BP.to(text_mask_BL.dtype)], dim=1))
+
+
+def encode(model: Any, hidden_BLH: Tensor, mask_BL: Tensor) -> Tensor:
+    """Last hidden states of embedded tokens, after the final normalisation; 0 in the mask hides a token."""
     bias = None
-    if not bool(mask.all()):
-        bias = (1 - mask[:, None, None, :].to(hidden.dtype)) * torch.finfo(hidden.dtype).min
+    if not bool(mask_BL.all()):
+        bias = (1 - mask_BL[:, None, None, :].to(hidden_BLH.dtype)) * torch.finfo(hidden_BLH.dtype).min
     for layer in model.encoder.layer:
-        hidden = layer(hidden, bias)[0]
-    return model.layernorm(hidden)
+        hidden_BLH = layer(hidden_BLH, bias)[0]
+    normalised: Tensor = model.layernorm(hidden_BLH)
+    return normalised

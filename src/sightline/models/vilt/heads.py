@@ -19,9 +19,8 @@ from transformers.models.vilt.modeling_vilt import ViltModel, ViltPreTrainedMode
 
 from sightline.data.vilt.sentences import LABELS
 from sightline.errors import InputError
-from sightline.models.torchvision_schemas import declare_torchvision_operators
 from sightline.models.vilt.pretraining import ViltForPreTraining
-from sightline.models.vilt.start import Start, quiet_loading
+from sightline.models.vilt.start import Start, load_start, quiet_loading
 
 CLASSES: dict[str, type[ViltPreTrainedModel]] = {
     "pretrain": ViltForPreTraining,
@@ -76,7 +75,6 @@ def load_head(name: str, task: str, device: str | None = None) -> tuple[Any, Vil
     Raises:
         InputError: there is none, or it was trained for another task.
     """
-    declare_torchvision_operators()
     wanted = CLASSES[task]
     try:
         config = AutoConfig.from_pretrained(name)
@@ -128,3 +126,15 @@ def _take_body(body: ViltModel, given: ViltModel) -> None:
     rows = body.config.modality_type_vocab_size
     state[name] = torch.cat([state[name], state[name][1:2].expand(max(0, rows - len(state[name])), -1)])[:rows]
     body.load_state_dict(state)
+
+
+def load_any_head(name: str) -> tuple[Any, ViltProcessor]:
+    """As `load_head`, with the head that the folder or Hub id has.
+
+    Raises:
+        InputError: there is none of ours, or of transformers'.
+    """
+    start = load_start(name)
+    found = (getattr(start.config, "architectures", None) or [""])[0]
+    task = next((task for task, kind in CLASSES.items() if kind.__name__ == found), "pretrain")
+    return _with_head(task, start, {}).eval(), start.processor

@@ -15,7 +15,6 @@ from transformers.models.vilt.modeling_vilt import ViltModel
 from transformers.utils import logging
 
 from sightline.errors import ConfigError, InputError
-from sightline.models.torchvision_schemas import declare_torchvision_operators
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -65,13 +64,12 @@ def build_start(
     A ViT gives patches, positions and all layers, and with them all sizes but those of texts. A BERT gives its
     vocabulary and its embeddings of words, positions and types; without one the vocabulary is made from `texts`.
 
-    From scratch, weights of layers are drawn with 1 / sqrt(inputs), not with 0.02, which is meant for wide models, and
-    patch positions begin as waves in two directions, not as zeros.
+    From scratch, weights of patches and layers are drawn with 1 / sqrt(inputs), not with 0.02, which is meant for wide
+    models, and patch positions begin as waves in two directions, not as zeros.
 
     Raises:
         InputError: a folder is missing, is no ViT or BERT, or the two differ in width.
     """
-    declare_torchvision_operators()
     torch.manual_seed(seed)
     vit_model = _load("vit", vit) if vit else None
     bert_model = _load("bert", bert) if bert else None
@@ -94,7 +92,6 @@ def load_start(name: str, revision: str | None = None) -> Start:
     Raises:
         InputError: there is no such folder or Hub id, it is no ViLT, or has no processor.
     """
-    declare_torchvision_operators()
     try:
         config = AutoConfig.from_pretrained(name, revision=revision)
         _require_type(config, "vilt", name)
@@ -208,7 +205,9 @@ def _config(sizes: ViltSizes, vit: Any, bert: Any, tokenizer: Any) -> ViltConfig
 
 
 def _draw(body: ViltModel) -> None:
-    """Weights of layers with 1 / sqrt(inputs), and waves for patch positions."""
+    """Weights of patches and layers with 1 / sqrt(inputs), and waves for patch positions."""
+    projection = body.embeddings.patch_embeddings.projection
+    nn.init.normal_(projection.weight, std=projection.weight[0].numel() ** -0.5)
     for layer in body.encoder.layer:
         for module in layer.modules():
             if isinstance(module, nn.Linear):
@@ -220,7 +219,7 @@ def _draw(body: ViltModel) -> None:
         nn.init.normal_(body.embeddings.cls_token, std=config.initializer_range)
 
 
-def wave_positions(side: int, hidden_size: int, height: float = 0.1) -> torch.Tensor:
+def wave_positions(side: int, hidden_size: int, height: float = 0.3) -> torch.Tensor:
     """Sines and cosines of a patch's row and column at wavelengths from 6 to 600 patches, (side ** 2, hidden_size)."""
     rows, columns = np.divmod(np.arange(side**2), side)
     count = hidden_size // 4

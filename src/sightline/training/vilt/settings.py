@@ -66,6 +66,9 @@ class ViltObjectiveArguments:
     wpa_weight: float = field(default=0.1, metadata={"help": "Weight of word-patch alignment inside matching."})
     mlm_probability: float = field(default=0.15, metadata={"help": "Share of a text's tokens that are hidden."})
     mpp_probability: float = field(default=0.15, metadata={"help": "Share of a picture's patches that are hidden."})
+    shortlist_weight: float = field(
+        default=1.0, metadata={"help": "Weight of finding pictures and texts alone in retrieval; 0: the paper's loss."}
+    )
     draw_false_texts: int = field(default=15, metadata={"help": "False texts beside each true one in retrieval."})
 
 

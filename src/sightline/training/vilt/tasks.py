@@ -24,7 +24,9 @@ from sightline.data.vilt.sentences import JudgedPictures, read_sentences
 from sightline.data.vilt.sources import Picture
 from sightline.data.vilt.words import NOT_MASKED, WordMasker, encode_texts
 from sightline.errors import ConfigError
+from sightline.models.vilt.embedding import embed_pictures, embed_texts
 from sightline.models.vilt.heads import build_answering, build_judging, build_pretraining, build_ranking
+from sightline.models.vilt.shortlist import pictures_alone, shortlist_loss, texts_alone
 from sightline.models.vilt.start import Start
 from sightline.training.vilt.rows import DrawnRow, PictureLoader, generator_of
 from sightline.training.vilt.settings import ViltSettings
@@ -218,7 +220,7 @@ class Answering(Task):
 
 
 class Ranking(Task):
-    """A true caption against false ones of other pictures: cross-entropy over their scores."""
+    """A true caption against false ones of other pictures: cross-entropy over their scores; and the shortlist."""
 
     _captions: list[Pair]
 
@@ -244,16 +246,31 @@ class Ranking(Task):
         texts = [text for pair in pairs for text in (pair.caption, *self._false_texts(pair, random))]
         count = self.settings.objectives.draw_false_texts + 1
         repeated = {"pixel_values": values, "pixel_mask": mask}
+        numbers = {key: number for number, key in enumerate(dict.fromkeys(pair.key for pair in pairs))}
         return {
             **self._encode(texts, tokenizer),
             **{name: tensor.repeat_interleave(count, dim=0) for name, tensor in repeated.items()},
+            "picture_numbers": torch.tensor([numbers[pair.key] for pair in pairs]),
         }
 
     def losses(self, model: Any, batch: Batch) -> Losses:
+        numbers_B = batch.pop("picture_numbers")
         scores_BT = model(**batch).logits.view(-1, self.settings.objectives.draw_false_texts + 1).float()
         truth_B = torch.zeros(len(scores_BT), dtype=torch.long, device=scores_BT.device)
-        accuracy = (scores_BT.argmax(-1) == 0).float().mean()
-        return Losses(functional.cross_entropy(scores_BT, truth_B), {"true_text_first": accuracy})
+        rank_loss = functional.cross_entropy(scores_BT, truth_B)
+        parts = {"rank_loss": rank_loss, "true_text_first": (scores_BT.argmax(-1) == 0).float().mean()}
+        weight = self.settings.objectives.shortlist_weight
+        if not weight:
+            return Losses(rank_loss, parts)
+        body = getattr(model, "module", model).vilt  # without the wrapper of several processes
+        true = {name: tensor[:: scores_BT.shape[1]] for name, tensor in batch.items()}
+        patches = embed_pictures(body, true["pixel_values"], true["pixel_mask"])
+        parts["shortlist_loss"] = shortlist_loss(
+            pictures_alone(body, patches.states_BPH, patches.mask_BP),
+            texts_alone(body, embed_texts(body, true["input_ids"]), true["attention_mask"]),
+            numbers_B[:, None] == numbers_B,
+        )
+        return Losses(rank_loss + weight * parts["shortlist_loss"], parts)
 
     def _false_texts(self, pair: Pair, random: np.random.Generator) -> list[str]:
         texts: list[str] = []
