@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from sightline.data.images import open_image
-from sightline.data.vilt.pictures import PictureReader, PictureShape, to_tensors
+from sightline.data.vilt.pictures import PictureReader, to_tensors
 from sightline.data.vilt.questions import AskedPicture
 from sightline.data.vilt.sentences import LABELS, JudgedPictures
 from sightline.data.vilt.words import encode_texts
@@ -17,7 +17,7 @@ from sightline.errors import ConfigError, DataError
 from sightline.evaluation.results import EvalResult, summarise
 from sightline.evaluation.vqa import Progress
 from sightline.models.vilt.answers import ViltAnswerer
-from sightline.models.vilt.start import picture_multiple
+from sightline.models.vilt.start import picture_shape
 from sightline.types import ItemResult, Question
 
 # Rows in flight: enough that questions of one picture meet, few enough to keep their pictures in memory.
@@ -74,7 +74,7 @@ def evaluate_judgements(
             "Name another model or other rows."
         )
     start = time.perf_counter()
-    reader = PictureReader(PictureShape(model.config.image_size, picture_multiple(model.config)))
+    reader = PictureReader(picture_shape(processor))
     items: list[ItemResult] = []
     for first in range(0, len(rows), BATCH_ROWS):
         batch = rows[first : first + BATCH_ROWS]

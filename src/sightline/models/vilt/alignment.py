@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sightline.data.vilt.pictures import PictureReader, PictureShape, to_tensors
+from sightline.data.vilt.pictures import PictureReader, to_tensors
 from sightline.data.vilt.words import WordMasker, encode_texts
 from sightline.errors import InputError
 from sightline.models.vilt.embedding import embed_pictures, embed_texts, encode_pairs
-from sightline.models.vilt.start import picture_multiple
+from sightline.models.vilt.start import picture_shape
 from sightline.models.vilt.transport import cosine_cost, ipot, transport_cost
 
 # More iterations than in training: sharper maps, and nobody waits for a gradient.
@@ -46,7 +46,7 @@ def align(model: Any, processor: Any, image: Image.Image, sentence: str, name: s
         InputError: the sentence has no word.
     """
     body, tokenizer = model.vilt, processor.tokenizer
-    reader = PictureReader(PictureShape(model.config.image_size, picture_multiple(model.config)))
+    reader = PictureReader(picture_shape(processor))
     pixels = reader.read(image, name)
     values, mask = to_tensors([pixels])
     block = encode_texts(tokenizer, [sentence], model.config.max_position_embeddings)

@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sightline.data.vilt.pictures import PictureReader, PictureShape, to_tensors
+from sightline.data.vilt.pictures import PictureReader, to_tensors
 from sightline.data.vilt.sources import Picture
 from sightline.data.vilt.words import encode_texts
 from sightline.models.vilt.embedding import embed_pictures, embed_texts, encode_pairs
 from sightline.models.vilt.shortlist import pictures_alone, texts_alone
-from sightline.models.vilt.start import picture_multiple
+from sightline.models.vilt.start import picture_shape
 
 # Dims: N pictures, M texts, B pairs, L tokens, P patches with the picture's own token, H hidden.
 
@@ -54,7 +54,7 @@ class PairEncoder:
     def __init__(self, model: Any, processor: Any, batch_tokens: int = DEFAULT_BATCH_TOKENS) -> None:
         self.model = model.eval()
         self.tokenizer = processor.tokenizer
-        self.reader = PictureReader(PictureShape(model.config.image_size, picture_multiple(model.config)))
+        self.reader = PictureReader(picture_shape(processor))
         self.batch_tokens = batch_tokens
 
     @torch.inference_mode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from transformers import AutoConfig, BertTokenizer, ViltConfig, ViltProcessor
 from transformers.models.vilt.modeling_vilt import ViltModel
 from transformers.utils import logging
 
+from sightline.data.vilt.pictures import PictureShape
 from sightline.errors import ConfigError, InputError
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -118,33 +120,35 @@ def quiet_loading() -> Iterator[None]:
 
 
 def build_vocabulary(texts: Iterable[str], sizes: ViltSizes) -> BertTokenizer:
-    """A lower-casing WordPiece tokenizer whose pieces are learned from `texts`; any other text falls into letters."""
-    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+    """A lower-casing BERT tokenizer of the words in `texts`, the most frequent first; other words fall into letters.
 
-    raw = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    raw.normalizer = normalizers.BertNormalizer(lowercase=True)
-    raw.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    raw.decoder = decoders.WordPiece()
-    trainer = trainers.WordPieceTrainer(
-        vocab_size=sizes.vocab_size, special_tokens=list(SPECIAL_TOKENS), show_progress=False
-    )
-    raw.train_from_iterator(texts, trainer)
-    return BertTokenizer(vocab=raw.get_vocab(), do_lower_case=True, model_max_length=sizes.max_text_length)
+    The same texts give the same vocabulary, so that a run that is resumed reads as it did: the trainers of the
+    tokenizers library break ties in another order each time.
+    """
+    from tokenizers import normalizers, pre_tokenizers
+
+    normalise, split = normalizers.BertNormalizer(lowercase=True), pre_tokenizers.BertPreTokenizer()
+    counts = Counter(word for text in texts for word, _ in split.pre_tokenize_str(normalise.normalize_str(text)))
+    letters = sorted({letter for word in counts for letter in word})
+    words = sorted(counts, key=lambda word: (-counts[word], word))
+    pieces = dict.fromkeys([*SPECIAL_TOKENS, *letters, *(f"##{letter}" for letter in letters), *words])
+    kept = list(pieces)[: sizes.vocab_size]
+    vocabulary = {piece: index for index, piece in enumerate(kept)}
+    return BertTokenizer(vocab=vocabulary, do_lower_case=True, model_max_length=sizes.max_text_length)
 
 
 def build_processor(tokenizer: Any, config: ViltConfig) -> ViltProcessor:
     """The processor that prepares the pictures and texts of a ViLT of this config, as transformers loads it."""
     from transformers import ViltImageProcessor
 
-    multiple = picture_multiple(config)
-    pictures = ViltImageProcessor(size={"shortest_edge": config.image_size}, size_divisor=multiple)
+    pictures = ViltImageProcessor(size={"shortest_edge": config.image_size}, size_divisor=config.patch_size)
     return ViltProcessor(pictures, tokenizer)
 
 
-def picture_multiple(config: ViltConfig) -> int:
-    """What both sides of a picture are multiples of: 32 as in the paper where patches fit into that, else a patch."""
-    patch = config.patch_size
-    return 32 if 32 % patch == 0 and config.image_size % 32 == 0 else patch
+def picture_shape(processor: ViltProcessor) -> PictureShape:
+    """The size that a processor brings pictures to."""
+    images = processor.image_processor
+    return PictureShape(int(images.size["shortest_edge"]), int(images.size_divisor))
 
 
 def _load(kind: str, name: str) -> Any:
@@ -198,7 +202,7 @@ def _config(sizes: ViltSizes, vit: Any, bert: Any, tokenizer: Any) -> ViltConfig
         max_image_length=sizes.max_image_length,
         hidden_dropout_prob=sizes.dropout,
         attention_probs_dropout_prob=sizes.dropout,
-        layer_norm_eps=1e-6 if vit is None else vit.config.layer_norm_eps,
+        layer_norm_eps=1e-12 if vit is None else vit.config.layer_norm_eps,
         qkv_bias=True if vit is None else vit.config.qkv_bias,
         pad_token_id=tokenizer.pad_token_id,
     )

@@ -32,7 +32,7 @@ class DrawnRows(Dataset):
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by the Trainer's loader."""
+        """What is drawn from now on is drawn for this epoch."""
         self._epoch = epoch
 
     def __len__(self) -> int:

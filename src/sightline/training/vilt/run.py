@@ -14,7 +14,7 @@ from rich.progress import track
 
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pictures
 from sightline.errors import ConfigError
-from sightline.models.vilt.start import Start, build_start, load_start, picture_multiple
+from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
 from sightline.runs import RunFolder
 from sightline.training.callbacks import add_callbacks
 from sightline.training.restore import last_whole_checkpoint
@@ -55,7 +55,7 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
     rows = task.read(str(settings.data.train_data), is_training=True)
     held_out = task.read(settings.data.eval_data, is_training=False) if settings.data.eval_data else None
     start = _start(settings, task, rows)
-    shape = PictureShape(start.config.image_size, picture_multiple(start.config))
+    shape = picture_shape(start.processor)
     for checked, source in ((rows, settings.data.train_data), (held_out, settings.data.eval_data)):
         if checked is not None:
             count = check_pictures(task.pictures(checked), shape, _track)

@@ -7,12 +7,23 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from transformers import Trainer
+from transformers import Trainer, TrainerCallback
 
+from sightline.training.vilt.rows import DrawnRows
 from sightline.training.vilt.tasks import Task
 
 # Heads of fine-tuning lie outside the body under these names, as in transformers' classes.
 BODY = "vilt."
+
+
+class EpochOfDraws(TrainerCallback):
+    """Tells the training rows which epoch they draw for; accelerate 1.x forgets them in the epoch that is resumed."""
+
+    def __init__(self, rows: DrawnRows) -> None:
+        self._rows = rows
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._rows.set_epoch(int(state.epoch or 0))
 
 
 class ViltTrainer(Trainer):
@@ -26,6 +37,7 @@ class ViltTrainer(Trainer):
         self._parts: dict[str, list[torch.Tensor]] = defaultdict(list)
         # The losses are means of a batch: accumulated steps are averaged, whatever the forward's signature promises.
         self.model_accepts_loss_kwargs = False
+        self.add_callback(EpochOfDraws(self.train_dataset))
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None
