@@ -87,7 +87,7 @@ def test_a_picture_is_decoded_once_and_the_oldest_leaves_first(tmp_path):
 def test_augmenting_changes_pictures_by_the_seed_alone_and_keeps_their_size():
     pixels = np.asarray(noise(48, 32))
     twice = [rand_augment(pixels, np.random.default_rng(3)) for _ in range(2)]
-    assert np.array_equal(*twice)
+    assert np.array_equal(twice[0], twice[1])
     assert twice[0].shape == pixels.shape
     assert {rand_augment(pixels, np.random.default_rng(seed)).tobytes() for seed in range(8)} != {pixels.tobytes()}
 

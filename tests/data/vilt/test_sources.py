@@ -166,8 +166,8 @@ def test_the_authors_questions_hold_several_per_picture(tmp_path):
 
 
 def test_answers_in_rows_are_all_right(folder):
-    rows = [{"image": "one.jpg", "question": "q", "answer": "Gray"}, {"image": "one.jpg", "question": "q"}]
-    rows[1]["answers"] = ["gray", "grey"]
+    asked = {"image": "one.jpg", "question": "q"}
+    rows = [{**asked, "answer": "Gray"}, {**asked, "answers": ["gray", "grey"]}]
     read = read_questions(write_jsonl(folder / "rows.jsonl", rows))
     assert [row.scores for row in read] == [{"gray": 1.0}, {"gray": 1.0, "grey": 1.0}]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from sightline.training.vilt.rows import DrawnRows
 from sightline.training.vilt.run import run_vilt
 from sightline.training.vilt.settings import read_vilt_settings
 from sightline.training.vilt.tasks import draw_matches
+from sightline.training.vilt.trainer import ViltTrainer
 
 COLOURS = ("red", "green", "blue", "white")
 SMALL = (
@@ -121,29 +123,24 @@ def test_a_small_model_learns_colours(folder):
 
 
 def test_the_papers_settings_are_the_defaults_and_heads_learn_ten_times_faster(folder, monkeypatch):
-    from sightline.training.vilt import run
-
-    seen = {}
-    original = run.ViltTrainer.train
+    seen: dict[str, dict[str, Any]] = {}
+    original = ViltTrainer.train
 
     def train_and_look(trainer, *arguments, **named):
         outcome = original(trainer, *arguments, **named)
-        for group in trainer.optimizer.param_groups:
-            for parameter in group["params"]:
-                seen[id(parameter)] = group
-        seen["names"] = {name: seen[id(parameter)] for name, parameter in trainer.model.named_parameters()}
+        groups = {id(parameter): group for group in trainer.optimizer.param_groups for parameter in group["params"]}
+        seen.update({name: groups[id(parameter)] for name, parameter in trainer.model.named_parameters()})
         return outcome
 
-    monkeypatch.setattr(run.ViltTrainer, "train", train_and_look)
+    monkeypatch.setattr(ViltTrainer, "train", train_and_look)
     argv = [flag for flag in SMALL if flag not in ("--learning_rate", "1e-3")]
     argv += ["--train_data", str(folder / "questions.jsonl"), "--output_dir", str(folder / "run")]
     run_vilt("vqa", read_vilt_settings(argv))
-    groups = seen["names"]
-    body, head = groups["vilt.pooler.dense.weight"], groups["classifier.3.weight"]
+    body, head = seen["vilt.pooler.dense.weight"], seen["classifier.3.weight"]
     assert body["initial_lr"] == pytest.approx(1e-4) and head["initial_lr"] == pytest.approx(1e-3)
     assert body["weight_decay"] == 0.01 and body["betas"] == (0.9, 0.98) and body["eps"] == 1e-8
     for name in ("vilt.pooler.dense.bias", "vilt.layernorm.weight", "classifier.1.weight", "classifier.3.bias"):
-        assert groups[name]["weight_decay"] == 0.0
+        assert seen[name]["weight_decay"] == 0.0
     settings = read_vilt_settings(argv).training
     assert (settings.warmup_steps, str(settings.lr_scheduler_type.value), settings.seed) == (0.1, "linear", 0)
 

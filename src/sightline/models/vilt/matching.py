@@ -15,7 +15,8 @@ from torch import Tensor
 from sightline.data.vilt.pictures import PictureReader, to_tensors
 from sightline.data.vilt.sources import Picture
 from sightline.data.vilt.words import encode_texts
-from sightline.models.vilt.embedding import embed_pictures, embed_texts, encode_pairs
+from sightline.models.vilt.embedding import as_pictures, embed_pictures, embed_texts
+from sightline.models.vilt.pooling import pool
 from sightline.models.vilt.shortlist import pictures_alone, texts_alone
 from sightline.models.vilt.start import picture_shape
 
@@ -92,8 +93,8 @@ class PairEncoder:
             for batch in _chunks(pairs, max(1, self.batch_tokens // (patch_count + word_count))):
                 patches = pictures.states[patch_count][pictures.places[rows[batch]]]
                 words = texts.states[word_count][texts.places[columns[batch]]]
-                hidden = encode_pairs(self.model.vilt, words, _ones(words), patches, _ones(patches))
-                yield batch, self.model.vilt.pooler(hidden)
+                pair = torch.cat([words, as_pictures(self.model.vilt, patches)], dim=1)
+                yield batch, pool(self.model.vilt, pair)
 
 
 class PairScorer(PairEncoder):
