@@ -4,8 +4,8 @@ ViLT-B/32's 12 layers and patches of 32, a third as wide, with random weights: w
 was learned. The best batch is what a careful user does: each picture is prepared once and stands, repeated, beside
 batches of captions, so that no picture is padded. Scores must be equal.
 
-Exact mode and peers are timed on the same 200 of the 40,000 pairs (a picture of each size), the two-step mode on all; peers are
-scaled from their subset where they are compared with it. The recall loss is that of random weights and says nothing of
+Exact mode and peers are timed on the same 200 of the 40,000 pairs (a picture of each size), the two-step mode on all;
+peers are scaled from their subset where they are compared with it. The recall loss is that of random weights and says nothing of
 a trained model: `sightline vilt evaluate MODEL DATA --candidates 16 --compare` measures yours.
 """
 
@@ -51,7 +51,7 @@ def main() -> None:
     some_captions = captions[:: TEXTS // SUBSET_TEXTS]
 
     def ours() -> np.ndarray:
-        embedded = scorer.embed_pictures(some_pictures, names), scorer.embed_texts(some_captions)
+        embedded = scorer.embed_pictures(some_pictures, names[:SUBSET_PICTURES]), scorer.embed_texts(some_captions)
         return scorer.score_all(*embedded)
 
     def theirs(size: int) -> Callable[[], np.ndarray]:

@@ -49,8 +49,9 @@ def _train(task: str, arguments: list[str]) -> None:
     from sightline.training.vilt.settings import read_vilt_settings
 
     result = run_vilt(task, read_vilt_settings(arguments))
-    print(result.summary, file=sys.stderr)
-    print(result.folder)
+    if result.is_first:
+        print(result.summary, file=sys.stderr)
+        print(result.folder)
 
 
 def evaluate_command(

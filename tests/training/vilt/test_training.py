@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -211,3 +213,20 @@ def test_answers_outside_a_given_vocabulary_are_counted_not_fatal(folder, capsys
     (folder / "answers.txt").write_text("red\ngreen\n")
     train(folder, "vqa", "questions.jsonl", "--answers", str(folder / "answers.txt"))
     assert "2 answers; 6 of 12 questions have none of them." in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_two_processes_learn_as_one_with_twice_the_batch(folder):
+    """Without draws and dropout; the true run of a launcher, whose first process alone owns the folder."""
+    plain = ["--rand_augment", "false", "--dropout", "0", "--max_steps", "2"]
+    train(folder, "nlvr2", "one.jsonl", *plain, "--per_device_train_batch_size", "8", out="one")
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    data = ["--train_data", str(folder / "one.jsonl"), "--output_dir", str(folder / "two")]
+    argv = [*launcher, "-m", "sightline.cli.main", "vilt", "nlvr2", *data, *SMALL, *plain]
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == str(folder / "two")
+    one, two = weights(folder, "one"), weights(folder, "two")
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, atol=2e-5, rtol=1e-4)
+    assert len(metrics(folder, "two")) == len(metrics(folder, "one"))

@@ -13,7 +13,7 @@ PIPELINES = {"vqa": "visual-question-answering", "retrieval": "zero-shot-image-c
 USES = {
     "pretrain": "Go on from it: `sightline vilt vqa --model_name_or_path {folder} --train_data questions.jsonl`.\n"
     'See what it aligns: `sightline vilt align {folder} picture.png "a sentence" --output_path map.png`.',
-    "vqa": 'Ask it: `sightline ask {folder} picture.png "What is this?"`, or transformers\' `pipeline("vqa")`.',
+    "vqa": 'Ask it: `sightline ask {folder} picture.png "What is this?"`.',
     "retrieval": 'Search with it: `sightline vilt search {folder} PICTURES "a text"`.',
     "nlvr2": "Score it: `sightline vilt evaluate {folder} sentences.jsonl`.",
 }

@@ -27,12 +27,14 @@ from sightline.training.vilt.trainer import ViltTrainer
 
 @dataclass(frozen=True)
 class ViltResult:
-    """What a run left: the folder, which is also the model folder, steps done, mean loss, seconds."""
+    """What a run left: the folder, which is also the model folder, steps done, mean loss, seconds; and whether this
+    process is the one, of perhaps several, that speaks of it."""
 
     folder: Path
     steps: int
     train_loss: float
     seconds: float
+    is_first: bool
 
     @property
     def summary(self) -> str:
@@ -50,7 +52,9 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
     training = settings.training
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
-    folder.check(resume)
+    is_first = training.process_index == 0  # of several processes one owns the folder
+    if is_first:
+        folder.check(resume)
     task = TASKS[name](settings)
     rows = task.read(str(settings.data.train_data), is_training=True)
     held_out = task.read(settings.data.eval_data, is_training=False) if settings.data.eval_data else None
@@ -61,16 +65,18 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
             count = check_pictures(task.pictures(checked), shape, _track)
             print(f"{source}: {len(checked):,} rows, {count:,} distinct pictures.", file=sys.stderr)
     trainer = _trainer(task, settings, start, rows, held_out, shape)
-    folder.begin(settings.given, resume)
+    if is_first:
+        folder.begin(settings.given, resume)
     interruption = add_callbacks(trainer, folder, f"ViLT {name}")
     outcome = trainer.train(resume_from_checkpoint=_checkpoint(training))
     if interruption.came:
         print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
         raise KeyboardInterrupt
     trainer.save_model(training.output_dir)
-    if trainer.is_world_process_zero():
+    if is_first:
         write_vilt_card(folder, name, settings, start, trainer.model)
-    return ViltResult(folder.path, outcome.global_step, outcome.training_loss, outcome.metrics["train_runtime"])
+    seconds = outcome.metrics["train_runtime"]
+    return ViltResult(folder.path, outcome.global_step, outcome.training_loss, seconds, is_first)
 
 
 def _start(settings: ViltSettings, task: Task, rows: list[Any]) -> Start:
