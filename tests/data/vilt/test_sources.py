@@ -102,9 +102,13 @@ def test_karpathys_splits_are_kept_apart(folder):
         read_captions(path, split="test")
 
 
-def test_a_question_with_its_answer_reads_as_a_caption(folder):
-    path = write_jsonl(folder / "qa.jsonl", [{"image": "one.jpg", "question": "what is it?", "answer": "cat"}])
-    assert read_captions(path)[0].captions == ("what is it? cat",)
+def test_answers_about_a_picture_read_as_its_caption(folder):
+    asked = [("one.jpg", "what is it?", "Cat"), ("one.jpg", "is it?", "yes"), ("one.jpg", "which color?", "black")]
+    asked += [("two.jpg", "is it?", "no"), ("one.jpg", "what?", "cat")]
+    rows = [{"image": image, "question": question, "answer": answer} for image, question, answer in asked]
+    (row,) = read_captions(write_jsonl(folder / "qa.jsonl", rows))
+    assert row.captions == ("black cat",)
+    assert row.asked == ("what is it?", "is it?", "which color?", "what?")
 
 
 def test_missing_pictures_are_counted_and_named_with_their_rows(folder):

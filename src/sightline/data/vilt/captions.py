@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sightline.data.vilt.sources import (
@@ -30,12 +30,14 @@ class CaptionedPicture:
     Attributes:
         name: where it came from ("captions.jsonl row 3"), for messages.
         key: what identifies the picture; two rows of one picture share it.
+        asked: questions about the picture, where the captions are their answers; only vocabularies are made from them.
     """
 
     name: str
     picture: Picture
     key: str
     captions: tuple[str, ...]
+    asked: tuple[str, ...] = ()
 
 
 def read_captions(
@@ -44,8 +46,9 @@ def read_captions(
     """Pictures with their captions, in the order of the file.
 
     Takes COCO's captions JSON, Karpathy's dataset JSON, a Flickr8k or Flickr30k token file (`name.jpg#0<tab>caption`),
-    an Arrow file of ViLT's authors, and JSONL or JSON rows with `image` and `captions` or `caption`. A row with
-    `question` and `answer` reads as the caption "question answer", so that questions can be pretrained on.
+    an Arrow file of ViLT's authors, and JSONL or JSON rows with `image` and `captions` or `caption`. Rows with
+    `question` and `answer` make one caption per picture: its answers but yes and no, each once, by spelling. Such words
+    are dense, and teach a small model to see faster than questions do; pictures without any are left out.
 
     Args:
         image_folder: where the pictures lie; the file's own folder by default.
@@ -124,6 +127,9 @@ def _from_tokens(file: Path, pictures: PictureFolder) -> Iterator[CaptionedPictu
 def _from_rows(
     file: Path, records: list[Record], pictures: PictureFolder, split: str | None
 ) -> Iterator[CaptionedPicture]:
+    if records and {"question", "answer"} <= set(records[0]) and not {"caption", "captions"} & set(records[0]):
+        yield from _from_answers(file, records, pictures)
+        return
     for index, record in enumerate(records):
         if not _in_split(record.get("split"), split):
             continue
@@ -132,6 +138,23 @@ def _from_rows(
             raise DataError(f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}.")
         path = pictures.find(record["image"], name)
         yield CaptionedPicture(name, path, path, _texts(_row_captions(record, name), name))
+
+
+def _from_answers(file: Path, records: list[Record], pictures: PictureFolder) -> Iterator[CaptionedPicture]:
+    answers: dict[str, set[str]] = {}
+    asked: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for index, record in enumerate(records):
+        image, name = str(record.get("image")), f"{file.name} row {index + 1}"
+        names.setdefault(image, name)
+        asked.setdefault(image, []).append(str(record.get("question")))
+        answer = str(record.get("answer", "")).strip().lower()
+        answers.setdefault(image, set()).update({answer} - {"yes", "no", ""})
+    for image, name in names.items():
+        if answers[image]:
+            path = pictures.find(image, name)
+            caption = " ".join(sorted(answers[image]))
+            yield CaptionedPicture(name, path, path, (caption,), tuple(asked[image]))
 
 
 def _from_arrow(file: Path) -> Iterator[CaptionedPicture]:
@@ -148,8 +171,6 @@ def _row_captions(record: Record, name: str) -> list[str]:
         value = record.get(column)
         if value:
             return [value] if isinstance(value, str) else list(value)
-    if record.get("question") and isinstance(record.get("answer"), str):
-        return [f"{record['question']} {record['answer']}"]
     raise DataError(f"{name}: expected captions, caption, or question with answer; found {', '.join(record)}.")
 
 
@@ -173,5 +194,5 @@ def _grouped(rows: Iterator[CaptionedPicture]) -> Iterator[CaptionedPicture]:
     for row in rows:
         first = grouped.get(row.key)
         captions = row.captions if first is None else first.captions + row.captions
-        grouped[row.key] = CaptionedPicture(first.name if first else row.name, row.picture, row.key, captions)
+        grouped[row.key] = replace(first or row, captions=captions)
     yield from grouped.values()

@@ -93,17 +93,18 @@ class Task(ABC):
 
 @dataclass(frozen=True)
 class Pair:
-    """A picture with one of its captions."""
+    """A picture with one of its captions, and what else a vocabulary needs to know."""
 
     name: str
     picture: Picture
     key: str
     caption: str
+    asked: tuple[str, ...] = ()
 
 
 def pairs_of(rows: Many[CaptionedPicture]) -> list[Pair]:
     """One pair per caption."""
-    return [Pair(row.name, row.picture, row.key, caption) for row in rows for caption in row.captions]
+    return [Pair(row.name, row.picture, row.key, caption, row.asked) for row in rows for caption in row.captions]
 
 
 class Pretraining(Task):
@@ -120,7 +121,7 @@ class Pretraining(Task):
         return ((row.picture, row.name) for row in rows)
 
     def texts(self, rows: Many[Pair]) -> Iterator[str]:
-        return (row.caption for row in rows)
+        return (text for row in rows for text in (row.caption, *row.asked))
 
     def build(self, start: Start, rows: Many[Pair]) -> Any:
         asked = self.settings.objectives
@@ -231,7 +232,7 @@ class Ranking(Task):
         return ((row.picture, row.name) for row in rows)
 
     def texts(self, rows: Many[Pair]) -> Iterator[str]:
-        return (row.caption for row in rows)
+        return (text for row in rows for text in (row.caption, *row.asked))
 
     def build(self, start: Start, rows: Many[Pair]) -> Any:
         if len({row.key for row in rows}) < 2:
