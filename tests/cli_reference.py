@@ -37,8 +37,14 @@ def help_text(*arguments: str) -> str:
 def render_reference() -> str:
     """The whole document."""
     parts = [HEADER, f"```text\n{help_text()}\n```\n"]
-    parts += [f"## sightline {verb.name}\n\n```text\n{help_text(verb.name)}\n```\n" for verb in VERBS]
+    for verb in VERBS:
+        parts.append(_section(verb.name))
+        parts += [_section(verb.name, inner.name) for inner in verb.verbs]
     return "\n".join(parts)
+
+
+def _section(*names: str) -> str:
+    return f"## sightline {' '.join(names)}\n\n```text\n{help_text(*names)}\n```\n"
 
 
 if __name__ == "__main__":

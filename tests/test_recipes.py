@@ -11,6 +11,7 @@ from sightline.config import recipes_folder, shipped_recipes
 from sightline.training.arguments import read_settings
 from sightline.training.dpo import DPOConfig
 from sightline.training.sft import SFTConfig
+from sightline.training.vilt.settings import read_vilt_settings
 
 CONFIGS: dict[str, Any] = {"sft": SFTConfig, "dpo": DPOConfig}
 
@@ -24,8 +25,8 @@ def header(name: str) -> str:
 
 
 def verb_of(name: str) -> str:
-    """The verb of the command that the header gives."""
-    found = re.search(rf"sightline (\w+) --config recipes/{re.escape(name)}", header(name))
+    """The verb of the command that the header gives; of a group's, both words."""
+    found = re.search(rf"sightline (\w+(?: \w+)?) --config recipes/{re.escape(name)}", header(name))
     assert found, f"the header of recipes/{name} must hold its command: sightline VERB --config recipes/{name}"
     return found.group(1)
 
@@ -35,8 +36,9 @@ def test_each_recipe_loads_with_keys_and_values_that_its_command_takes(name, tmp
     monkeypatch.setenv("SIGHTLINE_SHARED", str(tmp_path))
     monkeypatch.chdir(tmp_path)
     argv = ["--config", f"recipes/{name}", "--output_dir", str(tmp_path / "out")]
-    settings = read_settings(argv, CONFIGS[verb_of(name)])
-    assert settings.given["output_dir"] == str(tmp_path / "out")
+    verb = verb_of(name)
+    given = (read_vilt_settings(argv) if verb.startswith("vilt ") else read_settings(argv, CONFIGS[verb])).given
+    assert given["output_dir"] == str(tmp_path / "out")
 
 
 @every_recipe

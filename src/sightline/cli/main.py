@@ -19,16 +19,28 @@ from sightline.errors import SightlineError
 @dataclass(frozen=True)
 class Verb:
     """A command: `<name>_command` in the light module `cli/<name>.py`, its line in the list, and whether it takes
-    flags beyond its own."""
+    flags beyond its own. A verb with `verbs` is a group whose module holds their commands."""
 
     name: str
     summary: str
     takes_any_flag: bool = False
+    verbs: tuple[Verb, ...] = ()
 
-    def load(self) -> Callable[..., Any]:
-        module = importlib.import_module(f"sightline.cli.{self.name}")
+    def load(self, group: str = "") -> Callable[..., Any]:
+        module = importlib.import_module(f"sightline.cli.{group or self.name}")
         command: Callable[..., Any] = getattr(module, f"{self.name}_command")
         return command
+
+    def add_to(self, app: typer.Typer, group: str = "") -> None:
+        """Adds the command, or the group with all of its commands, to the application."""
+        if self.verbs:
+            inner = _new_app(name=self.name, help=self.summary)
+            for verb in self.verbs:
+                verb.add_to(inner, group=self.name)
+            app.add_typer(inner, short_help=self.summary)
+            return
+        settings = {"allow_extra_args": True, "ignore_unknown_options": True} if self.takes_any_flag else {}
+        app.command(self.name, short_help=self.summary, context_settings=settings)(self.load(group))
 
 
 VERBS = (
@@ -42,26 +54,45 @@ VERBS = (
     Verb("compare", "Two runs on the same items: what changed, and by what."),
     Verb("tasks", "The benchmarks: sources, prompts, scoring profiles."),
     Verb("cache", "List, verify or clear what is stored between runs."),
+    Verb(
+        "vilt",
+        "Pretrain, fine-tune, evaluate and use ViLT.",
+        verbs=(
+            Verb("pretrain", "Learn matching and masked words from captions.", takes_any_flag=True),
+            Verb("vqa", "Learn to answer questions.", takes_any_flag=True),
+            Verb("retrieval", "Learn to rank captions of pictures.", takes_any_flag=True),
+            Verb("nlvr2", "Learn to judge sentences about one picture or two.", takes_any_flag=True),
+            Verb("evaluate", "Score a trained ViLT, with intervals."),
+            Verb("search", "Rank the pictures of a folder by a text."),
+            Verb("caption", "Choose captions for a picture from candidates."),
+            Verb("align", "Draw which patches the words of a sentence go to."),
+        ),
+    ),
 )
 
 
 def build_app() -> typer.Typer:
     """The application with every verb of the table."""
-    app = typer.Typer(
+    app = _new_app(
         name="sightline",
         help="Post-train and evaluate vision-language models, computing once whatever a batch shares.",
         epilog="stdout carries data, stderr progress. Exit codes: 0, 1 (failed), 2 (bad usage or input), 130.",
-        no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
-        rich_markup_mode=None,  # importing rich's Markdown for a help text takes longer than all the rest (0.15 s)
-        context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_options)
     for verb in VERBS:
-        settings = {"allow_extra_args": True, "ignore_unknown_options": True} if verb.takes_any_flag else {}
-        app.command(verb.name, short_help=verb.summary, context_settings=settings)(verb.load())
+        verb.add_to(app)
     return app
+
+
+def _new_app(**settings: Any) -> typer.Typer:
+    return typer.Typer(
+        no_args_is_help=True,
+        add_completion=False,
+        rich_markup_mode=None,  # importing rich's Markdown for a help text takes longer than all the rest (0.15 s)
+        context_settings={"help_option_names": ["-h", "--help"]},
+        **settings,
+    )
 
 
 def run(arguments: Sequence[str] | None = None) -> int:

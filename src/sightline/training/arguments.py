@@ -56,10 +56,20 @@ def read_settings(argv: Many[str], training_class: type) -> TrainingSettings:
     Raises:
         ConfigError: an unknown key, a value of the wrong type, or settings that exclude each other.
     """
+    records = (ScriptArguments, training_class, trl.ModelConfig, trl.DatasetMixtureConfig)
+    given, (script, training, model, mixture) = read_records(argv, records)
+    return TrainingSettings(script, training, model, mixture, given)
+
+
+def read_records(argv: Many[str], records: Many[type]) -> tuple[dict[str, Any], list[Any]]:
+    """What `--config RECIPE --key value ...` says, merged, and each record filled from it; a flag wins.
+
+    Raises:
+        ConfigError: an unknown key, a value of the wrong type, or settings that exclude each other.
+    """
     flags = read_flags(argv)
     recipe_path = flags.pop("config", None)
     recipe = set_environment(read_recipe(recipe_path), str(recipe_path)) if recipe_path is not None else {}
-    records = (ScriptArguments, training_class, trl.ModelConfig, trl.DatasetMixtureConfig)
     kinds = {
         field.name: get_type_hints(record)[field.name]
         for record in records
@@ -71,8 +81,7 @@ def read_settings(argv: Many[str], training_class: type) -> TrainingSettings:
     for settings, where in ((recipe, str(recipe_path)), (flags, COMMAND_LINE)):
         check_keys(settings, kinds, where)
         given |= check_values(settings, kinds, where)
-    script, training, model, mixture = (_record(kind, given) for kind in records)
-    return TrainingSettings(script, training, model, mixture, given)
+    return given, [_record(kind, given) for kind in records]
 
 
 def _record(kind: type, given: dict[str, Any]) -> Any:

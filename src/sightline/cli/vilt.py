@@ -1,0 +1,175 @@
+"""`sightline vilt`: pretrain, fine-tune, evaluate and use ViLT, one transformer over words and image patches."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import typer
+
+
+def pretrain_command(context: typer.Context) -> None:
+    """Pretrain on captioned pictures: --config RECIPE --key value ...
+
+    train_data may be COCO's captions JSON, Karpathy's JSON, a Flickr token file, JSONL with image and captions, or an
+    Arrow file of ViLT's authors. objectives: itm, mlm, mpp; itm carries word-patch alignment (wpa_weight). Starts from
+    scratch, from --vit and --bert, or from --model_name_or_path. Every flag of transformers' TrainingArguments works.
+    """
+    _train("pretrain", context.args)
+
+
+def vqa_command(context: typer.Context) -> None:
+    """Fine-tune on questions with soft scores of their answers: --config RECIPE --key value ...
+
+    train_data may be VQAv2's questions JSON (with --annotations), JSONL with image, question and answer or answers, or
+    an Arrow file of ViLT's authors. The answers are those of the data (min_answer_count) or of a file (--answers).
+    """
+    _train("vqa", context.args)
+
+
+def retrieval_command(context: typer.Context) -> None:
+    """Fine-tune to rank captions: a true one against draw_false_texts (15) of other pictures.
+
+    train_data as in pretrain. From a pretrained ViLT the ranking head begins as its matching head.
+    """
+    _train("retrieval", context.args)
+
+
+def nlvr2_command(context: typer.Context) -> None:
+    """Fine-tune to judge sentences about two pictures (NLVR2) or about one (NLVR).
+
+    train_data may be NLVR2's or NLVR's JSONL, rows with image or images, sentence and label, or an Arrow file of ViLT's
+    authors.
+    """
+    _train("nlvr2", context.args)
+
+
+def _train(task: str, arguments: list[str]) -> None:
+    from sightline.training.vilt.run import run_vilt
+    from sightline.training.vilt.settings import read_vilt_settings
+
+    result = run_vilt(task, read_vilt_settings(arguments))
+    if result.is_first:
+        print(result.summary, file=sys.stderr)
+        print(result.folder)
+
+
+def evaluate_command(
+    model: str = typer.Argument(help="Folder or Hub id of a ViLT that answers, ranks or judges."),
+    data: str = typer.Argument(help="File of questions, captions or sentences, as in training."),
+    image_folder: str | None = typer.Option(None, "--image_folder", help="Where pictures lie; the file's own folder."),
+    annotations: str | None = typer.Option(None, "--annotations", help="VQAv2's annotations beside its questions."),
+    split: str | None = typer.Option(None, "--split", help="Split of captions that have several."),
+    limit: int | None = typer.Option(None, "--limit", help="Only the first so many rows."),
+    candidates: int | None = typer.Option(None, "--candidates", help="Retrieval: score so many pictures per text."),
+    compare: bool = typer.Option(False, "--compare", help="With candidates: score all as well, show the loss."),
+    output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder for results and samples."),
+    json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the table on stderr."),
+) -> None:
+    """Evaluate a ViLT: soft-score accuracy, recall at 1, 5 and 10 both ways, or judgements, with 95% intervals.
+
+    What the model was trained for decides. Intervals are clustered by picture.
+    """
+    from json import dumps
+
+    from sightline.evaluation.results import results_table, to_json
+    from sightline.evaluation.terminal import print_table, progress_bar
+    from sightline.evaluation.vilt.retrieval import retrieval_json, retrieval_table
+    from sightline.evaluation.vilt.run import ViltEvalConfig, run_vilt_eval
+
+    config = ViltEvalConfig(model, data, image_folder, annotations, split, limit, candidates, compare, output_dir)
+    with progress_bar("Evaluating") as progress:
+        done = run_vilt_eval(config, progress)
+    if done.note:
+        print(done.note, file=sys.stderr)
+    stream = sys.stderr if json else sys.stdout
+    if done.scored is not None:
+        table, facts = results_table(done.scored), to_json(done.scored)
+    else:
+        assert done.retrieval is not None
+        table, facts = retrieval_table(done.retrieval), retrieval_json(done.retrieval)
+    print_table(table, stream)
+    if json:
+        print(dumps(facts, ensure_ascii=False, indent=2))
+
+
+def search_command(
+    model: str = typer.Argument(help="Folder or Hub id of a ViLT trained for retrieval."),
+    images: Path = typer.Argument(help="Folder of pictures; subfolders are searched, too."),
+    text: str = typer.Argument(help="What to look for."),
+    top: int = typer.Option(20, "--top", help="How many pictures to show."),
+    candidates: int | None = typer.Option(None, "--candidates", help="Score only so many in full, from a shortlist."),
+    output_path: Path = typer.Option(Path("search.html"), "--output_path", help="Contact sheet to write."),
+    json: bool = typer.Option(False, "--json", help="Print the ranking as JSON."),
+) -> None:
+    """Rank pictures by a text: sightline vilt search MODEL PICTURES "a red bus". Writes an HTML contact sheet."""
+    from json import dumps
+
+    from sightline.errors import ConfigError
+    from sightline.evaluation.vilt.search import contact_sheet, search
+    from sightline.models.vilt.heads import load_head
+    from sightline.models.vilt.matching import PairScorer
+    from sightline.runs import plain_data, write_text
+
+    for name, value in (("top", top), ("candidates", candidates)):
+        if value is not None and value < 1:
+            raise ConfigError(f"{name}: expected at least 1, got {value}.")
+    result = search(PairScorer(*load_head(model, "retrieval")), images, text, candidates)
+    for reason in result.unreadable:
+        print(f"left out: {reason}", file=sys.stderr)
+    write_text(output_path, contact_sheet(result, model, top))
+    print(f"Contact sheet: {output_path}", file=sys.stderr)
+    best = result.found[:top]
+    if json:
+        print(dumps(plain_data(best), ensure_ascii=False, indent=2))
+    else:
+        for found in best:
+            print(f"{found.score:8.3f}  {found.name}")
+
+
+def caption_command(
+    model: str = typer.Argument(help="Folder or Hub id of a ViLT trained for retrieval."),
+    image: str = typer.Argument(help="Picture file."),
+    captions: Path = typer.Argument(help="Text file with one candidate caption a line."),
+    top: int = typer.Option(5, "--top", help="How many captions to show."),
+    json: bool = typer.Option(False, "--json", help="Print the ranking as JSON."),
+) -> None:
+    """Choose captions for a picture from candidates: sightline vilt caption MODEL photo.jpg captions.txt."""
+    from json import dumps
+
+    from sightline.data.images import open_image
+    from sightline.data.vilt.sources import read_lines, require_file
+    from sightline.errors import ConfigError
+    from sightline.evaluation.vilt.search import rank_captions
+    from sightline.models.vilt.heads import load_head
+    from sightline.models.vilt.matching import PairScorer
+    from sightline.runs import plain_data
+
+    if top < 1:
+        raise ConfigError(f"top: expected at least 1, got {top}.")
+    candidates = [line.strip() for line in read_lines(require_file(captions))]
+    picture = open_image(image, "caption")
+    best = rank_captions(PairScorer(*load_head(model, "retrieval")), picture, candidates)[:top]
+    if json:
+        print(dumps(plain_data(best), ensure_ascii=False, indent=2))
+    else:
+        for found in best:
+            print(f"{found.score:8.3f}  {found.name}")
+
+
+def align_command(
+    model: str = typer.Argument(help="Folder or Hub id of a ViLT, best one that was pretrained with itm."),
+    image: str = typer.Argument(help="Picture file."),
+    sentence: str = typer.Argument(help="Sentence whose words are laid over it."),
+    output_path: Path = typer.Option(Path("alignment.png"), "--output_path", help="PNG to write."),
+) -> None:
+    """Draw which patches the words of a sentence go to: sightline vilt align MODEL photo.jpg "a cat on a mat"."""
+    from sightline.data.images import open_image
+    from sightline.evaluation.vilt.drawing import draw_alignment
+    from sightline.models.vilt.alignment import align
+    from sightline.models.vilt.heads import load_any_head
+
+    picture = open_image(image, "align")
+    loaded, processor = load_any_head(model)
+    draw_alignment(align(loaded, processor, picture, sentence, image), output_path)
+    print(output_path)

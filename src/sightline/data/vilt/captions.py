@@ -1,0 +1,198 @@
+"""Captioned pictures: COCO, Karpathy's splits, Flickr's token files, JSONL, and the authors' Arrow files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sightline.data.vilt.sources import (
+    Picture,
+    PictureFolder,
+    Record,
+    pictures_beside,
+    read_arrow,
+    read_json,
+    read_lines,
+    read_records,
+    require_file,
+)
+from sightline.errors import DataError
+
+# Karpathy's `restval` are validation pictures that everybody trains on.
+TRAINING_SPLITS = ("train", "restval")
+
+
+@dataclass(frozen=True)
+class CaptionedPicture:
+    """A picture with all its captions.
+
+    Attributes:
+        name: where it came from ("captions.jsonl row 3"), for messages.
+        key: what identifies the picture; two rows of one picture share it.
+        asked: questions about the picture, where the captions are their answers; only vocabularies are made from them.
+    """
+
+    name: str
+    picture: Picture
+    key: str
+    captions: tuple[str, ...]
+    asked: tuple[str, ...] = ()
+
+
+def read_captions(
+    path: str | Path, image_folder: str | None = None, split: str | None = None
+) -> list[CaptionedPicture]:
+    """Pictures with their captions, in the order of the file.
+
+    Takes COCO's captions JSON, Karpathy's dataset JSON, a Flickr8k or Flickr30k token file (`name.jpg#0<tab>caption`),
+    an Arrow file of ViLT's authors, and JSONL or JSON rows with `image` and `captions` or `caption`. Rows with
+    `question` and `answer` make one caption per picture: its answers but yes and no, each once, by spelling. Such words
+    are dense, and teach a small model to see faster than questions do; pictures without any are left out.
+
+    Args:
+        image_folder: where the pictures lie; the file's own folder by default.
+        split: of Karpathy's JSON or of rows with a `split` column; "train" there includes `restval`. All by default.
+
+    Raises:
+        DataError: no such file or format, missing pictures (named with their rows), a row without a caption.
+    """
+    file = require_file(path)
+    pictures = pictures_beside(file, image_folder)
+    rows = list(_grouped(_read(file, pictures, split)))
+    pictures.refuse_missing(len(rows))
+    if not rows:
+        found = f" of the split '{split}'" if split else ""
+        raise DataError(f"{path}: expected captioned pictures{found}, found none. Check the file, or --split.")
+    return rows
+
+
+def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[CaptionedPicture]:
+    if file.suffix == ".arrow":
+        return _from_arrow(file)
+    if file.suffix in (".token", ".txt", ".tsv"):
+        return _from_tokens(file, pictures)
+    if file.suffix == ".jsonl":
+        return _from_rows(file, read_records(file), pictures, split)
+    if file.suffix != ".json":
+        raise DataError(f"{path_hint(file)} Expected .json, .jsonl, .token, .txt, .tsv or .arrow.")
+    content = read_json(file)
+    if isinstance(content, list):
+        return _from_rows(file, content, pictures, split)
+    if isinstance(content, dict) and {"images", "annotations"} <= set(content):
+        return _from_coco(file, content, pictures)
+    if isinstance(content, dict) and "images" in content:
+        return _from_karpathy(file, content, pictures, split)
+    raise DataError(f"{file}: expected COCO's keys images and annotations, Karpathy's images, or a list of rows.")
+
+
+def path_hint(file: Path) -> str:
+    """How messages about an unknown format begin."""
+    return f"{file}: '{file.suffix}' is no format that captions come in."
+
+
+def _from_coco(file: Path, content: Record, pictures: PictureFolder) -> Iterator[CaptionedPicture]:
+    captions: dict[int, list[str]] = {}
+    for annotation in content["annotations"]:
+        captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
+    for index, image in enumerate(content["images"]):
+        if image["id"] in captions:
+            name = f"{file.name} image {index + 1}"
+            path = pictures.find(image["file_name"], name)
+            yield CaptionedPicture(name, path, path, _texts(captions[image["id"]], name))
+
+
+def _from_karpathy(
+    file: Path, content: Record, pictures: PictureFolder, split: str | None
+) -> Iterator[CaptionedPicture]:
+    for index, image in enumerate(content["images"]):
+        if not _in_split(image.get("split"), split):
+            continue
+        name = f"{file.name} image {index + 1}"
+        folder = image.get("filepath", "")
+        path = pictures.find(image["filename"], name, f"{folder}/{image['filename']}")
+        yield CaptionedPicture(name, path, path, _texts([text["raw"] for text in image["sentences"]], name))
+
+
+def _from_tokens(file: Path, pictures: PictureFolder) -> Iterator[CaptionedPicture]:
+    for index, line in enumerate(read_lines(file)):
+        name = f"{file.name} row {index + 1}"
+        label, tab, caption = line.partition("\t")
+        if not tab:
+            raise DataError(f"{name}: expected 'picture.jpg#0<tab>caption', got {line[:60]!r}.")
+        path = pictures.find(label.rpartition("#")[0] or label, name)
+        yield CaptionedPicture(name, path, path, _texts([caption], name))
+
+
+def _from_rows(
+    file: Path, records: list[Record], pictures: PictureFolder, split: str | None
+) -> Iterator[CaptionedPicture]:
+    if records and {"question", "answer"} <= set(records[0]) and not {"caption", "captions"} & set(records[0]):
+        yield from _from_answers(file, records, pictures)
+        return
+    for index, record in enumerate(records):
+        if not _in_split(record.get("split"), split):
+            continue
+        name = f"{file.name} row {index + 1}"
+        if not isinstance(record.get("image"), str):
+            raise DataError(f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}.")
+        path = pictures.find(record["image"], name)
+        yield CaptionedPicture(name, path, path, _texts(_row_captions(record, name), name))
+
+
+def _from_answers(file: Path, records: list[Record], pictures: PictureFolder) -> Iterator[CaptionedPicture]:
+    answers: dict[str, set[str]] = {}
+    asked: dict[str, list[str]] = {}
+    names: dict[str, str] = {}
+    for index, record in enumerate(records):
+        image, name = str(record.get("image")), f"{file.name} row {index + 1}"
+        names.setdefault(image, name)
+        asked.setdefault(image, []).append(str(record.get("question")))
+        answer = str(record.get("answer", "")).strip().lower()
+        answers.setdefault(image, set()).update({answer} - {"yes", "no", ""})
+    for image, name in names.items():
+        if answers[image]:
+            path = pictures.find(image, name)
+            caption = " ".join(sorted(answers[image]))
+            yield CaptionedPicture(name, path, path, (caption,), tuple(asked[image]))
+
+
+def _from_arrow(file: Path) -> Iterator[CaptionedPicture]:
+    for index, record in enumerate(read_arrow(file)):
+        name = f"{file.name} row {index + 1}"
+        if "caption" not in record or "image" not in record:
+            raise DataError(f"{name}: expected the columns image and caption, found {', '.join(record)}.")
+        texts = record["caption"] if isinstance(record["caption"], list) else [record["caption"]]
+        yield CaptionedPicture(name, record["image"], str(record.get("image_id", name)), _texts(texts, name))
+
+
+def _row_captions(record: Record, name: str) -> list[str]:
+    for column in ("captions", "caption"):
+        value = record.get(column)
+        if value:
+            return [value] if isinstance(value, str) else list(value)
+    raise DataError(f"{name}: expected captions, caption, or question with answer; found {', '.join(record)}.")
+
+
+def _texts(captions: list[str], name: str) -> tuple[str, ...]:
+    texts = tuple(text for caption in captions if (text := " ".join(str(caption).split())))
+    if not texts:
+        raise DataError(f"{name}: the caption is empty. Fill it in or drop the row.")
+    return texts
+
+
+def _in_split(found: str | None, wanted: str | None) -> bool:
+    """Whether a row belongs to the wanted split; a row that names none belongs to all."""
+    if wanted is None or found is None:
+        return True
+    return found in (TRAINING_SPLITS if wanted == "train" else (wanted,))
+
+
+def _grouped(rows: Iterator[CaptionedPicture]) -> Iterator[CaptionedPicture]:
+    """Rows of one picture as one row, where the picture was first seen."""
+    grouped: dict[str, CaptionedPicture] = {}
+    for row in rows:
+        first = grouped.get(row.key)
+        captions = row.captions if first is None else first.captions + row.captions
+        grouped[row.key] = replace(first or row, captions=captions)
+    yield from grouped.values()

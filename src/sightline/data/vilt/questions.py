@@ -1,0 +1,188 @@
+"""Questions about pictures with soft scores of their answers, and the vocabulary of answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence as Many
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sightline.data.vilt.sources import (
+    Picture,
+    PictureFolder,
+    Record,
+    pictures_beside,
+    read_arrow,
+    read_json,
+    read_lines,
+    read_records,
+    require_file,
+)
+from sightline.errors import DataError
+
+# What an answer is worth that so many of the ten people gave (VQAv2, as ViLT scores it); 1 from four on.
+SCORES = (0.0, 0.3, 0.6, 0.9, 1.0)
+
+
+@dataclass(frozen=True)
+class AskedPicture:
+    """A question about a picture.
+
+    Attributes:
+        name: where it came from ("train.jsonl row 12"), for messages.
+        key: what identifies the picture, the cluster of intervals.
+        scores: score of each answer that is not worth 0; empty where the answers are kept secret.
+        kind: kind of question, where the data names it.
+    """
+
+    name: str
+    picture: Picture
+    key: str
+    question: str
+    scores: dict[str, float]
+    id: str = ""
+    kind: str = ""
+
+
+def read_questions(
+    path: str | Path, image_folder: str | None = None, annotations: str | Path | None = None
+) -> list[AskedPicture]:
+    """Questions with scored answers, in the order of the file.
+
+    Takes VQAv2's questions JSON (with `annotations`, its annotations JSON), an Arrow file of ViLT's authors, and JSONL
+    or JSON rows with `image`, `question` and `answer` or `answers`. A list of texts names answers that are all right; a
+    list of records `{"answer": ...}` is what several people said, and an answer that 1, 2, 3 or more of them gave
+    scores 0.3, 0.6, 0.9 or 1.
+
+    Args:
+        image_folder: where the pictures lie; the file's own folder by default.
+
+    Raises:
+        DataError: no such file or format, missing pictures (named with their rows), an empty question.
+    """
+    file = require_file(path)
+    pictures = pictures_beside(file, image_folder)
+    rows = list(_read(file, pictures, annotations))
+    pictures.refuse_missing(len(rows))
+    if not rows:
+        raise DataError(f"{path} has no rows. Check the file.")
+    return rows
+
+
+def answer_vocabulary(rows: Iterable[AskedPicture], min_count: int = 1) -> list[str]:
+    """Answers that are the best of at least `min_count` questions, the most frequent first, then by spelling.
+
+    VQAv2's 3,129 answers are those that occur 9 times.
+    """
+    best = Counter(max(row.scores, key=row.scores.__getitem__) for row in rows if row.scores)
+    return sorted(
+        (answer for answer, count in best.items() if count >= min_count), key=lambda text: (-best[text], text)
+    )
+
+
+def read_vocabulary(path: str | Path) -> list[str]:
+    """The answers of a file: JSON, a list or a mapping of numbers to answers, or text with one answer a line."""
+    file = require_file(path)
+    if file.suffix != ".json":
+        return [line.strip() for line in read_lines(file)]
+    content = read_json(file)
+    content = content.get("label2ans", content) if isinstance(content, dict) else content
+    if isinstance(content, dict):
+        content = [content[key] for key in sorted(content, key=int)]
+    return [str(answer) for answer in content]
+
+
+def outside_vocabulary(rows: Iterable[AskedPicture], vocabulary: Many[str]) -> int:
+    """How many questions have answers, none of which is in the vocabulary: nothing to learn from, never right."""
+    known = set(vocabulary)
+    return sum(bool(row.scores) and known.isdisjoint(row.scores) for row in rows)
+
+
+def score_answers(answers: Iterable[str]) -> dict[str, float]:
+    """Soft scores of what several people answered.
+
+    >>> score_answers(["red", "Red", "dark red"])
+    {'red': 0.6, 'dark red': 0.3}
+    """
+    counts = Counter(plain_answer(answer) for answer in answers)
+    return {answer: SCORES[min(count, len(SCORES) - 1)] for answer, count in counts.items()}
+
+
+def plain_answer(answer: Any) -> str:
+    """An answer in lower case without blanks and full stop at its ends, as vocabularies hold it."""
+    return str(answer).strip().lower().rstrip(".")
+
+
+def _read(file: Path, pictures: PictureFolder, annotations: str | Path | None) -> Iterator[AskedPicture]:
+    if file.suffix == ".arrow":
+        return _from_arrow(file)
+    if file.suffix == ".json":
+        content = read_json(file)
+        if isinstance(content, dict):
+            return _from_vqav2(file, content, pictures, annotations)
+    if file.suffix not in (".json", ".jsonl"):
+        raise DataError(f"{file}: expected questions as .json, .jsonl or .arrow, got '{file.suffix}'.")
+    return _from_rows(file, read_records(file), pictures)
+
+
+def _from_vqav2(
+    file: Path, content: Record, pictures: PictureFolder, annotations: str | Path | None
+) -> Iterator[AskedPicture]:
+    if "questions" not in content:
+        raise DataError(f"{file}: expected VQAv2's key 'questions', found {', '.join(content)}.")
+    answered = read_json(require_file(annotations))["annotations"] if annotations else []
+    by_question = {annotation["question_id"]: annotation for annotation in answered}
+    subtype = content.get("data_subtype", "train2014")
+    for index, question in enumerate(content["questions"]):
+        name = f"{file.name} question {index + 1}"
+        annotation = by_question.get(question["question_id"], {})
+        if annotations and not annotation:
+            raise DataError(f"{name}: question_id {question['question_id']} is not in {annotations}. Name its file.")
+        number = f"{question['image_id']:012d}.jpg"
+        path = pictures.find(f"COCO_{subtype}_{number}", name, f"{subtype}/COCO_{subtype}_{number}", number)
+        scores = score_answers(answer["answer"] for answer in annotation.get("answers", ()))
+        kind = annotation.get("answer_type", "")
+        yield AskedPicture(
+            name, path, path, _question(question["question"], name), scores, str(question["question_id"]), kind
+        )
+
+
+def _from_rows(file: Path, records: list[Record], pictures: PictureFolder) -> Iterator[AskedPicture]:
+    for index, record in enumerate(records):
+        name = f"{file.name} row {index + 1}"
+        if not isinstance(record.get("image"), str):
+            raise DataError(f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}.")
+        path = pictures.find(record["image"], name)
+        kind = next((str(record[key]) for key in ("kind", "question_type", "answer_type") if record.get(key)), "")
+        question = _question(record.get("question"), name)
+        yield AskedPicture(name, path, path, question, _row_scores(record), str(record.get("id", name)), kind)
+
+
+def _row_scores(record: Record) -> dict[str, float]:
+    answers = record.get("answers") if record.get("answers") is not None else record.get("answer")
+    given = answers if isinstance(answers, list) else [answers]
+    said = [answer["answer"] for answer in given if isinstance(answer, dict)]
+    if said:
+        return score_answers(said)
+    return {plain_answer(answer): 1.0 for answer in given if answer is not None and str(answer).strip()}
+
+
+def _from_arrow(file: Path) -> Iterator[AskedPicture]:
+    for index, record in enumerate(read_arrow(file)):
+        picture = f"{file.name} row {index + 1}"
+        if "questions" not in record or "answer_scores" not in record:
+            raise DataError(f"{picture}: expected questions, answers and answer_scores, found {', '.join(record)}.")
+        for number, question in enumerate(record["questions"]):
+            scores = dict(zip(record["answers"][number], record["answer_scores"][number], strict=True))
+            id_ = str(record["question_id"][number]) if "question_id" in record else f"{picture}.{number}"
+            key = str(record.get("image_id", picture))
+            name = f"{picture} question {number + 1}"
+            yield AskedPicture(name, record["image"], key, _question(question, name), scores, id_)
+
+
+def _question(value: Any, name: str) -> str:
+    question = " ".join(str(value or "").split())
+    if not question:
+        raise DataError(f"{name}: the question is empty. Fill it in or drop the row.")
+    return question

@@ -1,0 +1,116 @@
+"""Sentences that are true or false of one picture (NLVR) or of two (NLVR2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from sightline.data.vilt.sources import (
+    Picture,
+    PictureFolder,
+    Record,
+    pictures_beside,
+    read_arrow,
+    read_records,
+    require_file,
+)
+from sightline.errors import DataError
+
+LABELS = ("false", "true")
+PERMUTATIONS = 6  # NLVR shows each example's three boxes in six orders, one picture each
+
+
+@dataclass(frozen=True)
+class JudgedPictures:
+    """A sentence about one or two pictures.
+
+    Attributes:
+        name: where it came from ("dev.jsonl row 3"), for messages.
+        label: 1 where the sentence is true.
+        group: examples of one group show the same or permuted pictures; the cluster of intervals.
+    """
+
+    name: str
+    pictures: tuple[Picture, ...]
+    sentence: str
+    label: int
+    group: str
+    id: str = ""
+
+
+def read_sentences(path: str | Path, image_folder: str | None = None) -> list[JudgedPictures]:
+    """Sentences with their pictures and labels, in the order of the file.
+
+    Takes NLVR2's JSONL (`identifier`, `sentence`, `label`; pictures `...-img0.png` and `...-img1.png`, also below
+    their `directory`), NLVR's (six pictures `train-IDENTIFIER-0.png` ... per row), an Arrow file of ViLT's authors, and
+    rows with `image` or `images`, `sentence` or `question`, and `label` or `answer`.
+
+    Raises:
+        DataError: no such file or format, missing pictures (named with their rows), rows of one and of two pictures, a
+            label that is neither true nor false.
+    """
+    file = require_file(path)
+    pictures = pictures_beside(file, image_folder)
+    rows = list(_from_arrow(file) if file.suffix == ".arrow" else _from_rows(file, pictures))
+    pictures.refuse_missing(len(rows))
+    counts = {len(row.pictures): row.name for row in rows}
+    if len(counts) != 1 or not set(counts) <= {1, 2}:
+        found = ", ".join(f"{count} ({name})" for count, name in sorted(counts.items())) or "no rows"
+        raise DataError(f"{path}: expected one picture in every row, or two in every row; found {found}.")
+    return rows
+
+
+def _from_rows(file: Path, pictures: PictureFolder) -> Iterator[JudgedPictures]:
+    for index, record in enumerate(read_records(file)):
+        name = f"{file.name} row {index + 1}"
+        sentence = str(record.get("sentence") or record.get("question") or "").strip()
+        if not sentence:
+            raise DataError(f"{name}: expected a sentence (or question), found {', '.join(record)}.")
+        label = _label(record.get("label", record.get("answer")), name)
+        identifier = str(record.get("identifier", ""))
+        group = identifier.split("-")[0] if identifier.count("-") == 1 else _pair_group(identifier) or name
+        for number, shown in enumerate(_pictures(record, name, file, pictures)):
+            yield JudgedPictures(name, shown, sentence, label, group, str(record.get("id", f"{name}.{number}")))
+
+
+def _pair_group(identifier: str) -> str:
+    """NLVR2's `dev-850-0-1` shows the pictures of all `dev-850-0-...`."""
+    return identifier.rpartition("-")[0]
+
+
+def _pictures(record: Record, name: str, file: Path, pictures: PictureFolder) -> Iterator[tuple[Picture, ...]]:
+    """What the row shows, one tuple per example."""
+    given = record.get("images") or ([record["image"]] if record.get("image") else [])
+    if given:
+        yield tuple(pictures.find(str(path), name) for path in given)
+        return
+    identifier = str(record.get("identifier", ""))
+    folder = f"{record['directory']}/" if "directory" in record else ""
+    stems = [f"{identifier.rpartition('-')[0]}-img{side}.png" for side in (0, 1)]
+    if identifier.count("-") >= 3:
+        yield tuple(pictures.find(stem, name, folder + stem) for stem in stems)
+    elif identifier:
+        stems = [f"{file.stem}-{identifier}-{order}.png" for order in range(PERMUTATIONS)]
+        yield from ((pictures.find(folder + stem, name, f"images/{folder}{stem}", stem),) for stem in stems)
+    else:
+        raise DataError(f"{name}: expected image, images or an identifier, found {', '.join(record)}.")
+
+
+def _from_arrow(file: Path) -> Iterator[JudgedPictures]:
+    for index, record in enumerate(read_arrow(file)):
+        name = f"{file.name} row {index + 1}"
+        if not {"image_0", "image_1", "questions", "answers"} <= set(record):
+            raise DataError(f"{name}: expected image_0, image_1, questions and answers, found {', '.join(record)}.")
+        group = str((record.get("identifier") or [name])[0]).rpartition("-")[0] or name
+        for number, (sentence, answer) in enumerate(zip(record["questions"], record["answers"], strict=True)):
+            label = _label(answer[0] if isinstance(answer, list) else answer, name)
+            shown = (record["image_0"], record["image_1"])
+            yield JudgedPictures(name, shown, sentence, label, group, f"{name}.{number}")
+
+
+def _label(value: object, name: str) -> int:
+    text = str(value).strip().lower()
+    if text not in LABELS:
+        raise DataError(f"{name}: expected the label true or false, got {value!r}. Mend or drop the row.")
+    return LABELS.index(text)

@@ -1,0 +1,152 @@
+"""Files of captions, questions and sentences as plain records, and the pictures that they name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import DataError
+
+# An encoded picture, or the path of its file.
+Picture = str | bytes
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class PictureFolder:
+    """Where pictures lie, and which of those asked for are missing.
+
+    Attributes:
+        folder: what paths count from.
+        missing: (row, path) of pictures that were not found; `refuse_missing` reports them together.
+    """
+
+    folder: Path
+    missing: list[tuple[str, str]] = field(default_factory=list)
+
+    def find(self, path: str, row: str, *others: str) -> str:
+        """The path of a picture as an existing file: `path`, or else the first of `others` that is there."""
+        for candidate in (path, *others):
+            if (self.folder / candidate).is_file():
+                return str(self.folder / candidate)
+        self.missing.append((row, path))
+        return path
+
+    def refuse_missing(self, rows: int) -> None:
+        """Nothing when all pictures were found.
+
+        Raises:
+            DataError: the first three that are missing, with their rows.
+        """
+        if not self.missing:
+            return
+        named = "; ".join(f"{row}: '{path}'" for row, path in self.missing[:3])
+        raise DataError(
+            f"{len(self.missing)} pictures of {rows} rows were not found in {self.folder}: {named}. "
+            "Set --image_folder to where they lie, or drop the rows."
+        )
+
+
+def read_json(path: Path) -> Any:
+    """The content of a JSON file.
+
+    Raises:
+        DataError: it is missing, no UTF-8 or no JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise DataError(f"There is no file {path}. Paths count from {Path.cwd()}.") from error
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{path}: expected JSON, got {error}. Mend or convert the file.") from error
+
+
+def read_records(path: Path) -> list[Record]:
+    """The records of a JSONL file, or of a JSON file that holds a list of them.
+
+    Raises:
+        DataError: a line that is no JSON object; with file and line.
+    """
+    text = _text(path)
+    if text.lstrip().startswith("["):
+        content = read_json(path)
+        if not all(isinstance(record, dict) for record in content):
+            raise DataError(f"{path}: expected a list of objects, one per row. Convert the file.")
+        return list(content)
+    records = []
+    for number, line in enumerate(text.split("\n"), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError as error:
+            raise DataError(f"{path.name} line {number}: no valid JSON ({error.msg}, column {error.colno}).") from error
+        if not isinstance(record, dict):
+            raise DataError(f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}.")
+        records.append(record)
+    return records
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file, without empty ones."""
+    return [line for line in _text(path).split("\n") if line.strip()]
+
+
+def read_arrow(path: Path) -> Iterator[Record]:
+    """The records of one of the authors' Arrow files; pictures are encoded bytes.
+
+    Raises:
+        DataError: no Arrow file.
+    """
+    import pyarrow
+
+    try:
+        with pyarrow.memory_map(str(path)) as source:
+            for batch in _batches(pyarrow, source):
+                yield from batch.to_pylist()
+    except (OSError, pyarrow.ArrowInvalid) as error:
+        raise DataError(f"{path}: expected an Arrow file as ViLT's authors write it, got {error}.") from error
+
+
+def _batches(pyarrow: Any, source: Any) -> Iterator[Any]:
+    """Record batches of the file format, or of the stream format."""
+    try:
+        reader = pyarrow.ipc.open_file(source)
+    except pyarrow.ArrowInvalid:
+        source.seek(0)
+        yield from pyarrow.ipc.open_stream(source)
+        return
+    for index in range(reader.num_record_batches):
+        yield reader.get_batch(index)
+
+
+def require_file(path: str | Path) -> Path:
+    """The path, which is an existing file.
+
+    Raises:
+        DataError: there is none.
+    """
+    found = Path(path).expanduser()
+    if not found.is_file():
+        raise DataError(f"There is no file {path}. Paths count from {Path.cwd()}.")
+    return found
+
+
+def pictures_beside(path: Path, image_folder: str | None) -> PictureFolder:
+    """The folder given for pictures, or else the one that holds the file."""
+    folder = Path(image_folder).expanduser() if image_folder else path.absolute().parent
+    if not folder.is_dir():
+        raise DataError(f"image_folder: there is no folder {folder}. Paths count from {Path.cwd()}.")
+    return PictureFolder(folder)
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not encoded in UTF-8 ({error.reason} at byte {error.start}). Convert it."
+        ) from error

@@ -1,0 +1,98 @@
+"""Rank the pictures of a folder by a text, on a contact sheet; rank candidate captions of a picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from sightline.data.images import open_image
+from sightline.errors import DataError, InputError
+from sightline.evaluation.report import Card, Gallery, Report, Section, Verdict, render_report
+from sightline.models.vilt.matching import PairScorer
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
+
+
+@dataclass(frozen=True)
+class Found:
+    """A picture or a caption with its score; scores of one query compare, those of two do not."""
+
+    name: str
+    score: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Pictures, the best first, and those that could not be read, with the reason."""
+
+    text: str
+    found: tuple[Found, ...]
+    unreadable: tuple[str, ...]
+
+
+def search(scorer: PairScorer, folder: Path, text: str, candidates: int | None = None) -> SearchResult:
+    """The pictures of a folder and its subfolders, ranked by how well they fit the text.
+
+    Args:
+        candidates: score in full only so many, those that the shortlist names; all by default.
+
+    Raises:
+        InputError: there is no such folder, no readable picture in it, or no text.
+    """
+    if not folder.is_dir():
+        raise InputError(f"There is no folder {folder}. Name one with pictures.")
+    if not text.strip():
+        raise InputError("Expected a text to search for, got an empty one.")
+    paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    readable, unreadable = [], []
+    for path in paths:
+        try:
+            scorer.reader.read(str(path), str(path))
+        except DataError as error:
+            unreadable.append(str(error))
+        else:
+            readable.append(str(path))
+    if not readable:
+        raise InputError(
+            f"{folder}: expected pictures ({', '.join(SUFFIXES)}), found {len(unreadable)} unreadable ones."
+        )
+    pictures, texts = scorer.embed_pictures(readable, readable), scorer.embed_texts([text])
+    wanted = np.ones((len(readable), 1), dtype=bool)
+    if candidates is not None:
+        wanted = scorer.shortlist(pictures, texts, candidates)
+    scores = scorer.score(pictures, texts, wanted)[:, 0]
+    order = [index for index in np.argsort(-scores, kind="stable") if np.isfinite(scores[index])]
+    return SearchResult(text, tuple(Found(readable[i], float(scores[i])) for i in order), tuple(unreadable))
+
+
+def contact_sheet(result: SearchResult, model: str, count: int) -> str:
+    """An HTML page that needs no other file: the best `count` pictures with rank and score."""
+    cards = tuple(
+        Card(open_image(found.name, found.name), Path(found.name).name, "", (Verdict("score", f"{found.score:.3f}"),))
+        for found in result.found[:count]
+    )
+    caption = f"{len(result.unreadable)} files could not be read." if result.unreadable else ""
+    return render_report(
+        Report(
+            title=result.text,
+            subtitle=f"The best {len(cards)} of {len(result.found)} pictures, ranked by {model}.",
+            sections=(Section("Pictures", (Gallery("Best first", cards, caption),)),),
+            facts=(("model", model), ("text", result.text)),
+        )
+    )
+
+
+def rank_captions(scorer: PairScorer, image: Image.Image, captions: Many[str]) -> list[Found]:
+    """Candidate captions of a picture, the best first.
+
+    Raises:
+        InputError: there are none.
+    """
+    if not captions:
+        raise InputError("Expected at least one caption to choose from, got none.")
+    scores = scorer.score_all(scorer.embed_pictures([image], ["picture"]), scorer.embed_texts(captions))[0]
+    return [Found(captions[index], float(scores[index])) for index in np.argsort(-scores, kind="stable")]

@@ -1,0 +1,164 @@
+"""Pairs of pictures and texts through a ViLT: each embedded once, pairs batched by size, nothing padded or masked."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence as Many
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from sightline.data.vilt.pictures import PictureReader, to_tensors
+from sightline.data.vilt.sources import Picture
+from sightline.data.vilt.words import encode_texts
+from sightline.models.vilt.embedding import as_pictures, embed_pictures, embed_texts
+from sightline.models.vilt.pooling import pool
+from sightline.models.vilt.shortlist import pictures_alone, texts_alone
+from sightline.models.vilt.start import picture_shape
+
+# Dims: N pictures, M texts, B pairs, L tokens, P patches with the picture's own token, H hidden.
+
+# Tokens in a batch of pairs: a CPU is fastest while a layer's states stay in its cache, a GPU where it is filled.
+CPU_BATCH_TOKENS, GPU_BATCH_TOKENS = 1024, 65536
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """Pictures or texts embedded once, those of one length together.
+
+    Attributes:
+        states: for each length, the states (n, length, H).
+        lengths: length of each picture or text, in the order they were given.
+        places: where its states lie among those of its length.
+    """
+
+    states: dict[int, Tensor]
+    lengths: np.ndarray
+    places: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+
+class PairEncoder:
+    """Pooled states of pairs, as the model gives them for each pair alone.
+
+    Args:
+        model: a ViLT of transformers with any head on its `vilt`.
+        processor: its `ViltProcessor`.
+        batch_tokens: most tokens in a batch; by default what suits the device. No score depends on it.
+    """
+
+    def __init__(self, model: Any, processor: Any, batch_tokens: int | None = None) -> None:
+        self.model = model.eval()
+        self.tokenizer = processor.tokenizer
+        self.reader = PictureReader(picture_shape(processor))
+        by_device = CPU_BATCH_TOKENS if self.model.device.type == "cpu" else GPU_BATCH_TOKENS
+        self.batch_tokens = batch_tokens or by_device
+
+    @torch.inference_mode()
+    def embed_pictures(self, pictures: Many[Picture | Image.Image], names: Many[str]) -> Embedded:
+        """Pictures, with the names that messages call them, decoded, sized and embedded."""
+        pixels = [self.reader.read(picture, name) for picture, name in zip(pictures, names, strict=True)]
+
+        def embed(indices: list[int]) -> Tensor:
+            values, mask = to_tensors([pixels[index] for index in indices])
+            device = self.model.device
+            return embed_pictures(self.model.vilt, values.to(device), mask.to(device)).states_BPH
+
+        return _embedded([picture.shape for picture in pixels], embed)
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Many[str]) -> Embedded:
+        """Texts, cut to the longest that the model takes, and embedded."""
+        block = encode_texts(self.tokenizer, texts, self.model.config.max_position_embeddings)
+        lengths = block.mask_BL.sum(dim=1).tolist()
+
+        def embed(indices: list[int]) -> Tensor:
+            ids = block.ids_BL[indices, : lengths[indices[0]]]
+            return embed_texts(self.model.vilt, ids.to(self.model.device))
+
+        return _embedded([(length,) for length in lengths], embed)
+
+    @torch.inference_mode()
+    def pooled(
+        self, pictures: Embedded, texts: Embedded, rows: np.ndarray, columns: np.ndarray
+    ) -> Iterator[tuple[np.ndarray, Tensor]]:
+        """Batches of pooled states (B, H), each with the indices of its pairs among the pairs (rows[i], columns[i])."""
+        kinds = np.stack([pictures.lengths[rows], texts.lengths[columns]], axis=1)
+        for patch_count, word_count in np.unique(kinds, axis=0).tolist():
+            pairs = np.flatnonzero((kinds == (patch_count, word_count)).all(axis=1))
+            for batch in _chunks(pairs, max(1, self.batch_tokens // (patch_count + word_count))):
+                patches = pictures.states[patch_count][pictures.places[rows[batch]]]
+                words = texts.states[word_count][texts.places[columns[batch]]]
+                pair = torch.cat([words, as_pictures(self.model.vilt, patches)], dim=1)
+                yield batch, pool(self.model.vilt, pair)
+
+
+class PairScorer(PairEncoder):
+    """Ranks pictures and texts; the model is a `ViltForImageAndTextRetrieval`."""
+
+    def score_all(self, pictures: Embedded, texts: Embedded) -> np.ndarray:
+        """The score of every picture with every text, (N, M)."""
+        return self.score(pictures, texts, np.ones((len(pictures), len(texts)), dtype=bool))
+
+    @torch.inference_mode()
+    def score(self, pictures: Embedded, texts: Embedded, wanted_NM: np.ndarray) -> np.ndarray:
+        """The score of each pair that is wanted, (N, M); minus infinity for the others."""
+        scores_NM = np.full(wanted_NM.shape, -np.inf, dtype=np.float32)
+        rows, columns = np.nonzero(wanted_NM)
+        for batch, pooled in self.pooled(pictures, texts, rows, columns):
+            found = self.model.rank_output(pooled)[:, 0].float().cpu().numpy()
+            scores_NM[rows[batch], columns[batch]] = found
+        return scores_NM
+
+    @torch.inference_mode()
+    def shortlist(self, pictures: Embedded, texts: Embedded, candidates: int) -> np.ndarray:
+        """True for the `candidates` pictures of each text that lie nearest to it, (N, M).
+
+        The model is as good at this as its retrieval training made it (`shortlist_weight`).
+        """
+        body = self.model.vilt
+        pictures_NH = self._alone(pictures, lambda states: pictures_alone(body, states, _ones(states)))
+        texts_MH = self._alone(texts, lambda states: texts_alone(body, states, _ones(states)))
+        nearest = (texts_MH @ pictures_NH.T).topk(min(candidates, len(pictures)), dim=1).indices.cpu().numpy()
+        wanted_NM = np.zeros((len(pictures), len(texts)), dtype=bool)
+        wanted_NM[nearest, np.arange(len(texts))[:, None]] = True
+        return wanted_NM
+
+    def _alone(self, given: Embedded, encode: Callable[[Tensor], Tensor]) -> Tensor:
+        """One vector per picture or text, in the order they were given."""
+        vectors = {
+            length: torch.cat([encode(batch) for batch in states.split(max(1, self.batch_tokens // length))])
+            for length, states in given.states.items()
+        }
+        return torch.stack([vectors[length][place] for length, place in zip(given.lengths, given.places, strict=True)])
+
+
+def _embedded(kinds: Many[tuple[int, ...]], embed: Callable[[list[int]], Tensor]) -> Embedded:
+    """Embeds those of one kind together, and lays those of one length side by side."""
+    alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
+    for index, kind in enumerate(kinds):
+        alike[kind].append(index)
+    lengths, places = np.zeros(len(kinds), dtype=int), np.zeros(len(kinds), dtype=int)
+    parts: dict[int, list[Tensor]] = defaultdict(list)
+    for indices in alike.values():
+        states = embed(indices)
+        length = states.shape[1]
+        before = sum(len(part) for part in parts[length])
+        lengths[indices], places[indices] = length, before + np.arange(len(indices))
+        parts[length].append(states)
+    return Embedded({length: torch.cat(states) for length, states in parts.items()}, lengths, places)
+
+
+def _chunks(indices: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    for start in range(0, len(indices), size):
+        yield indices[start : start + size]
+
+
+def _ones(states_BLH: Tensor) -> Tensor:
+    return torch.ones(states_BLH.shape[:2], dtype=torch.long, device=states_BLH.device)

@@ -1,0 +1,1 @@
+"""Training ViLT on transformers' Trainer: pretraining, answering, retrieval, judging sentences."""

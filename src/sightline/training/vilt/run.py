@@ -1,0 +1,129 @@
+"""Run a ViLT training command: read and check the rows, start, train, save; `run_vilt` is the whole story."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
+
+from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pictures
+from sightline.errors import ConfigError
+from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
+from sightline.runs import RunFolder
+from sightline.training.callbacks import add_callbacks
+from sightline.training.restore import last_whole_checkpoint
+from sightline.training.vilt.card import write_vilt_card
+from sightline.training.vilt.rows import DrawnRows, PictureLoader
+from sightline.training.vilt.settings import ViltSettings
+from sightline.training.vilt.tasks import TASKS, Answering, Task
+from sightline.training.vilt.trainer import ViltTrainer
+
+
+@dataclass(frozen=True)
+class ViltResult:
+    """What a run left: the folder, which is also the model folder, steps done, mean loss, seconds; and whether this
+    process is the one, of perhaps several, that speaks of it."""
+
+    folder: Path
+    steps: int
+    train_loss: float
+    seconds: float
+    is_first: bool
+
+    @property
+    def summary(self) -> str:
+        """One line for the user."""
+        return f"{self.steps} steps in {self.seconds:.0f} s, mean loss {self.train_loss:.4f}."
+
+
+def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
+    """Train a ViLT for the task `name` (pretrain, vqa, retrieval, nlvr2) and leave a plain transformers folder.
+
+    Raises:
+        InputError: the data, the start or a setting cannot be used; nothing has been written then.
+        KeyboardInterrupt: Ctrl-C; a checkpoint to resume from has been saved.
+    """
+    training = settings.training
+    resume = bool(training.resume_from_checkpoint)
+    folder = RunFolder(Path(training.output_dir))
+    is_first = training.process_index == 0  # of several processes one owns the folder
+    if is_first:
+        folder.check(resume)
+    task = TASKS[name](settings)
+    rows = task.read(str(settings.data.train_data), is_training=True)
+    held_out = task.read(settings.data.eval_data, is_training=False) if settings.data.eval_data else None
+    start = _start(settings, task, rows)
+    shape = picture_shape(start.processor)
+    for checked, source in ((rows, settings.data.train_data), (held_out, settings.data.eval_data)):
+        if checked is not None:
+            count = check_pictures(task.pictures(checked), shape, _track)
+            print(f"{source}: {len(checked):,} rows, {count:,} distinct pictures.", file=sys.stderr)
+    trainer = _trainer(task, settings, start, rows, held_out, shape)
+    if is_first:
+        folder.begin(settings.given, resume)
+    interruption = add_callbacks(trainer, folder, f"ViLT {name}")
+    outcome = trainer.train(resume_from_checkpoint=_checkpoint(training))
+    if interruption.came:
+        print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
+        raise KeyboardInterrupt
+    trainer.save_model(training.output_dir)
+    if is_first:
+        write_vilt_card(folder, name, settings, start, trainer.model)
+    seconds = outcome.metrics["train_runtime"]
+    return ViltResult(folder.path, outcome.global_step, outcome.training_loss, seconds, is_first)
+
+
+def _start(settings: ViltSettings, task: Task, rows: list[Any]) -> Start:
+    asked = settings.model
+    if asked.model_name_or_path is not None:
+        return load_start(asked.model_name_or_path)
+    return build_start(asked.sizes(), task.texts(rows), asked.vit, asked.bert, settings.training.seed)
+
+
+def _trainer(
+    task: Task,
+    settings: ViltSettings,
+    start: Start,
+    rows: list[Any],
+    held_out: list[Any] | None,
+    shape: PictureShape,
+) -> ViltTrainer:
+    training, asked = settings.training, settings.data.rand_augment
+    if training.eval_strategy != "no" and held_out is None:
+        raise ConfigError(f"eval_strategy: '{training.eval_strategy}' needs rows to evaluate on. Set --eval_data.")
+    model = task.build(start, rows)
+    if isinstance(task, Answering):
+        print(
+            f"{len(task.answers):,} answers; {task.outside:,} of {len(rows):,} questions have none of them.",
+            file=sys.stderr,
+        )
+    reader = PictureReader(shape)
+    pictures = PictureLoader(reader, task.augments if asked is None else asked)
+    trainer = ViltTrainer(
+        task,
+        model=model,
+        args=training,
+        train_dataset=DrawnRows(rows, training.seed),
+        eval_dataset=DrawnRows(held_out, training.seed) if held_out is not None else None,
+        data_collator=functools.partial(task.collate, tokenizer=start.processor.tokenizer, pictures=pictures),
+        processing_class=start.processor,
+    )
+    return trainer
+
+
+def _checkpoint(training: Any) -> str | None:
+    """The checkpoint that the settings name; for `true` the newest whole one, and none where the run left none."""
+    if training.resume_from_checkpoint is not True:
+        return training.resume_from_checkpoint or None
+    return last_whole_checkpoint(Path(training.output_dir))
+
+
+def _track(items: list[Any]) -> Iterable[Any]:
+    console = Console(file=sys.stderr)
+    return track(items, description="Checking pictures", console=console, transient=True)

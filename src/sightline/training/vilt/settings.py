@@ -1,0 +1,131 @@
+"""The settings of `sightline vilt`'s training commands: what to learn from, what to start from, and how."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass, field
+from typing import Any
+
+from transformers import TrainingArguments
+
+from sightline.errors import ConfigError
+from sightline.models.vilt.start import ViltSizes
+from sightline.training.arguments import read_records
+
+OBJECTIVES = ("itm", "mlm", "mpp")
+
+
+@dataclass
+class ViltDataArguments:
+    """What to learn from."""
+
+    train_data: str | None = field(default=None, metadata={"help": "File of captions, questions or sentences."})
+    eval_data: str | None = field(default=None, metadata={"help": "The same, for losses while training."})
+    image_folder: str | None = field(default=None, metadata={"help": "Where pictures lie; the file's folder if unset."})
+    split: str | None = field(default=None, metadata={"help": "Split of the training file, where it has several."})
+    eval_split: str | None = field(default=None, metadata={"help": "Split of eval_data, where it has several."})
+    annotations: str | None = field(default=None, metadata={"help": "VQAv2's annotations beside its questions."})
+    eval_annotations: str | None = field(default=None, metadata={"help": "The same for eval_data."})
+    answers: str | None = field(default=None, metadata={"help": "File of answers; made from the questions if unset."})
+    min_answer_count: int = field(default=1, metadata={"help": "Occurrences that bring an answer in; 9 for VQAv2."})
+    rand_augment: bool | None = field(default=None, metadata={"help": "RandAugment; unset: all but pretraining."})
+
+
+@dataclass
+class ViltModelArguments:
+    """What to start from: a ViLT, or a ViT, a BERT and sizes; from scratch where nothing is named."""
+
+    model_name_or_path: str | None = field(default=None, metadata={"help": "ViLT folder or Hub id to go on from."})
+    vit: str | None = field(default=None, metadata={"help": "ViT that gives patches and layers."})
+    bert: str | None = field(default=None, metadata={"help": "BERT that gives vocabulary and word embeddings."})
+    hidden_size: int = ViltSizes.hidden_size
+    num_hidden_layers: int = ViltSizes.num_hidden_layers
+    num_attention_heads: int = ViltSizes.num_attention_heads
+    intermediate_size: int = ViltSizes.intermediate_size
+    image_size: int = ViltSizes.image_size
+    patch_size: int = ViltSizes.patch_size
+    max_text_length: int = ViltSizes.max_text_length
+    vocab_size: int = ViltSizes.vocab_size
+    max_image_length: int = ViltSizes.max_image_length
+    dropout: float = ViltSizes.dropout
+
+    def sizes(self) -> ViltSizes:
+        """The sizes as the builder takes them."""
+        names = ViltSizes.__dataclass_fields__
+        return ViltSizes(**{name: getattr(self, name) for name in names})
+
+
+@dataclass
+class ViltObjectiveArguments:
+    """What to learn, beyond the command's own loss."""
+
+    objectives: list[str] = field(
+        default_factory=lambda: ["itm", "mlm"],
+        metadata={"help": "Of pretraining: itm (matching), mlm (masked words), mpp (masked patches)."},
+    )
+    wpa_weight: float = field(default=0.1, metadata={"help": "Weight of word-patch alignment inside matching."})
+    mlm_probability: float = field(default=0.15, metadata={"help": "Share of a text's tokens that are hidden."})
+    mpp_probability: float = field(default=0.15, metadata={"help": "Share of a picture's patches that are hidden."})
+    shortlist_weight: float = field(
+        default=1.0, metadata={"help": "Weight of finding pictures and texts alone in retrieval; 0: the paper's loss."}
+    )
+    draw_false_texts: int = field(default=15, metadata={"help": "False texts beside each true one in retrieval."})
+
+
+@dataclass
+class ViltTrainingArguments(TrainingArguments):
+    """transformers' TrainingArguments with the paper's settings, which any flag may change."""
+
+    learning_rate: float = 1e-4
+    weight_decay: float = 0.01
+    adam_beta2: float = 0.98
+    warmup_steps: float = 0.1
+    num_train_epochs: float = 10.0
+    per_device_train_batch_size: int = 32
+    per_device_eval_batch_size: int = 32
+    seed: int = 0
+    logging_steps: float = 50
+    remove_unused_columns: bool = False
+    report_to: str | list[str] | None = "none"
+    head_lr_multiplier: float | None = field(
+        default=None, metadata={"help": "Rate of the head over that of the body; unset: 1 in pretraining, else 10."}
+    )
+
+
+@dataclass(frozen=True)
+class ViltSettings:
+    """All settings of one training command; `given` is what the recipe and the flags said, merged."""
+
+    data: ViltDataArguments
+    model: ViltModelArguments
+    objectives: ViltObjectiveArguments
+    training: Any
+    given: dict[str, Any]
+
+
+def read_vilt_settings(argv: Many[str]) -> ViltSettings:
+    """The settings of `--config RECIPE --key value ...`; a flag wins over the recipe.
+
+    Raises:
+        ConfigError: an unknown key, a value of the wrong type or out of range, settings that exclude each other.
+    """
+    records = (ViltDataArguments, ViltModelArguments, ViltObjectiveArguments, ViltTrainingArguments)
+    given, (data, model, objectives, training) = read_records(argv, records)
+    _check(data, model, objectives)
+    return ViltSettings(data, model, objectives, training, given)
+
+
+def _check(data: ViltDataArguments, model: ViltModelArguments, objectives: ViltObjectiveArguments) -> None:
+    if data.train_data is None:
+        raise ConfigError("train_data: expected a file, got nothing. Set --train_data.")
+    if model.model_name_or_path is not None and (model.vit or model.bert):
+        raise ConfigError("model_name_or_path: a ViLT brings everything. Leave out vit and bert, or this.")
+    unknown = sorted(set(objectives.objectives) - set(OBJECTIVES))
+    if unknown or not objectives.objectives:
+        got = ", ".join(unknown) or "none"
+        raise ConfigError(f"objectives: expected some of {', '.join(OBJECTIVES)}; got {got}.")
+    for name in ("mlm_probability", "mpp_probability"):
+        if not 0 < (value := getattr(objectives, name)) < 1:
+            raise ConfigError(f"{name}: expected a share between 0 and 1, got {value}.")
+    if objectives.draw_false_texts < 1:
+        raise ConfigError(f"draw_false_texts: expected at least 1, got {objectives.draw_false_texts}.")
