@@ -20,6 +20,7 @@ ROWS = (
     ("demo",),
     ("arena",),
     ("serving",),
+    ("inspection", "synthesis"),
     ("training", "evaluation"),
     ("engine", "models"),
     ("data", "catalog"),
