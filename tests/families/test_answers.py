@@ -14,14 +14,14 @@ from sightline.models.generate import plain_option_scores
 from sightline.models.load import LoadedVlm
 from sightline.types import Question
 from tests.families.case import picture
-from tests.families.tiny_families import BUILDERS, WITHOUT_TEMPLATE, saved_family
+from tests.families.tiny_families import WITHOUT_TEMPLATE, every_family, saved_family
 from tests.families.tiny_words import template
 
 NEED_A_PICTURE = (*WITHOUT_TEMPLATE, "paligemma", "paligemma2")
 OPTIONS = ("what is this ?", "a large green circle ?", "how many ?")
 
 
-@pytest.mark.parametrize("name", sorted(BUILDERS))
+@pytest.mark.parametrize("name", every_family())
 def test_answers_equal_those_of_generate_on_one_question(name: str, tmp_path: Path) -> None:
     model, processor = saved_family(name, tmp_path)
     if name in WITHOUT_TEMPLATE:
@@ -48,7 +48,7 @@ def test_answers_equal_those_of_generate_on_one_question(name: str, tmp_path: Pa
         assert answer.text == alone[0].strip()
 
 
-@pytest.mark.parametrize("name", sorted(BUILDERS))
+@pytest.mark.parametrize("name", every_family())
 def test_likelihoods_of_options_equal_those_of_the_models_own_forward(name: str, tmp_path: Path) -> None:
     model, processor = saved_family(name, tmp_path)
     if name in WITHOUT_TEMPLATE:

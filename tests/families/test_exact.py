@@ -12,10 +12,10 @@ from sightline.engine import selftest
 from sightline.engine.selftest import choose_route
 from sightline.errors import ConfigError
 from tests.families.case import Case, difference, gradient_error
-from tests.families.tiny_families import BUILDERS
+from tests.families.tiny_families import every_family
 
 
-@pytest.fixture(scope="module", params=sorted(BUILDERS))
+@pytest.fixture(scope="module", params=every_family())
 def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Case:
     return Case(request.param, tmp_path_factory.mktemp(request.param))
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers
 from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -359,6 +360,8 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
 }
 # Their processors keep no chat template when saved, so their rows are plain texts, with one image each.
 WITHOUT_TEMPLATE = ("blip-2", "fuyu", "kosmos-2")
+# One of each way of sharing: plain causal, windows with image blocks, tiles, positions in three axes, recurrent.
+QUICK = ("llava", "gemma3", "idefics3", "qwen2_5_vl", "qwen3_5")
 
 
 def built_family(name: str) -> Parts:
@@ -375,3 +378,8 @@ def saved_family(name: str, folder: Path) -> Parts:
     model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return AutoModelForImageTextToText.from_pretrained(folder), AutoProcessor.from_pretrained(folder)
+
+
+def every_family() -> list[Any]:
+    """The names as parameters of a test; all but `QUICK` are left to the slow tests."""
+    return [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in sorted(BUILDERS)]

@@ -5,6 +5,8 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 declare_torchvision_operators()
@@ -16,6 +18,7 @@ print(tuple(v2.Resize((4, 4))(torch.zeros(3, 8, 8)).shape))
 """
 
 
+@pytest.mark.slow
 def test_torchvision_transforms_work_after_declaring_twice() -> None:
     done = subprocess.run([sys.executable, "-c", PROGRAM], capture_output=True, text=True, check=False)
     assert done.stdout.strip() == "(3, 4, 4)", done.stderr

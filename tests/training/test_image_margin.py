@@ -18,6 +18,8 @@ from sightline.errors import ConfigError
 from sightline.training.image_margin import ImageMargin
 from tests.tiny import preference_rows, tiny_llava, tiny_processor
 
+pytestmark = pytest.mark.slow
+
 
 def trainer(folder: Path, lora: bool = True, rows: Any = None, dropout: float = 0.0, **given: Any) -> Any:
     adapter = LoraConfig(r=4, lora_dropout=dropout, target_modules=r".*language_model.*(q_proj|v_proj|up_proj)")

@@ -18,6 +18,8 @@ from sightline.engine.store import cache_folder
 from sightline.errors import ConfigError
 from tests.tiny import preference_rows, tiny_llava, tiny_processor
 
+pytestmark = pytest.mark.slow
+
 ADAPTER = {"r": 2, "target_modules": r".*language_model.*(q_proj|v_proj)"}
 
 

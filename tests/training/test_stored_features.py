@@ -17,6 +17,8 @@ from sightline.errors import ConfigError
 from sightline.training.stored_features import Estimate
 from tests.tiny import preference_rows, tiny_llava, tiny_processor, vqa_rows
 
+pytestmark = pytest.mark.slow
+
 ADAPTER = {"r": 2, "target_modules": r".*language_model.*(q_proj|v_proj)"}
 FROZEN = {"all": ("vision_tower", "multi_modal_projector"), "tower": ("vision_tower",), "nothing": ()}
 

@@ -10,6 +10,8 @@ import sys
 from io import BytesIO
 from pathlib import Path
 
+import pytest
+
 from tests.evaluation.test_run import write_xlsx
 from tests.tiny import picture
 
@@ -43,6 +45,7 @@ def write_tsv(path: Path) -> None:
     path.write_text("".join("\t".join(row) + "\n" for row in (columns, *rows)))
 
 
+@pytest.mark.slow
 def test_the_example_runs_and_scores_the_file(root: Path, tmp_path: Path) -> None:
     """Question 1 is wrong in one rotation, question 2 has no answer in one: none of two is right, one item failed."""
     kit, lmu, bin_folder = (tmp_path / name for name in ("kit", "lmu", "bin"))

@@ -59,6 +59,7 @@ def weights(folder, out):
     return load_file(folder / out / "model.safetensors")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "data", "parts"),
     [
@@ -89,6 +90,7 @@ def test_the_logged_parts_make_the_logged_loss(folder):
         assert row["loss"] == pytest.approx(row["itm_loss"] + row["mlm_loss"] + 0.3 * row["wpa_loss"], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_a_resumed_run_ends_with_the_weights_of_a_whole_one(folder):
     """Texts hidden, pictures swapped and augmented, dropout: all draws go on where they stopped."""
     flags = ["--rand_augment", "true", "--max_steps", "6", "--save_strategy", "steps", "--save_steps", "3"]
@@ -101,6 +103,7 @@ def test_a_resumed_run_ends_with_the_weights_of_a_whole_one(folder):
     assert all(torch.equal(whole[name], cut[name]) for name in whole)
 
 
+@pytest.mark.slow
 def test_accumulated_batches_learn_as_one_large_batch(folder):
     """Without draws and dropout, 2 batches of 4 rows step as one of 8."""
     plain = ["--rand_augment", "false", "--dropout", "0", "--max_steps", "2"]
@@ -118,6 +121,7 @@ def test_pretraining_leads_to_answers_that_transformers_loads(folder):
     assert sorted(model.config.label2id) == sorted(COLOURS)
 
 
+@pytest.mark.slow
 def test_a_small_model_learns_colours(folder):
     flags = ["--max_steps", "60", "--rand_augment", "false", "--dropout", "0", "--logging_steps", "10"]
     train(folder, "vqa", "questions.jsonl", *flags)
