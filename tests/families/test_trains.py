@@ -100,4 +100,4 @@ def test_ten_steps_equal_trl(name: str, method: str, tmp_path: Path, monkeypatch
     theirs = losses(name, method, "trl", model, processor, tmp_path)
     assert len(ours) == len(theirs) == STEPS
     assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) <= 1e-4
-    assert max(ours) - min(ours) > 1e-2, "a loss that does not move proves nothing"
+    assert max(ours) - min(ours) > 5e-3, "a loss that does not move proves nothing"
