@@ -46,66 +46,53 @@ TEMPLATE = (
 
 def llava_80m(seed: int = 0) -> LlavaForConditionalGeneration:
     """CLIP-shaped ViT-S at 336 pixels (21M), Llama decoder of 8 layers of 512 (25M), 32,000 words in and out (33M)."""
-    torch.manual_seed(seed)
-    tower = CLIPVisionConfig(
-        hidden_size=384,
-        intermediate_size=1536,
-        num_hidden_layers=12,
-        num_attention_heads=6,
-        image_size=336,
-        patch_size=14,
-    )
-    decoder = LlamaConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=512,
-        intermediate_size=1376,
-        num_hidden_layers=8,
-        num_attention_heads=8,
-        num_key_value_heads=8,
-        max_position_embeddings=4096,
-        pad_token_id=0,
-        bos_token_id=1,
-        eos_token_id=2,
-    )
-    config = LlavaConfig(
-        vision_config=tower,
-        text_config=decoder,
-        image_token_id=SPECIALS.index("<image>"),
-        image_seq_length=IMAGE_TOKENS,
-        tie_word_embeddings=False,
-    )
-    return LlavaForConditionalGeneration(config)
+    tower = _vit(384, heads=6, image_size=336, patch_size=14)
+    return _llava(tower, _llama(512, layers=8, intermediate_size=1376, positions=4096), IMAGE_TOKENS, seed)
 
 
 def llava_heavy_tower(seed: int = 0) -> LlavaForConditionalGeneration:
     """ViT-B/16 at 224 pixels (86M) before a decoder of 4 layers of 256 (3M): the tower is 96% of a forward pass. In
     models of the 256M class, where 64 tokens stand for 1,024 patches, it is about 90%."""
-    torch.manual_seed(seed)
-    tower = CLIPVisionConfig(
-        hidden_size=768,
-        intermediate_size=3072,
+    tower = _vit(768, heads=12, image_size=224, patch_size=16)
+    return _llava(tower, _llama(256, layers=4, intermediate_size=688, positions=1024), (224 // 16) ** 2, seed)
+
+
+def _vit(width: int, heads: int, image_size: int, patch_size: int) -> CLIPVisionConfig:
+    return CLIPVisionConfig(
+        hidden_size=width,
+        intermediate_size=4 * width,
         num_hidden_layers=12,
-        num_attention_heads=12,
-        image_size=224,
-        patch_size=16,
+        num_attention_heads=heads,
+        image_size=image_size,
+        patch_size=patch_size,
     )
-    decoder = LlamaConfig(
+
+
+def _llama(width: int, layers: int, intermediate_size: int, positions: int) -> LlamaConfig:
+    """As many heads as layers, which is 64 dimensions a head."""
+    return LlamaConfig(
         vocab_size=VOCABULARY,
-        hidden_size=256,
-        intermediate_size=688,
-        num_hidden_layers=4,
-        num_attention_heads=4,
-        num_key_value_heads=4,
-        max_position_embeddings=1024,
+        hidden_size=width,
+        intermediate_size=intermediate_size,
+        num_hidden_layers=layers,
+        num_attention_heads=layers,
+        num_key_value_heads=layers,
+        max_position_embeddings=positions,
         pad_token_id=0,
         bos_token_id=1,
         eos_token_id=2,
     )
+
+
+def _llava(
+    tower: CLIPVisionConfig, decoder: LlamaConfig, image_tokens: int, seed: int
+) -> LlavaForConditionalGeneration:
+    torch.manual_seed(seed)
     config = LlavaConfig(
         vision_config=tower,
         text_config=decoder,
         image_token_id=SPECIALS.index("<image>"),
-        image_seq_length=(224 // 16) ** 2,
+        image_seq_length=image_tokens,
         tie_word_embeddings=False,
     )
     return LlavaForConditionalGeneration(config)

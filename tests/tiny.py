@@ -33,6 +33,17 @@ TEMPLATE = (
     "{{ part['text'] + ' ' }}{% endif %}{% endfor %}{% endif %}{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'assistant : ' }}{% endif %}"
 )
+# Settings of a training run of a few steps that writes nothing but its log of each step.
+SHORT_RUN: dict[str, Any] = {
+    "report_to": [],
+    "max_length": None,
+    "bf16": False,
+    "gradient_checkpointing": False,
+    "disable_tqdm": True,
+    "save_strategy": "no",
+    "logging_steps": 1,
+    "logging_strategy": "steps",
+}
 
 
 def tiny_processor(image_size: int = 32, patch_size: int = 8) -> LlavaProcessor:

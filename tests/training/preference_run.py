@@ -11,7 +11,7 @@ from datasets import Dataset
 
 import sightline
 import sightline.training
-from tests.tiny import preference_rows, tiny_llava, tiny_processor
+from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 
 METRICS = ("loss", "rewards/margins", "rewards/conditional_margins", "rewards/image_margin")
 
@@ -26,14 +26,7 @@ def train(folder: Path, rows_per_process: int, reference_store: str) -> list[dic
         ref_model=tiny_llava(2),
         args=sightline.DPOConfig(
             output_dir=str(folder),
-            report_to=[],
-            max_length=None,
-            bf16=False,
-            gradient_checkpointing=False,
-            disable_tqdm=True,
-            save_strategy="no",
-            logging_steps=1,
-            logging_strategy="steps",
+            **SHORT_RUN,
             max_steps=4,
             per_device_train_batch_size=rows_per_process,
             learning_rate=1e-3,

@@ -16,7 +16,7 @@ from sightline.data.perturbations import Blank
 from sightline.data.preferences import with_changed_images
 from sightline.errors import ConfigError
 from sightline.training.image_margin import ImageMargin
-from tests.tiny import preference_rows, tiny_llava, tiny_processor
+from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 
 pytestmark = pytest.mark.slow
 
@@ -30,14 +30,7 @@ def trainer(folder: Path, lora: bool = True, rows: Any = None, dropout: float = 
         ref_model=None if lora else tiny_llava(1),
         args=sightline.DPOConfig(
             output_dir=str(folder),
-            report_to=[],
-            max_length=None,
-            bf16=False,
-            gradient_checkpointing=False,
-            disable_tqdm=True,
-            save_strategy="no",
-            logging_steps=1,
-            logging_strategy="steps",
+            **SHORT_RUN,
             max_steps=4,
             per_device_train_batch_size=4,
             learning_rate=1e-2,

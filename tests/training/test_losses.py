@@ -21,7 +21,7 @@ from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.engine.routes import plain_inputs, score_plain
 from sightline.errors import ConfigError
 from sightline.training.losses import ANCHOR, CONDITIONAL
-from tests.tiny import picture, preference_rows, tiny_llava, tiny_processor
+from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_llava, tiny_processor
 
 BETA, DELTA, SEED = 0.3, 0.2, 11
 
@@ -29,14 +29,7 @@ BETA, DELTA, SEED = 0.3, 0.2, 11
 def config(folder: Path, **given: Any) -> Any:
     return sightline.DPOConfig(
         output_dir=str(folder),
-        report_to=[],
-        max_length=None,
-        bf16=False,
-        gradient_checkpointing=False,
-        disable_tqdm=True,
-        save_strategy="no",
-        logging_steps=1,
-        logging_strategy="steps",
+        **SHORT_RUN,
         max_steps=4,
         per_device_train_batch_size=4,
         learning_rate=1e-3,

@@ -16,7 +16,7 @@ import sightline
 import sightline.training
 from sightline.engine.store import cache_folder
 from sightline.errors import ConfigError
-from tests.tiny import preference_rows, tiny_llava, tiny_processor
+from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 
 pytestmark = pytest.mark.slow
 
@@ -32,14 +32,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def config(folder: Path, **given: Any) -> Any:
     return sightline.DPOConfig(
         output_dir=str(folder / "run"),
-        report_to=[],
-        max_length=None,
-        bf16=False,
-        gradient_checkpointing=False,
-        disable_tqdm=True,
-        save_strategy="no",
-        logging_steps=1,
-        logging_strategy="steps",
+        **SHORT_RUN,
         max_steps=6,
         per_device_train_batch_size=2,
         learning_rate=1e-3,

@@ -17,7 +17,7 @@ import sightline
 import sightline.training
 from sightline.data.preferences import answer_pairs
 from sightline.errors import DataError
-from tests.tiny import answer, preference_rows, tiny_llava, tiny_processor
+from tests.tiny import SHORT_RUN, answer, preference_rows, tiny_llava, tiny_processor
 
 LOSS_TYPES = ("sigmoid", "ipo", "bco_pair", "apo_zero", "aot", "robust", "sft", "sigmoid_norm")
 
@@ -51,14 +51,7 @@ def trainer(library: Any, folder: Path, rows: list[dict[str, Any]], batch: int, 
         ref_model=None if lora else tiny_llava(2),
         args=library.DPOConfig(
             output_dir=str(folder / library.__name__),
-            report_to=[],
-            max_length=None,
-            bf16=False,
-            gradient_checkpointing=False,
-            disable_tqdm=True,
-            save_strategy="no",
-            logging_steps=1,
-            logging_strategy="steps",
+            **SHORT_RUN,
             max_steps=4,
             per_device_train_batch_size=batch,
             learning_rate=1e-3,
