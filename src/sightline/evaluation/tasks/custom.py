@@ -43,18 +43,28 @@ def _options(row: Row) -> tuple[str, ...]:
 
 
 def _answers(row: Row, options: tuple[str, ...]) -> tuple[str, ...]:
-    column = next((name for name in _ANSWER_COLUMNS if row.cells.get(name) not in (None, "", [])), "")
-    if not column:
-        hint = next((found for found in (nearest(name, _ANSWER_COLUMNS) for name in row.cells) if found), "")
-        raise DataError(
-            f"{row.name}: expected the gold answer in the column answer (or answers); found {', '.join(row.cells)}. "
-            f"{hint or 'Add it; a score needs something to compare with.'}"
-        )
+    column = _answer_column(row)
     if options:
         return (_letter(row, cell(row, column), options),)
     value = cell(row, column)
     parts = value if isinstance(value, list) else texts(row, column)
     return tuple(str(part["answer"] if isinstance(part, dict) else part) for part in parts)
+
+
+def _answer_column(row: Row) -> str:
+    named = [name for name in _ANSWER_COLUMNS if name in row.cells]
+    filled = [name for name in named if row.cells[name] not in (None, "", [])]
+    if filled:
+        return filled[0]
+    if named:
+        found, advice = f"the column {named[0]} is empty", "Fill it."
+    else:
+        hint = next((found for found in (nearest(name, _ANSWER_COLUMNS) for name in row.cells) if found), "")
+        found, advice = f"the columns are {', '.join(row.cells)}", hint or "Add it."
+    raise DataError(
+        f"{row.name}: expected the gold answer in the column answer (or answers), but {found}. "
+        f"{advice} A score needs something to compare with."
+    )
 
 
 def _letter(row: Row, value: Any, options: Many[str]) -> str:
