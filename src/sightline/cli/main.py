@@ -53,6 +53,12 @@ VERBS = (
     Verb("score", "Score the answers of a run again, by another profile."),
     Verb("compare", "Two runs on the same items: what changed, and by what."),
     Verb("tasks", "The benchmarks: sources, prompts, scoring profiles."),
+    Verb(
+        "data",
+        "Check, preview, convert and write training data.",
+        verbs=(Verb("preview", "What the model will see of your rows.", takes_any_flag=True),),
+    ),
+    Verb("doctor", "The environment; with a recipe, the run before any GPU hour.", takes_any_flag=True),
     Verb("cache", "List, verify or clear what is stored between runs."),
     Verb(
         "vilt",

@@ -13,6 +13,7 @@ import trl
 from datasets import Dataset
 from rich.console import Console
 from rich.progress import track
+from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
 from sightline.data.checks import DataSummary, check_rows
 from sightline.data.formats import to_preference_columns, to_sft_columns
@@ -23,7 +24,8 @@ from sightline.errors import ConfigError, InputError
 from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
 from sightline.training.callbacks import add_callbacks
-from sightline.training.dpo import DPOTrainer
+from sightline.training.dpo import DPOConfig, DPOTrainer
+from sightline.training.losses import perturbation
 from sightline.training.restore import last_whole_checkpoint
 from sightline.training.sft import SFTTrainer
 from sightline.training.sharing import prepared
@@ -140,8 +142,12 @@ def _run(
     )
 
 
-def _rows(settings: TrainingSettings, split: str, to_columns: Callable[[Any, str], Any], source: ModelSource) -> Any:
-    """The split of the dataset that the settings name, in TRL's columns, every row checked."""
+def read_rows(settings: TrainingSettings, split: str, to_columns: Callable[[Any, str], Any]) -> Any:
+    """The split of the dataset that the settings name, in TRL's columns, its images closed; not yet checked.
+
+    Raises:
+        InputError: no dataset is named, or it cannot be read.
+    """
     script = settings.script
     if settings.mixture.datasets:
         return prepared(trl.get_dataset(settings.mixture)[split], to_columns)
@@ -150,12 +156,19 @@ def _rows(settings: TrainingSettings, split: str, to_columns: Callable[[Any, str
     name = _source_name(script.dataset_name, split)
     dataset = read_dataset(script.dataset_name, split, script.dataset_config)
     dataset = prepared(to_columns(dataset, name), to_columns)
-    if not {"image", "images"} & set(dataset.column_names):
+    if isinstance(dataset, Dataset):
+        dataset.info.dataset_name = name  # what the trainer calls its rows
+    return dataset
+
+
+def _rows(settings: TrainingSettings, split: str, to_columns: Callable[[Any, str], Any], source: ModelSource) -> Any:
+    """The rows of a split, every one checked."""
+    dataset = read_rows(settings, split, to_columns)
+    if settings.mixture.datasets or not {"image", "images"} & set(dataset.column_names):
         return dataset
-    preferences = to_columns is to_preference_columns
-    summary = check_rows(dataset, name, SequenceEncoder(source.processor, _encoding(settings)), preferences, _track)
-    _report(summary, name)
-    dataset.info.dataset_name = name  # what the trainer calls its rows
+    preferences, name = to_columns is to_preference_columns, dataset.info.dataset_name
+    encoder = SequenceEncoder(source.processor, planned_encoding(settings, source.processor))
+    _report(check_rows(dataset, name, encoder, preferences, _track), name)
     return dataset
 
 
@@ -169,14 +182,20 @@ def _checkpoint(training: Any) -> str | None:
     return found
 
 
-def _encoding(settings: TrainingSettings) -> EncodingSettings:
+def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSettings:
+    """How a run of these settings turns rows into sequences, known before its trainer is made."""
     training = settings.training
+    template = None
+    if getattr(training, "assistant_only_loss", False) and not has_generation_markers(processor.chat_template):
+        template = get_training_chat_template(processor)  # as TRL's trainer does
     return EncodingSettings(
         max_length=training.max_length,
         length_policy=training.length_policy,
         completion_only_loss=getattr(training, "completion_only_loss", True) is not False,
         assistant_only_loss=getattr(training, "assistant_only_loss", False),
+        chat_template=template,
         dataset_text_field=getattr(training, "dataset_text_field", "text"),
+        perturbation=perturbation(training) if isinstance(training, DPOConfig) else None,
     )
 
 
