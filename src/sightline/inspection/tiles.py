@@ -14,6 +14,11 @@ from torch import Tensor
 from sightline.data.processors import ImageTable, process_images
 
 
+# Inputs of families that give the whole picture first, and whose tiles lose rows at the edges or overlap: how many
+# features a tile has cannot be read off.
+_OVERLAPPING = frozenset({"image_sizes", "image_token_pooling"})
+
+
 @dataclass(frozen=True)
 class Tile:
     """A part of a picture, or the whole of it, as the model gets it.
@@ -53,7 +58,8 @@ class CutPicture:
         parts = [f"{width} x {height} pixels"]
         if self.tiles:
             tile = self.tiles[0].picture
-            parts.append(f"{self.grid[0]} x {self.grid[1]} tiles of {tile.width} x {tile.height}")
+            rest = f" ({self.tokens - self.whole.tokens:,} tokens)" if self.whole and self.whole.tokens else ""
+            parts.append(f"{self.grid[0]} x {self.grid[1]} tiles of {tile.width} x {tile.height}{rest}")
         if self.whole:
             size = f"{self.whole.picture.width} x {self.whole.picture.height}"
             parts.append(f"and the whole at {size}" if self.tiles else f"resized to {size}")
@@ -76,7 +82,7 @@ def cut_picture(processor: Any, image: Image.Image, beside: bool = False) -> Cut
         each = list(lengths)
     elif len(pictures) == 1:
         each = [tokens]
-    elif "image_sizes" not in table.image_inputs and tokens % len(pictures) == 0:
+    elif not _OVERLAPPING & table.image_inputs.keys() and tokens % len(pictures) == 0:
         each = [tokens // len(pictures)] * len(pictures)
     tiles = [Tile(picture, count) for picture, count in zip(pictures, each, strict=True)]
     if len(tiles) == 1:
@@ -86,8 +92,11 @@ def cut_picture(processor: Any, image: Image.Image, beside: bool = False) -> Cut
 
 def _in_grid(processor: Any, image: Image.Image, table: ImageTable, tiles: list[Tile]) -> CutPicture:
     """The picture whose tiles stand in a grid, with the whole before them or behind."""
-    whole_first = any(name in table.image_inputs for name in ("image_sizes", "image_token_pooling"))
+    whole_first = bool(_OVERLAPPING & table.image_inputs.keys())
     whole, parts = (tiles[0], tiles[1:]) if whole_first else (tiles[-1], tiles[:-1])
+    patch = getattr(processor, "patch_size", None)
+    if "image_sizes" in table.image_inputs and isinstance(patch, int):
+        whole = Tile(whole.picture, (whole.picture.width // patch) * (whole.picture.height // patch))
     grid = _grid(processor, image, table, parts)
     if grid[0] * grid[1] != len(parts):
         grid = (1, len(parts))
@@ -104,7 +113,8 @@ def _grid(processor: Any, image: Image.Image, table: ImageTable, parts: list[Til
         return height // parts[0].picture.height, width // parts[0].picture.width
     if "return_row_col_info" in images.valid_kwargs.__annotations__:
         found = images([[image]], return_row_col_info=True)
-        return int(found["rows"][0][0]), int(found["cols"][0][0])
+        rows, columns = (next(found[key] for key in (name, f"image_{name}") if key in found) for name in ("rows", "cols"))
+        return int(np.ravel(rows)[0]), int(np.ravel(columns)[0])
     # The others choose the grid of so many tiles whose shape is nearest to the picture's.
     pairs = [(rows, len(parts) // rows) for rows in range(1, len(parts) + 1) if len(parts) % rows == 0]
     return min(pairs, key=lambda pair: abs(math.log(pair[1] / pair[0] * image.height / image.width)))
