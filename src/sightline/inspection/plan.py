@@ -74,9 +74,13 @@ def plan_run(argv: Many[str], method: str | None = None) -> PlannedRun:
 
 def planned(settings: TrainingSettings, method: str, source: ModelSource) -> PlannedRun:
     """The run of these settings from a model and processor that are there already."""
-    rows = read_rows(settings, settings.script.dataset_train_split, to_preference_columns if method == DPO else to_sft_columns)
+    rows = read_rows(
+        settings, settings.script.dataset_train_split, to_preference_columns if method == DPO else to_sft_columns
+    )
     if not isinstance(rows, Dataset):
-        raise ConfigError("dataset_streaming: expected a dataset whose rows can be counted; got a stream. Set it to false.")
+        raise ConfigError(
+            "dataset_streaming: expected a dataset whose rows can be counted; got a stream. Set it to false."
+        )
     config = patched_config(source.model, settings.model.model_revision)
     return PlannedRun(
         method,

@@ -199,7 +199,9 @@ def _fit(plan: PlannedRun, row: dict[str, Any], name: str, whole: EncodedBatch) 
         kept = _encode(plan, plan.encoder, [row], [name])
     except DataError as error:
         if policy in ("drop", "shorten_prompt_text"):
-            return Fit(DROPPED, length, f"{length:,} tokens, max_length {limit:,}: the row is left out ({policy})"), None
+            return Fit(
+                DROPPED, length, f"{length:,} tokens, max_length {limit:,}: the row is left out ({policy})"
+            ), None
         return Fit(REFUSED, length, f"refused: {str(error).removeprefix(f'{name}: ')}"), None
     lost = sum(len(sequence.ids_L) for sequence in whole.sequences) - sum(len(one.ids_L) for one in kept.sequences)
     what = "the prompt loses" if policy == "shorten_prompt_text" else "the end of the answer loses"

@@ -41,7 +41,9 @@ def preview_report(preview: Preview) -> Report:
             "go to the right. The loss is the same as that of plain rows."
         )
         sections.append(Section("A batch as a forest", (_drawing("forest", preview=preview),), text))
-    model = plan.source.model if isinstance(plan.source.model, str) else plan.settings.script.preset or "a model in memory"
+    model = (
+        plan.source.model if isinstance(plan.source.model, str) else plan.settings.script.preset or "a model in memory"
+    )
     return Report(
         title="What the model will see",
         subtitle=f"{plan.name}, as {plan.method} feeds it to {model}.",
@@ -68,15 +70,28 @@ def _headlines(preview: Preview) -> tuple[Headline, ...]:
     trained, total = sum(row.trained for row in usable), sum(row.total for row in usable)
     lines = [
         Headline(
-            f"{fitting} of {len(preview.rows)}", "rows train", "of those shown", "" if fitting == len(preview.rows) else "bad"
+            f"{fitting} of {len(preview.rows)}",
+            "rows train",
+            "of those shown",
+            "" if fitting == len(preview.rows) else "bad",
         ),
         Headline(f"{longest:,}", "tokens, the longest row", f"max_length {preview.plan.encoding.max_length or 'none'}"),
-        Headline(f"{100 * trained / total:.1f}%", "of tokens are trained", f"{trained:,} of {total:,}", "" if trained else "bad"),
+        Headline(
+            f"{100 * trained / total:.1f}%",
+            "of tokens are trained",
+            f"{trained:,} of {total:,}",
+            "" if trained else "bad",
+        ),
     ]
     if preview.batch is not None:
         forest = preview.batch.forest
         lines.append(
-            Headline(f"{100 * forest.saved:.0f}%", "of a batch's tokens saved", f"{forest.plain:,} plain, {forest.shared:,} as a forest", "good")
+            Headline(
+                f"{100 * forest.saved:.0f}%",
+                "of a batch's tokens saved",
+                f"{forest.plain:,} plain, {forest.shared:,} as a forest",
+                "good",
+            )
         )
     return tuple(lines)
 

@@ -20,7 +20,9 @@ LONGEST_SEGMENT = 100  # characters of a segment's text in the tree
 def print_preview(preview: Preview) -> None:
     """The preview on stdout."""
     console = Console(file=sys.stdout)
-    legend = Text.assemble(("trained", STYLES[TRAINED]), "  read  ", ("image", STYLES[IMAGE]), "  ", ("cut", STYLES["behind"]))
+    legend = Text.assemble(
+        ("trained", STYLES[TRAINED]), "  read  ", ("image", STYLES[IMAGE]), "  ", ("cut", STYLES["behind"])
+    )
     console.print(legend)
     for row in preview.rows:
         console.print()
@@ -51,9 +53,15 @@ def _text(tokens: tuple[Token, ...], cut: int) -> Text:
     marked = False
     for token in tokens:
         if token.start + token.count > cut and not marked:
-            text.append(f"\N{BOX DRAWINGS HEAVY VERTICAL}max_length {cut:,}\N{BOX DRAWINGS HEAVY VERTICAL}", style="bold red")
+            text.append(
+                f"\N{BOX DRAWINGS HEAVY VERTICAL}max_length {cut:,}\N{BOX DRAWINGS HEAVY VERTICAL}", style="bold red"
+            )
             marked = True
-        words = f"[image {token.image}: {token.count:,} tokens]" if token.kind == IMAGE else token.text.replace("\n", "\N{RETURN SYMBOL}\n")
+        words = (
+            f"[image {token.image}: {token.count:,} tokens]"
+            if token.kind == IMAGE
+            else token.text.replace("\n", "\N{RETURN SYMBOL}\n")
+        )
         text.append(words, style=STYLES["behind" if token.start >= cut else token.kind])
     return text
 

@@ -113,7 +113,9 @@ def _grid(processor: Any, image: Image.Image, table: ImageTable, parts: list[Til
         return height // parts[0].picture.height, width // parts[0].picture.width
     if "return_row_col_info" in images.valid_kwargs.__annotations__:
         found = images([[image]], return_row_col_info=True)
-        rows, columns = (next(found[key] for key in (name, f"image_{name}") if key in found) for name in ("rows", "cols"))
+        rows, columns = (
+            next(found[key] for key in (name, f"image_{name}") if key in found) for name in ("rows", "cols")
+        )
         return int(np.ravel(rows)[0]), int(np.ravel(columns)[0])
     # The others choose the grid of so many tiles whose shape is nearest to the picture's.
     pairs = [(rows, len(parts) // rows) for rows in range(1, len(parts) + 1) if len(parts) % rows == 0]

@@ -65,19 +65,7 @@ def run_sft(settings: TrainingSettings, score: Score | None = None) -> TrainingR
         InputError: the data, the model or a setting cannot be used; nothing has been written then.
         KeyboardInterrupt: Ctrl-C; a checkpoint to resume from has been saved.
     """
-
-    def build(source: ModelSource, train: Dataset, test: Dataset | None) -> SFTTrainer:
-        return SFTTrainer(
-            model=source.model,
-            args=settings.training,
-            train_dataset=train,
-            eval_dataset=test,
-            processing_class=source.processor,
-            quantization_config=trl.get_quantization_config(settings.model),
-            peft_config=trl.get_peft_config(settings.model),
-        )
-
-    return _run(settings, to_sft_columns, build, "SFT", score)
+    return _run(settings, to_sft_columns, sft_trainer, "SFT", score)
 
 
 def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingResult:
@@ -89,25 +77,39 @@ def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingR
     """
     if settings.script.preset is not None:
         raise ConfigError("preset: DPO aligns a trained model. Train one by `sightline sft`, then name its folder.")
+    return _run(settings, to_preference_columns, dpo_trainer, "DPO", score)
 
-    def build(source: ModelSource, train: Dataset, test: Dataset | None) -> DPOTrainer:
-        return DPOTrainer(
-            model=source.model,
-            args=settings.training,
-            train_dataset=train,
-            eval_dataset=test,
-            processing_class=source.processor,
-            quantization_config=trl.get_quantization_config(settings.model),
-            peft_config=trl.get_peft_config(settings.model),
-        )
 
-    return _run(settings, to_preference_columns, build, "DPO", score)
+def sft_trainer(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> SFTTrainer:
+    """The trainer of a run that learns from demonstrations."""
+    return SFTTrainer(
+        model=source.model,
+        args=settings.training,
+        train_dataset=train,
+        eval_dataset=test,
+        processing_class=source.processor,
+        quantization_config=trl.get_quantization_config(settings.model),
+        peft_config=trl.get_peft_config(settings.model),
+    )
+
+
+def dpo_trainer(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> DPOTrainer:
+    """The trainer of a run that aligns with preference pairs."""
+    return DPOTrainer(
+        model=source.model,
+        args=settings.training,
+        train_dataset=train,
+        eval_dataset=test,
+        processing_class=source.processor,
+        quantization_config=trl.get_quantization_config(settings.model),
+        peft_config=trl.get_peft_config(settings.model),
+    )
 
 
 def _run(
     settings: TrainingSettings,
     to_columns: Callable[[Any, str], Any],
-    build: Callable[[ModelSource, Dataset, Dataset | None], Any],
+    build: Callable[[TrainingSettings, ModelSource, Dataset, Dataset | None], Any],
     title: str,
     score: Score | None,
 ) -> TrainingResult:
@@ -122,8 +124,8 @@ def _run(
     test = None
     if training.eval_strategy != "no":
         test = _rows(settings, settings.script.dataset_test_split, to_columns, source)
-    with _quiet_input_errors(settings):
-        trainer = build(source, train, test)
+    with quiet_input_errors(settings):
+        trainer = build(settings, source, train, test)
     if score is not None:
         add_task_scores(trainer, score)
     folder.begin(settings.given, resume)
@@ -168,7 +170,7 @@ def _rows(settings: TrainingSettings, split: str, to_columns: Callable[[Any, str
         return dataset
     preferences, name = to_columns is to_preference_columns, dataset.info.dataset_name
     encoder = SequenceEncoder(source.processor, planned_encoding(settings, source.processor))
-    _report(check_rows(dataset, name, encoder, preferences, _track), name)
+    _report(check_rows(dataset, name, encoder, preferences, progress), name)
     return dataset
 
 
@@ -208,7 +210,8 @@ def _source_name(dataset: str, split: str) -> str:
     return dataset if path.is_file() else f"{dataset} {split}"
 
 
-def _track(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+    """The items, with a bar on stderr that vanishes when they are done."""
     return track(items, description=title, total=total, console=Console(file=sys.stderr), transient=True)
 
 
@@ -221,7 +224,7 @@ def _report(summary: DataSummary, name: str) -> None:
 
 
 @contextmanager
-def _quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
+def quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
     """TRL's complaints about settings and missing files as input errors with one line."""
     try:
         yield
