@@ -14,7 +14,7 @@ from sightline.inspection.plan import PlannedRun
 if TYPE_CHECKING:
     from sightline.inspection.doctor import Diagnosis
 
-MANY = 0.1  # of the rows: a share that is worth a word
+MANY, MOST = 0.1, 0.5  # shares of the rows: worth a word, and worth an end
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,11 @@ def find_in_rows(plan: PlannedRun, rows: RowsReport) -> tuple[Finding, ...]:
     found = []
     if rows.answerless:
         silent = " TRL would train on them in silence, at a loss of 0.6931 and no gradient." if plan.preferences else ""
-        what = "left out" if rows.dropped else "refused"
         found.append(
             Finding(
-                f"max_length {limit:,} leaves no answer token of {rows.answerless:,} of {rows.rows:,} rows; they are "
-                f"{what}.{silent} The longest row has {rows.longest:,} tokens: raise max_length, or set it to null.",
-                fails=bool(rows.refused) or rows.answerless > MANY * rows.rows,
+                f"max_length {limit:,} leaves no answer token of {rows.answerless:,} of {rows.rows:,} rows, and they are "
+                f"refused.{silent} The longest row has {rows.longest:,} tokens: raise max_length, or set it to null.",
+                fails=True,
             )
         )
     if rows.refused > rows.answerless:
@@ -51,9 +50,13 @@ def find_in_rows(plan: PlannedRun, rows: RowsReport) -> tuple[Finding, ...]:
                 fails=True,
             )
         )
-    if rows.dropped and not rows.answerless:
+    if rows.dropped:
         found.append(
-            Finding(f"{rows.dropped:,} of {rows.rows:,} rows are left out by max_length {limit:,} ({policy}).")
+            Finding(
+                f"{rows.dropped:,} of {rows.rows:,} rows are left out by max_length {limit:,} ({policy}); the longest has "
+                f"{rows.longest:,} tokens.",
+                fails=rows.dropped > MOST * rows.rows,
+            )
         )
     if rows.cut > MANY * rows.rows:
         what = "the end of their answer" if policy == "truncate" else "text of their prompt"

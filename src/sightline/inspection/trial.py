@@ -184,13 +184,13 @@ class DeviceMemory:
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)
             Path("/proc/self/clear_refs").write_text("5")  # the largest resident set starts anew
-            self._lasting, self._base = lasting, _status_bytes("VmRSS")
+            self._lasting, self._base = lasting, status_bytes("VmRSS")
 
     def peak(self) -> int | None:
         """The most since `start`; None where this system does not tell."""
         if self._device.type == "cuda":
             return torch.cuda.max_memory_allocated(self._device)
-        return self._lasting + _status_bytes("VmHWM") - self._base if self._base else None
+        return self._lasting + status_bytes("VmHWM") - self._base if self._base else None
 
     def wait(self) -> None:
         """Return when the device has done all it was asked."""
@@ -198,7 +198,8 @@ class DeviceMemory:
             torch.cuda.synchronize(self._device)
 
 
-def _status_bytes(name: str) -> int:
+def status_bytes(name: str) -> int:
+    """A figure of this process in /proc/self/status, such as its resident set, `VmRSS`, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
