@@ -13,12 +13,12 @@ import pytest
 import torch
 
 from sightline.cli.main import run
+from sightline.data.worlds.rows import write_world
 from sightline.inspection.doctor import Diagnosis, diagnose, diagnose_recipe
 from sightline.inspection.environment import read_environment
 from sightline.inspection.modules import report_modules
 from sightline.inspection.plan import method_of
-from sightline.data.worlds.rows import write_world
-from sightline.models.build import build_vlm, preset_spec
+from sightline.models.build import build_vlm, preset_spec, save_vlm
 from sightline.training.source import ModelSource
 from tests.inspection.planned import planned_run
 from tests.tiny import preference_rows, tiny_llava, tiny_processor, vqa_rows
@@ -119,12 +119,13 @@ def test_ties_are_one_module() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["easy_vqa", "demo/look", "demo/sft", "demo/dpo", "demo/quick/look", "demo/quick/sft"])
+@pytest.mark.parametrize(
+    "recipe", ["easy_vqa", "demo/look", "demo/sft", "demo/dpo", "demo/quick/look", "demo/quick/sft", "demo/quick/dpo"]
+)
 def test_nothing_is_wrong_with_a_shipped_recipe(recipe: str, tmp_path: Path, monkeypatch, shared: Path) -> None:
     write_world(tmp_path / "demo/world", seed=0, train_scenes=40, heldout_scenes=2, look_scenes=200)
     save_vlm(build_vlm(preset_spec("nano"), seed=0), tmp_path / "demo/look")
     save_vlm(build_vlm(preset_spec("nano"), seed=0), tmp_path / "demo/trained")
-    (tmp_path / "demo/quick").symlink_to(tmp_path / "demo")
     mistakes = [
         {"image": f"images/{file.name}", "question": "What is there?", "chosen": "a red box", "rejected": "a blue box"}
         for file in sorted((tmp_path / "demo/world/images").iterdir())[:40]

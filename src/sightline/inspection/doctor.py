@@ -1,4 +1,4 @@
-"""A run before any GPU hour: its rows, modules, gradients, memory, time, stores and route, and what is wrong with it."""
+"""A run before any GPU hour: rows, gradients by module, memory, time, stores, route, and what is wrong with it."""
 
 from __future__ import annotations
 

@@ -72,15 +72,12 @@ def _row_facts(seen: Diagnosis) -> list[tuple[str, str]]:
     rows = seen.rows
     limit = "no max_length" if seen.max_length is None else f"max_length {seen.max_length:,}, {seen.length_policy}"
     whole = max(rows.tokens, 1)
+    kept = f"{len(rows.kept):,} of {rows.rows:,} train"
+    lost = f"{rows.cut:,} cut, {rows.dropped:,} dropped, {rows.refused:,} refused"
+    shares = f"{100 * rows.trained / whole:.1f}% trained, {100 * rows.placeholders / whole:.1f}% of images"
     return [
-        (
-            "rows",
-            f"{len(rows.kept):,} of {rows.rows:,} train, {rows.cut:,} cut, {rows.dropped:,} dropped, {rows.refused:,} refused ({limit})",
-        ),
-        (
-            "tokens",
-            f"longest {rows.longest:,}, middle {rows.median:,}; {100 * rows.trained / whole:.1f}% trained, {100 * rows.placeholders / whole:.1f}% of images",
-        ),
+        ("rows", f"{kept}, {lost} ({limit})"),
+        ("tokens", f"longest {rows.longest:,}, middle {rows.median:,}; {shares}"),
     ]
 
 

@@ -237,8 +237,8 @@ def _warnings(found: Environment, threads: int) -> tuple[str, ...]:
         if device.free_gib < 0.8 * device.memory_gib
     ]
     warnings += [
-        f"Only {free:.0f} GiB are free at the {name}: make room, or set {'HF_HOME' if 'cache' in name else 'output_dir'} "
-        "to another disk."
+        f"Only {free:.0f} GiB are free at the {name}: make room, or set "
+        f"{'HF_HOME' if 'cache' in name else 'output_dir'} to another disk."
         for name, free in found.disk_gib.items()
         if free < LOW_DISK_GIB
     ]

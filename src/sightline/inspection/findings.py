@@ -37,24 +37,25 @@ def find_in_rows(plan: PlannedRun, rows: RowsReport) -> tuple[Finding, ...]:
         silent = " TRL would train on them in silence, at a loss of 0.6931 and no gradient." if plan.preferences else ""
         found.append(
             Finding(
-                f"max_length {limit:,} leaves no answer token of {rows.answerless:,} of {rows.rows:,} rows, and they are "
-                f"refused.{silent} The longest row has {rows.longest:,} tokens: raise max_length, or set it to null.",
+                f"max_length {limit:,} leaves no answer token of {rows.answerless:,} of {rows.rows:,} rows, and they "
+                f"are refused.{silent} The longest row has {rows.longest:,} tokens: raise max_length, or set it to "
+                "null.",
                 fails=True,
             )
         )
     if rows.refused > rows.answerless:
         found.append(
             Finding(
-                f"max_length {limit:,} cuts {rows.refused - rows.answerless:,} of {rows.rows:,} rows where length_policy "
-                f"{policy} refuses it ({rows.messages[0]})",
+                f"max_length {limit:,} cuts {rows.refused - rows.answerless:,} of {rows.rows:,} rows where "
+                f"length_policy {policy} refuses it ({rows.messages[0]})",
                 fails=True,
             )
         )
     if rows.dropped:
         found.append(
             Finding(
-                f"{rows.dropped:,} of {rows.rows:,} rows are left out by max_length {limit:,} ({policy}); the longest has "
-                f"{rows.longest:,} tokens.",
+                f"{rows.dropped:,} of {rows.rows:,} rows are left out by max_length {limit:,} ({policy}); the "
+                f"longest has {rows.longest:,} tokens.",
                 fails=rows.dropped > MOST * rows.rows,
             )
         )
@@ -90,8 +91,8 @@ def find_in_run(plan: PlannedRun, seen: Diagnosis) -> tuple[Finding, ...]:
     found = [
         Finding(
             f"The {module.name} trains ({module.trainable:,} parameters), but no gradient reaches it: the run would "
-            "leave it as it is. Freeze it, or mend what cuts it off (a detach, a frozen input under re-entrant gradient "
-            "checkpointing, weights that are all zero).",
+            "leave it as it is. Freeze it, or mend what cuts it off (a detach, a frozen input under re-entrant "
+            "gradient checkpointing, weights that are all zero).",
             fails=True,
         )
         for module in seen.modules
@@ -126,8 +127,8 @@ def _of_memory(seen: Diagnosis) -> list[Finding]:
         return []
     return [
         Finding(
-            f"The longest batch takes {peak / 2**30:.1f} of {total / 2**30:.1f} GiB: lower per_device_train_batch_size, or "
-            "set gradient_checkpointing to true.",
+            f"The longest batch takes {peak / 2**30:.1f} of {total / 2**30:.1f} GiB: lower "
+            "per_device_train_batch_size, or set gradient_checkpointing to true.",
             fails=True,
         )
     ]

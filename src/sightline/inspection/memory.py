@@ -1,8 +1,8 @@
 """The peak memory of a training step, estimated before it runs: what its parts take, and when they are there at once.
 
 Activations are counted, not guessed: hooks see each tensor that the backward pass keeps in one forward pass over a
-single row, and the count is scaled to the batch, what belongs to pictures by pixels and the rest by tokens. The backward
-pass is then replayed on paper: module by module, it frees what was kept and leaves gradients.
+single row, and the count is scaled to the batch, what belongs to pictures by pixels and the rest by tokens. The
+backward pass is then replayed on paper: layer by layer, it frees what was kept and leaves gradients.
 """
 
 # Dims: V vocabulary, E scored edges.

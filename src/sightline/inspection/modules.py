@@ -79,7 +79,7 @@ def report_modules(model: Any, with_gradients: bool) -> tuple[ModuleReport, ...]
     for name, parameters in group_parameters(model).items():
         training = [(each, parameter) for each, parameter in parameters if parameter.requires_grad]
         trainable = sum(parameter.numel() for _, parameter in training)
-        gradient, unreached = None, ()
+        gradient, unreached = None, tuple[str, ...]()
         if with_gradients and training:
             gradient = math.sqrt(sum(_squared_norm(parameter) for _, parameter in training))
             unreached = tuple(_unreached_parts(base, training)) if gradient else ()

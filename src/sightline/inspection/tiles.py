@@ -13,7 +13,6 @@ from torch import Tensor
 
 from sightline.data.processors import ImageTable, process_images
 
-
 # Inputs of families that give the whole picture first, and whose tiles lose rows at the edges or overlap: how many
 # features a tile has cannot be read off.
 _OVERLAPPING = frozenset({"image_sizes", "image_token_pooling"})
