@@ -28,6 +28,7 @@ check: $(INSTALLED)  ## lint and types
 bench: $(INSTALLED)  ## speed against TRL and transformers on the same work; JSON beside the scripts
 	$(BIN)/python benchmarks/dpo_step.py
 	$(BIN)/python benchmarks/dpo_memory.py
+	$(BIN)/python benchmarks/doctor_memory.py
 	$(BIN)/python benchmarks/eval_options.py
 	$(BIN)/python benchmarks/eval_questions.py
 	$(BIN)/python benchmarks/packing.py
