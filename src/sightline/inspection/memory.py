@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sightline.engine.logprobs import CHUNK_BYTES
-from sightline.inspection.modules import PROJECTOR, TOWER, count_bytes, group_parameters
+from sightline.inspection.modules import HEAD, PROJECTOR, TIED, TOWER, count_bytes, group_parameters
 from sightline.training.sharing import base_model
 
 # Numbers per parameter that an optimizer keeps, by transformers' names; 2 for those that are not here.
@@ -150,9 +150,7 @@ class _Replay:
         """The most bytes of kept tensors, gradients and working space at any moment."""
         alive = self.outside + self.logits + sum(layer.entry if checkpointing else layer.kept for layer in self.layers)
         total = sum(self.gradients.values())
-        in_layers = sum(layer.parameters for layer in self.layers)
-        ends = max(0, total - in_layers)  # of the head, the embeddings and what else stands outside of layers
-        made = total if self.accumulates else ends
+        made = total if self.accumulates else self.gradients.get(HEAD, 0) + self.gradients.get(TIED, 0)
         moments = [alive + made + LOGIT_COPIES * self.chunk]
         alive -= self.logits
         for layer in reversed(self.layers):
@@ -160,7 +158,8 @@ class _Replay:
             working = LAYER_COPIES * layer.largest + (layer.kept if checkpointing else 0)
             moments.append(alive + made + working)
             alive -= layer.entry if checkpointing else layer.kept
-        return max(*moments, total)
+        moments.append(alive + total)  # the embeddings, and what else stands before the first layer
+        return max(moments)
 
 
 def _count_kept(trainer: Any, batch: dict[str, Any]) -> _Kept:
