@@ -111,11 +111,6 @@ def _unreached_parts(base: nn.Module, training: list[tuple[str, nn.Parameter]]) 
     yield from sorted(name for name in dead if not any(name.startswith(f"{above}.") for above in seen))
 
 
-def parameter_bytes(parameters: list[tuple[str, nn.Parameter]], training_only: bool = False) -> int:
-    """Bytes of parameters, each counted once; or of their gradients."""
-    return sum(one.numel() * one.element_size() for _, one in parameters if one.requires_grad or not training_only)
-
-
 def count_bytes(tensors: Iterator[torch.Tensor]) -> int:
     """Bytes of the distinct storages behind tensors."""
     storages = {tensor.untyped_storage().data_ptr(): tensor.untyped_storage().nbytes() for tensor in tensors}
