@@ -40,8 +40,10 @@ class AugmentingCollator:
     def __call__(self, rows: list[Any]) -> dict[str, Any]:
         change = Augment(self.policy, self.seed, int(self._epoch))
 
-        def changed(row: Any) -> Any:  # a packed row is a list of examples
-            return [augmented_row(part, change) for part in row] if isinstance(row, list) else augmented_row(row, change)
+        def changed(row: Any) -> Any:
+            if isinstance(row, list):  # a packed row is a list of examples
+                return [augmented_row(part, change) for part in row]
+            return augmented_row(row, change)
 
         return self.collator([changed(row) for row in rows])
 

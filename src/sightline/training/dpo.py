@@ -67,7 +67,7 @@ from sightline.training.stored_features import FEATURE_STORE_HELP, store_feature
 
 @dataclass
 class DPOConfig(trl.DPOConfig):
-    """TRL's DPOConfig with what is shared and stored, `length_policy`, `augmentation`, an image margin, `mpo`, `mdpo`."""
+    """TRL's DPOConfig with sharing, stores, `length_policy`, `augmentation`, an image margin, `mpo` and `mdpo`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
     feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})

@@ -1,0 +1,60 @@
+"""Let a judge score answers from 1 to 10, each on its own; a verdict that cannot be read is kept and not guessed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import replace
+from typing import Any
+
+from sightline.evaluation.answerers import Answering
+from sightline.evaluation.asking import Progress, ask_all
+from sightline.evaluation.journal import Journal
+from sightline.evaluation.requests import Request, request_of
+from sightline.synthesis.asked import Asked
+from sightline.synthesis.pairs import Candidate, Sides
+from sightline.synthesis.replies import ReplyError, read_score
+from sightline.types import Question
+
+MAX_VERDICT_TOKENS = 256
+
+
+def judged_sides(
+    asked: Many[Asked],
+    sides: Many[Sides],
+    judge: Answering,
+    show_image: bool,
+    journal: Journal,
+    progress: Progress | None = None,
+) -> tuple[list[Sides], list[dict[str, Any]]]:
+    """The answers that the judge gave a score, and the verdicts that could not be read."""
+    requests = {
+        (place, candidate): _request(asked[place], candidate, judge.fingerprint, show_image)
+        for place, side in enumerate(sides)
+        for candidate in (*side.better, *side.worse)
+    }
+    answers = ask_all(judge.answerer, requests.values(), journal, progress=progress)
+    scored: dict[tuple[int, Candidate], Candidate] = {}
+    rejects: dict[str, dict[str, Any]] = {}
+    for (place, candidate), request in requests.items():
+        said = answers[request.key]
+        try:
+            score, _ = read_score(said.text)
+            scored[place, candidate] = replace(candidate, score=score, verdict=said.text)
+        except ReplyError as error:
+            rejects[request.key] = {
+                "row": asked[place].item.name,
+                "reason": said.error or str(error),
+                "reply": said.text,
+                "shown": request.question.text,
+            }
+    found = [side.scored(lambda one, place=place: scored.get((place, one))) for place, side in enumerate(sides)]  # type: ignore[misc]
+    return found, list(rejects.values())
+
+
+def _request(asked: Asked, candidate: Candidate, fingerprint: str, show_image: bool) -> Request:
+    lines = [f"Question: {asked.text}"]
+    if asked.item.answers:
+        lines.append(f"Reference: {' | '.join(asked.item.answers)}")
+    lines.append(f"Answer: {candidate.text}")
+    pictures = (asked.picture,) if show_image else ()
+    return request_of(Question("\n".join(lines), pictures, MAX_VERDICT_TOKENS), fingerprint)
