@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from sightline.cli.main import run
 from sightline.data.images import opened
 from sightline.data.perturbations import Blank, Blur, Noise
-from sightline.errors import DataError
+from sightline.errors import DataError, MachineError
 from sightline.synthesis.preferences import SpoiltPicture
 from sightline.synthesis.run import run_synthesis
 from sightline.synthesis.settings import PairChoice, SynthesisConfig
@@ -92,29 +95,25 @@ def test_captions_are_scored_by_how_much_they_share_with_the_references(server: 
     assert said(row, "rejected") in COLOURS[1:] and row["scores"]["rejected"] == 0.0
 
 
+def shown_colours(body: dict[str, Any]) -> int:
+    """How many colours the picture of a request has."""
+    data = body["messages"][-1]["content"][0]["image_url"]["url"].partition(",")[2]
+    return len(Image.open(BytesIO(base64.b64decode(data))).getcolors(10**6) or ())
+
+
 def test_what_a_model_says_of_a_spoilt_picture_is_rejected(server: Server, tmp_path: Path) -> None:
-    """Rows without gold answers; what is said depends on the picture, but not of the first one."""
-    first = []
-
-    def reply(number: int, body: dict[str, Any]) -> Reply:
-        url = body["messages"][-1]["content"][0]["image_url"]["url"]
-        first.append(url)
-        return completion(f"answer {len(url)}" if url[:400] != first[0][:400] else "red")
-
-    server.reply = reply
+    """Without gold answers nothing is scored: a pair needs two answers that differ, and its picture has its colours."""
+    server.reply = lambda number, body: completion("grey" if shown_colours(body) == 1 else "red")
     source = questions(tmp_path, ("", ""))
-    config = replace(
-        configured(tmp_path, server, source, rejected_from="corruption", samples=1, corruption="blank"), concurrency=1
-    )
-    rows, counts = made(config)
-    assert len(server.bodies) == 4 and counts["questions"] == 2
+    spoilt = configured(tmp_path, server, source, rejected_from="corruption", samples=1, corruption="blank")
+    rows, counts = made(spoilt)
+    assert len(server.bodies) == 4 and counts["pairs written"] == 2
     for row in rows:
-        assert said(row, "chosen") != said(row, "rejected")
+        assert (said(row, "chosen"), said(row, "rejected")) == ("red", "grey")
         assert row["scores"] == {"chosen": None, "rejected": None} and row["provenance"]["rejected_from"] == "blank"
-    same = configured(tmp_path, server, source, rejected_from="corruption", samples=1, corruption="blur")
-    server.reply = lambda number, body: completion("red" if len(server.bodies) % 2 else "Red.")
-    with pytest.raises(Exception, match="2 left out: answers alike"):
-        made(replace(same, output_path=tmp_path / "same.jsonl"))
+    blurred = configured(tmp_path, server, source, rejected_from="corruption", samples=1, corruption="blur")
+    with pytest.raises(MachineError, match="0 pairs written, 2 left out: answers alike"):
+        made(replace(blurred, output_path=tmp_path / "blurred.jsonl"))
 
 
 def test_a_judge_scores_each_answer_and_its_words_are_kept(server: Server, tmp_path: Path) -> None:
