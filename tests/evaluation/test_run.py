@@ -23,7 +23,7 @@ from sightline.evaluation.rescore import run_score
 from sightline.evaluation.run import run_eval
 from sightline.evaluation.samples import read_samples
 from sightline.evaluation.sources import DataChoice
-from tests.models.test_remote import Server, completion, server, text_of  # noqa: F401  a fixture
+from tests.endpoint import Server, completion, server, text_of  # noqa: F401  a fixture
 from tests.tiny import picture, tiny_llava, tiny_processor
 
 COLOURS = ("red", "blue", "green", "square")

@@ -12,7 +12,7 @@ from sightline.errors import ConfigError, DataError
 from sightline.synthesis.boxes import box_lines
 from sightline.synthesis.instructions import INSTRUCTIONS
 from sightline.synthesis.pairs import ALIKE, NO_BETTER, NOTHING, Candidate, Sides, choose_pair
-from sightline.synthesis.prompts import SHIPPED, read_prompt
+from sightline.synthesis.prompt_files import SHIPPED, read_prompt
 from sightline.synthesis.replies import ReplyError, read_description, read_pairs, read_score
 from sightline.synthesis.settings import KINDS, PairChoice, SynthesisConfig
 from sightline.synthesis.units import Unit, read_scenes, read_turns

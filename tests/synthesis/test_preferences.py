@@ -131,9 +131,18 @@ def test_a_judge_scores_each_answer_and_its_words_are_kept(server: Server, tmp_p
     assert {(said(row, "chosen"), said(row, "rejected")) for row in rows} <= {("blue", "red"), ("blue", "no")}
     assert json.loads(rows[0]["verdicts"]["chosen"]) == {"score": 9, "reason": "it is blue"}
     assert rows[0]["scores"]["chosen"] == 9.0 and rows[0]["provenance"]["judge"] == "critic"
-    assert rows[0]["provenance"]["judge_prompt"] and counts["rejected verdicts"] in (1, 2)
+    assert rows[0]["provenance"]["judge_prompt"] and counts["rejected replies"] in (1, 2)
     rejects = (tmp_path / "pairs.run" / "rejects.jsonl").read_text()
     assert "Great answer!" in rejects and "expected a JSON object with score and reason" in rejects
+
+
+def test_an_answer_that_does_not_come_is_kept_with_its_reason(server: Server, tmp_path: Path) -> None:
+    server.reply = lambda number, body: samples(number, body) if body["temperature"] else (400, b"no", {})
+    rows, counts = made(configured(tmp_path, server, questions(tmp_path)))
+    assert counts["rejected replies"] == 3 and all(said(row, "chosen") in COLOURS for row in rows)
+    reject = json.loads((tmp_path / "pairs.run" / "rejects.jsonl").read_text().splitlines()[0])
+    assert reject["reason"] == "sample 1: ValueError: the endpoint answered 400: no"
+    assert (reject["row"], reject["shown"]) == ("questions.jsonl row 1", "what colour ?")
 
 
 def test_a_row_without_gold_needs_another_judgement(server: Server, tmp_path: Path) -> None:

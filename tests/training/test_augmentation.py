@@ -12,7 +12,9 @@ from datasets import Dataset
 import sightline
 import sightline.training
 from sightline.errors import ConfigError
-from tests.tiny import preference_rows, tiny_llava, tiny_processor, vqa_rows
+from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor, vqa_rows
+
+pytestmark = pytest.mark.slow
 
 
 def trainer(folder: Path, method: str = "sft", collator: Any = None, **given: Any) -> Any:
@@ -23,9 +25,8 @@ def trainer(folder: Path, method: str = "sft", collator: Any = None, **given: An
     }
     config_class, trainer_class, rows = methods[method]
     settings: dict[str, Any] = {
-        "output_dir": str(folder / "run"), "report_to": [], "max_length": None, "bf16": False, "disable_tqdm": True,
-        "gradient_checkpointing": False, "save_strategy": "no", "logging_steps": 1, "logging_strategy": "steps",
-        "num_train_epochs": 2, "per_device_train_batch_size": 4, "learning_rate": 1e-3, "augmentation": "light",
+        **SHORT_RUN, "output_dir": str(folder / "run"), "num_train_epochs": 2, "per_device_train_batch_size": 4,
+        "learning_rate": 1e-3, "augmentation": "light",
     }  # fmt: skip
     if method == "dpo":
         settings["image_margin_rows"] = 0

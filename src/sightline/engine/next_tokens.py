@@ -52,8 +52,8 @@ class NextTokens:
 
 
 def _draw(logits_V: Tensor, temperature: float, random: np.random.Generator) -> Tensor:
-    """A token by its share of the softmax."""
-    until_V = torch.softmax(logits_V.double() / temperature, dim=-1).cumsum(-1)
+    """A token by its share of the softmax; on the CPU, where sums do not depend on their order of arrival."""
+    until_V = torch.softmax(logits_V.cpu().double() / temperature, dim=-1).cumsum(-1)
     return torch.searchsorted(until_V, until_V[-1] * random.random(), right=True).clamp(max=len(until_V) - 1)
 
 

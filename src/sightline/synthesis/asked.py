@@ -59,6 +59,11 @@ def read_questions(config: SynthesisConfig) -> Questions:
     return Questions(task, tuple(asked.values()))
 
 
+def reject(asked: Asked, reason: str, reply: str, shown: str) -> dict[str, str]:
+    """The record of a reply that could not be used."""
+    return {"row": asked.item.name, "reason": reason, "reply": reply, "shown": shown}
+
+
 def _item(task: Task, row: Row, picture: DatasetPicture) -> Item:
     given = [row.cells.get(column) for column in ("answers", "answer")]
     if task.name == QUESTION_TASK and all(value in (None, "", []) for value in given):

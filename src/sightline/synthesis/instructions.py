@@ -14,7 +14,7 @@ from sightline.evaluation.normalise import normalise
 from sightline.evaluation.requests import request_of
 from sightline.synthesis.outcome import Made
 from sightline.synthesis.picture_files import PictureFiles
-from sightline.synthesis.prompts import PromptFile
+from sightline.synthesis.prompt_files import PromptFile
 from sightline.synthesis.replies import Pair, ReplyError, read_description, read_pairs
 from sightline.synthesis.settings import SynthesisConfig
 from sightline.synthesis.units import Unit, read_scenes, read_turns

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Many
 from dataclasses import replace
-from typing import Any
 
 from sightline.evaluation.answerers import Answering
 from sightline.evaluation.asking import Progress, ask_all
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.requests import Request, request_of
-from sightline.synthesis.asked import Asked
-from sightline.synthesis.pairs import Candidate, Sides
+from sightline.synthesis.asked import Asked, reject
+from sightline.synthesis.pairs import Answered, Candidate, Sides
 from sightline.synthesis.replies import ReplyError, read_score
 from sightline.types import Question
 
@@ -25,7 +24,7 @@ def judged_sides(
     show_image: bool,
     journal: Journal,
     progress: Progress | None = None,
-) -> tuple[list[Sides], list[dict[str, Any]]]:
+) -> Answered:
     """The answers that the judge gave a score, and the verdicts that could not be read."""
     requests = {
         (place, candidate): _request(asked[place], candidate, judge.fingerprint, show_image)
@@ -33,22 +32,18 @@ def judged_sides(
         for candidate in (*side.better, *side.worse)
     }
     answers = ask_all(judge.answerer, requests.values(), journal, progress=progress)
-    scored: dict[tuple[int, Candidate], Candidate] = {}
-    rejects: dict[str, dict[str, Any]] = {}
+    scored: list[dict[Candidate, Candidate]] = [{} for _ in asked]
+    rejects: dict[str, dict[str, str]] = {}
     for (place, candidate), request in requests.items():
         said = answers[request.key]
         try:
             score, _ = read_score(said.text)
-            scored[place, candidate] = replace(candidate, score=score, verdict=said.text)
+            scored[place][candidate] = replace(candidate, score=score, verdict=said.text)
         except ReplyError as error:
-            rejects[request.key] = {
-                "row": asked[place].item.name,
-                "reason": said.error or str(error),
-                "reply": said.text,
-                "shown": request.question.text,
-            }
-    found = [side.scored(lambda one, place=place: scored.get((place, one))) for place, side in enumerate(sides)]  # type: ignore[misc]
-    return found, list(rejects.values())
+            reason = f"judge: {said.error or error}"
+            rejects[request.key] = reject(asked[place], reason, said.text, request.question.text)
+    found = [side.scored(known.get) for side, known in zip(sides, scored, strict=True)]
+    return Answered(found, list(rejects.values()))
 
 
 def _request(asked: Asked, candidate: Candidate, fingerprint: str, show_image: bool) -> Request:

@@ -40,6 +40,14 @@ class Sides:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """The sides of each question, and the replies that could not be used: row, reason, reply, what was shown."""
+
+    sides: list[Sides]
+    rejects: list[dict[str, str]]
+
+
+@dataclass(frozen=True)
 class Choice:
     """A pair, or the reason why there is none."""
 

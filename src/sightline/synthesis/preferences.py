@@ -17,10 +17,10 @@ from sightline.evaluation.asking import Progress, ask_all
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.requests import request_of
 from sightline.evaluation.task import Task
-from sightline.synthesis.asked import Asked, Questions
+from sightline.synthesis.asked import Asked, Questions, reject
 from sightline.synthesis.judging import judged_sides
 from sightline.synthesis.outcome import Made
-from sightline.synthesis.pairs import ALIKE, NO_BETTER, NOTHING, Candidate, Choice, Sides, choose_pair
+from sightline.synthesis.pairs import ALIKE, NO_BETTER, NOTHING, Answered, Candidate, Choice, Sides, choose_pair
 from sightline.synthesis.picture_files import PictureFiles
 from sightline.synthesis.settings import CORRUPTION, GOLD, SAMPLES, SynthesisConfig
 from sightline.types import Picture, Question, Sampling
@@ -60,13 +60,14 @@ def make_preferences(
         InputError, MachineError: as `ask_all`.
     """
     task, asked = questions.task, questions.rows
-    sides = _answered(config, questions, answering, journal, progress)
-    rejects: list[dict[str, Any]] = []
+    answered = _answered(config, questions, answering, journal, progress)
     if judge is None:
-        sides = [_scored(task, one, side) for one, side in zip(asked, sides, strict=True)]
+        scored = [_scored(task, one, side) for one, side in zip(asked, answered.sides, strict=True)]
+        rejects = answered.rejects
     else:
-        sides, rejects = judged_sides(asked, sides, judge, config.show_image, journal, progress)
-    choices = [choose_pair(side) for side in sides]
+        judged = judged_sides(asked, answered.sides, judge, config.show_image, journal, progress)
+        scored, rejects = judged.sides, answered.rejects + judged.rejects
+    choices = [choose_pair(side) for side in scored]
     files = PictureFiles(config.output_path)
     rows = [
         _row(one, choice, files.name_of(one.picture), provenance)
@@ -78,7 +79,7 @@ def make_preferences(
         "questions": len(asked),
         "pairs written": len(rows),
         **{f"left out: {reason}": reasons[reason] for reason in (ALIKE, NO_BETTER, NOTHING)},
-        "rejected verdicts": len(rejects),
+        "rejected replies": len(rejects),
     }
     return Made(tuple(rows), tuple(rejects), counts)
 
@@ -89,7 +90,7 @@ def _answered(
     answering: Answering,
     journal: Journal,
     progress: Progress | None,
-) -> list[Sides]:
+) -> Answered:
     """What may be chosen and rejected for each question, not yet scored; empty answers are none."""
     limit, asked = config.max_new_tokens or questions.task.max_new_tokens, questions.rows
     requests = {
@@ -99,10 +100,14 @@ def _answered(
     }
     answers = ask_all(answering.answerer, requests.values(), journal, progress=progress)
     said: list[list[Candidate]] = [[] for _ in asked]
+    rejects = []
     for (place, origin), request in requests.items():
-        if text := answers[request.key].text:
-            said[place].append(Candidate(text, origin))
-    return [_sides(config, one, candidates) for one, candidates in zip(asked, said, strict=True)]
+        answer, one = answers[request.key], asked[place]
+        if answer.text:
+            said[place].append(Candidate(answer.text, origin))
+        else:
+            rejects.append(reject(one, f"{origin}: {answer.error or 'the answer is empty'}", "", one.text))
+    return Answered([_sides(config, one, own) for one, own in zip(asked, said, strict=True)], rejects)
 
 
 def _questions(config: SynthesisConfig, asked: Asked, limit: int) -> Iterator[tuple[str, Question]]:

@@ -22,7 +22,7 @@ from sightline.synthesis.asked import read_questions
 from sightline.synthesis.instructions import make_instructions, read_units
 from sightline.synthesis.outcome import Made, SynthesisResult
 from sightline.synthesis.preferences import make_preferences
-from sightline.synthesis.prompts import PromptFile, read_prompt
+from sightline.synthesis.prompt_files import PromptFile, read_prompt
 from sightline.synthesis.settings import PREFERENCES, SynthesisConfig
 
 REJECTS, RESULTS = "rejects.jsonl", "results.json"
