@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -17,14 +16,6 @@ from sightline.models.remote import Endpoint, EndpointAnswerer
 from sightline.types import Answer, Question, Sampling
 from tests.endpoint import Reply, Server, completion, failing, text_of
 from tests.tiny import picture
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
-    yield running
-    running.http.shutdown()
-    running.http.server_close()
 
 
 def test_text_and_pictures_arrive_in_place_and_unchanged(server: Server) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -26,13 +25,9 @@ from tests.tiny import picture, tiny_llava, tiny_processor
 COLOURS = ("red", "blue", "green", "no")
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
-    running.reply = samples
-    yield running
-    running.http.shutdown()
-    running.http.server_close()
+@pytest.fixture(autouse=True)
+def answering(server: Server) -> None:
+    server.reply = samples
 
 
 def samples(number: int, body: dict[str, Any]) -> Reply:

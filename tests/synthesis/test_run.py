@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,13 +26,9 @@ from tests.tiny import WORDS, picture
 WAIT_NOT = {"Retry-After": "0"}
 
 
-@pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
-    running.reply = talk
-    yield running
-    running.http.shutdown()
-    running.http.server_close()
+@pytest.fixture(autouse=True)
+def answering(server: Server) -> None:
+    server.reply = talk
 
 
 def line(question: str, answer: str) -> str:
