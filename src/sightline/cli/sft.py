@@ -15,14 +15,13 @@ def sft_command(context: typer.Context) -> None:
     dataset_name may be a JSONL, JSON, CSV or Parquet file, a folder or a Hub id. `eval_tasks` (pope,custom:rows.jsonl)
     answers benchmarks at each evaluation, of each the first `eval_tasks_limit` items.
     """
+    import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
+    from sightline.evaluation.in_training import task_scores
     from sightline.training.arguments import read_settings
     from sightline.training.run import run_sft
     from sightline.training.sft import SFTConfig
 
     settings = read_settings(context.args, SFTConfig)
-    # Below the trainers: it loads torchvision, which their package makes usable.
-    from sightline.evaluation.in_training import task_scores
-
     score = task_scores(settings.script.eval_tasks, settings.script.eval_tasks_limit)
     result = run_sft(settings, score)
     print(result.summary, file=sys.stderr)
