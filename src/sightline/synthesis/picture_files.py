@@ -20,11 +20,9 @@ class PictureFiles:
         self._written = self._folder / f"{output_path.stem}_images"
 
     def name_of(self, picture: DatasetPicture) -> str:
-        """The path of a picture, to be read from the output's folder, or its address; bytes are written there first."""
+        """The path of a picture, to be read from the output's folder; bytes are written there first."""
         stored = picture.stored
         if stored["bytes"] is None:
-            if "://" in stored["path"]:
-                return str(stored["path"])
             return os.path.relpath(stored["path"], self._folder)
         with Image.open(BytesIO(stored["bytes"])) as image:
             suffix = (image.format or "png").lower()
