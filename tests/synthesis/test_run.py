@@ -192,6 +192,9 @@ def test_paraphrases_stand_behind_their_originals_unless_they_repeat_one(server:
     rows = rows_of(run_synthesis(configured(tmp_path, server, "paraphrase", source=source)).output_path)
     assert [row["messages"][0]["content"] for row in rows] == ["what is it ?", "what do you see ?", "is it red ?"]
     assert [bool(row["provenance"]) for row in rows] == [False, True, False]
+    server.reply = lambda number, body: completion("no" if "red" in text_of(body) else line("say what", "a dog"))
+    again = replace(configured(tmp_path, server, "paraphrase", source=source), output_path=tmp_path / "again.jsonl")
+    assert len(rows_of(run_synthesis(again).output_path)) == 3, "a rejected reply costs no original"
 
 
 def test_pictures_that_lie_in_a_table_are_written_beside_the_rows(server: Server, tmp_path: Path) -> None:

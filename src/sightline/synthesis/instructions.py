@@ -73,6 +73,8 @@ def make_instructions(
     rows, rejects = _Rows(config, provenance, units), []
     for unit, request in zip(units, requests, strict=True):
         answer = answers[request.key]
+        if unit.pairs:
+            rows.keep(unit)
         try:
             rows.add(unit, kind.parse(_text(answer), unit))
         except ReplyError as error:
@@ -97,10 +99,12 @@ class _Rows:
         self._files = PictureFiles(config.output_path)
         self._seen = {_asked(unit, question) for unit in units for question, _ in unit.pairs}
 
+    def keep(self, unit: Unit) -> None:
+        """Adds the row that is paraphrased, as it was."""
+        self.rows.append(self._row(unit, unit.pairs, None))
+
     def add(self, unit: Unit, pairs: tuple[Pair, ...]) -> None:
-        """The row of a reply, behind the row that it paraphrases."""
-        if unit.pairs:
-            self.rows.append(self._row(unit, unit.pairs, None))
+        """Adds the row of a reply, where it asks something new."""
         new = []
         for question, answer in pairs:
             if _asked(unit, question) not in self._seen:

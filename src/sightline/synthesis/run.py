@@ -55,7 +55,7 @@ def run_synthesis(config: SynthesisConfig, progress: Progress | None = None) -> 
     settings = _settings(config, prompts, run)
     make = _prepare(config, prompts)
     config.output_path.parent.mkdir(parents=True, exist_ok=True)
-    run.begin(settings, resume=run.path.is_dir())
+    run.begin(settings, resume=(run.path / CONFIG).is_file())
     provenance = _provenance(config, prompts, settings["date"])
     start = time.perf_counter()
     made = make(Journal(run.path), provenance, progress)

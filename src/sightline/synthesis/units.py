@@ -47,20 +47,16 @@ def read_scenes(source: str, split: str | None, limit: int | None) -> list[Unit]
         DataError: no captions, or not one picture in each row.
     """
     units: dict[str, Unit] = {}
+    captions: dict[str, list[str]] = {}
+    boxes: dict[str, list[str]] = {}
     for row in _rows(DatasetTable(read_dataset(source, split), Path(source).name)):
         picture = one_picture(row)
-        lines = _caption_lines(row)
-        boxes = _box_lines(row, picture)
-        known = units.get(picture.key)
-        if known is None:
-            if len(units) == limit:
-                break
-            units[picture.key] = Unit(row.name, picture, _text(lines, boxes))
-        else:
-            captions, _, before = known.shown.partition("\n\n")
-            told = dict.fromkeys([*captions.splitlines(), *lines])
-            units[picture.key] = replace(known, shown=_text(tuple(told), tuple(before.splitlines()) or boxes))
-    return list(units.values())
+        if picture.key not in units and len(units) == limit:
+            break
+        units.setdefault(picture.key, Unit(row.name, picture, ""))
+        captions.setdefault(picture.key, []).extend(_caption_lines(row))
+        boxes.setdefault(picture.key, []).extend(_box_lines(row, picture))
+    return [replace(unit, shown=_text(captions[key], boxes[key])) for key, unit in units.items()]
 
 
 def read_turns(source: str, split: str | None, limit: int | None) -> list[Unit]:
@@ -119,9 +115,9 @@ def _box_lines(row: Row, picture: DatasetPicture) -> tuple[str, ...]:
     return box_lines(value, (width, height) if width and height else picture.open().size, row.name)
 
 
-def _text(captions: tuple[str, ...], boxes: tuple[str, ...]) -> str:
-    """Captions, an empty line, boxes, one a line."""
-    return "\n\n".join("\n".join(lines) for lines in (captions, boxes) if lines)
+def _text(captions: list[str], boxes: list[str]) -> str:
+    """Captions, an empty line, boxes, one a line; none twice."""
+    return "\n\n".join("\n".join(dict.fromkeys(lines)) for lines in (captions, boxes) if lines)
 
 
 def _turns(row: Row) -> tuple[str, tuple[Pair, ...]]:
