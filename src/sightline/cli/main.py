@@ -53,6 +53,11 @@ VERBS = (
     Verb("score", "Score the answers of a run again, by another profile."),
     Verb("compare", "Two runs on the same items: what changed, and by what."),
     Verb("tasks", "The benchmarks: sources, prompts, scoring profiles."),
+    Verb(
+        "data",
+        "Check, preview, convert and write training data.",
+        verbs=(Verb("synthesize", "Write rows with a model: conversations, preferences, ..."),),
+    ),
     Verb("cache", "List, verify or clear what is stored between runs."),
     Verb(
         "vilt",

@@ -1,0 +1,5 @@
+"""`sightline data`: check, preview, convert and write training data."""
+
+from __future__ import annotations
+
+from sightline.cli.data_synthesize import synthesize_command as synthesize_command
