@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads; tests run side by side
 
 from sightline.models.torchvision_schemas import declare_torchvision_operators  # noqa: E402  after the settings above
+from tests.endpoint import Server  # noqa: E402
 
 declare_torchvision_operators()  # before a test imports transformers' image processors, alone or through TRL
 
@@ -44,3 +46,12 @@ def shared() -> Path:
     if not (folder / "data").is_dir():
         pytest.skip(f"no shared data at {folder}: set SIGHTLINE_SHARED to the folder that holds data/NAME")
     return folder
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    """A running chat endpoint, stopped after the test."""
+    running = Server()
+    yield running
+    running.http.shutdown()
+    running.http.server_close()

@@ -133,18 +133,28 @@ class VqaRow:
 
 
 @dataclass(frozen=True)
+class Sampling:
+    """How to draw an answer where the likeliest one is not wanted: tokens at a temperature above 0, from a seed."""
+
+    temperature: float
+    seed: int
+
+
+@dataclass(frozen=True)
 class Question:
     """What an Answerer is asked: a text with pictures in place.
 
     Attributes:
         text: "<image 1>" marks where the first picture stands; pictures without a mark come before the text.
         options: where there are some, the answer is the log-probability of each instead of a text.
+        sampling: None for the likeliest answer.
     """
 
     text: str
     pictures: tuple[Picture, ...] = ()
     max_new_tokens: int = 32
     options: tuple[str, ...] = ()
+    sampling: Sampling | None = None
 
 
 @dataclass(frozen=True)

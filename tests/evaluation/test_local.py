@@ -10,12 +10,12 @@ import torch
 
 from sightline.data.images import opened
 from sightline.data.prompts import render_prompt
-from sightline.engine.greedy import Greedy
+from sightline.engine.next_tokens import NextTokens
 from sightline.errors import ConfigError, InputError
 from sightline.evaluation.local import LocalAnswerer
 from sightline.models.generate import plain_logits, plain_option_scores
 from sightline.models.load import LoadedVlm
-from sightline.types import Answer, Picture, Question
+from sightline.types import Answer, Picture, Question, Sampling
 from tests.tiny import SPECIALS, picture, tiny_llava, tiny_processor
 
 TEXTS = ["what is the colour ?", "how many red circle are there ?", "describe it", "is this a square yes no ?"]
@@ -83,7 +83,7 @@ def test_logits_of_every_decoded_token_equal_those_of_the_models_own_forward(
 ) -> None:
     """Of 12 tokens per answer, in rows that hold several branches, are left by some and dropped when all are done."""
     logits: dict[int, list[torch.Tensor]] = {}
-    greedy = Greedy.__call__
+    greedy = NextTokens.__call__
 
     def watch(self: Any, active_A: torch.Tensor, logits_AV: torch.Tensor) -> torch.Tensor:
         for number, row in zip(active_A.tolist(), logits_AV, strict=True):
@@ -91,7 +91,7 @@ def test_logits_of_every_decoded_token_equal_those_of_the_models_own_forward(
         logits_AV[:, IMAGE_TOKEN] = -torch.inf  # said again to the plain forward, it would want a picture
         return greedy(self, active_A, logits_AV)
 
-    monkeypatch.setattr(Greedy, "__call__", watch)
+    monkeypatch.setattr(NextTokens, "__call__", watch)
     monkeypatch.setattr(loaded.model.generation_config, "eos_token_id", STOPS)
     asked = [Question(question.text, question.pictures, 12) for question in questions]
     answerer = LocalAnswerer(loaded, say=silent)
@@ -302,3 +302,27 @@ def test_a_processor_without_chat_template_is_refused(loaded: LoadedVlm) -> None
 def test_a_budget_that_holds_no_question_is_refused(loaded: LoadedVlm) -> None:
     with pytest.raises(ConfigError, match="batch_tokens: expected at least 64, got 8"):
         LocalAnswerer(loaded, 8)
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_a_drawn_answer_depends_on_its_seed_and_not_on_the_questions_beside_it(loaded: LoadedVlm, share: bool) -> None:
+    asked = [Question(TEXTS[0], shown(0), 8, sampling=Sampling(1.0, seed)) for seed in range(6)]
+    together = list(LocalAnswerer(loaded, share=share, say=silent).answer([Question(TEXTS[1], shown(1), 8), *asked]))
+    alone = [next(LocalAnswerer(loaded, share=share, say=silent).answer([one])) for one in asked]
+    assert together[1:] == alone and len(set(alone)) >= 5
+    (likeliest,) = LocalAnswerer(loaded, share=share, say=silent).answer([Question(TEXTS[0], shown(0), 8)])
+    cold = Question(TEXTS[0], shown(0), 8, sampling=Sampling(1e-4, 0))
+    assert list(LocalAnswerer(loaded, share=share, say=silent).answer([cold])) == [likeliest]
+
+
+def test_tokens_are_drawn_by_their_shares(loaded: LoadedVlm) -> None:
+    """Of shares 0.1, 0.2 and 0.7, each seed's first draw, 2,000 times; at temperature 0.5 their squares are the
+    shares: 1, 4 and 49 of 54."""
+    logits_AV = torch.tensor([[0.1, 0.2, 0.7]]).log()
+    for temperature, expected in ((1.0, (0.1, 0.2, 0.7)), (0.5, (1 / 54, 4 / 54, 49 / 54))):
+        drawn = [
+            int(NextTokens(None, [Sampling(temperature, seed)])(torch.tensor([0]), logits_AV))  # type: ignore[arg-type]
+            for seed in range(2000)
+        ]
+        shares = torch.bincount(torch.tensor(drawn), minlength=3) / 2000
+        assert torch.allclose(shares, torch.tensor(expected), atol=0.03)

@@ -23,7 +23,7 @@ from sightline.evaluation.rescore import run_score
 from sightline.evaluation.run import run_eval
 from sightline.evaluation.samples import read_samples
 from sightline.evaluation.sources import DataChoice
-from tests.models.test_remote import Server, completion, server, text_of  # noqa: F401  a fixture
+from tests.endpoint import Server, completion, text_of
 from tests.tiny import picture, tiny_llava, tiny_processor
 
 COLOURS = ("red", "blue", "green", "square")
@@ -205,7 +205,7 @@ def test_questions_of_yes_or_no_are_chosen_between_yes_and_no(model: str, data: 
 
 
 def test_an_endpoint_answers_a_run_and_a_stop_keeps_what_it_said(
-    server: Server,  # noqa: F811
+    server: Server,
     data: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -227,7 +227,7 @@ def test_an_endpoint_answers_a_run_and_a_stop_keeps_what_it_said(
 
 
 def test_a_judge_is_asked_about_unparsed_answers_alone_and_recorded(
-    server: Server,  # noqa: F811
+    server: Server,
     choices: str,
     tmp_path: Path,
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sightline.cli.data import read_numbers
+from sightline.cli.data_preview import read_numbers
 from sightline.engine.forest import build_forest
 from sightline.errors import ConfigError, DataError
 from sightline.evaluation.report import render_report

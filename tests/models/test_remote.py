@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import base64
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import BytesIO
 from typing import Any
 
@@ -17,69 +13,9 @@ from PIL import Image
 from sightline.data.images import opened
 from sightline.errors import ConfigError, InputError, MachineError
 from sightline.models.remote import Endpoint, EndpointAnswerer
-from sightline.types import Answer, Question
+from sightline.types import Answer, Question, Sampling
+from tests.endpoint import Reply, Server, completion, failing, text_of
 from tests.tiny import picture
-
-Reply = tuple[int, Any, dict[str, str]]
-
-
-class Server:
-    """A chat endpoint on loopback; `reply` makes each answer from the request's number and body."""
-
-    def __init__(self) -> None:
-        self.bodies: list[dict[str, Any]] = []
-        self.headers: list[dict[str, str]] = []
-        self.times: list[float] = []
-        self.reply: Callable[[int, dict[str, Any]], Reply] = lambda number, body: completion(text_of(body)[::-1])
-        self._lock = threading.Lock()
-        server = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with server._lock:
-                    number = len(server.bodies)
-                    server.bodies.append({**body, "path": self.path})
-                    server.headers.append(dict(self.headers))
-                    server.times.append(time.monotonic())
-                status, content, headers = server.reply(number, body)
-                sent = content if isinstance(content, bytes) else json.dumps(content).encode()
-                self.send_response(status)
-                for name, value in {**headers, "Content-Length": str(len(sent))}.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                self.wfile.write(sent)
-
-            def log_message(self, *args: Any) -> None:
-                """Nothing: the tests' output is for faults."""
-
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
-
-    def answerer(self, **settings: Any) -> EndpointAnswerer:
-        return EndpointAnswerer(Endpoint(self.url, "tiny", **{"first_wait_s": 0.01, "retries": 3, **settings}))
-
-
-def completion(text: Any) -> Reply:
-    return 200, {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}, {}
-
-
-def text_of(body: dict[str, Any]) -> str:
-    return "".join(part["text"] for part in body["messages"][0]["content"] if part["type"] == "text")
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    running = Server()
-    yield running
-    running.http.shutdown()
-    running.http.server_close()
-
-
-def failing(times: int, failure: Reply) -> Callable[[int, dict[str, Any]], Reply]:
-    """The first `times` requests fail."""
-    return lambda number, body: failure if number < times else completion("yes")
 
 
 def test_text_and_pictures_arrive_in_place_and_unchanged(server: Server) -> None:
@@ -191,6 +127,15 @@ def test_the_key_goes_to_the_named_address_alone(server: Server, monkeypatch: py
     (answer,) = server.answerer(key_variable="MY_KEY").answer([Question("q")])
     assert "the endpoint answered 302" in answer.error
     assert [headers["Authorization"] for headers in server.headers] == ["Bearer secret"]
+
+
+def test_messages_and_sampling_reach_the_server(server: Server) -> None:
+    opening = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
+    answerer = EndpointAnswerer(Endpoint(server.url, "tiny"), opening)
+    list(answerer.answer([Question("q", sampling=Sampling(0.7, 5))]))
+    body = server.bodies[0]
+    assert body["messages"] == [*opening, {"role": "user", "content": [{"type": "text", "text": "q"}]}]
+    assert (body["temperature"], body["seed"]) == (0.7, 5)
 
 
 def test_settings_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 METRICS = ("loss", "rewards/margins", "rewards/conditional_margins", "rewards/image_margin")
 
 
-def train(folder: Path, rows_per_process: int, reference_store: str) -> list[dict[str, float]]:
+def train(folder: Path, rows_per_process: int, reference_store: str, augmentation: str) -> list[dict[str, float]]:
     """What four steps logged, and in the folder's `logged.json`."""
     rows: list[dict[str, Any]] = preference_rows(16, 4)
     for row in rows:
@@ -34,6 +34,7 @@ def train(folder: Path, rows_per_process: int, reference_store: str) -> list[dic
             use_cpu=True,
             loss_type="mdpo",
             reference_store=reference_store,
+            augmentation=augmentation,
         ),
         train_dataset=Dataset.from_list(rows),
         processing_class=tiny_processor(),
@@ -47,4 +48,4 @@ def train(folder: Path, rows_per_process: int, reference_store: str) -> list[dic
 
 
 if __name__ == "__main__":
-    train(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3])
+    train(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])

@@ -56,7 +56,10 @@ VERBS = (
     Verb(
         "data",
         "Check, preview, convert and write training data.",
-        verbs=(Verb("preview", "What the model will see of your rows.", takes_any_flag=True),),
+        verbs=(
+            Verb("preview", "What the model will see of your rows.", takes_any_flag=True),
+            Verb("synthesize", "Write rows with a model: conversations, preferences, ..."),
+        ),
     ),
     Verb("doctor", "The environment; with a recipe, the run before any GPU hour.", takes_any_flag=True),
     Verb("cache", "List, verify or clear what is stored between runs."),

@@ -11,10 +11,11 @@ def sft_command(context: typer.Context) -> None:
     """Fine-tune a VLM on demonstrations: --config RECIPE --key value ...
 
     Every flag and YAML key of `trl sft` works, and so do `share` (auto, mask, fork or plain), `feature_store`,
-    `length_policy`, `max_images_per_row` and `preset`. dataset_name may be a JSONL, JSON, CSV or Parquet file, a folder
-    or a Hub id. `eval_tasks` (pope,custom:rows.jsonl) answers benchmarks at each evaluation, of each the first
-    `eval_tasks_limit` items.
+    `length_policy`, `max_images_per_row`, `augmentation` (none, light, randaugment or document) and `preset`.
+    dataset_name may be a JSONL, JSON, CSV or Parquet file, a folder or a Hub id. `eval_tasks` (pope,custom:rows.jsonl)
+    answers benchmarks at each evaluation, of each the first `eval_tasks_limit` items.
     """
+    import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
     from sightline.evaluation.in_training import task_scores
     from sightline.training.arguments import read_settings
     from sightline.training.run import run_sft

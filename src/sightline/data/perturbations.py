@@ -1,4 +1,4 @@
-"""Pictures that differ from a row's own: a small part of one, seeded, or a blank of its size."""
+"""Pictures that differ from a row's own: a small part of one, or a blank, noisy or blurred one of its size."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from sightline.data.images import content_key
 
@@ -43,3 +43,32 @@ class Blank:
 
     def __call__(self, image: Image.Image) -> Image.Image:
         return Image.new("RGB", image.size, GREY)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """The picture under Gaussian noise, as a diffusion model adds it; the same seed and pixels give the same noise.
+
+    Attributes:
+        kept: the picture's share of the variance, 0 to 1.
+    """
+
+    kept: float
+    seed: int
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        random = np.random.default_rng([self.seed, int(content_key(image), 16)])
+        pixels = np.asarray(image, dtype=np.float32) / 127.5 - 1
+        grain = random.standard_normal(pixels.shape, dtype=np.float32)
+        noisy = math.sqrt(self.kept) * pixels + math.sqrt(1 - self.kept) * grain
+        return Image.fromarray(np.clip((noisy + 1) * 127.5, 0, 255).astype(np.uint8))
+
+
+@dataclass(frozen=True)
+class Blur:
+    """The picture blurred by a share of its shorter side."""
+
+    share: float
+
+    def __call__(self, image: Image.Image) -> Image.Image:
+        return image.filter(ImageFilter.GaussianBlur(self.share * min(image.size)))

@@ -64,10 +64,16 @@ class DatasetPicture:
     key: str
     name: str
 
+    @property
+    def stored(self) -> dict[str, Any]:
+        """The picture as the cell holds it: `path`, `bytes` or both."""
+        value = next(iter(self.cells[self.index].values()))
+        record: dict[str, Any] = value if self.part is None else value[self.part]
+        return record
+
     def open(self) -> Image:
         """The picture, upright, in RGB."""
-        value = next(iter(self.cells[self.index].values()))
-        return open_image(value if self.part is None else value[self.part], self.name)
+        return open_image(self.stored, self.name)
 
 
 class DatasetTable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence as Many
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +54,15 @@ def local_answering(loaded: LoadedVlm, batch_tokens: int | None = None) -> Answe
     return Answering(answerer, fingerprint(kept), provenance)
 
 
-def remote_answering(endpoint: Endpoint) -> Answering:
-    """A model behind an endpoint, of which only address and name are known."""
+def remote_answering(endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> Answering:
+    """A model behind an endpoint, of which only address and name are known; `opening` stands before every question."""
     from sightline.engine.fingerprint import fingerprint
     from sightline.models.remote import EndpointAnswerer
 
-    known = {"endpoint": endpoint.url, "model": endpoint.model, "decoding": {"strategy": "greedy"}}
-    return Answering(EndpointAnswerer(endpoint), fingerprint(known), known)
+    known: dict[str, Any] = {
+        "endpoint": endpoint.url,
+        "model": endpoint.model,
+        "decoding": {"strategy": "greedy"},
+        **({"opening": list(opening)} if opening else {}),
+    }
+    return Answering(EndpointAnswerer(endpoint, opening), fingerprint(known), known)

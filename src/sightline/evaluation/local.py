@@ -16,8 +16,8 @@ from sightline.data.prompts import Prompt, check_template, option_ids, render_pr
 from sightline.engine.decode import Prompts, decode
 from sightline.engine.decode_selftest import choose_decoding
 from sightline.engine.forest import build_forest
-from sightline.engine.greedy import Greedy
 from sightline.engine.kept_features import KeptFeatures, PictureTable, Shown, shown_pictures
+from sightline.engine.next_tokens import NextTokens
 from sightline.engine.routes import score_forest
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
@@ -31,7 +31,7 @@ from sightline.models.generate import (
     plain_option_scores,
 )
 from sightline.models.load import LoadedVlm
-from sightline.types import Answer, OptionScore, Question, Sequence
+from sightline.types import Answer, OptionScore, Question, Sampling, Sequence
 
 BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
 FEWEST_TOKENS = 64
@@ -207,18 +207,20 @@ class LocalAnswerer:
         prompts = self._prompts([self._sequence(one, table) for one in batch], table)
         limits = [one.question.max_new_tokens for one in batch]
         assert self.facts is not None
-        greedy = Greedy(prompts.forest, self.rules.repetition_penalty)
-        ids = decode(self.loaded.inner, self.facts, prompts, greedy, self.rules.stop_ids, limits)
+        samplings = [one.question.sampling for one in batch]
+        choose = NextTokens(prompts.forest, samplings, self.rules.repetition_penalty)
+        ids = decode(self.loaded.inner, self.facts, prompts, choose, self.rules.stop_ids, limits)
         return [Answer(text) for text in decode_texts(self.loaded.processor, ids)]
 
     def _generate_plain(self, batch: list[_Asked]) -> dict[int, Answer]:
-        """Answers by place; `generate` takes prompts that all have pictures or none, and one length of answer."""
-        kinds: dict[tuple[bool, int], list[_Asked]] = {}
+        """Answers by place; `generate` takes prompts that all have pictures or none, one length of answer, one seed."""
+        kinds: dict[tuple[bool, int, Sampling | None], list[_Asked]] = {}
         for one in batch:
-            kinds.setdefault((bool(one.pictures), one.question.max_new_tokens), []).append(one)
+            kind = (bool(one.pictures), one.question.max_new_tokens, one.question.sampling)
+            kinds.setdefault(kind, []).append(one)
         answers: dict[int, Answer] = {}
-        for (_, limit), members in kinds.items():
-            texts = generate_texts(self.loaded, [one.prompt for one in members], limit)
+        for (_, limit, sampling), members in kinds.items():
+            texts = generate_texts(self.loaded, [one.prompt for one in members], limit, sampling)
             answers |= {one.place: Answer(text) for one, text in zip(members, texts, strict=True)}
         return answers
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from sightline.errors import InputError
 from sightline.evaluation.task import Item, Task
@@ -61,12 +62,14 @@ def requests_of(task: Task, items: Iterable[Item], asking: Asking, model: str, b
 
 def request_of(question: Question, model: str) -> Request:
     """A question with the key of its content and of the fingerprint of whoever answers."""
-    asked = [
+    asked: list[Any] = [
         question.text,
         [picture.key for picture in question.pictures],
         list(question.options) or question.max_new_tokens,  # a length limits no likelihood
         model,
     ]
+    if question.sampling is not None:
+        asked.append([question.sampling.temperature, question.sampling.seed])
     return Request(hashlib.blake2b(json.dumps(asked).encode(), digest_size=16).hexdigest(), question)
 
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from sightline.data.prompts import Prompt, option_ids
 from sightline.models.families import family_of
 from sightline.models.load import LoadedVlm
-from sightline.types import PROMPT, OptionScore
+from sightline.types import PROMPT, OptionScore, Sampling
 
 PADDING = 8
 _TYPE_INPUTS = ("token_type_ids", "mm_token_type_ids", "image_embeds_position_mask")  # 1 in images, 0 for text
@@ -53,10 +53,21 @@ def greedy_rules(model: Any) -> GreedyRules:
 
 
 @torch.inference_mode()
-def generate_texts(loaded: LoadedVlm, prompts: Many[Prompt], max_new_tokens: int) -> list[str]:
-    """The model's greedy answers to prompts that all have pictures or all have none."""
+def generate_texts(
+    loaded: LoadedVlm, prompts: Many[Prompt], max_new_tokens: int, sampling: Sampling | None = None
+) -> list[str]:
+    """The model's answers to prompts that all have pictures or all have none: the likeliest ones, or drawn ones.
+
+    What is drawn for a prompt depends on those before it, and torch's own random numbers go on as if nothing had been.
+    """
     inputs = _processed(loaded, prompts)
-    ids = loaded.model.generate(**inputs, generation_config=_greedy(loaded, max_new_tokens))
+    config = _greedy(loaded, max_new_tokens)
+    if sampling is not None:
+        config.update(do_sample=True, temperature=sampling.temperature, top_p=1.0, top_k=0)
+    with torch.random.fork_rng(enabled=sampling is not None):
+        if sampling is not None:
+            torch.manual_seed(sampling.seed)
+        ids = loaded.model.generate(**inputs, generation_config=config)
     return decode_texts(loaded.processor, ids[:, inputs["input_ids"].shape[1] :])
 
 

@@ -21,7 +21,7 @@ from typing import Any
 
 from sightline.data.prompts import content_parts
 from sightline.errors import ConfigError, DataError, InputError, MachineError
-from sightline.types import Answer, Picture, Question
+from sightline.types import Answer, Picture, Question, Sampling
 
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 LONGEST_WAIT_S = 60.0
@@ -61,10 +61,16 @@ class Endpoint:
 
 
 class EndpointAnswerer:
-    """An `Answerer` that sends each question as one chat completion, greedily, pictures inline as PNG."""
+    """An `Answerer` that sends each question as one chat completion, pictures inline as PNG; without sampling, unless
+    the question asks for it.
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    Args:
+        opening: messages that stand before every question: a system message, examples.
+    """
+
+    def __init__(self, endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> None:
         self.endpoint = endpoint
+        self.opening = tuple(opening)
         self.name = f"{endpoint.model} at {endpoint.url}"
 
     def answer(self, questions: Many[Question]) -> Iterator[Answer]:
@@ -79,7 +85,7 @@ class EndpointAnswerer:
             waiting: deque[Future[Answer]] = deque()
             try:
                 for question in questions:
-                    waiting.append(pool.submit(_ask, client, question))
+                    waiting.append(pool.submit(_ask, client, self.opening, question))
                     if len(waiting) > self.endpoint.concurrency:
                         yield waiting.popleft().result()
                 while waiting:
@@ -105,8 +111,8 @@ class Client:
         """Ends all waiting between attempts."""
         self._stopped.set()
 
-    def complete(self, content: list[dict[str, Any]], max_tokens: int) -> str:
-        """The text that the model says to one user message, without sampling.
+    def complete(self, messages: list[dict[str, Any]], max_tokens: int, sampling: Sampling | None = None) -> str:
+        """The text that the model says to a conversation that ends with the user's message.
 
         Raises:
             ValueError: the endpoint calls the request bad, or answers something else than a completion.
@@ -114,10 +120,12 @@ class Client:
         """
         body = {
             "model": self.endpoint.model,
-            "messages": [{"role": "user", "content": content}],
+            "messages": messages,
             "max_tokens": max_tokens,
-            "temperature": 0,
+            "temperature": 0 if sampling is None else sampling.temperature,
         }
+        if sampling is not None:
+            body["seed"] = sampling.seed
         wait_s = self.endpoint.first_wait_s
         for attempt in range(self.endpoint.retries + 1):
             try:
@@ -136,7 +144,8 @@ class Client:
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         raise MachineError(
             f"{self.endpoint.url} gave no answer in {self.endpoint.retries + 1} attempts; the last: {failure}. "
-            "Answers so far are kept. Look after the endpoint, then go on with --resume."
+            "Answers so far are kept. Look after the endpoint, then go on: `sightline eval` with --resume, "
+            "`sightline data synthesize` by the same command."
         )
 
     def _post(self, body: dict[str, Any]) -> Any:
@@ -175,10 +184,10 @@ def message_content(parts: Many[Picture | str]) -> list[dict[str, Any]]:
     ]
 
 
-def _ask(client: Client, question: Question) -> Answer:
+def _ask(client: Client, opening: tuple[dict[str, Any], ...], question: Question) -> Answer:
     try:
-        content = message_content(content_parts(question))
-        return Answer(client.complete(content, question.max_new_tokens).strip())
+        messages = [*opening, {"role": "user", "content": message_content(content_parts(question))}]
+        return Answer(client.complete(messages, question.max_new_tokens, question.sampling).strip())
     except (DataError, OSError, ValueError) as error:  # a picture that cannot be opened, a request found bad
         return Answer(error=f"{type(error).__name__}: {error}")
 

@@ -9,7 +9,9 @@ from typing import Any
 
 import trl
 from peft import PeftModel
+from torch.utils.data import DataLoader
 
+from sightline.data.augmentation import NONE, check_policy
 from sightline.data.fit import LENGTH_POLICY_HELP
 from sightline.data.formats import to_preference_columns
 from sightline.data.images import rejected_images
@@ -17,6 +19,13 @@ from sightline.data.preferences import require_trainable_lists, shown_images
 from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
+from sightline.training.augmentation import (
+    AUGMENTATION_HELP,
+    AugmentingCollator,
+    augment_training,
+    require_no_augmentation,
+    training_batches,
+)
 from sightline.training.card import write_card
 from sightline.training.collators import PreferenceCollator
 from sightline.training.decoder import for_family, report_adapted_tower
@@ -58,7 +67,7 @@ from sightline.training.stored_features import FEATURE_STORE_HELP, store_feature
 
 @dataclass
 class DPOConfig(trl.DPOConfig):
-    """TRL's DPOConfig with what is shared and stored, `length_policy`, an image margin, the losses `mpo` and `mdpo`."""
+    """TRL's DPOConfig with sharing, stores, `length_policy`, `augmentation`, an image margin, `mpo` and `mdpo`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
     feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
@@ -68,8 +77,10 @@ class DPOConfig(trl.DPOConfig):
     mdpo_perturbation: str = field(default="crop", metadata={"help": PERTURBATION_HELP})
     mdpo_crop: list[float] = field(default_factory=lambda: [0.0, 0.2], metadata={"help": CROP_HELP})
     mdpo_delta: float = field(default=0.0, metadata={"help": DELTA_HELP})
+    augmentation: str = field(default=NONE, metadata={"help": AUGMENTATION_HELP})
 
     def __post_init__(self) -> None:
+        check_policy(self.augmentation)
         choose_precision(self)
         expanded = expand_preset(self)
         super().__post_init__()
@@ -116,9 +127,13 @@ class DPOTrainer(trl.DPOTrainer):
         if self.mdpo_weights and self.compute_metrics is not None:
             raise ConfigError(NO_LOGITS)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
+        self.augmenting: AugmentingCollator | None = None
         if self._is_vision_dataset and data_collator is None:
             self._use_forests(store)
-        elif CONDITIONAL in self.mdpo_weights:
+            self.augmenting = augment_training(self)
+            return
+        require_no_augmentation(self.args, self.route.reason)
+        if CONDITIONAL in self.mdpo_weights:
             raise ConfigError(
                 f"loss_type: expected losses of answers alone, since {self.route.reason}; got {CONDITIONAL}, which "
                 "compares images. Give rows with images and no data_collator, or drop the term."
@@ -155,6 +170,10 @@ class DPOTrainer(trl.DPOTrainer):
             self.data_collator.references = store_references(self, encoder)
             if getattr(self.args, "reference_store", "auto") == "on":
                 release_reference(self)
+
+    def get_train_dataloader(self) -> DataLoader:
+        with training_batches(self):
+            return super().get_train_dataloader()
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()

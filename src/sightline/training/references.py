@@ -17,11 +17,13 @@ from rich.console import Console
 from rich.progress import track
 from transformers import PreTrainedConfig
 
+from sightline.data.augmentation import NONE
 from sightline.data.formats import has_images
 from sightline.data.sequences import SequenceEncoder
 from sightline.engine.fingerprint import fingerprint, processor_fingerprint, weights_fingerprint
 from sightline.engine.store import TensorStore
 from sightline.errors import ConfigError
+from sightline.training.augmentation import policy_of
 
 STORE_CHOICES = ("auto", "on", "off")
 REFERENCE_STORE_HELP = (
@@ -141,6 +143,8 @@ def _obstacle(args: Any, train_dataset: Any, data_collator: Any) -> str | None:
         return "train_dataset is streamed or has no images"
     if args.sync_ref_model:
         return "sync_ref_model changes the reference while training"
+    if policy_of(args) != NONE:
+        return f"augmentation {policy_of(args)} changes the pictures, and references with them, in each epoch"
     return "FSDP or DeepSpeed shards the model" if is_sharded(args) else None
 
 

@@ -6,12 +6,20 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import trl
-from torch.utils.data import Sampler
+from torch.utils.data import DataLoader, Sampler
 
+from sightline.data.augmentation import NONE, check_policy
 from sightline.data.fit import LENGTH_POLICY_HELP
 from sightline.data.formats import to_sft_columns
 from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
+from sightline.training.augmentation import (
+    AUGMENTATION_HELP,
+    AugmentingCollator,
+    augment_training,
+    require_no_augmentation,
+    training_batches,
+)
 from sightline.training.card import write_card
 from sightline.training.collators import SFTCollator
 from sightline.training.decoder import for_family, report_adapted_tower
@@ -46,14 +54,16 @@ SHARE_HELP = (
 
 @dataclass
 class SFTConfig(trl.SFTConfig):
-    """TRL's SFTConfig with `share`, `feature_store`, `length_policy` and `max_images_per_row`."""
+    """TRL's SFTConfig with `share`, `feature_store`, `length_policy`, `max_images_per_row` and `augmentation`."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP})
     feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
     length_policy: str = field(default="truncate", metadata={"help": LENGTH_POLICY_HELP})
     max_images_per_row: int | None = field(default=None, metadata={"help": MAX_IMAGES_PER_ROW_HELP})
+    augmentation: str = field(default=NONE, metadata={"help": AUGMENTATION_HELP})
 
     def __post_init__(self) -> None:
+        check_policy(self.augmentation)
         choose_precision(self)
         super().__post_init__()
 
@@ -87,7 +97,9 @@ class SFTTrainer(trl.SFTTrainer):
             super().__init__(model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
         report_adapted_tower(self.model)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
+        self.augmenting: AugmentingCollator | None = None
         if not self._is_vision_dataset or data_collator is not None:
+            require_no_augmentation(self.args, self.route.reason)
             return
         encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator, self.args))
         read = fit_datasets(self, encoder, preferences=False, packing=self.args.packing)
@@ -110,6 +122,11 @@ class SFTTrainer(trl.SFTTrainer):
             share_forward(self.model, self.route, store=features)
         if packed is not None:
             self.train_dataset = packed
+        self.augmenting = augment_training(self)
+
+    def get_train_dataloader(self) -> DataLoader:
+        with training_batches(self):
+            return super().get_train_dataloader()
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """TRL's sampler, or where images repeat one that brings rows of an image into one batch."""

@@ -10,6 +10,7 @@ from typing import Any
 from datasets import Dataset
 from transformers import TrainerCallback
 
+from sightline.data.augmentation import NONE
 from sightline.data.images import IMAGE_COLUMNS, row_images, stored_key
 from sightline.data.sequences import EncodedBatch
 from sightline.engine.feature_store import FeatureStore, find_storable, measure_image, stage_fingerprint
@@ -17,6 +18,7 @@ from sightline.engine.fingerprint import fingerprint, processor_fingerprint
 from sightline.engine.store import TensorStore, limit_bytes
 from sightline.errors import ConfigError
 from sightline.models.families import family_of
+from sightline.training.augmentation import policy_of
 from sightline.training.references import STORE_CHOICES, is_sharded, planned_rows
 
 FEATURE_STORE_HELP = (
@@ -137,6 +139,8 @@ def open_store(
 ) -> tuple[tuple[FeatureStore, Estimate] | None, str]:
     """The store with its estimate, or None and why there is none."""
     dataset = trainer.train_dataset
+    if policy_of(trainer.args) != NONE:
+        return None, f"augmentation {policy_of(trainer.args)} changes the pictures in each epoch"
     if is_sharded(trainer.args):
         return None, "FSDP or DeepSpeed shards the model"
     if not isinstance(dataset, Dataset):

@@ -9,7 +9,7 @@ from hypothesis import given, strategies as st
 from PIL import Image
 from transformers.models.vilt.image_processing_pil_vilt import ViltImageProcessorPil
 
-from sightline.data.vilt.augment import OPERATIONS, rand_augment
+from sightline.data.rand_augment import OPERATIONS, rand_augment
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pictures, to_tensors
 from sightline.errors import DataError
 

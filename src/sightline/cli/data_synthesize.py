@@ -1,0 +1,60 @@
+"""`sightline data synthesize`: new training rows from a model: conversations, descriptions, reasoning, preferences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def synthesize_command(
+    source: str = typer.Argument(help="File, folder or Hub id: pictures with captions (and boxes), or questions."),
+    kind: str = typer.Option(..., "--kind", help="conversation, description, reasoning, paraphrase or preferences."),
+    output_path: Path = typer.Option(
+        ..., "--output_path", help="JSONL file to write; journal, rejects and record go to a .run folder."
+    ),
+    endpoint: str = typer.Option("", "--endpoint", help="OpenAI-compatible server: http://127.0.0.1:8000/v1."),
+    model: str = typer.Option("", "--model", help="The model's name there."),
+    split: str | None = typer.Option(None, "--split", help="Split of a dataset that has several."),
+    prompts: Path | None = typer.Option(None, "--prompts", help="Folder whose KIND.yaml replaces the shipped prompt."),
+    limit: int | None = typer.Option(None, "--limit", help="Only the first so many pictures, or questions."),
+    concurrency: int = typer.Option(8, "--concurrency", help="Requests to a server in flight."),
+    api_key_env: str = typer.Option("OPENAI_API_KEY", "--api_key_env", help="Variable that holds the server's key."),
+    seed: int = typer.Option(42, "--seed", help="Of everything that is drawn."),
+    temperature: float = typer.Option(0.7, "--temperature", help="Of replies and samples; 0 for the likeliest."),
+    max_new_tokens: int | None = typer.Option(None, "--max_new_tokens", help="Longest reply; the kind's default."),
+    show_image: bool = typer.Option(False, "--show_image", help="Send the picture, too, for a model that sees."),
+    policy: str = typer.Option("", "--policy", help="Preferences: model folder that answers here."),
+    samples: int = typer.Option(4, "--samples", help="Preferences: answers to each question."),
+    chosen_from: str = typer.Option("samples", "--chosen_from", help="Preferences: samples (the best) or gold."),
+    rejected_from: str = typer.Option(
+        "samples", "--rejected_from", help="Preferences: samples (the worst) or corruption."
+    ),
+    corruption: str = typer.Option("noise", "--corruption", help="Preferences: noise, blur or blank."),
+    judge: str = typer.Option("", "--judge", help="Preferences: server whose model scores answers."),
+    judge_model: str = typer.Option("", "--judge_model", help="The judge's name there."),
+    json: bool = typer.Option(False, "--json", help="Print the run's record as JSON on stdout."),
+) -> None:
+    """Write training rows with the help of a model.
+
+    From captions and boxes come conversations, descriptions and reasoning, from questions their paraphrases, and from a
+    model's own answers preference pairs. Every reply is kept as it comes: the same command goes on with a killed run.
+    """
+    from json import dumps
+    from sys import stderr, stdout
+
+    from sightline.evaluation.terminal import print_table, progress_bar
+    from sightline.runs import plain_data
+    from sightline.synthesis.run import run_synthesis
+    from sightline.synthesis.settings import PairChoice, SynthesisConfig
+
+    pairs = PairChoice(policy, samples, chosen_from, rejected_from, corruption, judge, judge_model)
+    config = SynthesisConfig(
+        source, kind, output_path, endpoint, model, split, prompts, limit, concurrency, api_key_env, seed, temperature,
+        max_new_tokens, show_image, pairs,
+    )  # fmt: skip
+    with progress_bar("Asking") as progress:
+        result = run_synthesis(config, progress)
+    print_table(result.table(), stderr if json else stdout)
+    if json:
+        print(dumps(plain_data(result.record), ensure_ascii=False, indent=2))

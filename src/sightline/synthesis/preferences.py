@@ -1,0 +1,169 @@
+"""Preference pairs from a model's own answers: drawn ones, scored against gold or by a judge, or of spoilt pictures."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence as Many
+from dataclasses import dataclass, replace
+from typing import Any
+
+from PIL.Image import Image
+
+from sightline.data.images import Change
+from sightline.data.perturbations import Blank, Blur, Noise
+from sightline.evaluation.answerers import Answering
+from sightline.evaluation.asking import Progress, ask_all
+from sightline.evaluation.journal import Journal
+from sightline.evaluation.requests import request_of
+from sightline.evaluation.task import Task
+from sightline.synthesis.asked import Asked, Questions, reject
+from sightline.synthesis.judging import judged_sides
+from sightline.synthesis.outcome import Made
+from sightline.synthesis.pairs import ALIKE, NO_BETTER, NOTHING, Answered, Candidate, Choice, Sides, choose_pair
+from sightline.synthesis.picture_files import PictureFiles
+from sightline.synthesis.settings import CORRUPTION, GOLD, SAMPLES, SynthesisConfig
+from sightline.types import Picture, Question, Sampling
+
+KEPT_UNDER_NOISE, BLUR_SHARE = 0.1, 0.06
+
+
+@dataclass(frozen=True)
+class SpoiltPicture:
+    """What a change makes of a picture, once that is opened."""
+
+    picture: Picture
+    change: Change
+
+    @property
+    def key(self) -> str:
+        """The content key of the picture, and of what is changed."""
+        return hashlib.blake2b(f"{self.change!r} {self.picture.key}".encode(), digest_size=16).hexdigest()
+
+    def open(self) -> Image:
+        """The changed picture."""
+        return self.change(self.picture.open())
+
+
+def make_preferences(
+    config: SynthesisConfig,
+    questions: Questions,
+    answering: Answering,
+    judge: Answering | None,
+    journal: Journal,
+    provenance: Mapping[str, Any],
+    progress: Progress | None = None,
+) -> Made:
+    """A pair for each question whose answers differ enough.
+
+    Raises:
+        InputError, MachineError: as `ask_all`.
+    """
+    task, asked = questions.task, questions.rows
+    answered = _answered(config, questions, answering, journal, progress)
+    if judge is None:
+        scored = [_scored(task, one, side) for one, side in zip(asked, answered.sides, strict=True)]
+        rejects = answered.rejects
+    else:
+        judged = judged_sides(asked, answered.sides, judge, config.show_image, journal, progress)
+        scored, rejects = judged.sides, answered.rejects + judged.rejects
+    choices = [choose_pair(side) for side in scored]
+    files = PictureFiles(config.output_path)
+    rows = [
+        _row(one, choice, files.name_of(one.picture), provenance)
+        for one, choice in zip(asked, choices, strict=True)
+        if not choice.reason
+    ]
+    reasons = Counter(choice.reason for choice in choices)
+    counts = {
+        "questions": len(asked),
+        "pairs written": len(rows),
+        **{f"left out: {reason}": reasons[reason] for reason in (ALIKE, NO_BETTER, NOTHING)},
+        "rejected replies": len(rejects),
+    }
+    return Made(tuple(rows), tuple(rejects), counts)
+
+
+def _answered(
+    config: SynthesisConfig,
+    questions: Questions,
+    answering: Answering,
+    journal: Journal,
+    progress: Progress | None,
+) -> Answered:
+    """What may be chosen and rejected for each question, not yet scored; empty answers are none."""
+    limit, asked = config.max_new_tokens or questions.task.max_new_tokens, questions.rows
+    requests = {
+        (place, origin): request_of(question, answering.fingerprint)
+        for place, one in enumerate(asked)
+        for origin, question in _questions(config, one, limit)
+    }
+    answers = ask_all(answering.answerer, requests.values(), journal, progress=progress)
+    said: list[list[Candidate]] = [[] for _ in asked]
+    rejects = []
+    for (place, origin), request in requests.items():
+        answer, one = answers[request.key], asked[place]
+        if answer.text:
+            said[place].append(Candidate(answer.text, origin))
+        else:
+            rejects.append(reject(one, f"{origin}: {answer.error or 'the answer is empty'}", "", one.text))
+    return Answered([_sides(config, one, own) for one, own in zip(asked, said, strict=True)], rejects)
+
+
+def _questions(config: SynthesisConfig, asked: Asked, limit: int) -> Iterator[tuple[str, Question]]:
+    """What a model is asked about one row, by the origin that the answer will have."""
+    pairs = config.pairs
+    if SAMPLES in (pairs.chosen_from, pairs.rejected_from):
+        for number in range(pairs.samples):
+            is_drawn = number > 0 and config.temperature > 0  # the first sample is the likeliest answer
+            sampling = Sampling(config.temperature, _seed(config, asked, number)) if is_drawn else None
+            yield f"sample {number + 1}", Question(asked.text, (asked.picture,), limit, sampling=sampling)
+    if pairs.rejected_from == CORRUPTION:
+        changes: dict[str, Change] = {
+            "noise": Noise(KEPT_UNDER_NOISE, config.seed),
+            "blur": Blur(BLUR_SHARE),
+            "blank": Blank(),
+        }
+        change = changes[pairs.corruption]
+        yield pairs.corruption, Question(asked.text, (SpoiltPicture(asked.picture, change),), limit)
+
+
+def _seed(config: SynthesisConfig, asked: Asked, number: int) -> int:
+    """Of one sample; below 2**31, which every server takes."""
+    sample = f"{config.seed} {asked.picture.key} {asked.text} {number}"
+    return int.from_bytes(hashlib.blake2b(sample.encode(), digest_size=4).digest()) >> 1
+
+
+def _sides(config: SynthesisConfig, asked: Asked, said: Many[Candidate]) -> Sides:
+    samples = tuple(one for one in said if one.origin.startswith("sample"))
+    spoilt = tuple(one for one in said if one.origin == config.pairs.corruption)
+    gold = tuple(Candidate(answer, GOLD) for answer in asked.item.answers[:1])
+    return Sides(
+        gold if config.pairs.chosen_from == GOLD else samples,
+        spoilt if config.pairs.rejected_from == CORRUPTION else samples,
+    )
+
+
+def _scored(task: Task, asked: Asked, sides: Sides) -> Sides:
+    """By the task's own reading of answers; unscored where the row has no gold answer."""
+    if not asked.item.answers:
+        return sides
+    scorer = task.scorers[task.default_profile]
+    return sides.scored(lambda one: replace(one, score=scorer(asked.item, one.text).score))
+
+
+def _row(asked: Asked, choice: Choice, image: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """A pair in TRL's conversational form."""
+    chosen, rejected = choice.chosen, choice.rejected
+    assert chosen is not None and rejected is not None, "a choice without a reason has both"
+    row = {
+        "image": image,
+        "prompt": [{"role": "user", "content": asked.text}],
+        "chosen": [{"role": "assistant", "content": chosen.text}],
+        "rejected": [{"role": "assistant", "content": rejected.text}],
+        "scores": {"chosen": chosen.score, "rejected": rejected.score},
+    }
+    if chosen.verdict:
+        row["verdicts"] = {"chosen": chosen.verdict, "rejected": rejected.verdict}
+    origins = {"chosen_from": chosen.origin, "rejected_from": rejected.origin}
+    return {**row, "provenance": {**provenance, **origins, "row": asked.item.name}}

@@ -1,0 +1,84 @@
+"""Read replies strictly: JSON in the form that was asked for, of a picture that the writer claims to see."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+Pair = tuple[str, str]
+
+_FENCE = re.compile(r"\A```(?:json|jsonl)?\s*\n(.*)\n```\Z", re.DOTALL)
+# A reply that speaks of what it was shown instead of a picture would teach a model to do the same.
+_TOLD = re.compile(
+    r"\b(?:the|these|those|given|provided) captions?\b|\bbounding box|\bcoordinates?\b|\[\s*[01]?\.\d+\s*,",
+    re.IGNORECASE,
+)
+
+
+class ReplyError(ValueError):
+    """A reply that is not what was asked for; the message says what was expected and what came."""
+
+
+def read_pairs(reply: str, fewest: int = 1, most: int | None = None) -> tuple[Pair, ...]:
+    """Questions with their answers from lines of JSON, each with these two keys.
+
+    Raises:
+        ReplyError: anything else, or fewer or more of them.
+    """
+    pairs = tuple(_pair(line) for line in _unfenced(reply).splitlines() if line.strip())
+    if len(pairs) < fewest or (most is not None and len(pairs) > most):
+        wanted = str(fewest) if fewest == most else f"at least {fewest}"
+        raise ReplyError(f"expected {wanted} questions with answers, got {len(pairs)}")
+    return pairs
+
+
+def read_description(reply: str) -> str:
+    """The text of `{"description": ...}`. Raises ReplyError for anything else."""
+    return _texts(_unfenced(reply), ("description",))[0]
+
+
+def read_score(reply: str) -> tuple[float, str]:
+    """A judge's score from 1 to 10 and its reason. Raises ReplyError for anything else."""
+    record = _object(_unfenced(reply), ("score", "reason"))
+    score = record["score"]
+    if isinstance(score, bool) or not isinstance(score, int | float) or not 1 <= score <= 10:
+        raise ReplyError(f"expected a score from 1 to 10, got {score!r}")
+    return float(score), str(record["reason"])
+
+
+def _pair(line: str) -> Pair:
+    question, answer = _texts(line, ("question", "answer"))
+    return question, answer
+
+
+def _texts(text: str, keys: tuple[str, ...]) -> list[str]:
+    """The texts under the keys of a JSON object, none empty, none about captions or boxes."""
+    record = _object(text, keys)
+    texts = []
+    for key in keys:
+        value = record[key]
+        if not isinstance(value, str) or not value.strip():
+            raise ReplyError(f"expected a text as {key}, got {value!r}")
+        told = _TOLD.search(value)
+        if told:
+            raise ReplyError(f"expected words about a picture that is seen, got {told.group()!r} in {key}")
+        texts.append(value.strip())
+    return texts
+
+
+def _object(text: str, keys: tuple[str, ...]) -> dict[str, Any]:
+    wanted = f"expected a JSON object with {' and '.join(keys)}"
+    try:
+        record = json.loads(text)
+    except ValueError as error:
+        raise ReplyError(f"{wanted}, got {text.strip()[:80]!r} ({error})") from error
+    if not isinstance(record, dict) or set(record) != set(keys):
+        raise ReplyError(f"{wanted}, got {text.strip()[:80]!r}")
+    return record
+
+
+def _unfenced(reply: str) -> str:
+    """The reply without the code fence that models put around JSON."""
+    found = _FENCE.match(reply.strip())
+    return found.group(1) if found else reply.strip()

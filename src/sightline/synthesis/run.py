@@ -1,0 +1,154 @@
+"""Synthesise rows: read the source, ask what the journal does not know, read the replies, write."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sightline.errors import MachineError, RunFolderError
+from sightline.evaluation.answerers import Answering, local_answering, remote_answering
+from sightline.evaluation.asking import Progress
+from sightline.evaluation.journal import Journal
+from sightline.models.remote import Endpoint
+from sightline.runs import CONFIG, RunFolder, plain_data, write_text
+from sightline.synthesis.asked import read_questions
+from sightline.synthesis.instructions import make_instructions, read_units
+from sightline.synthesis.outcome import Made, SynthesisResult
+from sightline.synthesis.preferences import make_preferences
+from sightline.synthesis.prompt_files import PromptFile, read_prompt
+from sightline.synthesis.settings import PREFERENCES, SynthesisConfig
+
+REJECTS, RESULTS = "rejects.jsonl", "results.json"
+_FREE_TO_CHANGE = ("limit", "concurrency", "api_key_env", "output_path", "prompts", "date")
+JUDGE = "judge"
+
+
+@dataclass(frozen=True)
+class _Prompts:
+    """The prompt files of a run: of its kind, and of its judge."""
+
+    kind: PromptFile | None = None
+    judge: PromptFile | None = None
+
+    @property
+    def hashes(self) -> dict[str, str]:
+        files = {"prompt": self.kind, "judge_prompt": self.judge}
+        return {name: file.hash for name, file in files.items() if file is not None}
+
+
+def run_synthesis(config: SynthesisConfig, progress: Progress | None = None) -> SynthesisResult:
+    """What was made, after rows, rejects and record were written; the same command goes on with a run that was killed.
+
+    Raises:
+        InputError: source, settings, prompts or folder cannot be used; nothing is asked then.
+        MachineError: the endpoint answers no more (the journal keeps what was said), or no row came of it.
+    """
+    prompts = _read_prompts(config)
+    run = RunFolder(config.run_folder)
+    settings = _settings(config, prompts, run)
+    make = _prepare(config, prompts)
+    config.output_path.parent.mkdir(parents=True, exist_ok=True)
+    run.begin(settings, resume=(run.path / CONFIG).is_file())
+    provenance = _provenance(config, prompts, settings["date"])
+    start = time.perf_counter()
+    made = make(Journal(run.path), provenance, progress)
+    run.write_text(REJECTS, _lines(made.rejects))
+    record = {**provenance, "output": config.output_path, "settings": settings, "counts": made.counts}
+    run.write_json(RESULTS, {**record, "seconds": round(time.perf_counter() - start, 1)})
+    if not made.rows:
+        first = f" The first: {made.rejects[0]['reason']}." if made.rejects else ""
+        raise MachineError(
+            f"Expected rows for {config.output_path}, got none ({_told(made.counts)}).{first} "
+            f"Look into {run.path / REJECTS}, then change the prompt, the model or the settings."
+        )
+    write_text(config.output_path, _lines(made.rows))
+    return SynthesisResult(config.output_path, run.path, record)
+
+
+def _read_prompts(config: SynthesisConfig) -> _Prompts:
+    if config.kind != PREFERENCES:
+        return _Prompts(kind=read_prompt(config.kind, config.prompts))
+    return _Prompts(judge=read_prompt(JUDGE, config.prompts) if config.pairs.judge else None)
+
+
+def _prepare(config: SynthesisConfig, prompts: _Prompts) -> Callable[..., Made]:
+    """What remains to be called with a journal, the rows' provenance and a progress: the source is read and good."""
+    if prompts.kind is not None:
+        answering = _remote(config, config.endpoint, config.model, prompts.kind)
+        return partial(make_instructions, config, read_units(config, prompts.kind), answering)
+    pairs, questions = config.pairs, read_questions(config)
+    judge = None if prompts.judge is None else _remote(config, pairs.judge, pairs.judge_model, prompts.judge)
+    return partial(make_preferences, config, questions, _policy(config), judge)
+
+
+def _policy(config: SynthesisConfig) -> Answering:
+    """Who answers the questions of preference pairs."""
+    if config.pairs.policy:
+        from sightline.models.load import load_vlm
+
+        return local_answering(load_vlm(config.pairs.policy))
+    return _remote(config, config.endpoint, config.model, None)
+
+
+def _remote(config: SynthesisConfig, url: str, model: str, prompt: PromptFile | None) -> Answering:
+    endpoint = Endpoint(url, model, config.api_key_env, concurrency=config.concurrency)
+    return remote_answering(endpoint, prompt.opening if prompt else ())
+
+
+def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dict[str, Any]:
+    """The settings of a run that may take the folder, new or with the same ones, and the date of its first start.
+
+    Raises:
+        RunFolderError: the output file is not ours, or the folder belongs to a run of other settings.
+    """
+    settings = plain_data({**vars(config), **prompts.hashes, "date": time.strftime("%Y-%m-%d", time.gmtime())})
+    saved = run.path / CONFIG
+    resume = saved.is_file()
+    if not resume and config.output_path.exists():
+        raise RunFolderError(
+            f"--output_path {config.output_path} is there already, and no {run.path.name} tells how it was made. "
+            "Choose another name, or move the file away."
+        )
+    if resume:
+        before = yaml.safe_load(saved.read_text(encoding="utf-8"))
+        changed = [name for name in settings if name not in _FREE_TO_CHANGE and before.get(name) != settings[name]]
+        if changed:
+            was, now = (", ".join(f"{name} {of.get(name)}" for name in changed) for of in (before, settings))
+            raise RunFolderError(
+                f"{run.path} holds a run with {was}; got {now}. Choose another --output_path, or remove the folder "
+                "and the file to start again."
+            )
+        settings["date"] = before["date"]
+    return settings
+
+
+def _provenance(config: SynthesisConfig, prompts: _Prompts, date: str) -> dict[str, Any]:
+    """What each row says of how it was made."""
+    pairs = config.pairs
+    judge = {"judge": pairs.judge_model, "judge_endpoint": pairs.judge} if pairs.judge else {}
+    return {
+        "kind": config.kind,
+        "source": Path(config.source).name,
+        "model": config.model or pairs.policy,
+        "endpoint": config.endpoint,
+        **judge,
+        **prompts.hashes,
+        "temperature": config.temperature,
+        "seed": config.seed,
+        "date": date,
+    }
+
+
+def _lines(rows: tuple[dict[str, Any], ...]) -> str:
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+
+
+def _told(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in counts.items())

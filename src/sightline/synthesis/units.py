@@ -1,0 +1,147 @@
+"""What replies are asked for: pictures with their captions and boxes, or rows whose words are put in another way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sightline.data.formats import to_sft_columns
+from sightline.data.sources import read_dataset
+from sightline.data.stored import DatasetPicture, DatasetTable, Row
+from sightline.errors import DataError
+from sightline.synthesis.boxes import box_lines
+from sightline.synthesis.replies import Pair
+
+CAPTIONS, OBJECTS, PICTURES = ("captions", "caption"), ("objects", "boxes"), ("image", "images")
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one reply is asked for.
+
+    Attributes:
+        name: the row, or the first of its rows, for messages and records.
+        shown: the text that the model sees.
+        pairs: the questions and answers that the row has already.
+        system: a system message that it starts with.
+        question: what a description answers.
+    """
+
+    name: str
+    picture: DatasetPicture
+    shown: str
+    pairs: tuple[Pair, ...] = ()
+    system: str = ""
+    question: str = ""
+
+
+def read_scenes(source: str, split: str | None, limit: int | None) -> list[Unit]:
+    """A unit for each of the first `limit` pictures, with the captions and boxes of all its rows.
+
+    Rows of a picture below the first picture beyond the limit are not read.
+
+    Raises:
+        DataError: no captions, or not one picture in each row.
+    """
+    units: dict[str, Unit] = {}
+    captions: dict[str, list[str]] = {}
+    boxes: dict[str, list[str]] = {}
+    for row in _rows(DatasetTable(read_dataset(source, split), Path(source).name)):
+        picture = one_picture(row)
+        if picture.key not in units and len(units) == limit:
+            break
+        units.setdefault(picture.key, Unit(row.name, picture, ""))
+        captions.setdefault(picture.key, []).extend(_caption_lines(row))
+        boxes.setdefault(picture.key, []).extend(_box_lines(row, picture))
+    return [replace(unit, shown=_text(captions[key], boxes[key])) for key, unit in units.items()]
+
+
+def read_turns(source: str, split: str | None, limit: int | None) -> list[Unit]:
+    """A unit for each of the first `limit` rows of questions and answers.
+
+    Raises:
+        DataError: other columns, turns that do not alternate, or not one picture in each row.
+    """
+    name = Path(source).name
+    table = DatasetTable(to_sft_columns(read_dataset(source, split), name), name)
+    units: list[Unit] = []
+    for row in _rows(table):
+        if len(units) == limit:
+            break
+        system, pairs = _turns(row)
+        shown = "\n".join(json.dumps({"question": q, "answer": a}, ensure_ascii=False) for q, a in pairs)
+        units.append(Unit(row.name, one_picture(row), shown, pairs, system))
+    return units
+
+
+def one_picture(row: Row) -> DatasetPicture:
+    """The picture of a row. Raises DataError where it has none, or several."""
+    found: list[Any] = []
+    for column in PICTURES:
+        value = row.cells.get(column)
+        found += value if isinstance(value, tuple) else [] if value is None else [value]
+    if len(found) != 1 or not isinstance(found[0], DatasetPicture):
+        raise DataError(
+            f"{row.name}: expected one picture in the column image, got {len(found)} in {', '.join(row.cells)}. "
+            "Leave the row out, or name the column image."
+        )
+    return found[0]
+
+
+def _rows(table: DatasetTable) -> Iterator[Row]:
+    return (table.row(index) for index in range(len(table)))
+
+
+def _caption_lines(row: Row) -> tuple[str, ...]:
+    column = next((name for name in CAPTIONS if row.cells.get(name)), None)
+    value = row.cells[column] if column else []
+    lines = tuple(" ".join(str(line).split()) for line in (value if isinstance(value, list) else [value]) if line)
+    if not lines:
+        raise DataError(
+            f"{row.name}: expected captions in the column captions (or caption), found {', '.join(row.cells)}. "
+            "Rename the column, or leave the row out."
+        )
+    return lines
+
+
+def _box_lines(row: Row, picture: DatasetPicture) -> tuple[str, ...]:
+    value = next((row.cells[name] for name in OBJECTS if row.cells.get(name)), None)
+    if value is None:
+        return ()
+    width, height = row.cells.get("width"), row.cells.get("height")
+    return box_lines(value, (width, height) if width and height else picture.open().size, row.name)
+
+
+def _text(captions: list[str], boxes: list[str]) -> str:
+    """Captions, an empty line, boxes, one a line; none twice."""
+    return "\n\n".join("\n".join(dict.fromkeys(lines)) for lines in (captions, boxes) if lines)
+
+
+def _turns(row: Row) -> tuple[str, tuple[Pair, ...]]:
+    """The system message of a row, or an empty text, and its questions with their answers."""
+    messages = row.cells.get("messages") or [*_said(row, "prompt"), *_said(row, "completion")]
+    texts = [(str(message["role"]), message_text(message)) for message in messages]
+    system = texts.pop(0)[1] if texts and texts[0][0] == "system" else ""
+    roles = [role for role, _ in texts]
+    if not texts or roles != ["user", "assistant"] * (len(texts) // 2):
+        raise DataError(
+            f"{row.name}: expected turns of user and assistant in alternation, got {', '.join(roles) or 'none'}. "
+            "Use the columns messages, or question and answer."
+        )
+    return system, tuple((texts[index][1], texts[index + 1][1]) for index in range(0, len(texts), 2))
+
+
+def _said(row: Row, column: str) -> list[Mapping[str, Any]]:
+    value = row.cells.get(column)
+    return value if isinstance(value, list) else []
+
+
+def message_text(message: Mapping[str, Any]) -> str:
+    """The words of a message, without its pictures."""
+    content = message["content"]
+    if isinstance(content, str):
+        return content.strip()
+    return "".join(part.get("text") or "" for part in content).strip()
