@@ -11,6 +11,7 @@ import torch
 from PIL import Image
 
 from sightline.cli.data_preview import read_numbers
+from sightline.data.augmentation import augmented_samples
 from sightline.engine.forest import build_forest
 from sightline.errors import ConfigError, DataError
 from sightline.evaluation.report import render_report
@@ -111,6 +112,15 @@ def test_the_page_needs_no_other_file_and_the_terminal_shows_the_same(tmp_path: 
     printed = capsys.readouterr().out
     assert "[image 1: 16 tokens]" in printed and "chosen:" in printed and "% saved" in printed
     assert token_counts(preview.rows[0])[IMAGE] == 16
+
+
+def test_pictures_that_a_run_changes_are_shown_as_its_first_epochs_show_them(tmp_path: Path) -> None:
+    preview = run_preview(planned_run(tmp_path, vqa_rows(1, 1), augmentation="light"), [0], 1)
+    (row,) = preview.rows
+    assert [np.asarray(sample).tobytes() for sample in row.augmented] == [
+        np.asarray(sample).tobytes() for sample in augmented_samples(row.pictures[0].original, "light", 4, seed=42)
+    ]
+    assert "in epochs 1 to 4, augmentation light" in render_report(preview_report(preview))
 
 
 def test_a_tile_shows_the_pixels_that_the_model_gets() -> None:

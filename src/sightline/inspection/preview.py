@@ -7,6 +7,9 @@ from collections.abc import Sequence as Many
 from dataclasses import dataclass, replace
 from typing import Any
 
+from PIL.Image import Image
+
+from sightline.data.augmentation import NONE, augmented_samples
 from sightline.data.images import content_key, open_image, row_images
 from sightline.data.preferences import answer_pairs
 from sightline.data.sequences import EncodedBatch, SequenceEncoder
@@ -20,6 +23,7 @@ from sightline.inspection.tree import DrawnForest, draw_forest
 from sightline.training.sharing import image_keys
 
 DEFAULT_PRESET = "nano"
+SHOWN_EPOCHS = 4
 FITS, CUT, DROPPED, REFUSED = "fits", "cut", "dropped", "refused"
 
 
@@ -54,6 +58,7 @@ class RowPreview:
         parts: in order; a pair has `prompt`, `chosen` and `rejected`, a pair for each rejected answer.
         trained: tokens that are trained, of all its sequences.
         total: tokens of all its sequences.
+        augmented: its first picture as the first epochs show it, where the run changes pictures.
         error: why the row cannot be used; the rest is empty then.
     """
 
@@ -64,6 +69,7 @@ class RowPreview:
     fit: Fit | None = None
     trained: int = 0
     total: int = 0
+    augmented: tuple[Image, ...] = ()
     error: str = ""
 
 
@@ -180,7 +186,16 @@ def _preview_row(plan: PlannedRun, whole: SequenceEncoder, pictures: _Pictures, 
         fit,
         sum(int(trained(sequence).sum()) for sequence in (kept.sequences if kept else ())),
         sum(len(sequence.ids_L) for sequence in (kept or batch).sequences),
+        _augmented(plan, cut),
     )
+
+
+def _augmented(plan: PlannedRun, cut: tuple[CutPicture, ...]) -> tuple[Image, ...]:
+    args = plan.settings.training
+    if args.augmentation == NONE or not cut:
+        return ()
+    seed = args.seed if args.data_seed is None else args.data_seed
+    return tuple(augmented_samples(cut[0].original, args.augmentation, SHOWN_EPOCHS, seed))
 
 
 def _encode(plan: PlannedRun, encoder: SequenceEncoder, rows: list[dict[str, Any]], names: list[str]) -> EncodedBatch:

@@ -43,6 +43,8 @@ def _print_row(console: Console, row: RowPreview, preview: Preview) -> None:
     console.print(title)
     for number, picture in enumerate(row.pictures, start=1):
         console.print(Text(f"  image {number}: {picture.sentence}", style="sky_blue3"))
+    if row.augmented:
+        console.print(Text(f"  augmentation {preview.plan.settings.training.augmentation}: the page shows samples"))
     for part in row.parts:
         label = Text(f"  {part.label}: ", style="bold") if part.label else Text("  ")
         console.print(label.append_text(_text(part.tokens, cut_at(row, preview))))
