@@ -115,7 +115,7 @@ def _try(plan: PlannedRun, seen: Diagnosis, batches: Batches, accumulated: int) 
         )
         if not any(module.trainable for module in seen.modules):
             return replace(seen, findings=(*seen.findings, *find_in_run(plan, seen)))
-        size = trainer.args.per_device_train_batch_size
+        size = min(trainer.args.per_device_train_batch_size, len(trainer.train_dataset))
         memory = estimate_memory(trainer, [trainer.train_dataset[index] for index in range(size)])
         trial = run_trial(trainer, accumulated)
     seen = replace(seen, modules=trial.modules, memory=memory, trial=trial)

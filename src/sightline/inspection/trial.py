@@ -101,6 +101,7 @@ def trial_trainer(plan: PlannedRun, batches: Batches) -> Iterator[Any]:
     The settings of the plan are changed: they write to a temporary folder, save and log nothing, and do not learn.
     """
     args = plan.settings.training
+    args.per_device_train_batch_size = min(args.per_device_train_batch_size, len(batches.longest))
     args.gradient_accumulation_steps = min(args.gradient_accumulation_steps, MAX_ACCUMULATED)
     each = 2 * args.gradient_accumulation_steps
     if plan.preferences:
