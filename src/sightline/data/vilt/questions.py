@@ -109,6 +109,16 @@ def score_answers(answers: Iterable[str]) -> dict[str, float]:
     return {answer: SCORES[min(count, len(SCORES) - 1)] for answer, count in counts.items()}
 
 
+def row_scores(record: Record) -> dict[str, float]:
+    """Scores of a row's `answers` or `answer`: by how many people gave them, or 1 for each of several texts."""
+    answers = record.get("answers") if record.get("answers") is not None else record.get("answer")
+    given = answers if isinstance(answers, list) else [answers]
+    said = [answer["answer"] for answer in given if isinstance(answer, dict)]
+    if said:
+        return score_answers(said)
+    return {plain_answer(answer): 1.0 for answer in given if answer is not None and str(answer).strip()}
+
+
 def plain_answer(answer: Any) -> str:
     """An answer in lower case without blanks and full stop at its ends, as vocabularies hold it."""
     return str(answer).strip().lower().rstrip(".")
@@ -156,16 +166,7 @@ def _from_rows(file: Path, records: list[Record], pictures: PictureFolder) -> It
         path = pictures.find(record["image"], name)
         kind = next((str(record[key]) for key in ("kind", "question_type", "answer_type") if record.get(key)), "")
         question = _question(record.get("question"), name)
-        yield AskedPicture(name, path, path, question, _row_scores(record), str(record.get("id", name)), kind)
-
-
-def _row_scores(record: Record) -> dict[str, float]:
-    answers = record.get("answers") if record.get("answers") is not None else record.get("answer")
-    given = answers if isinstance(answers, list) else [answers]
-    said = [answer["answer"] for answer in given if isinstance(answer, dict)]
-    if said:
-        return score_answers(said)
-    return {plain_answer(answer): 1.0 for answer in given if answer is not None and str(answer).strip()}
+        yield AskedPicture(name, path, path, question, row_scores(record), str(record.get("id", name)), kind)
 
 
 def _from_arrow(file: Path) -> Iterator[AskedPicture]:
