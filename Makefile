@@ -34,6 +34,7 @@ bench: $(INSTALLED)  ## speed against TRL and transformers on the same work; JSO
 	$(BIN)/python benchmarks/projector_stage.py
 	$(BIN)/python benchmarks/sft_questions.py
 	$(BIN)/python benchmarks/tsv_memory.py
+	$(BIN)/python benchmarks/vilt_retrieval.py
 
 architecture: $(INSTALLED)  ## write the tree in ARCHITECTURE.md anew
 	$(BIN)/python -m tests.project_tree

@@ -1,4 +1,4 @@
-"""Write true sentences about NLVR's training pictures, from the scenes that come with them, for `sightline vilt pretrain`.
+"""Write true sentences about NLVR's training pictures, made from their scenes, for `sightline vilt pretrain`.
 
 NLVR has too few sentences to learn from what a picture holds. The scene of each picture says it all: how many yellow
 items, which tower has a black block at its top. Guessing the masked words of such sentences teaches to look.
@@ -36,13 +36,17 @@ def main(source: Path, target: Path) -> None:
     draw = random.Random(0)
     with target.open("w", encoding="utf-8") as file:
         for row in rows:
-            order = orders[int(Path(row["image"]).stem.rsplit("-", 1)[1])]  # pictures 0 to 5 show the boxes in six orders
+            order = orders[
+                int(Path(row["image"]).stem.rsplit("-", 1)[1])
+            ]  # pictures 0 to 5 show the boxes in six orders
             boxes = [scenes[row["identifier"]][box] for box in order]
             facts = list(_tower_facts(boxes) if _has_towers(boxes) else _item_facts(boxes))
             captions = [" . ".join(draw.sample(facts, min(SENTENCES, len(facts)))) for _ in range(CAPTIONS)]
             if row["answer"] == "true":
                 captions.append(row["question"])
-            file.write(json.dumps({"image": str((source.parent / row["image"]).absolute()), "captions": captions}) + "\n")
+            file.write(
+                json.dumps({"image": str((source.parent / row["image"]).absolute()), "captions": captions}) + "\n"
+            )
 
 
 def _has_towers(boxes: list[Box]) -> bool:
@@ -54,7 +58,9 @@ def _tower_facts(boxes: list[Box]) -> Iterator[str]:
     for colour in COLOURS.values():
         yield _count(sum(tower.count(colour) for tower in towers), f"{colour} block")
         for place, name in ((0, "top"), (-1, "base")):
-            yield _count(sum(tower[place] == colour for tower in towers), "tower", f"with a {colour} block at the {name}")
+            yield _count(
+                sum(tower[place] == colour for tower in towers), "tower", f"with a {colour} block at the {name}"
+            )
         yield _count(sum(set(tower) == {colour} for tower in towers), "tower", f"with only {colour} blocks")
         yield _count(sum(colour in tower for tower in towers), "tower", f"that has a {colour} block")
     for size, count in Counter(map(len, towers)).items():
@@ -69,7 +75,9 @@ def _item_facts(boxes: list[Box]) -> Iterator[str]:
     items = [item for box in boxes for item in box]
     for colour, name in COLOURS.items():
         yield _count(sum(item["color"] == colour for item in items), f"{name} item")
-        yield _count(sum(all(item["color"] == colour for item in box) for box in boxes), "box", f"with only {name} items")
+        yield _count(
+            sum(all(item["color"] == colour for item in box) for box in boxes), "box", f"with only {name} items"
+        )
         yield _count(sum(any(item["color"] == colour for item in box) for box in boxes), "box", f"with a {name} item")
         for shape in SHAPES:
             same = [item for item in items if (item["color"], item["type"]) == (colour, shape)]

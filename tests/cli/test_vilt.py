@@ -95,14 +95,22 @@ def test_answers_outside_the_vocabulary_are_counted_and_wrong(answering, data, t
 
 def test_a_vilt_that_judges_is_evaluated_by_both_commands(data, capsys):
     rows = [
-        {"image": f"pictures/{c}.png", "question": "it is red", "choices": ["true", "false"], "answer": str(c == "red").lower()}
+        {
+            "image": f"pictures/{c}.png",
+            "question": "it is red",
+            "choices": ["true", "false"],
+            "answer": str(c == "red").lower(),
+        }
         for c in COLOURS
     ] * 4
     (data / "sentences.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     model = str(train(data, "nlvr2", "sentences.jsonl", 40))
     capsys.readouterr()
     values = []
-    for argv in (["vilt", "evaluate", model, str(data / "sentences.jsonl")], ["eval", "--model", model, "--data", str(data / "sentences.jsonl")]):
+    for argv in (
+        ["vilt", "evaluate", model, str(data / "sentences.jsonl")],
+        ["eval", "--model", model, "--data", str(data / "sentences.jsonl")],
+    ):
         assert run([*argv, "--json"]) == 0
         values.append(json.loads(capsys.readouterr().out)["tasks"]["custom"]["metrics"]["accuracy"]["value"])
     assert values == [1.0, 1.0]

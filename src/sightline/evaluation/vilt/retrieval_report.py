@@ -26,7 +26,9 @@ def retrieval_report(result: RetrievalResult, rows: Many[CaptionedPicture]) -> R
     return Report(
         title=result.label,
         subtitle=f"Retrieval among {result.pictures:,} pictures and {result.texts:,} texts.",
-        headlines=tuple(_headline(result, direction, depth) for direction in (TO_PICTURES, TO_TEXTS) for depth in (1, 10)),
+        headlines=tuple(
+            _headline(result, direction, depth) for direction in (TO_PICTURES, TO_TEXTS) for depth in (1, 10)
+        ),
         sections=(
             Section("Recall", (_chart(result), retrieval_table(result))),
             Section("What some texts found", tuple(_gallery(shown, rows) for shown in result.shown), _FOUND),

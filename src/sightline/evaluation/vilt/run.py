@@ -64,7 +64,9 @@ def run_vilt_eval(
         return _run_retrieval(config)
     choice = DataChoice(config.data, limit=config.limit)
     settings = EvalConfig(config.model, choice=choice, output_dir=config.output_dir, resume=config.resume)
-    return run_eval(settings, progress, read=lambda _: [_questions(config, say) if task == "vqa" else _sentences(config)])
+    return run_eval(
+        settings, progress, read=lambda _: [_questions(config, say) if task == "vqa" else _sentences(config)]
+    )
 
 
 def _questions(config: ViltEvalConfig, say: Callable[[str], None]) -> tuple[Task, Items]:
