@@ -161,7 +161,7 @@ def retrieval_table(result: RetrievalResult) -> Table:
         rows.append(tuple(row))
     how = "every pair scored" if result.candidates is None else f"{result.candidates} candidates per text scored"
     caption = f"{result.pictures} pictures, {result.texts} texts, {how} in {result.duration_s:.1f} s"
-    return Table(result.label, tuple(header), tuple(rows), caption)
+    return Table(result.label, tuple(header), tuple(rows), caption, is_summed=False)
 
 
 def retrieval_json(result: RetrievalResult) -> dict[str, Any]:

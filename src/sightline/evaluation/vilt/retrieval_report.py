@@ -66,4 +66,4 @@ def _gallery(shown: ShownText, rows: Many[CaptionedPicture]) -> Gallery:
 def _card(row: CaptionedPicture, score: float, is_own: bool) -> Card:
     name = Path(row.picture).name if isinstance(row.picture, str) else row.key
     verdict = Verdict("score", f"{score:.3f}", True if is_own else None)
-    return Card(open_image(row.picture, row.name), row.captions[0], name, (verdict,))
+    return Card(open_image(row.picture, row.name), row.captions[0], "", (verdict,), kind=name)

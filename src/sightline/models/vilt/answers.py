@@ -67,10 +67,11 @@ class ViltAnswerer:
         if not questions:
             return []
         asked = {question.pictures[0].key: question.pictures[0] for question in questions}
+        names = {question.pictures[0].key: _named(question) for question in questions}
         texts = list(dict.fromkeys(question.text for question in questions))
         row_of = {key: index for index, key in enumerate(asked)}
         column_of = {text: index for index, text in enumerate(texts)}
-        pictures = self._pairs.embed_pictures([picture.open() for picture in asked.values()], list(asked))
+        pictures = self._pairs.embed_pictures([picture.open() for picture in asked.values()], [*names.values()])
         rows = np.array([row_of[question.pictures[0].key] for question in questions])
         columns = np.array([column_of[question.text] for question in questions])
         found: dict[int, tuple[Guess, ...]] = {}
@@ -103,8 +104,8 @@ class ViltJudge:
         if not questions:
             return []
         model, shown = self.model, self.model.config.num_images
-        pictures = [picture for question in questions for picture in question.pictures]
-        values, mask = to_tensors([self._reader.read(picture.open(), picture.key) for picture in pictures])
+        pictures = [(picture, _named(question)) for question in questions for picture in question.pictures]
+        values, mask = to_tensors([self._reader.read(picture.open(), name) for picture, name in pictures])
         limit = model.config.max_position_embeddings
         texts = encode_texts(self.processor.tokenizer, [question.text for question in questions], limit)
         logits = model(
@@ -134,6 +135,11 @@ def load_speaker(name: str, device: str | None = None) -> ViltSpeaker:
     if task_of(name) == "nlvr2":
         return ViltJudge(*load_head(name, "nlvr2", device), name)
     return load_answerer(name, device)
+
+
+def _named(question: Question) -> str:
+    """What messages call the picture of a question."""
+    return f"The picture of the question '{question.text}'"
 
 
 def _not_shown(wanted: int, question: Question) -> Answer:
