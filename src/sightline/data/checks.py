@@ -15,7 +15,7 @@ from sightline.data.images import IMAGE_COLUMNS, open_image, rejected_images, ro
 from sightline.data.lengths import Kind, Track, first_of, table_of_kinds
 from sightline.data.preferences import answer_pairs, require_difference, require_other_images
 from sightline.data.sequences import SequenceEncoder
-from sightline.data.sources import row_name
+from sightline.data.sources import RowNames, row_name
 from sightline.errors import DataError, TooLongError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class DataSummary:
 
 def check_rows(
     dataset: Dataset,
-    source: str,
+    source: str | RowNames,
     encoder: SequenceEncoder,
     preferences: bool,
     track: Track = lambda items, total, title: items,
@@ -114,7 +114,7 @@ def _stored(value: Any) -> str | bytes:
 
 
 def _sizes(
-    first_row: dict[str | bytes, int], source: str, problems: list[str], track: Callable[..., Iterable[Any]]
+    first_row: dict[str | bytes, int], source: str | RowNames, problems: list[str], track: Callable[..., Iterable[Any]]
 ) -> dict[str | bytes, tuple[int, int]]:
     """Width and height of each stored image that can be read whole; adds the others to `problems`."""
 
