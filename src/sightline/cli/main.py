@@ -56,7 +56,10 @@ VERBS = (
     Verb(
         "data",
         "Check, preview, convert and write training data.",
-        verbs=(Verb("synthesize", "Write rows with a model: conversations, preferences, ..."),),
+        verbs=(
+            Verb("convert", "Write rows of any format in another one."),
+            Verb("synthesize", "Write rows with a model: conversations, preferences, ..."),
+        ),
     ),
     Verb("cache", "List, verify or clear what is stored between runs."),
     Verb(

@@ -114,9 +114,7 @@ def _training_rows(dataset: Any, goal: Goal, source: str) -> TrainingRows:
 
 
 def _columns(dataset: Any) -> list[str]:
-    from trl.data_utils import get_dataset_column_names
-
-    return list(get_dataset_column_names(dataset))
+    return list(next(iter(dataset))) if dataset.column_names is None else list(dataset.column_names)
 
 
 def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> TrainingRows:

@@ -52,14 +52,14 @@ def read_messages(turns: Any, images: int, name: str, system: str | None = None)
 
 
 def as_parts(text: str) -> list[Row]:
-    """A text with marks as content parts, the blanks around its marks taken away.
+    """A text with marks as content parts, the blanks on either side of a mark taken away.
 
-    >>> as_parts("<image>\\nWhat is it?")
+    >>> as_parts("<image>\nWhat is it?")
     [{'type': 'image', 'text': None}, {'type': 'text', 'text': 'What is it?'}]
     """
     if IMAGE_MARK not in text:
         return [{"type": "text", "text": text}]
-    pieces = [piece.strip() for piece in re.split(f"({IMAGE_MARK})", text)]
+    pieces = re.split(rf"\s*({IMAGE_MARK})\s*", text)
     return [
         {"type": "image", "text": None} if piece == IMAGE_MARK else {"type": "text", "text": piece}
         for piece in pieces
@@ -71,7 +71,7 @@ def as_text(content: Any) -> str:
     """Content parts as a text with marks, a line each; the inverse of `as_parts`."""
     if isinstance(content, str):
         return content
-    return "\n".join(IMAGE_MARK if part["type"] == "image" else part["text"] for part in content)
+    return "\n".join(IMAGE_MARK if part["type"] == "image" else str(part.get("text") or "") for part in content)
 
 
 def without_parts(messages: list[Message]) -> list[Message]:
