@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch.distributed
+from peft import PeftModel
 
 from sightline.errors import ConfigError
 from sightline.evaluation.asking import ask_all
@@ -55,8 +56,6 @@ class TaskScores:
         self._answerer: LocalAnswerer | None = None
 
     def __call__(self, model: Any, processor: Any) -> dict[str, float]:
-        from peft import PeftModel  # imports transformers' models, so not before torchvision's operators are declared
-
         processes = _processes()
         if self._answerer is None or self._answerer.loaded.model is not model:
             loaded = LoadedVlm(model, processor, "The model in training", adapted=isinstance(model, PeftModel))
