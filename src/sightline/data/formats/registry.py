@@ -82,11 +82,13 @@ def _choices(goal: Goal) -> str:
 
 
 def _nearest(found: set[str], goal: Goal) -> Format:
-    """The format that shares most of its columns with those found."""
-    return max(
-        (one for one in FORMATS if one.goal == goal),
-        key=lambda one: len(found & set(one.columns)) / len(one.columns),
-    )
+    """The format that shares most of its columns with those found, one that lacks some before one that lacks none."""
+
+    def likeness(one: Format) -> tuple[bool, float]:
+        shared = len(found & set(one.columns))
+        return 0 < shared < len(one.columns), shared / len(one.columns)
+
+    return max((one for one in FORMATS if one.goal == goal), key=likeness)
 
 
 def _texts(rows: list[Row], column: str) -> list[Any]:
