@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 import trl
-from datasets import Dataset, List
-from datasets import Image as ImageFeature
+from datasets import Dataset, Image as ImageFeature, List
 from PIL import Image
 from trl.scripts.utils import DatasetConfig
 
@@ -42,7 +41,14 @@ def test_rows_are_counted_and_sources_without_shares_give_all() -> None:
 
 
 @pytest.mark.parametrize(
-    "shares", [[Share(0.5), Share()], [Share(0.5), Share(rows=3)], [Share(0.0), Share(0.0)], [Share(-1.0), Share(2.0)], [Share(rows=0), Share()]]
+    "shares",
+    [
+        [Share(0.5), Share()],
+        [Share(0.5), Share(rows=3)],
+        [Share(0.0), Share(0.0)],
+        [Share(-1.0), Share(2.0)],
+        [Share(rows=0), Share()],
+    ],
 )
 def test_shares_that_do_not_go_together_are_refused(shares: list[Share]) -> None:
     with pytest.raises(ConfigError, match="datasets: expected a fraction"):
@@ -91,8 +97,9 @@ def test_parts_of_different_columns_keep_what_each_row_trains(tmp_path: Path) ->
 
 
 def test_parts_that_do_not_fit_are_named() -> None:
+    asked, said = ([{"role": role, "content": "a"}] for role in ("user", "assistant"))
     parts = [Dataset.from_dict({"prompt": ["a"], "completion": ["b"]})]
-    parts.append(Dataset.from_dict({"prompt": [[{"role": "user", "content": "a"}]], "completion": [[{"role": "assistant", "content": "b"}]]}))
+    parts.append(Dataset.from_dict({"prompt": [asked], "completion": [said]}))
     with pytest.raises(DataError, match="datasets: expected sources whose rows fit into one table, got a: prompt"):
         join(parts, ["a", "b"])
 
@@ -104,8 +111,9 @@ def test_equal_parts_stay_as_they_are() -> None:
 
 def test_embedded_pictures_go_along() -> None:
     closed = ImageFeature(decode=False)
-    one = Dataset.from_dict({"prompt": [[{"role": "user", "content": "a"}]], "image": [{"bytes": b"1", "path": None}]})
-    two = Dataset.from_dict({"prompt": [[{"role": "user", "content": "b"}]], "images": [[{"bytes": b"2", "path": None}]]})
+    asked = [{"role": "user", "content": "a"}]
+    one = Dataset.from_dict({"prompt": [asked], "image": [{"bytes": b"1", "path": None}]})
+    two = Dataset.from_dict({"prompt": [asked], "images": [[{"bytes": b"2", "path": None}]]})
     parts = [one.cast_column("image", closed), two.cast_column("images", List(closed))]
     assert [row["images"][0]["bytes"] for row in join(parts, ["a", "b"])] == [b"1", b"2"]
 

@@ -1,4 +1,4 @@
-"""Published annotation files, image folders, tar shards and pictures of every kind become rows; streams are the same."""
+"""Annotation files, image folders, tar shards and pictures of every kind become rows; streams are the same."""
 
 from __future__ import annotations
 
@@ -74,7 +74,8 @@ class TestDocuments:
 
     def test_vqav2_questions_take_their_answers_from_the_file_beside_them(self, tmp_path: Path) -> None:
         picture(tmp_path / "train2014" / "COCO_train2014_000000000009.jpg")
-        questions = {"data_subtype": "train2014", "questions": [{"image_id": 9, "question_id": 90, "question": "what?"}]}
+        question = {"image_id": 9, "question_id": 90, "question": "what?"}
+        questions = {"data_subtype": "train2014", "questions": [question]}
         answers = [{"answer": "red", "answer_id": 1}, {"answer": "blue", "answer_id": 2}]
         annotation = {"question_id": 90, "multiple_choice_answer": "red", "answers": answers, "answer_type": "other"}
         path = as_json(tmp_path / "v2_OpenEnded_mscoco_train2014_questions.json", questions)
@@ -135,7 +136,7 @@ class TestShards:
         assert [image.size for image in read_dataset(path)[0]["images"]] == [(4, 4), (4, 4)]
 
     def test_a_broken_shard_is_named(self, tmp_path: Path) -> None:
-        (tmp_path / "a.tar").write_bytes(shard(tmp_path / "b.tar", ("1.png", encoded()))  .read_bytes()[:700])
+        (tmp_path / "a.tar").write_bytes(shard(tmp_path / "b.tar", ("1.png", encoded())).read_bytes()[:700])
         with pytest.raises(DataError, match="a.tar: expected a tar file of samples, got one that ends or breaks"):
             list(stream_dataset(tmp_path / "a.tar"))
         with pytest.raises(DataError, match=r"b.tar sample 1: \.bin is neither a picture nor text"):
@@ -162,7 +163,8 @@ class TestPictures:
 
     def test_lists_in_the_column_image_are_images(self, tmp_path: Path) -> None:
         picture(tmp_path / "a.png")
-        dataset = read_dataset(rows_file(tmp_path / "rows.jsonl", {"image": "a.png"}, {"image": ["a.png", "a.png"]}, {}))
+        rows: list[dict[str, Any]] = [{"image": "a.png"}, {"image": ["a.png", "a.png"]}, {}]
+        dataset = read_dataset(rows_file(tmp_path / "rows.jsonl", *rows))
         assert [len(row["images"] or []) for row in dataset] == [1, 2, 0]
 
     def test_pictures_in_a_folder_named_images_or_in_the_one_that_is_given(self, tmp_path: Path) -> None:
@@ -177,7 +179,7 @@ class TestPictures:
         with pytest.raises(DataError, match="image_folder: there is no folder"):
             read_dataset(path, pictures=PictureAccess(str(tmp_path / "none")))
 
-    @pytest.mark.parametrize("address", ["https://pictures.test/a.png", "http://a/b.png", "file:///a.png", "s3://a/b.png"])
+    @pytest.mark.parametrize("address", ["https://a.test/b.png", "http://a/b.png", "file:///a.png", "s3://a/b.png"])
     def test_addresses_are_refused_with_the_switch_that_allows_them(self, address: str, tmp_path: Path) -> None:
         path = rows_file(tmp_path / "rows.jsonl", {"image": address, "question": "q"})
         with pytest.raises(DataError, match=r"row 1: expected a picture on this machine, got the address .*allow_urls"):
@@ -207,7 +209,8 @@ class TestStreams:
     def test_a_stream_gives_the_rows_of_the_whole(self, tmp_path: Path) -> None:
         picture(tmp_path / "a.png")
         turns = [{"from": "human", "value": "<image>\nq"}, {"from": "gpt", "value": "a"}]
-        path = rows_file(tmp_path / "rows.jsonl", *[{"image": "a.png", "conversations": turns, "id": n} for n in range(3)])
+        rows = [{"image": "a.png", "conversations": turns, "id": number} for number in range(3)]
+        path = rows_file(tmp_path / "rows.jsonl", *rows)
         whole, stream = (sft_rows(read(path), "rows").dataset for read in (read_dataset, stream_dataset))
         assert list(stream) == list(whole)
         read_dataset(path).to_parquet(tmp_path / "rows.parquet")

@@ -66,6 +66,11 @@ def limits(
     return Limits(max_bytes, seconds, resolve, allowed, ssl.create_default_context(cafile=str(KEY)))
 
 
+def refuses(message: str, *answers: Answer, given: Limits | None = None) -> None:
+    with server(*answers) as port, pytest.raises(UrlError, match=message):
+        fetch_picture(f"https://pictures.test:{port}/", given or limits())
+
+
 @pytest.fixture(autouse=True)
 def own_pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path))
@@ -94,9 +99,11 @@ def test_the_host_is_asked_for_once_and_the_checked_address_is_the_one_connected
 
 def test_a_name_that_moves_to_a_private_address_is_refused_at_the_redirect() -> None:
     answers = iter([["127.0.0.1"], ["10.0.0.1"]])
-    with server(reply("302 Found", "Location: /again", "Content-Length: 0")) as port:
-        with pytest.raises(UrlError, match=r"expected a host with public addresses, but pictures.test is 10.0.0.1"):
-            fetch_picture(f"https://pictures.test:{port}/", limits(lambda host, port: next(answers)))
+    refuses(
+        r"expected a host with public addresses, but pictures.test is 10.0.0.1",
+        reply("302 Found", "Location: /again", "Content-Length: 0"),
+        given=limits(lambda host, port: next(answers)),
+    )
 
 
 def test_one_private_address_among_public_ones_is_refused() -> None:
@@ -108,32 +115,32 @@ def test_one_private_address_among_public_ones_is_refused() -> None:
     "place", ["http://127.0.0.1/a.png", "file:///etc/passwd", "https://user@pictures.test/", "gopher://pictures.test/"]
 )
 def test_a_redirect_may_lead_to_https_only(place: str) -> None:
-    with server(reply("301 Moved", f"Location: {place}")) as port:
-        with pytest.raises(UrlError, match=rf"expected an https address without a user name, got '{place}'"):
-            fetch_picture(f"https://pictures.test:{port}/", limits())
+    refuses(rf"expected an https address without a user name, got '{place}'", reply("301 Moved", f"Location: {place}"))
 
 
 def test_a_redirect_to_a_private_address_is_refused() -> None:
-    with server(reply("301 Moved", "Location: https://169.254.169.254/latest")) as port:
-        with pytest.raises(UrlError, match=r"but 169.254.169.254 is 169.254.169.254"):
-            fetch_picture(f"https://pictures.test:{port}/", limits(lambda host, port: [host] if host[0] == "1" else ["127.0.0.1"]))
+    def by_name(host: str, port: int) -> list[str]:
+        return ["127.0.0.1"] if host == "pictures.test" else [host]
+
+    refuses(
+        r"but 169.254.169.254 is 169.254.169.254",
+        reply("301 Moved", "Location: https://169.254.169.254/latest"),
+        given=limits(by_name),
+    )
 
 
 def test_three_redirects_are_followed_and_no_more() -> None:
     moved = reply("302 Found", "Location: /next")
     with server(moved, moved, moved, reply("200 OK", body=encoded())) as port:
         assert fetch_picture(f"https://pictures.test:{port}/a", limits()).is_file()
-    with server(moved, moved, moved, moved) as port:
-        with pytest.raises(UrlError, match="redirects more than 3 times"):
-            fetch_picture(f"https://pictures.test:{port}/b", limits())
+    with server(moved, moved, moved, moved) as port, pytest.raises(UrlError, match="redirects more than 3 times"):
+        fetch_picture(f"https://pictures.test:{port}/b", limits())
 
 
 @pytest.mark.parametrize("headers", [("Content-Length: 200001",), (), ("Transfer-Encoding: chunked",)])
 def test_a_body_over_the_limit_is_refused_with_and_without_its_length(headers: tuple[str, ...]) -> None:
     body = b"30d41\r\n" + b"x" * 200_001 if headers[:1] == ("Transfer-Encoding: chunked",) else b"x" * 200_001
-    with server(reply("200 OK", *headers, body=body)) as port:
-        with pytest.raises(UrlError, match="more than 100,000 bytes"):
-            fetch_picture(f"https://pictures.test:{port}/", limits())
+    refuses("more than 100,000 bytes", reply("200 OK", *headers, body=body))
 
 
 def trickle(first: bytes) -> Answer:
@@ -150,38 +157,31 @@ def trickle(first: bytes) -> Answer:
 @pytest.mark.parametrize("first", [b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nX-Slow: ", b""])
 def test_a_server_that_sends_a_byte_now_and_then_is_cut_off_at_the_deadline(first: bytes) -> None:
     start = time.monotonic()
-    with server(trickle(first)) as port:
-        with pytest.raises(UrlError, match=r"took longer than 0.4 s"):
-            fetch_picture(f"https://pictures.test:{port}/", limits(seconds=0.4))
+    refuses(r"took longer than 0.4 s", trickle(first), given=limits(seconds=0.4))
     assert time.monotonic() - start < 2
 
 
 def test_a_body_that_breaks_off_is_no_picture() -> None:
-    with server(reply("200 OK", "Content-Length: 5000", body=encoded())) as port:
-        with pytest.raises(UrlError, match=r"bytes came"):
-            fetch_picture(f"https://pictures.test:{port}/", limits())
+    refuses(r"bytes came", reply("200 OK", "Content-Length: 5000", body=encoded()))
 
 
 def test_what_is_no_picture_is_not_stored(tmp_path: Path) -> None:
-    with server(reply("200 OK", "Content-Type: image/png", body=b"<svg/>")) as port:
-        with pytest.raises(UrlError, match="no picture that Pillow can read"):
-            fetch_picture(f"https://pictures.test:{port}/", limits())
+    refuses("no picture that Pillow can read", reply("200 OK", "Content-Type: image/png", body=b"<svg/>"))
     assert not list(tmp_path.iterdir())
 
 
 def test_another_hosts_certificate_is_refused() -> None:
-    with server(reply("200 OK", body=encoded())) as port:
-        with pytest.raises(UrlError, match="certificate"):
-            fetch_picture(f"https://other.test:{port}/", limits())
+    with server(reply("200 OK", body=encoded())) as port, pytest.raises(UrlError, match="certificate"):
+        fetch_picture(f"https://other.test:{port}/", limits())
 
 
 def test_an_error_status_is_named() -> None:
-    with server(reply("404 Not Found")) as port:
-        with pytest.raises(UrlError, match="expected status 200, got 404"):
-            fetch_picture(f"https://pictures.test:{port}/", limits())
+    refuses("expected status 200, got 404", reply("404 Not Found"))
 
 
-@pytest.mark.parametrize("address", ["http://pictures.test/", "file:///etc/passwd", "ftp://pictures.test/", "https:///a"])
+@pytest.mark.parametrize(
+    "address", ["http://pictures.test/", "file:///etc/passwd", "ftp://pictures.test/", "https:///a"]
+)
 def test_other_schemes_are_refused_before_anything_is_asked(address: str) -> None:
     def never(host: str, port: int) -> list[str]:
         raise AssertionError("asked")

@@ -61,7 +61,7 @@ def document_rows(content: Record, file: Path, place: Place, split: str | None) 
         records = (record for record in karpathy_captions(content, file) if in_split(record.split, split))
         return _caption_rows(records, place)
     raise DataError(
-        f'{file.name}: expected a list of rows, {{"data": [rows]}}, COCO\'s keys images and annotations, Karpathy\'s '
+        f"{file.name}: expected a list of rows, {{\"data\": [rows]}}, COCO's keys images and annotations, Karpathy's "
         f"images with sentences, or VQAv2's questions; found {', '.join(content)[:200] or 'nothing'}. Convert the file."
     )
 

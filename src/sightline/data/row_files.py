@@ -150,9 +150,7 @@ def _read_csv(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
         rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
     for index, row in enumerate(rows):
         if None in row:
-            raise DataError(
-                f"{path.name} row {index + 1}: more values than the header has columns ({len(row) - 1})."
-            )
+            raise DataError(f"{path.name} row {index + 1}: more values than the header has columns ({len(row) - 1}).")
     return dataset_of([{column: value or None for column, value in row.items()} for row in rows], path)
 
 

@@ -86,7 +86,8 @@ def _mixture(settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder, e
     sources = [_source(entry, goal, _access(settings)) for entry in mixture.datasets]
     shares = [Share(entry.fraction, entry.rows) for entry in mixture.datasets]
     counts = counts_of([len(rows.dataset) for _, rows in sources], shares)
-    train, test = [], []
+    train: list[Any] = []
+    test: list[Any] = []
     for number, ((name, rows), count) in enumerate(zip(sources, counts, strict=True)):
         drawn = draw(len(rows.dataset), count, mixture.test_split_size or 0.0, seed + number)
         for indices, parts in ((drawn.train, train), (drawn.test, test)):

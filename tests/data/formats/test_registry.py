@@ -53,7 +53,8 @@ def test_the_example_is_recognised_and_its_columns_are_trls(one: Format, folder:
     rows = READ[one.goal](read_dataset(written(folder, one.example)), "rows.jsonl")
     assert rows.format == one
     columns = set(rows.dataset.column_names)
-    wanted = ({"messages"}, {"prompt", "completion"}, {"text"}) if one.goal == "sft" else ({"prompt", "chosen", "rejected"},)
+    demonstrations = ({"messages"}, {"prompt", "completion"}, {"text"})
+    wanted = demonstrations if one.goal == "sft" else ({"prompt", "chosen", "rejected"},)
     assert any(needed <= columns for needed in wanted)
 
 
@@ -65,10 +66,14 @@ def test_trl_rows_written_of_it_train_as_its_own_do(one: Format, folder: Path) -
     assert said(folder / "new" / "out.jsonl", goal) == said(source, goal)
 
 
-@pytest.mark.parametrize("one", [one for one in FORMATS if one.goal == "sft" and one.columns != ("text",)], ids=lambda one: one.name)
+CONVERSATIONS = [one for one in FORMATS if one.goal == "sft" and one.columns != ("text",)]
+
+
+@pytest.mark.parametrize("one", CONVERSATIONS, ids=lambda one: one.name)
 def test_llava_rows_written_of_it_train_as_its_own_do(one: Format, folder: Path) -> None:
     source = written(folder, one.example, {**one.example, "id": "8"})
-    assert run(["data", "convert", str(source), str(folder / "new.json"), "--to", "llava", "--images", "reference"]) == 0
+    command = ["data", "convert", str(source), str(folder / "new.json"), "--to", "llava", "--images", "reference"]
+    assert run(command) == 0
     assert said(folder / "new.json", "sft") == [as_exchange(row) for row in said(source, "sft")]
 
 
@@ -134,14 +139,17 @@ class TestConversations:
         assert messages[4]["content"] == [{"type": "text", "text": "It is red."}]
 
     def test_single_exchanges_train_their_answers_alone_and_longer_ones_do_not_lose_turns(self, folder: Path) -> None:
-        single = {"image": "a.jpg", "conversations": [{"from": "human", "value": "<image>x"}, {"from": "gpt", "value": "y"}]}
-        double = {**single, "conversations": single["conversations"] + [{"from": "human", "value": "z"}, {"from": "gpt", "value": "w"}]}
+        turns = [{"from": "human", "value": "<image>x"}, {"from": "gpt", "value": "y"}]
+        more = [{"from": "human", "value": "z"}, {"from": "gpt", "value": "w"}]
+        single = {"image": "a.jpg", "conversations": turns}
+        double = {"image": "a.jpg", "conversations": turns + more}
         assert set(self.messages(folder, single, single).column_names) == {"image", "prompt", "completion"}
         assert [len(messages) for messages in self.messages(folder, single, double)] == [2, 4]
 
     def test_rows_with_and_without_images_stay_together(self, folder: Path) -> None:
         text = {"conversations": [{"from": "human", "value": "hello"}, {"from": "gpt", "value": "hi"}]}
-        shown = {"image": "a.jpg", "conversations": [{"from": "human", "value": "<image>\nwhat"}, {"from": "gpt", "value": "red"}]}
+        turns = [{"from": "human", "value": "<image>\nwhat"}, {"from": "gpt", "value": "red"}]
+        shown = {"image": "a.jpg", "conversations": turns}
         dataset = self.messages(folder, text, shown)
         assert [row["image"] is None for row in dataset] == [True, False]
         assert dataset[0]["prompt"][0]["content"] == [{"type": "text", "text": "hello"}]
@@ -149,7 +157,7 @@ class TestConversations:
     @pytest.mark.parametrize(
         ("turns", "message"),
         [
-            ([{"from": "human", "value": "<image><image>x"}], "row 1: 1 images, but the conversation has 2 <image> marks"),
+            ([{"from": "human", "value": "<image><image>x"}], "row 1: 1 images, but .* has 2 <image> marks"),
             ([{"from": "tool", "value": "x"}], r"row 1: expected a role among human, user, .*; got 'tool'"),
             ([], r"row 1: expected a list of turns, got \[\]"),
             ([{"from": "human", "value": None}], "row 1: expected the text of a turn, got None"),
@@ -174,7 +182,8 @@ class TestPreferences:
         return preference_rows(read_dataset(written(folder, *rows)), "rows.jsonl")
 
     def test_povid_conversations_part_at_the_first_answer_that_differs(self, folder: Path) -> None:
-        start = [{"from": "human", "value": "<image>\na?"}, {"from": "gpt", "value": "b"}, {"from": "human", "value": "c?"}]
+        start = [{"from": "human", "value": "<image>\na?"}, {"from": "gpt", "value": "b"}]
+        start.append({"from": "human", "value": "c?"})
         row = {
             "image": "a.jpg",
             "conversations": [*start, {"from": "gpt", "value": "d"}],
@@ -183,21 +192,22 @@ class TestPreferences:
         (pair,) = self.pairs(folder, row).dataset
         assert [message["role"] for message in pair["prompt"]] == ["user", "assistant", "user"]
         assert (pair["chosen"][0]["content"][0]["text"], pair["rejected"][0]["content"][0]["text"]) == ("d", "e")
-        with pytest.raises(DataError, match="row 1: expected two conversations that part at an answer, got two that are the same"):
+        with pytest.raises(DataError, match="row 1: expected two conversations .* got two that are the same"):
             self.pairs(folder, {**row, "rejected_conversations": row["conversations"]})
 
     def test_vlfeedback_prefers_the_best_to_the_worst_by_mean_rating_and_leaves_ties_out(self, folder: Path) -> None:
         def completion(response: str, *ratings: str) -> dict[str, Any]:
             aspects = ("Helpfulness", "Visual Faithfulness", "Ethical Considerations")
-            annotations = {aspect: {"Rating": rating, "Rationale": ""} for aspect, rating in zip(aspects, ratings, strict=True)}
+            rated = zip(aspects, ratings, strict=True)
+            annotations = {aspect: {"Rating": rating, "Rationale": ""} for aspect, rating in rated}
             return {"model": "m", "response": response, "annotations": annotations}
 
-        mixed = [completion("good", "4", "4", "5"), completion("bad", "1", "5", "5"), completion("unrated", "5", "N/A", "5")]
-        mixed.append(completion("best", "5", "5", "4"))
+        mixed = [completion("good", "4", "4", "5"), completion("bad", "1", "5", "5")]
+        mixed += [completion("unrated", "5", "N/A", "5"), completion("best", "5", "5", "4")]
         tied = [completion("one", "5", "5", "5"), completion("two", "5", "5", "5")]
         rows = [{"image": "a.jpg", "prompt": "p", "completions": each} for each in (tied, mixed)]
         made = self.pairs(folder, *rows)
-        assert (made.left_out, list(made.origins)) == (1, [1])
+        assert (made.left_out, made.origins) == (1, [1])
         (pair,) = made.dataset
         assert pair["chosen"][0]["content"] == "best"
         assert pair["rejected"][0]["content"] == "bad"
@@ -212,16 +222,16 @@ class TestPreferences:
 
     def test_json_pairs_are_no_text_to_be_fine_tuned_on(self, folder: Path) -> None:
         row = {"image": "a.jpg", "text": json.dumps({"question": "q", "chosen": "c", "rejected": "r"})}
-        with pytest.raises(DataError, match=r"found preferences \(RLHF-V: image, text\). Train on them by `sightline dpo`"):
+        with pytest.raises(DataError, match=r"found preferences \(RLHF-V: image, text\). Train .* `sightline dpo`"):
             sft_rows(read_dataset(written(folder, row)), "rows.jsonl")
-        with pytest.raises(DataError, match=r"row 2: expected JSON with question, chosen and rejected in 'text', got 'x'"):
+        with pytest.raises(DataError, match=r"row 2: expected JSON with question, .* in 'text', got 'x'"):
             self.pairs(folder, row, {"image": "a.jpg", "text": "x"})
 
 
 def test_several_captions_make_a_row_each_of_one_picture(folder: Path) -> None:
     source = written(folder, {"image": "a.jpg", "captions": ["x", "y"]}, {"image": "b.jpg", "captions": ["z"]})
     rows = sft_rows(read_dataset(source), "rows.jsonl")
-    assert list(rows.origins) == [0, 0, 1]
+    assert rows.origins == [0, 0, 1]
     assert [(Path(row["image"]["path"]).name, row["completion"][0]["content"]) for row in rows.dataset] == [
         ("a.jpg", "x"),
         ("a.jpg", "y"),
@@ -237,8 +247,8 @@ def test_several_answers_are_the_one_that_most_gave(folder: Path) -> None:
 def test_an_unknown_format_names_what_was_found_and_the_nearest(folder: Path) -> None:
     source = written(folder, {"image": "a.jpg", "chosen": "x", "rejected": "y"})
     with pytest.raises(
-        DataError, match=r"found chosen, image, rejected. The nearest format is TRL preferences, of which it lacks prompt"
+        DataError, match=r"found chosen, image, rejected. The nearest format is TRL preferences, .* lacks prompt"
     ):
         preference_rows(read_dataset(source), "rows.jsonl")
-    with pytest.raises(DataError, match=r"found demonstrations \(question and answer: .*Train on them by `sightline sft`"):
+    with pytest.raises(DataError, match=r"found demonstrations \(question and answer: .* `sightline sft`"):
         preference_rows(read_dataset(written(folder, {"question": "a", "answer": "b"})), "rows.jsonl")

@@ -62,10 +62,10 @@ def _rated(completions: Any) -> list[tuple[str, float | None]]:
     Arrow may hold the list of records as a record of lists.
     """
     if isinstance(completions, dict):
-        pairs = zip(completions["response"], completions["annotations"], strict=True)
+        responses, annotations = completions["response"], completions["annotations"]
     else:
-        pairs = ((completion["response"], completion["annotations"]) for completion in completions)
-    return [(response, _mean_rating(annotations)) for response, annotations in pairs]
+        responses, annotations = ([one[key] for one in completions] for key in ("response", "annotations"))
+    return [(response, _mean_rating(ratings)) for response, ratings in zip(responses, annotations, strict=True)]
 
 
 def _mean_rating(annotations: Row) -> float | None:

@@ -82,11 +82,12 @@ def _choices(goal: Goal) -> str:
 
 
 def _nearest(found: set[str], goal: Goal) -> Format:
-    """The format that shares most of its columns with those found, one that lacks some before one that lacks none."""
+    """The format that shares most of its columns with those found: one that lacks some before one that lacks none,
+    TRL's own before others."""
 
-    def likeness(one: Format) -> tuple[bool, float]:
+    def likeness(one: Format) -> tuple[bool, float, bool]:
         shared = len(found & set(one.columns))
-        return 0 < shared < len(one.columns), shared / len(one.columns)
+        return 0 < shared < len(one.columns), shared / len(one.columns), one.convert is None
 
     return max((one for one in FORMATS if one.goal == goal), key=likeness)
 

@@ -94,4 +94,3 @@ def _clean(value: Any) -> Any:
 
 def _parts(content: Any) -> list[Row]:
     return content if isinstance(content, list) else []
-

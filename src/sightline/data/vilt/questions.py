@@ -137,7 +137,8 @@ def _from_vqav2(
         first, *others = record.places
         path = pictures.find(first, record.name, *others)
         question = _question(record.question, record.name)
-        yield AskedPicture(record.name, path, path, question, score_answers(record.answers), str(record.id), record.kind)
+        scores = score_answers(record.answers)
+        yield AskedPicture(record.name, path, path, question, scores, str(record.id), record.kind)
 
 
 def _from_rows(file: Path, records: list[Record], pictures: PictureFolder) -> Iterator[AskedPicture]:
