@@ -129,7 +129,8 @@ def _checked(settings: ConversionSettings) -> tuple[Target, Path]:
     target = TARGETS[settings.to]
     if out.suffix != target.suffix:
         raise ConfigError(f"OUT: expected a file that ends in {target.suffix} for {settings.to}, got {settings.out}.")
-    for place in (out, _picture_folder(out)):
+    copies = target.write is not None and settings.images == "copy"
+    for place in (out, _picture_folder(out)) if copies else (out,):
         if place.exists():
             raise ConfigError(f"OUT: {place} is there already. Name another file, or remove it.")
     return target, out

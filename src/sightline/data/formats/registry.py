@@ -69,7 +69,7 @@ def recognise(columns: Iterable[str], first_rows: list[Row], goal: Goal, source:
         )
     nearest = _nearest(found, goal)
     missing = ", ".join(name for name in nearest.columns if name not in found)
-    lacks = f"lacks {missing}" if missing else "has other values"
+    lacks = f"lacks {missing}" if missing else "lacks a picture, or has other values"
     raise DataError(
         f"{source}: expected the columns {_choices(goal)} (and image or images); found {shown}. The nearest format is "
         f"{nearest.name}, of which it {lacks}. Rename the columns, or convert the file; docs/formats.md shows a row of "
