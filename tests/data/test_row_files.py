@@ -98,7 +98,9 @@ class TestFolders:
         assert shown(read_dataset(tmp_path)) == [("a.png", "red")]
         picture(tmp_path / "b.png")
         (tmp_path / "metadata.jsonl").write_text('{"file_name": "b.png", "caption": "blue"}\n')
-        assert shown(read_dataset(tmp_path, "test")) == [("b.png", "blue")]
+        assert shown(read_dataset(tmp_path)) == [("a.png", "red")]
+        (tmp_path / "train" / "metadata.csv").unlink()
+        assert shown(read_dataset(tmp_path)) == [("b.png", "blue")]
 
     def test_a_folder_for_each_class(self, tmp_path: Path) -> None:
         picture(tmp_path / "train" / "red_dog" / "1.png")
@@ -122,6 +124,8 @@ class TestShards:
         shard(tmp_path / "train-1.tar", ("x/000.json", row), ("x/000.png", encoded("blue")))
         dataset = read_dataset(tmp_path)
         assert len(dataset) == 2
+        with pytest.raises(ConfigError, match="streaming: expected a file"):
+            stream_dataset(tmp_path, "test")
         assert dataset[1]["image"].getpixel((0, 0)) == (0, 0, 255)
         assert dataset[0]["question"] == "q"
 

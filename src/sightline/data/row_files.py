@@ -1,4 +1,4 @@
-"""Files of rows: JSONL, JSON, CSV, Parquet, Arrow, tar shards, token files, and folders of pictures by class."""
+"""Files of rows: JSONL, JSON, CSV, Parquet, tar shards, token files, and folders of pictures by class."""
 
 from __future__ import annotations
 

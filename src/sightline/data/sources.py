@@ -109,22 +109,27 @@ def source_name(name: str | Path, split: str | None) -> str:
 
 def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ...]) -> Any:
     """Rows that all have the same columns, as a stream must."""
-    for number, row in enumerate(stream_rows(paths, pictures), start=1):
-        if not row.keys() <= set(columns):
-            raise DataError(
-                f"{Path(paths[0]).name} row {number}: expected the columns of the first {PEEKED_ROWS} rows, "
-                f"{', '.join(columns)}; found {', '.join(row.keys() - set(columns))}, too. Set streaming to false."
-            )
-        yield {column: row.get(column) for column in columns}
+    for path in paths:
+        for index, row in enumerate(stream_rows([path], pictures)):
+            if not row.keys() <= set(columns):
+                raise DataError(
+                    f"{row_name(path, index)}: expected the columns of the first {PEEKED_ROWS} rows, "
+                    f"{', '.join(columns)}; found {', '.join(row.keys() - set(columns))}, too. Set streaming to false."
+                )
+            yield {column: row.get(column) for column in columns}
 
 
 def _files_of(path: Path, split: str | None) -> list[Path]:
-    """The row files behind a path: itself, the split's file in a folder, or its tar shards."""
+    """The row files behind a path: itself, the split's file in a folder, or its tar shards.
+
+    Shards that are not named after a split are all of them "train".
+    """
     if path.is_file():
         return [path]
-    named = [path / f"{split or 'train'}{suffix}" for suffix in ROW_SUFFIXES]
-    found = [file for file in named if file.is_file()][:1]
-    return found or sorted(path.glob(f"{split or 'train'}*.tar")) or sorted(path.glob("*.tar"))
+    wanted = split or "train"
+    found = [file for suffix in ROW_SUFFIXES if (file := path / f"{wanted}{suffix}").is_file()][:1]
+    found = found or sorted(path.glob(f"{wanted}*.tar"))
+    return found or (sorted(path.glob("*.tar")) if wanted == "train" else [])
 
 
 def _read_file(path: Path, split: str | None, pictures: PictureAccess) -> Dataset:
@@ -160,7 +165,8 @@ def _read_folder(path: Path, split: str | None, config: str | None, pictures: Pi
         return _opened(read_shard_table(files), path, str(path), pictures)
     if files:
         return _read_file(files[0], split, pictures)
-    for folder in (path / (split or "train"), path):
+    wanted = split or "train"
+    for folder in (path / wanted, path) if wanted == "train" else (path / wanted,):
         for suffix in (".jsonl", ".csv"):
             if (folder / f"metadata{suffix}").is_file():
                 return _read_file(folder / f"metadata{suffix}", split, pictures)
