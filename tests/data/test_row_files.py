@@ -164,6 +164,9 @@ class TestPictures:
         path = rows_file(tmp_path / "rows.jsonl", {"image": "data:image/png;base64,!!!", "question": "q"})
         with pytest.raises(DataError, match=r"rows.jsonl row 1: the image is no base64"):
             read_dataset(path)
+        rows_file(path, {"image": "x" * 5000})
+        with pytest.raises(DataError, match=r"rows.jsonl row 1: image 'x{200}' not found"):
+            read_dataset(path)
 
     def test_lists_in_the_column_image_are_images(self, tmp_path: Path) -> None:
         picture(tmp_path / "a.png")

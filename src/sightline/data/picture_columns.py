@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -101,7 +102,7 @@ class PictureFinder:
         if "://" in value or value.startswith("file:"):
             return {"bytes": None, "path": self._fetch(value, name)}
         for folder in self.folders:
-            if (folder / value).is_file():
+            if os.path.isfile(folder / value):  # False where Path.is_file raises: a text of thousands of characters
                 return {"bytes": None, "path": str(folder / value)}
         raise DataError(
             f"{name}: image '{value[:200]}' not found in {self.folders[0]}. "
