@@ -26,6 +26,7 @@ check: $(INSTALLED)  ## lint and types
 	$(BIN)/mypy
 
 bench: $(INSTALLED)  ## speed against TRL and transformers on the same work; JSON beside the scripts
+	$(BIN)/python benchmarks/data_check.py
 	$(BIN)/python benchmarks/dpo_step.py
 	$(BIN)/python benchmarks/dpo_memory.py
 	$(BIN)/python benchmarks/eval_options.py

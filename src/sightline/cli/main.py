@@ -57,6 +57,7 @@ VERBS = (
         "data",
         "Check, preview, convert and write training data.",
         verbs=(
+            Verb("check", "What is in a dataset, and what is wrong with it."),
             Verb("convert", "Write rows of any format in another one."),
             Verb("synthesize", "Write rows with a model: conversations, preferences, ..."),
         ),

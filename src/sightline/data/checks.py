@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from sightline.data.fit import DROPPING
-from sightline.data.images import IMAGE_COLUMNS, open_image, rejected_images, row_images, upright_size
+from sightline.data.images import IMAGE_COLUMNS, open_image, rejected_images, row_images, stored_image, upright_size
 from sightline.data.lengths import Kind, Track, first_of, table_of_kinds
 from sightline.data.preferences import answer_pairs, require_difference, require_other_images
 from sightline.data.sequences import SequenceEncoder
@@ -97,20 +97,14 @@ def _image_rows(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _stored_groups(row: dict[str, Any]) -> tuple[list[str | bytes], list[str | bytes]]:
     """The paths or the bytes of a row's own images, and of its rejected ones."""
-    return [_stored(value) for value in row_images(row)], [_stored(value) for value in rejected_images(row)]
+    own, rejected = row_images(row), rejected_images(row)
+    return [stored_image(value) for value in own], [stored_image(value) for value in rejected]
 
 
 def _kinds(encoder: SequenceEncoder, group: list[str | bytes], sizes: dict[str | bytes, tuple[int, int]]) -> list[Kind]:
     """What decides the number of tokens of each image that could be read: whether it shares its row, and its size."""
     beside = encoder.is_beside(group)
     return [(beside, sizes[key]) for key in group if key in sizes]
-
-
-def _stored(value: Any) -> str | bytes:
-    """The path or the bytes of a closed image."""
-    if isinstance(value, dict):
-        return value.get("bytes") or str(value["path"])
-    return value
 
 
 def _sizes(

@@ -33,17 +33,20 @@ class PictureAccess:
     Attributes:
         image_folder: what relative paths count from; by default the folder of the rows' file, or `images` in it.
         allow_urls: fetch pictures that rows name by https address.
+        keep_missing: leave paths to no file and addresses in their rows, for a check to count, instead of refusing the
+            first.
     """
 
     image_folder: str | None = None
     allow_urls: bool = False
+    keep_missing: bool = False
 
 
 class PictureFinder:
     """Pictures of one source, each distinct one looked up once."""
 
     def __init__(self, folder: Path, access: PictureAccess) -> None:
-        self.allow_urls = access.allow_urls
+        self.allow_urls, self.keep_missing = access.allow_urls, access.keep_missing
         if access.image_folder is None:
             own = folder.absolute()
             self.folders: tuple[Path, ...] = (own, own / "images")
@@ -104,12 +107,16 @@ class PictureFinder:
         for folder in self.folders:
             if os.path.isfile(folder / value):  # False where Path.is_file raises: a text of thousands of characters
                 return {"bytes": None, "path": str(folder / value)}
+        if self.keep_missing:
+            return {"bytes": None, "path": str(self.folders[0] / value)}
         raise DataError(
             f"{name}: image '{value[:200]}' not found in {self.folders[0]}. "
             "Paths count from the file's folder, or from image_folder; mend the path or drop the row."
         )
 
     def _fetch(self, address: str, name: str) -> str:
+        if not self.allow_urls and self.keep_missing:
+            return address
         if not self.allow_urls:
             raise DataError(
                 f"{name}: expected a picture on this machine, got the address '{address[:200]}'. Nothing is fetched "
@@ -118,6 +125,8 @@ class PictureFinder:
         try:
             return str(fetch_picture(address))
         except UrlError as error:
+            if self.keep_missing:
+                return address
             raise DataError(f"{name}: {error}") from error
 
 
