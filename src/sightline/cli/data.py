@@ -2,4 +2,6 @@
 
 from __future__ import annotations
 
+from sightline.cli.data_check import check_command as check_command
+from sightline.cli.data_convert import convert_command as convert_command
 from sightline.cli.data_synthesize import synthesize_command as synthesize_command

@@ -56,7 +56,11 @@ VERBS = (
     Verb(
         "data",
         "Check, preview, convert and write training data.",
-        verbs=(Verb("synthesize", "Write rows with a model: conversations, preferences, ..."),),
+        verbs=(
+            Verb("check", "What is in a dataset, and what is wrong with it."),
+            Verb("convert", "Write rows of any format in another one."),
+            Verb("synthesize", "Write rows with a model: conversations, preferences, ..."),
+        ),
     ),
     Verb("cache", "List, verify or clear what is stored between runs."),
     Verb(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +11,8 @@ from typing import Any
 
 import trl
 from datasets import Dataset
-from rich.console import Console
-from rich.progress import track
 
-from sightline.data.checks import DataSummary, check_rows
-from sightline.data.formats import to_preference_columns, to_sft_columns
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
-from sightline.data.sources import read_dataset
+from sightline.data.formats.registry import Goal
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, InputError
 from sightline.runs import RunFolder
@@ -25,8 +20,8 @@ from sightline.training.arguments import TrainingSettings
 from sightline.training.callbacks import add_callbacks
 from sightline.training.dpo import DPOTrainer
 from sightline.training.restore import last_whole_checkpoint
+from sightline.training.rows import training_rows
 from sightline.training.sft import SFTTrainer
-from sightline.training.sharing import prepared
 from sightline.training.source import ModelSource, model_source
 from sightline.training.task_scores import Score, add_task_scores, check_task_scores
 
@@ -75,7 +70,7 @@ def run_sft(settings: TrainingSettings, score: Score | None = None) -> TrainingR
             peft_config=trl.get_peft_config(settings.model),
         )
 
-    return _run(settings, to_sft_columns, build, "SFT", score)
+    return _run(settings, "sft", build, "SFT", score)
 
 
 def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingResult:
@@ -99,12 +94,12 @@ def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingR
             peft_config=trl.get_peft_config(settings.model),
         )
 
-    return _run(settings, to_preference_columns, build, "DPO", score)
+    return _run(settings, "preferences", build, "DPO", score)
 
 
 def _run(
     settings: TrainingSettings,
-    to_columns: Callable[[Any, str], Any],
+    goal: Goal,
     build: Callable[[ModelSource, Dataset, Dataset | None], Any],
     title: str,
     score: Score | None,
@@ -116,10 +111,7 @@ def _run(
     folder = RunFolder(Path(training.output_dir))
     folder.check(resume)
     source = model_source(settings)
-    train = _rows(settings, settings.script.dataset_train_split, to_columns, source)
-    test = None
-    if training.eval_strategy != "no":
-        test = _rows(settings, settings.script.dataset_test_split, to_columns, source)
+    train, test = training_rows(settings, goal, source.processor)
     with _quiet_input_errors(settings):
         trainer = build(source, train, test)
     if score is not None:
@@ -140,25 +132,6 @@ def _run(
     )
 
 
-def _rows(settings: TrainingSettings, split: str, to_columns: Callable[[Any, str], Any], source: ModelSource) -> Any:
-    """The split of the dataset that the settings name, in TRL's columns, every row checked."""
-    script = settings.script
-    if settings.mixture.datasets:
-        return prepared(trl.get_dataset(settings.mixture)[split], to_columns)
-    if script.dataset_name is None:
-        raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
-    name = _source_name(script.dataset_name, split)
-    dataset = read_dataset(script.dataset_name, split, script.dataset_config)
-    dataset = prepared(to_columns(dataset, name), to_columns)
-    if not {"image", "images"} & set(dataset.column_names):
-        return dataset
-    preferences = to_columns is to_preference_columns
-    summary = check_rows(dataset, name, SequenceEncoder(source.processor, _encoding(settings)), preferences, _track)
-    _report(summary, name)
-    dataset.info.dataset_name = name  # what the trainer calls its rows
-    return dataset
-
-
 def _checkpoint(training: Any) -> str | None:
     """The checkpoint that the settings name; for `true` the newest whole one, and none where the run left none."""
     if training.resume_from_checkpoint is not True:
@@ -167,38 +140,6 @@ def _checkpoint(training: Any) -> str | None:
     if found is None:
         print(f"{training.output_dir} holds no whole checkpoint: training starts from step 0.", file=sys.stderr)
     return found
-
-
-def _encoding(settings: TrainingSettings) -> EncodingSettings:
-    training = settings.training
-    return EncodingSettings(
-        max_length=training.max_length,
-        length_policy=training.length_policy,
-        completion_only_loss=getattr(training, "completion_only_loss", True) is not False,
-        assistant_only_loss=getattr(training, "assistant_only_loss", False),
-        dataset_text_field=getattr(training, "dataset_text_field", "text"),
-    )
-
-
-def _source_name(dataset: str, split: str) -> str:
-    """What messages call the rows: the file, or the split of the folder or Hub id."""
-    path = Path(dataset)
-    for suffix in (".jsonl", ".json", ".csv", ".tsv", ".parquet"):
-        if (path / f"{split}{suffix}").is_file():
-            return str(path / f"{split}{suffix}")
-    return dataset if path.is_file() else f"{dataset} {split}"
-
-
-def _track(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
-    return track(items, description=title, total=total, console=Console(file=sys.stderr), transient=True)
-
-
-def _report(summary: DataSummary, name: str) -> None:
-    print(
-        f"{name}: {summary.rows:,} rows, {summary.images:,} distinct images, "
-        f"longest sequence {summary.longest:,} tokens.",
-        file=sys.stderr,
-    )
 
 
 @contextmanager

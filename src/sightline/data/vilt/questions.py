@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.data.documents import vqav2_questions
 from sightline.data.vilt.sources import (
     Picture,
     PictureFolder,
@@ -141,21 +142,13 @@ def _from_vqav2(
 ) -> Iterator[AskedPicture]:
     if "questions" not in content:
         raise DataError(f"{file}: expected VQAv2's key 'questions', found {', '.join(content)}.")
-    answered = read_json(require_file(annotations))["annotations"] if annotations else []
-    by_question = {annotation["question_id"]: annotation for annotation in answered}
-    subtype = content.get("data_subtype", "train2014")
-    for index, question in enumerate(content["questions"]):
-        name = f"{file.name} question {index + 1}"
-        annotation = by_question.get(question["question_id"], {})
-        if annotations and not annotation:
-            raise DataError(f"{name}: question_id {question['question_id']} is not in {annotations}. Name its file.")
-        number = f"{question['image_id']:012d}.jpg"
-        path = pictures.find(f"COCO_{subtype}_{number}", name, f"{subtype}/COCO_{subtype}_{number}", number)
-        scores = score_answers(answer["answer"] for answer in annotation.get("answers", ()))
-        kind = annotation.get("answer_type", "")
-        yield AskedPicture(
-            name, path, path, _question(question["question"], name), scores, str(question["question_id"]), kind
-        )
+    answered = read_json(require_file(annotations))["annotations"] if annotations else None
+    for record in vqav2_questions(content, answered, file):
+        first, *others = record.places
+        path = pictures.find(first, record.name, *others)
+        question = _question(record.question, record.name)
+        scores = score_answers(record.answers)
+        yield AskedPicture(record.name, path, path, question, scores, str(record.id), record.kind)
 
 
 def _from_rows(file: Path, records: list[Record], pictures: PictureFolder) -> Iterator[AskedPicture]:
