@@ -26,6 +26,7 @@ check: $(INSTALLED)  ## lint and types
 	$(BIN)/mypy
 
 bench: $(INSTALLED)  ## speed against TRL and transformers on the same work; JSON beside the scripts
+	$(BIN)/python benchmarks/data_check.py
 	$(BIN)/python benchmarks/dpo_step.py
 	$(BIN)/python benchmarks/dpo_memory.py
 	$(BIN)/python benchmarks/doctor_memory.py
@@ -35,14 +36,16 @@ bench: $(INSTALLED)  ## speed against TRL and transformers on the same work; JSO
 	$(BIN)/python benchmarks/projector_stage.py
 	$(BIN)/python benchmarks/sft_questions.py
 	$(BIN)/python benchmarks/tsv_memory.py
+	$(BIN)/python benchmarks/vilt_retrieval.py
 
 architecture: $(INSTALLED)  ## write the tree in ARCHITECTURE.md anew
 	$(BIN)/python -m tests.project_tree
 
-docs: $(INSTALLED)  ## write docs/cli.md, docs/tasks.md and docs/families.md anew
+docs: $(INSTALLED)  ## write docs/cli.md, docs/tasks.md, docs/families.md and docs/formats.md anew
 	$(BIN)/python -m tests.cli_reference
 	$(BIN)/python -m tests.task_reference
 	$(BIN)/python -m tests.families_table
+	$(BIN)/python -m tests.formats_table
 
 # pyproject.toml names all that is installed, so its change is the one reason to install again.
 $(INSTALLED): pyproject.toml

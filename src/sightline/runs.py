@@ -113,6 +113,12 @@ class RunFolder:
         return found[0] if found else ""
 
 
+def cache_folder() -> Path:
+    """Where stores lie: `SIGHTLINE_CACHE`, else `sightline` in the user's cache folder."""
+    given = os.environ.get("SIGHTLINE_CACHE")
+    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline"
+
+
 def write_text(path: Path, text: str) -> Path:
     """Writes `text` to `path` by way of a neighbour file that takes its place once it is on disk; returns `path`."""
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")

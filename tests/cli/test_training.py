@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -256,3 +258,12 @@ def with_ctrl_c(usual: Any) -> Any:
         return interruption
 
     return add
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("verb", ["sft", "dpo"])
+def test_the_command_starts_in_a_process_of_its_own(verb: str, tmp_path: Path) -> None:
+    """These tests have declared torchvision's operators; a user's process must do so by itself."""
+    arguments = [sys.executable, "-m", "sightline.cli.main", verb, "--bf16", "false", "--output_dir", str(tmp_path)]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr[:27]) == (2, "error: model_name_or_path: ")

@@ -65,17 +65,70 @@ def test_ask_shows_the_best_answers_with_their_probabilities(answering, data, ca
     assert asked["answer"] == "blue" and asked["answers"][0]["probability"] > 0.5
 
 
-def test_evaluate_scores_answers(answering, data, tmp_path, capsys):
-    argv = ["vilt", "evaluate", str(answering), str(data / "questions.jsonl"), "--json"]
-    assert run([*argv, "--output_dir", str(tmp_path / "out")]) == 0
-    result = json.loads(capsys.readouterr().out)
-    assert result["accuracy"] == 1.0 and result["n"] == 16
-    assert len((tmp_path / "out" / "samples.jsonl").read_text().splitlines()) == 16
+def test_evaluate_and_eval_score_answers_alike_and_leave_the_same_files(answering, data, tmp_path, capsys):
+    rows, results = str(data / "questions.jsonl"), []
+    for name, argv in {
+        "soft_answers": ["vilt", "evaluate", str(answering), rows],
+        "custom": ["eval", "--model", str(answering), "--data", rows],
+    }.items():
+        out = tmp_path / name
+        assert run([*argv, "--json", "--output_dir", str(out)]) == 0
+        (found,) = [json.loads(capsys.readouterr().out)["tasks"][name]]
+        metric = next(iter(found["metrics"].values()))
+        results.append((metric["value"], metric["n"], metric["clusters"], found["prompt"]))
+        samples = [json.loads(line) for line in (out / "samples.jsonl").read_text().splitlines()]
+        assert [sample["prompt"] for sample in samples] == ["what color"] * 16
+        assert {"results.json", "report.html", "config.yaml"} <= {path.name for path in out.iterdir()}
+    assert results == [(1.0, 16, 4, "question alone")] * 2
+    assert run(["score", str(tmp_path / "soft_answers"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tasks"]["soft_answers"]["metrics"]["soft_accuracy"]["value"] == 1.0
 
 
-def test_evaluate_finds_what_it_learned_and_shows_the_shortlists_loss(ranking, data, capsys):
+def test_answers_outside_the_vocabulary_are_counted_and_wrong(answering, data, tmp_path, capsys):
+    rows = [{"image": "pictures/red.png", "question": "what color", "answer": answer} for answer in ("red", "crimson")]
+    (data / "outside.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(["vilt", "evaluate", str(answering), str(data / "outside.jsonl"), "--json"]) == 0
+    printed = capsys.readouterr()
+    assert "1 of 2 questions have no answer in the model's vocabulary" in printed.err
+    assert json.loads(printed.out)["tasks"]["soft_answers"]["metrics"]["soft_accuracy"]["value"] == 0.5
+
+
+def test_a_vilt_that_judges_is_evaluated_by_both_commands(data, capsys):
+    rows = [
+        {
+            "image": f"pictures/{c}.png",
+            "question": "it is red",
+            "choices": ["true", "false"],
+            "answer": str(c == "red").lower(),
+        }
+        for c in COLOURS
+    ] * 4
+    (data / "sentences.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model = str(train(data, "nlvr2", "sentences.jsonl", 40))
+    capsys.readouterr()
+    values = []
+    for argv in (
+        ["vilt", "evaluate", model, str(data / "sentences.jsonl")],
+        ["eval", "--model", model, "--data", str(data / "sentences.jsonl")],
+    ):
+        assert run([*argv, "--json"]) == 0
+        values.append(json.loads(capsys.readouterr().out)["tasks"]["custom"]["metrics"]["accuracy"]["value"])
+    assert values == [1.0, 1.0]
+
+
+def test_eval_refuses_what_a_vilt_cannot_do(answering, ranking, data, capsys):
+    rows = str(data / "questions.jsonl")
+    assert run(["eval", "--model", str(answering), "--data", rows, "--prompt", "lmms-eval"]) == 2
+    assert "It reads the question alone" in capsys.readouterr().err
+    assert run(["eval", "--model", str(ranking), "--data", rows]) == 2
+    assert "this needs ViltForQuestionAnswering" in capsys.readouterr().err
+
+
+def test_evaluate_finds_what_it_learned_and_shows_the_shortlists_loss(ranking, data, tmp_path, capsys):
     argv = ["vilt", "evaluate", str(ranking), str(data / "captions.jsonl"), "--candidates", "2", "--compare", "--json"]
-    assert run(argv) == 0
+    assert run([*argv, "--output_dir", str(tmp_path / "out")]) == 0
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "text to pictures @10" in page and "The right picture is number 1." in page
     result = json.loads(capsys.readouterr().out)
     first = next(row for row in result["recalls"] if row["direction"] == "text to pictures" and row["depth"] == 1)
     assert first["exact"] >= 0.75 and first["chance"] == 0.25 and first["value"] >= 0.5

@@ -110,7 +110,7 @@ def test_a_name_that_leads_nowhere_is_refused(name: str, message: str) -> None:
 
 def test_other_faults_of_a_file_say_what_to_do(folder: Path) -> None:
     (folder / "rows.xlsx").write_text("")
-    with pytest.raises(DataError, match=r"expected one of .jsonl, .json, .csv, .tsv, .parquet, got '.xlsx'"):
+    with pytest.raises(DataError, match=r"expected one of .jsonl, .*, .tar, .token, .txt, got '.xlsx'"):
         read_dataset(folder / "rows.xlsx")
     (folder / "rows.jsonl").write_text("")
     with pytest.raises(DataError, match="has no rows"):

@@ -14,8 +14,8 @@ from peft import LoraConfig
 
 import sightline
 import sightline.training
-from sightline.engine.store import cache_folder
 from sightline.errors import ConfigError
+from sightline.runs import cache_folder
 from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 
 pytestmark = pytest.mark.slow

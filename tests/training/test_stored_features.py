@@ -12,8 +12,8 @@ from peft import LoraConfig
 
 import sightline
 import sightline.training
-from sightline.engine.store import cache_folder
 from sightline.errors import ConfigError
+from sightline.runs import cache_folder
 from sightline.training.stored_features import Estimate
 from tests.tiny import preference_rows, tiny_llava, tiny_processor, vqa_rows
 

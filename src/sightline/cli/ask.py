@@ -29,13 +29,13 @@ def ask_command(
     from sightline.errors import ConfigError, MachineError
     from sightline.evaluation.local import LocalAnswerer
     from sightline.models.load import load_vlm
-    from sightline.models.vilt.heads import is_answering_folder
+    from sightline.models.vilt.heads import is_vilt
     from sightline.types import Question
 
     if max_new_tokens < 1:
         raise ConfigError(f"max_new_tokens: expected at least 1, got {max_new_tokens}.")
     picture = opened(open_image(image, "ask"))
-    if is_answering_folder(model):
+    if is_vilt(model):
         _ask_vilt(model, image, Question(question, (picture,)), top, json)
         return
     answerer = LocalAnswerer(load_vlm(model, adapter=adapter), share=False)

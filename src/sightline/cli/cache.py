@@ -23,9 +23,9 @@ def cache_command(
     from json import dumps
     from sys import stderr
 
-    from sightline.engine.store import KINDS, cache_folder, clear_stores, limit_bytes, list_stores, remove_damaged
+    from sightline.engine.store import KINDS, clear_stores, limit_bytes, list_stores, remove_damaged
     from sightline.errors import ConfigError
-    from sightline.runs import plain_data
+    from sightline.runs import cache_folder, plain_data
 
     if action not in ACTIONS:
         raise ConfigError(f"cache: expected one of {', '.join(ACTIONS)}; got '{action}'.")

@@ -25,7 +25,7 @@ def doctor_command(
 
     from sightline.inspection.doctor import diagnose_recipe
     from sightline.inspection.doctor_terminal import print_diagnosis, to_json
-    from sightline.training.run import progress
+    from sightline.training.rows import progress
 
     argv = ["--config", config] if config is not None else []
     seen = diagnose_recipe([*argv, *context.args], method, progress)

@@ -12,9 +12,10 @@ def dpo_command(context: typer.Context) -> None:
 
     Every flag and YAML key of `trl dpo` works. Besides them: `share` (auto, mask, fork or plain), `feature_store`,
     `reference_store`, `length_policy`, `augmentation` (none, light, randaugment or document), `image_margin_rows`, the
-    losses `mpo` and `mdpo`, and `mdpo_perturbation`, `mdpo_crop`, `mdpo_delta`. dataset_name may be a JSONL, JSON, CSV
-    or Parquet file, a folder or a Hub id; `rejected` may hold several answers. `eval_tasks` (pope,custom:rows.jsonl)
-    answers benchmarks at each evaluation, of each the first `eval_tasks_limit` items.
+    losses `mpo` and `mdpo`, and `mdpo_perturbation`, `mdpo_crop`, `mdpo_delta`. dataset_name may be a file, a folder or
+    a Hub id of any format in docs/formats.md, where `rejected` may hold several answers; `datasets` mixes several,
+    `image_folder` and `allow_urls` say where pictures are. `eval_tasks` (pope,custom:rows.jsonl) answers benchmarks at
+    each evaluation, of each the first `eval_tasks_limit` items.
     """
     import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
     from sightline.evaluation.in_training import task_scores

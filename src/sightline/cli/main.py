@@ -57,7 +57,9 @@ VERBS = (
         "data",
         "Check, preview, convert and write training data.",
         verbs=(
+            Verb("check", "What is in a dataset, and what is wrong with it."),
             Verb("preview", "What the model will see of your rows.", takes_any_flag=True),
+            Verb("convert", "Write rows of any format in another one."),
             Verb("synthesize", "Write rows with a model: conversations, preferences, ..."),
         ),
     ),

@@ -63,34 +63,33 @@ def evaluate_command(
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many rows."),
     candidates: int | None = typer.Option(None, "--candidates", help="Retrieval: score so many pictures per text."),
     compare: bool = typer.Option(False, "--compare", help="With candidates: score all as well, show the loss."),
-    output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder for results and samples."),
+    output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder: results, samples, report."),
+    resume: bool = typer.Option(False, "--resume", help="Go on with the answers in --output_dir."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the table on stderr."),
 ) -> None:
     """Evaluate a ViLT: soft-score accuracy, recall at 1, 5 and 10 both ways, or judgements, with 95% intervals.
 
-    What the model was trained for decides. Intervals are clustered by picture.
+    What the model was trained for decides. Takes the files that training takes; `sightline eval` takes benchmarks and
+    rows of your own. Intervals are clustered by picture.
     """
     from json import dumps
 
-    from sightline.evaluation.results import results_table, to_json
-    from sightline.evaluation.terminal import print_table, progress_bar
+    from sightline.evaluation.outcome import RunResult
+    from sightline.evaluation.terminal import print_run, print_table, progress_bar
     from sightline.evaluation.vilt.retrieval import retrieval_json, retrieval_table
     from sightline.evaluation.vilt.run import ViltEvalConfig, run_vilt_eval
 
-    config = ViltEvalConfig(model, data, image_folder, annotations, split, limit, candidates, compare, output_dir)
+    config = ViltEvalConfig(
+        model, data, image_folder, annotations, split, limit, candidates, compare, output_dir, resume
+    )
     with progress_bar("Evaluating") as progress:
-        done = run_vilt_eval(config, progress)
-    if done.note:
-        print(done.note, file=sys.stderr)
-    stream = sys.stderr if json else sys.stdout
-    if done.scored is not None:
-        table, facts = results_table(done.scored), to_json(done.scored)
-    else:
-        assert done.retrieval is not None
-        table, facts = retrieval_table(done.retrieval), retrieval_json(done.retrieval)
-    print_table(table, stream)
-    if json:
-        print(dumps(facts, ensure_ascii=False, indent=2))
+        result = run_vilt_eval(config, progress, say=lambda text: print(text, file=sys.stderr))
+    if isinstance(result, RunResult):
+        print_run(result, json, output_dir)
+    elif result is not None:
+        print_table(retrieval_table(result), sys.stderr if json else sys.stdout)
+        if json:
+            print(dumps(retrieval_json(result), ensure_ascii=False, indent=2))
 
 
 def search_command(

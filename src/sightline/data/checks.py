@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from sightline.data.fit import DROPPING
-from sightline.data.images import IMAGE_COLUMNS, open_image, rejected_images, row_images, upright_size
+from sightline.data.images import IMAGE_COLUMNS, open_image, rejected_images, row_images, stored_image, upright_size
 from sightline.data.lengths import Kind, Track, first_of, table_of_kinds
 from sightline.data.preferences import answer_pairs, require_difference, require_other_images
 from sightline.data.sequences import SequenceEncoder
-from sightline.data.sources import row_name
+from sightline.data.sources import RowNames, row_name
 from sightline.errors import DataError, TooLongError
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ class DataSummary:
 
 def check_rows(
     dataset: Dataset,
-    source: str,
+    source: str | RowNames,
     encoder: SequenceEncoder,
     preferences: bool,
     track: Track = lambda items, total, title: items,
@@ -97,7 +97,8 @@ def _image_rows(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
 
 def _stored_groups(row: dict[str, Any]) -> tuple[list[str | bytes], list[str | bytes]]:
     """The paths or the bytes of a row's own images, and of its rejected ones."""
-    return [_stored(value) for value in row_images(row)], [_stored(value) for value in rejected_images(row)]
+    own, rejected = row_images(row), rejected_images(row)
+    return [stored_image(value) for value in own], [stored_image(value) for value in rejected]
 
 
 def _kinds(encoder: SequenceEncoder, group: list[str | bytes], sizes: dict[str | bytes, tuple[int, int]]) -> list[Kind]:
@@ -106,15 +107,8 @@ def _kinds(encoder: SequenceEncoder, group: list[str | bytes], sizes: dict[str |
     return [(beside, sizes[key]) for key in group if key in sizes]
 
 
-def _stored(value: Any) -> str | bytes:
-    """The path or the bytes of a closed image."""
-    if isinstance(value, dict):
-        return value.get("bytes") or str(value["path"])
-    return value
-
-
 def _sizes(
-    first_row: dict[str | bytes, int], source: str, problems: list[str], track: Callable[..., Iterable[Any]]
+    first_row: dict[str | bytes, int], source: str | RowNames, problems: list[str], track: Callable[..., Iterable[Any]]
 ) -> dict[str | bytes, tuple[int, int]]:
     """Width and height of each stored image that can be read whole; adds the others to `problems`."""
 

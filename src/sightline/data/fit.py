@@ -115,7 +115,7 @@ def _shorten_prompt(row: dict[str, Any], excess: int, tokenizer: Any, name: str)
     Raises:
         DataError: the prompt is plain text, in which a user's words cannot be told from a template's.
     """
-    column = "messages" if "messages" in row else "prompt"
+    column = "messages" if row.get("messages") is not None else "prompt"
     if not isinstance(row.get(column), list):
         raise DataError(
             f"{name}: it is longer than max_length, and length_policy shorten_prompt_text needs messages, but its "

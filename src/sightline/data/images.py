@@ -10,11 +10,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sightline.errors import DataError
 
 IMAGE_COLUMNS = ("image", "images", "rejected_images")
+STRIP_PIXELS = 1_000_000
 Change = Callable[[Image.Image], Image.Image]
 
 
@@ -44,6 +46,13 @@ def rejected_images(row: dict[str, Any]) -> list[Any]:
     if given is None:
         return []
     return list(given) if isinstance(given, list) else [given]
+
+
+def stored_image(value: Any) -> Any:
+    """The bytes or the path of a closed image, from the record of `datasets.Image(decode=False)`; else the value."""
+    if not isinstance(value, Mapping):
+        return value
+    return value.get("path") if value.get("bytes") is None else value["bytes"]
 
 
 def open_image(value: Any, name: str) -> Image.Image:
@@ -98,10 +107,24 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
     return (height, width) if turned else (width, height)
 
 
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """The picture turned by its EXIF tag, in RGB: of an animation the first frame, of 16-bit greys the upper 8 bits.
+
+    Pixels that are transparent show the colour stored beneath, as with transformers and `datasets`.
+    """
+    upright = ImageOps.exif_transpose(image)
+    if upright.mode.startswith("I;16"):  # Pillow 13 would make every value over 255 white
+        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
+    return upright if upright.mode == "RGB" else upright.convert("RGB")
+
+
 def content_key(image: Image.Image) -> str:
     """A key of the pixels: equal for equal pictures, however they were stored (BLAKE2b, 128 bits, hexadecimal)."""
     digest = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)
-    digest.update(image.tobytes())
+    lines = max(1, STRIP_PIXELS // max(1, image.width))  # a copy of all pixels would double a large picture's memory
+    for top in range(0, image.height, lines):
+        strip = (0, top, image.width, min(top + lines, image.height))
+        digest.update((image if image.height <= lines else image.crop(strip)).tobytes())
     return digest.hexdigest()
 
 
@@ -157,7 +180,6 @@ def _open(file: BytesIO | Path, name: str, what: str) -> Image.Image:
 
 def _decode(image: Image.Image, name: str, what: str) -> Image.Image:
     try:
-        upright = ImageOps.exif_transpose(image)
-        return upright if upright.mode == "RGB" else upright.convert("RGB")
+        return upright_rgb(image)
     except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError for a broken PNG
         raise DataError(f"{name}: {what} is damaged: {error}. Replace it or leave it out.") from error

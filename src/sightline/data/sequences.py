@@ -202,7 +202,7 @@ class SequenceEncoder:
 
     def _sft_texts(self, row: dict[str, Any], images: int, label: str) -> tuple[_Text, ...]:
         settings = self.settings
-        if "messages" in row:
+        if row.get("messages") is not None:
             return (self._messages_text(row, images, label),)
         if settings.assistant_only_loss:
             raise DataError(f"{label}: assistant_only_loss needs the column messages; found {', '.join(row)}.")

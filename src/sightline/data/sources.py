@@ -2,201 +2,188 @@
 
 from __future__ import annotations
 
-import csv
-import json
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.images import IMAGE_COLUMNS
-from sightline.errors import DataError, nearest
+from sightline.data.picture_columns import PictureAccess, PictureFinder, open_columns
+from sightline.data.row_files import READERS, ROW_SUFFIXES, class_rows, dataset_of, read_shard_table, stream_rows
+from sightline.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
-    from datasets import Dataset, DatasetDict
+    from datasets import Dataset, DatasetDict, IterableDataset
 
-Row = dict[str, Any]
+HERE = PictureAccess()
+STREAMED = (".jsonl", ".parquet", ".tar")
+PEEKED_ROWS = 1000
 
 
-def read_dataset(name: str | Path, split: str | None = None, config: str | None = None) -> Dataset:
-    """The rows, with `image`, `images` and `rejected_images` of paths turned into `datasets.Image` features, undecoded.
+def read_dataset(
+    name: str | Path, split: str | None = None, config: str | None = None, pictures: PictureAccess = HERE
+) -> Dataset:
+    """The rows, with `image`, `images` and `rejected_images` as `datasets.Image` features, undecoded.
 
-    A path in a local file counts from that file's folder. Every distinct one is checked to exist before this returns.
+    Pictures may be paths, base64, bytes or addresses. A path in a local file counts from that file's folder, or from
+    `images` in it. Every distinct one is checked to exist before this returns.
 
     Args:
-        name: a .jsonl, .json, .csv, .tsv or .parquet file, a folder (written by `save_to_disk`, or holding
-            `SPLIT.jsonl` and the like, or any other that `load_dataset` takes), or a Hub id.
+        name: a file (see `READERS`), a folder (written by `save_to_disk`, or holding `SPLIT.jsonl` and the like, tar
+            shards, pictures with `metadata.jsonl`, pictures in a folder for each class, or any other that
+            `load_dataset` takes), or a Hub id.
         split: "train" by default, or the only split there is.
         config: the configuration of a Hub dataset that has several.
+        pictures: where paths count from, and whether addresses are fetched.
 
     Raises:
         DataError: nothing there, a broken line, a missing picture, an unknown split; with file and row.
     """
     path = Path(name).expanduser()
     if path.is_file():
-        return _read_file(path)
+        return _read_file(path, split, pictures)
     if path.is_dir():
-        return _read_folder(path, split, config)
-    if path.suffix in READERS or path.is_absolute() or str(name).startswith("."):
-        raise DataError(f"There is no file or folder {name}. Paths count from {Path.cwd()}.")
-    return _read_hub(str(name), split, config)
+        return _read_folder(path, split, config, pictures)
+    _require_hub_id(name, path)
+    return _opened(_load(str(name), split, config), Path.cwd(), str(name), pictures)
 
 
-def row_name(source: str | Path, index: int) -> str:
+def stream_dataset(
+    name: str | Path, split: str | None = None, config: str | None = None, pictures: PictureAccess = HERE
+) -> IterableDataset:
+    """The rows of `read_dataset`, read while they are used: JSONL, Parquet, tar shards, or a Hub id.
+
+    Raises:
+        DataError: nothing there. Broken rows raise when they are reached.
+        ConfigError: a kind of source that cannot be streamed.
+    """
+    from datasets import IterableDataset, load_dataset
+
+    path = Path(name).expanduser()
+    files = _files_of(path, split)
+    if not files and not path.exists():
+        _require_hub_id(name, path)
+        return _choose_split(load_dataset(str(name), config, streaming=True), split, str(name))
+    if not files or files[0].suffix not in STREAMED:
+        raise ConfigError(
+            f"streaming: expected a file of {', '.join(STREAMED)}, a folder of them, or a Hub id; got {name}, which is "
+            "read as a whole. Set streaming to false, or convert it by `sightline data convert`."
+        )
+    columns: dict[str, None] = {}
+    for row in itertools.islice(stream_rows([str(file) for file in files], pictures), PEEKED_ROWS):
+        columns |= dict.fromkeys(row)
+    if not columns:
+        raise DataError(f"{name} has no rows.")
+    gen_kwargs = {"paths": [str(file) for file in files], "pictures": pictures, "columns": tuple(columns)}
+    return IterableDataset.from_generator(_even_rows, gen_kwargs=gen_kwargs)
+
+
+@dataclass(frozen=True)
+class RowNames:
+    """Names of rows that do not lie as they do in their source: `numbers` are their indices there."""
+
+    source: str
+    numbers: Sequence[int]
+
+    def name(self, index: int) -> str:
+        """The name of a row, as its source counts it."""
+        return row_name(self.source, self.numbers[index])
+
+
+def row_name(source: str | Path | RowNames, index: int) -> str:
     """What messages call a row, counted from 1: `train.jsonl row 12`."""
+    if isinstance(source, RowNames):
+        return source.name(index)
     path = Path(source)
     return f"{path.name if path.suffix in READERS else source} row {index + 1}"
 
 
-def _read_file(path: Path) -> Dataset:
+def source_name(name: str | Path, split: str | None) -> str:
+    """What messages call the rows of a source: its file, or the split of the folder or Hub id."""
+    path = Path(name).expanduser()
+    files = _files_of(path, split)
+    if len(files) == 1:
+        return str(files[0])
+    return f"{name} {split}" if split else str(name)
+
+
+def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ...]) -> Any:
+    """Rows that all have the same columns, as a stream must."""
+    for path in paths:
+        for index, row in enumerate(stream_rows([path], pictures)):
+            if not row.keys() <= set(columns):
+                raise DataError(
+                    f"{row_name(path, index)}: expected the columns of the first {PEEKED_ROWS} rows, "
+                    f"{', '.join(columns)}; found {', '.join(row.keys() - set(columns))}, too. Set streaming to false."
+                )
+            yield {column: row.get(column) for column in columns}
+
+
+def _files_of(path: Path, split: str | None) -> list[Path]:
+    """The row files behind a path: itself, the split's file in a folder, or its tar shards.
+
+    Shards that are not named after a split are all of them "train".
+    """
+    if path.is_file():
+        return [path]
+    wanted = split or "train"
+    found = [file for suffix in ROW_SUFFIXES if (file := path / f"{wanted}{suffix}").is_file()][:1]
+    found = found or sorted(path.glob(f"{wanted}*.tar"))
+    return found or (sorted(path.glob("*.tar")) if wanted == "train" else [])
+
+
+def _read_file(path: Path, split: str | None, pictures: PictureAccess) -> Dataset:
     if path.suffix not in READERS:
         raise DataError(
             f"{path}: expected one of {', '.join(READERS)}, got '{path.suffix}'. Rename or convert the file."
         )
     try:
-        dataset = READERS[path.suffix](path)
+        dataset = READERS[path.suffix](path, PictureFinder(path.parent, pictures), split)
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path} is not encoded in UTF-8 ({error.reason} at byte {error.start}). Convert it."
         ) from error
     if not len(dataset):
         raise DataError(f"{path} has no rows.")
-    return _open_columns(dataset, path)
+    return _opened(dataset, path.parent, str(path), pictures)
 
 
-def _read_jsonl(path: Path) -> Dataset:
-    rows = []
-    with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(
-                    f"{path.name} line {number}: no valid JSON ({error.msg}, column {error.colno})."
-                ) from error
-            if not isinstance(row, dict):
-                raise DataError(f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}.")
-            rows.append(row)
-    return _dataset_of(rows, path)
+def _opened(dataset: Dataset, folder: Path, source: str, pictures: PictureAccess) -> Dataset:
+    """The dataset with its pictures looked up; `file_name`, as image folders call it, is the image."""
+    if "file_name" in dataset.column_names and not {"image", "images"} & set(dataset.column_names):
+        dataset = dataset.rename_column("file_name", "image")
+    return open_columns(dataset, PictureFinder(folder, pictures), lambda index: row_name(source, index))
 
 
-def _read_json(path: Path) -> Dataset:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path.name} line {error.lineno}: no valid JSON ({error.msg}, column {error.colno}). "
-            "If it has one object a line, call it .jsonl."
-        ) from error
-    rows = content.get("data") if isinstance(content, dict) else content
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f'{path.name}: expected a list of rows, or {{"data": [rows]}}, each row an object of columns.')
-    return _dataset_of(rows, path)
-
-
-def _read_csv(path: Path) -> Dataset:
-    # Each value stays text: guessed types would turn the answers "None" and "N/A" into missing ones, and "007" into 7.
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
-    for index, row in enumerate(rows):
-        if None in row:
-            raise DataError(f"{row_name(path, index)}: more values than the header has columns ({len(row) - 1}).")
-    return _dataset_of([{column: value or None for column, value in row.items()} for row in rows], path)
-
-
-def _read_parquet(path: Path) -> Dataset:
-    import pyarrow
-    import pyarrow.parquet
-    from datasets import Dataset
-
-    try:
-        return Dataset(pyarrow.parquet.read_table(path, memory_map=True))
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is no Parquet file that can be read: {error}.") from error
-
-
-READERS: dict[str, Callable[[Path], Dataset]] = {
-    ".jsonl": _read_jsonl,
-    ".json": _read_json,
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
-    ".parquet": _read_parquet,
-}
-
-
-def _dataset_of(rows: Sequence[Row], path: Path) -> Dataset:
-    """Rows with the union of their columns; a column absent from a row is None there."""
-    from datasets import Dataset
-
-    names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: [row.get(name) for row in rows] for name in names}
-    try:
-        # What Arrow cannot give one type (an answer that is 2 here and "two" there, message content that is a string
-        # here and a list of parts there) is stored as JSON and comes back as it was.
-        return Dataset.from_dict(columns, on_mixed_types="use_json")
-    except Exception as error:  # pyarrow's own tree: invalid, type and overflow errors
-        raise DataError(f"{path.name}: the rows do not fit into one table: {error}") from error
-
-
-def _open_columns(dataset: Dataset, path: Path) -> Dataset:
-    """Resolve and check the paths of image columns, and give these their lazy feature."""
-    from datasets import Image, List, Value
-
-    order = dataset.column_names
-    lookup = _Lookup(path)
-    for column in (name for name in order if name in IMAGE_COLUMNS):
-        kind = dataset.features[column]
-        if kind not in (Value("string"), List(Value("string"))):
-            continue
-        records = [lookup.records(value, index) for index, value in enumerate(dataset[column][:])]
-        feature = Image() if kind == Value("string") else List(Image())
-        # Added before the other is removed: a table whose last column goes forgets how many rows it has.
-        dataset = dataset.add_column(f"{column} (opened)", records, feature=feature).remove_columns(column)
-        dataset = dataset.rename_column(f"{column} (opened)", column)
-    return dataset.select_columns(order)
-
-
-class _Lookup:
-    """Paths of one source made absolute, each distinct one looked up once."""
-
-    def __init__(self, source: Path) -> None:
-        self.source = source
-        self.folder = source.absolute().parent
-        self.known: dict[str, Row] = {}
-
-    def records(self, value: str | list[str] | None, index: int) -> Any:
-        """`datasets.Image` storage for a path, for each of a list of paths, or None."""
-        if isinstance(value, list):
-            return [self.records(path, index) for path in value]
-        if value is None or value in self.known:
-            return value and self.known[value]
-        path = value if "://" in value else str(self.folder / value)
-        if "://" not in value and not Path(path).is_file():
-            raise DataError(
-                f"{row_name(self.source, index)}: image '{value}' not found in {self.folder}. "
-                "Paths count from the file's folder; mend the path or drop the row."
-            )
-        self.known[value] = {"bytes": None, "path": path}
-        return self.known[value]
-
-
-def _read_folder(path: Path, split: str | None, config: str | None) -> Dataset:
+def _read_folder(path: Path, split: str | None, config: str | None, pictures: PictureAccess) -> Dataset:
     from datasets import load_from_disk
 
     if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
-        return _choose_split(load_from_disk(str(path)), split, str(path))
-    for suffix in READERS:
-        file = path / f"{split or 'train'}{suffix}"
-        if file.is_file():
-            return _read_file(file)
-    return _load(str(path), split, config)
+        return _opened(_choose_split(load_from_disk(str(path)), split, str(path)), path, str(path), pictures)
+    files = _files_of(path, split)
+    if files and files[0].suffix == ".tar":
+        return _opened(read_shard_table(files), path, str(path), pictures)
+    if files:
+        return _read_file(files[0], split, pictures)
+    wanted = split or "train"
+    for folder in (path / wanted, path) if wanted == "train" else (path / wanted,):
+        for suffix in (".jsonl", ".csv"):
+            if (folder / f"metadata{suffix}").is_file():
+                return _read_file(folder / f"metadata{suffix}", split, pictures)
+        rows = class_rows(folder)
+        if rows:
+            return _opened(dataset_of(rows, folder), folder, str(path), pictures)
+    return _opened(_load(str(path), split, config), path, str(path), pictures)
 
 
-def _read_hub(name: str, split: str | None, config: str | None) -> Dataset:
-    if len(name.split("/")) > 2:
+def _require_hub_id(name: str | Path, path: Path) -> None:
+    if (
+        path.suffix in READERS
+        or path.is_absolute()
+        or str(name).startswith((".", "~"))
+        or len(str(name).split("/")) > 2
+    ):
         raise DataError(f"There is no file or folder {name}. Paths count from {Path.cwd()}.")
-    return _load(name, split, config)
 
 
 def _load(name: str, split: str | None, config: str | None) -> Dataset:
@@ -215,10 +202,8 @@ def _load(name: str, split: str | None, config: str | None) -> Dataset:
         raise DataError(f"The dataset {name} could not be loaded: {error}") from error
 
 
-def _choose_split(loaded: Dataset | DatasetDict, split: str | None, name: str) -> Dataset:
-    from datasets import Dataset
-
-    if isinstance(loaded, Dataset):
+def _choose_split(loaded: Dataset | DatasetDict, split: str | None, name: str) -> Any:
+    if not isinstance(loaded, dict):
         return loaded
     wanted = split or ("train" if "train" in loaded or len(loaded) != 1 else next(iter(loaded)))
     if wanted in loaded:

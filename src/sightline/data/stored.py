@@ -80,7 +80,7 @@ class DatasetTable:
     """The rows of a loaded dataset; pictures become `DatasetPicture`s, all other cells stay as they are."""
 
     def __init__(self, dataset: Dataset, source: str) -> None:
-        self.dataset = _undecoded(dataset)
+        self.dataset = undecoded(dataset)
         self.source = source
         self._columns = {name: self.dataset.select_columns([name]) for name in self.dataset.column_names}
 
@@ -119,7 +119,8 @@ def _is_picture(value: Any) -> bool:
     return isinstance(value, dict) and value.keys() == {"bytes", "path"}
 
 
-def _undecoded(dataset: Dataset) -> Dataset:
+def undecoded(dataset: Dataset) -> Dataset:
+    """The dataset with every picture left closed, as its path or its bytes."""
     from datasets import Image as ImageFeature, List
 
     for column, feature in dataset.features.items():

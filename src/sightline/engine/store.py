@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ConfigError
-from sightline.runs import write_text
+from sightline.runs import cache_folder, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -171,12 +171,6 @@ class StoreSummary:
     used: float
     damaged: tuple[str, ...] | None
     about: dict[str, Any]
-
-
-def cache_folder() -> Path:
-    """Where stores lie: `SIGHTLINE_CACHE`, else `sightline` in the user's cache folder."""
-    given = os.environ.get("SIGHTLINE_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline"
 
 
 def limit_bytes() -> int:

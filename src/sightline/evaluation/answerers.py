@@ -11,6 +11,7 @@ from sightline.types import Answerer
 if TYPE_CHECKING:
     from sightline.models.load import LoadedVlm
     from sightline.models.remote import Endpoint
+    from sightline.models.vilt.answers import ViltSpeaker
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,13 @@ class Answering:
     Attributes:
         fingerprint: part of every answer's key in the journal.
         provenance: what a reproduction must have alike, for `results.json`.
+        bare: whether it is asked the question alone, whatever a task's prompt says around it.
     """
 
     answerer: Answerer
     fingerprint: str
     provenance: Mapping[str, Any]
+    bare: bool = False
 
 
 def local_answering(loaded: LoadedVlm, batch_tokens: int | None = None) -> Answering:
@@ -52,6 +55,23 @@ def local_answering(loaded: LoadedVlm, batch_tokens: int | None = None) -> Answe
     }
     kept = {name: value for name, value in provenance.items() if name != "processor_settings"}
     return Answering(answerer, fingerprint(kept), provenance)
+
+
+def vilt_answering(speaker: ViltSpeaker) -> Answering:
+    """A ViLT; the fingerprint covers weights, processor, tokenizer and the answers that it chooses among."""
+    from sightline.engine.fingerprint import fingerprint, processor_fingerprint, weights_fingerprint
+
+    provenance = {
+        "weights": weights_fingerprint(speaker.model),
+        "processor": processor_fingerprint(speaker.processor),
+        "processor_settings": speaker.processor.image_processor.to_dict(),
+        "tokenizer": fingerprint(sorted(speaker.processor.tokenizer.get_vocab().items())),
+        "answers": fingerprint(speaker.answers),
+        "dtype": str(speaker.model.dtype),
+        "decoding": {"strategy": "the most probable answer"},
+    }
+    kept = {name: value for name, value in provenance.items() if name != "processor_settings"}
+    return Answering(speaker, fingerprint(kept), provenance, bare=True)
 
 
 def remote_answering(endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> Answering:

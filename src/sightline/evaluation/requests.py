@@ -10,12 +10,14 @@ from typing import Any
 
 from sightline.errors import InputError
 from sightline.evaluation.task import Item, Task
+from sightline.evaluation.tasks.prompts import as_asked
 from sightline.types import Answer, Question
 
 METHODS = ("generate", "likelihood")
 LIKELIHOOD_OF = ("letter", "text")
 LIKELIHOOD_NORMS = ("sum", "token", "byte")
 YES_NO = ("Yes", "No")
+QUESTION_ALONE = "question alone"  # the prompt of models that know no instructions; every task has it
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,8 @@ class Request:
 
 def requests_of(task: Task, items: Iterable[Item], asking: Asking, model: str, blind: bool = False) -> list[Request]:
     """One request per item, in order; `model` is the fingerprint of whoever answers, `blind` leaves out pictures."""
-    render = task.prompts[asking.prompt or task.default_prompt]
+    alone = asking.prompt == QUESTION_ALONE
+    render = as_asked if alone else task.prompts[asking.prompt or task.default_prompt]
     requests = []
     for item in items:
         question = Question(

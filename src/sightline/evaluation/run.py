@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import ConfigError, nearest
-from sightline.evaluation.answerers import Answering, local_answering, remote_answering
+from sightline.evaluation.answerers import Answering, local_answering, remote_answering, vilt_answering
 from sightline.evaluation.asking import Progress, ask_all
 from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.eval_report import eval_report
@@ -20,7 +20,7 @@ from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
 from sightline.evaluation.predictions import predicted_answers, read_predictions
 from sightline.evaluation.processes import Processes, joined_processes
 from sightline.evaluation.report import REPORT, render_report
-from sightline.evaluation.requests import Request, requests_of
+from sightline.evaluation.requests import QUESTION_ALONE, Request, requests_of
 from sightline.evaluation.samples import sample_of
 from sightline.evaluation.scores import check_profile, judge_items, score_task
 from sightline.evaluation.sources import load_items
@@ -28,6 +28,8 @@ from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.registry import load_task
 from sightline.models.load import load_vlm
 from sightline.models.remote import Endpoint
+from sightline.models.vilt.answers import load_speaker
+from sightline.models.vilt.heads import is_vilt
 from sightline.runs import RunFolder, describe_environment
 from sightline.types import Answer
 
@@ -44,10 +46,28 @@ class _Part:
     blind: list[Request]
 
 
-def run_eval(config: EvalConfig, progress: Progress | None = None) -> RunResult | None:
+ReadTasks = Callable[[EvalConfig], list[tuple[Task, Items]]]
+
+
+def benchmark_items(config: EvalConfig) -> list[tuple[Task, Items]]:
+    """The tasks that the settings name, each with its items.
+
+    Raises:
+        InputError: there is no such task, prompt or profile, or its rows cannot be used.
+    """
+    tasks = [_checked_task(name, config) for name in config.tasks]
+    return [(task, load_items(task, config.choice)) for task in tasks]
+
+
+def run_eval(
+    config: EvalConfig, progress: Progress | None = None, read: ReadTasks = benchmark_items
+) -> RunResult | None:
     """What the run found; None in all processes of a launcher but the first, which writes.
 
     Everything that can be wrong with rows, pictures and folders shows before the first question is asked.
+
+    Args:
+        read: gives the tasks with their items, where they come from elsewhere than benchmarks do.
 
     Raises:
         InputError: rows, model, settings or folder cannot be used.
@@ -55,10 +75,9 @@ def run_eval(config: EvalConfig, progress: Progress | None = None) -> RunResult 
     """
     with joined_processes() as processes:
         run = _checked_folder(config, processes)
-        tasks = [_checked_task(name, config) for name in config.tasks]
-        items = [load_items(task, config.choice) for task in tasks]
+        tasks = read(config)
         answering = _open(config, processes)
-        parts = [_part(task, found, config, answering) for task, found in zip(tasks, items, strict=True)]
+        parts = [_part(task, items, config, answering) for task, items in tasks]
         if run is not None and processes.first:
             run.begin(vars(config), config.resume)
         processes.wait()
@@ -112,12 +131,30 @@ def _open(config: EvalConfig, processes: Processes) -> Answering | None:
         return remote_answering(
             Endpoint(config.endpoint, config.model, config.api_key_env, concurrency=config.concurrency)
         )
+    if is_vilt(config.model):
+        _check_bare(config)
+        return vilt_answering(load_speaker(config.model, processes.device))
     loaded = load_vlm(config.model, device=processes.device, adapter=config.adapter)
     return local_answering(loaded, config.batch_tokens)
 
 
+def _check_bare(config: EvalConfig) -> None:
+    asking = config.asking
+    for name, given in (
+        ("prompt", asking.prompt), ("adapter", config.adapter), ("blind", config.blind),
+        ("method", asking.method != "generate"),
+    ):  # fmt: skip
+        if given:
+            raise ConfigError(
+                f"--{name}: {config.model} is a ViLT. It reads the question alone, beside its picture, and chooses "
+                "among its answers. Leave the flag out."
+            )
+
+
 def _part(task: Task, items: Items, config: EvalConfig, answering: Answering | None) -> _Part:
     asking, fingerprint = config.asking, answering.fingerprint if answering is not None else ""
+    if answering is not None and answering.bare:
+        asking = replace(asking, prompt=QUESTION_ALONE)
     return _Part(
         task=task,
         items=items,

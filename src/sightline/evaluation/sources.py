@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.data.sources import READERS, read_dataset
+from sightline.data.row_files import READERS
+from sightline.data.sources import read_dataset
 from sightline.data.stored import DatasetTable, RowTable
 from sightline.data.tsv import read_tsv
 from sightline.errors import ConfigError, DataError

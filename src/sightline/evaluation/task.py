@@ -27,7 +27,8 @@ class Item:
         category: the row of the per-category table it belongs to.
         group: items that are judged together: rotations of one question, two questions of one picture;
             `facts["group_size"]` says how many there are.
-        facts: further columns that prompts, scorers or metrics read (hint, answer_type, precision, unit, l2-category).
+        facts: further columns that prompts, scorers or metrics read (hint, answer_type, precision, unit, l2-category);
+            `cluster` names what items of several pictures have in common, where intervals must know it.
     """
 
     id: str

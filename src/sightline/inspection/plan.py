@@ -10,7 +10,6 @@ from typing import Any
 from datasets import Dataset
 
 from sightline.config import read_flags, read_recipe
-from sightline.data.formats import to_preference_columns, to_sft_columns
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources import read_dataset
 from sightline.errors import ConfigError, DataError
@@ -18,7 +17,7 @@ from sightline.models.families import FAMILIES
 from sightline.models.patches import patched_config
 from sightline.training.arguments import ScriptArguments, TrainingSettings, read_settings
 from sightline.training.dpo import DPOConfig
-from sightline.training.run import planned_encoding, read_rows
+from sightline.training.rows import planned_encoding, unchecked_rows
 from sightline.training.sft import SFTConfig
 from sightline.training.source import ModelSource, model_source
 from sightline.types import FamilyFacts
@@ -74,13 +73,7 @@ def plan_run(argv: Many[str], method: str | None = None) -> PlannedRun:
 
 def planned(settings: TrainingSettings, method: str, source: ModelSource) -> PlannedRun:
     """The run of these settings from a model and processor that are there already."""
-    rows = read_rows(
-        settings, settings.script.dataset_train_split, to_preference_columns if method == DPO else to_sft_columns
-    )
-    if not isinstance(rows, Dataset):
-        raise ConfigError(
-            "dataset_streaming: expected a dataset whose rows can be counted; got a stream. Set it to false."
-        )
+    rows = unchecked_rows(settings, "preferences" if method == DPO else "sft", source.processor)
     config = patched_config(source.model, settings.model.model_revision)
     return PlannedRun(
         method,

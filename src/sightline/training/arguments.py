@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
 import trl
+import trl.scripts.utils
 
 from sightline.config import COMMAND_LINE, check_keys, check_values, read_flags, read_recipe, set_environment
 from sightline.errors import ConfigError
@@ -20,8 +21,8 @@ EVAL_TASKS_HELP = (
 
 @dataclass
 class ScriptArguments(trl.ScriptArguments):
-    """TRL's ScriptArguments with `preset` and `eval_tasks`; `dataset_name` may also be a JSONL, JSON, CSV or Parquet
-    file or folder."""
+    """TRL's ScriptArguments with `preset`, `eval_tasks`, `image_folder` and `allow_urls`; `dataset_name` may also be a
+    file or folder of any format in docs/formats.md."""
 
     preset: str | None = field(
         default=None,
@@ -29,6 +30,40 @@ class ScriptArguments(trl.ScriptArguments):
     )
     eval_tasks: list[str] | None = field(default=None, metadata={"help": EVAL_TASKS_HELP})
     eval_tasks_limit: int | None = field(default=None, metadata={"help": "Only the first so many items of each task."})
+    image_folder: str | None = field(
+        default=None, metadata={"help": "What paths of pictures count from; by default the folder of the rows' file."}
+    )
+    allow_urls: bool = field(
+        default=False, metadata={"help": "Fetch pictures that rows name by https address, from public hosts only."}
+    )
+
+
+@dataclass
+class MixtureSource(trl.scripts.utils.DatasetConfig):
+    """One of TRL's `datasets` with `rows`, a number of rows to take instead of a `fraction`, and an `image_folder`."""
+
+    rows: int | None = None
+    image_folder: str | None = None
+
+
+@dataclass
+class MixtureConfig(trl.DatasetMixtureConfig):
+    """TRL's mixture, each source of which may be of any format in docs/formats.md."""
+
+    datasets: list[MixtureSource] = field(
+        default_factory=list, metadata={"help": "The sources of a mixture: path, and fraction or rows."}
+    )
+
+    def __post_init__(self) -> None:
+        kinds = get_type_hints(MixtureSource)
+        for index, entry in enumerate(self.datasets):
+            if isinstance(entry, MixtureSource):
+                continue
+            where = f"datasets, source {index + 1}"
+            if not isinstance(entry, dict) or "path" not in entry:
+                raise ConfigError(f"{where}: expected a mapping with a path, got {entry!r}. Write `- path: FILE`.")
+            check_keys(entry, kinds, where)
+            self.datasets[index] = MixtureSource(**check_values(entry, kinds, where))
 
 
 @dataclass(frozen=True)
@@ -39,14 +74,14 @@ class TrainingSettings:
         script: dataset and preset.
         training: SFTConfig or DPOConfig.
         model: model name, precision, attention, PEFT, quantization.
-        mixture: TRL's `datasets`.
+        mixture: several datasets in one.
         given: what the recipe and the flags said, merged.
     """
 
     script: ScriptArguments
     training: Any
     model: trl.ModelConfig
-    mixture: trl.DatasetMixtureConfig
+    mixture: MixtureConfig
     given: dict[str, Any]
 
 
@@ -56,7 +91,7 @@ def read_settings(argv: Many[str], training_class: type) -> TrainingSettings:
     Raises:
         ConfigError: an unknown key, a value of the wrong type, or settings that exclude each other.
     """
-    records = (ScriptArguments, training_class, trl.ModelConfig, trl.DatasetMixtureConfig)
+    records = (ScriptArguments, training_class, trl.ModelConfig, MixtureConfig)
     given, (script, training, model, mixture) = read_records(argv, records)
     return TrainingSettings(script, training, model, mixture, given)
 

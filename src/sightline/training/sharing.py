@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence as Many
 from contextlib import AbstractContextManager
 from typing import Any
 
-import datasets
 from datasets import Dataset, IterableDataset
 from peft import PeftModel
 
@@ -38,13 +37,7 @@ def prepared(dataset: Any, to_columns: Callable[[Any, str], Any]) -> Any:
         return type(dataset)({name: prepared(part, to_columns) for name, part in dataset.items()})
     if dataset is None or not has_images(dataset):
         return dataset
-    dataset = to_columns(dataset, "the dataset")
-    for column, feature in (dataset.features or {}).items():
-        if isinstance(feature, datasets.Image):
-            dataset = dataset.cast_column(column, datasets.Image(decode=False))
-        elif isinstance(feature, datasets.List) and isinstance(feature.feature, datasets.Image):
-            dataset = dataset.cast_column(column, datasets.List(datasets.Image(decode=False)))
-    return dataset
+    return to_columns(dataset, "the dataset")
 
 
 def encoding_settings(trl_collator: Any, args: Any) -> EncodingSettings:

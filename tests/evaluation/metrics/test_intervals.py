@@ -111,3 +111,4 @@ def test_items_without_a_picture_cluster_by_group_or_alone() -> None:
     assert cluster_of(one) == "item 7"
     assert cluster_of(replace(one, item=replace(one.item, group="g"))) == "group g"
     assert cluster_of(replace(one, item=shown(one.item, "p"))) == "p"
+    assert cluster_of(replace(one, item=replace(shown(one.item, "p"), facts={"cluster": "12"}))) == "cluster 12"

@@ -104,6 +104,27 @@ def test_a_resumed_run_ends_with_the_weights_of_a_whole_one(folder):
 
 
 @pytest.mark.slow
+def test_a_run_is_not_resumed_with_another_vocabulary(folder):
+    flags = ["--save_strategy", "steps", "--save_steps", "2"]
+    train(folder, "pretrain", "captions.jsonl", *flags)
+    rows = [{"image": "red.png", "caption": "something else"}, {"image": "blue.png", "caption": "quite another thing"}]
+    (folder / "other.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(ConfigError, match=r"checkpoint-4 holds a model with \d+ words in the vocabulary \(now \d+\)"):
+        train(folder, "pretrain", "other.jsonl", *flags, "--resume_from_checkpoint", "true")
+
+
+@pytest.mark.slow
+def test_a_start_keeps_its_sizes_and_takes_the_dropout_given(folder):
+    train(folder, "pretrain", "captions.jsonl")
+    start = ["--model_name_or_path", str(folder / "run")]
+    with pytest.raises(ConfigError, match="hidden_size: .* has 32, but the settings say 64"):
+        train(folder, "vqa", "questions.jsonl", *start, "--hidden_size", "64", out="wider")
+    train(folder, "vqa", "questions.jsonl", *start, "--dropout", "0.3", out="answers")
+    config = ViltForQuestionAnswering.from_pretrained(folder / "answers").config
+    assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0.3
+
+
+@pytest.mark.slow
 def test_accumulated_batches_learn_as_one_large_batch(folder):
     """Without draws and dropout, 2 batches of 4 rows step as one of 8."""
     plain = ["--rand_augment", "false", "--dropout", "0", "--max_steps", "2"]

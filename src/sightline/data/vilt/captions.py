@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sightline.data.documents import CaptionRecord, coco_captions, in_split, karpathy_captions, token_captions
 from sightline.data.vilt.sources import (
     Picture,
     PictureFolder,
@@ -18,9 +19,6 @@ from sightline.data.vilt.sources import (
     require_file,
 )
 from sightline.errors import DataError
-
-# Karpathy's `restval` are validation pictures that everybody trains on.
-TRAINING_SPLITS = ("train", "restval")
 
 
 @dataclass(frozen=True)
@@ -71,7 +69,7 @@ def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[Ca
     if file.suffix == ".arrow":
         return _from_arrow(file)
     if file.suffix in (".token", ".txt", ".tsv"):
-        return _from_tokens(file, pictures)
+        return _from_records(token_captions(read_lines(file), file), pictures)
     if file.suffix == ".jsonl":
         return _from_rows(file, read_records(file), pictures, split)
     if file.suffix != ".json":
@@ -80,9 +78,10 @@ def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[Ca
     if isinstance(content, list):
         return _from_rows(file, content, pictures, split)
     if isinstance(content, dict) and {"images", "annotations"} <= set(content):
-        return _from_coco(file, content, pictures)
+        return _from_records(coco_captions(content, file), pictures)
     if isinstance(content, dict) and "images" in content:
-        return _from_karpathy(file, content, pictures, split)
+        records = karpathy_captions(content, file)
+        return _from_records((record for record in records if in_split(record.split, split)), pictures)
     raise DataError(f"{file}: expected COCO's keys images and annotations, Karpathy's images, or a list of rows.")
 
 
@@ -91,37 +90,11 @@ def path_hint(file: Path) -> str:
     return f"{file}: '{file.suffix}' is no format that captions come in."
 
 
-def _from_coco(file: Path, content: Record, pictures: PictureFolder) -> Iterator[CaptionedPicture]:
-    captions: dict[int, list[str]] = {}
-    for annotation in content["annotations"]:
-        captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
-    for index, image in enumerate(content["images"]):
-        if image["id"] in captions:
-            name = f"{file.name} image {index + 1}"
-            path = pictures.find(image["file_name"], name)
-            yield CaptionedPicture(name, path, path, _texts(captions[image["id"]], name))
-
-
-def _from_karpathy(
-    file: Path, content: Record, pictures: PictureFolder, split: str | None
-) -> Iterator[CaptionedPicture]:
-    for index, image in enumerate(content["images"]):
-        if not _in_split(image.get("split"), split):
-            continue
-        name = f"{file.name} image {index + 1}"
-        folder = image.get("filepath", "")
-        path = pictures.find(image["filename"], name, f"{folder}/{image['filename']}")
-        yield CaptionedPicture(name, path, path, _texts([text["raw"] for text in image["sentences"]], name))
-
-
-def _from_tokens(file: Path, pictures: PictureFolder) -> Iterator[CaptionedPicture]:
-    for index, line in enumerate(read_lines(file)):
-        name = f"{file.name} row {index + 1}"
-        label, tab, caption = line.partition("\t")
-        if not tab:
-            raise DataError(f"{name}: expected 'picture.jpg#0<tab>caption', got {line[:60]!r}.")
-        path = pictures.find(label.rpartition("#")[0] or label, name)
-        yield CaptionedPicture(name, path, path, _texts([caption], name))
+def _from_records(records: Iterable[CaptionRecord], pictures: PictureFolder) -> Iterator[CaptionedPicture]:
+    for record in records:
+        first, *others = record.places
+        path = pictures.find(first, record.name, *others)
+        yield CaptionedPicture(record.name, path, path, _texts(list(record.captions), record.name))
 
 
 def _from_rows(
@@ -131,7 +104,7 @@ def _from_rows(
         yield from _from_answers(file, records, pictures)
         return
     for index, record in enumerate(records):
-        if not _in_split(record.get("split"), split):
+        if not in_split(record.get("split"), split):
             continue
         name = f"{file.name} row {index + 1}"
         if not isinstance(record.get("image"), str):
@@ -179,13 +152,6 @@ def _texts(captions: list[str], name: str) -> tuple[str, ...]:
     if not texts:
         raise DataError(f"{name}: the caption is empty. Fill it in or drop the row.")
     return texts
-
-
-def _in_split(found: str | None, wanted: str | None) -> bool:
-    """Whether a row belongs to the wanted split; a row that names none belongs to all."""
-    if wanted is None or found is None:
-        return True
-    return found in (TRAINING_SPLITS if wanted == "train" else (wanted,))
 
 
 def _grouped(rows: Iterator[CaptionedPicture]) -> Iterator[CaptionedPicture]:

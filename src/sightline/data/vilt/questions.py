@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.data.documents import vqav2_questions
 from sightline.data.vilt.sources import (
     Picture,
     PictureFolder,
@@ -109,6 +110,16 @@ def score_answers(answers: Iterable[str]) -> dict[str, float]:
     return {answer: SCORES[min(count, len(SCORES) - 1)] for answer, count in counts.items()}
 
 
+def row_scores(record: Record) -> dict[str, float]:
+    """Scores of a row's `answers` or `answer`: by how many people gave them, or 1 for each of several texts."""
+    answers = record.get("answers") if record.get("answers") is not None else record.get("answer")
+    given = answers if isinstance(answers, list) else [answers]
+    said = [answer["answer"] for answer in given if isinstance(answer, dict)]
+    if said:
+        return score_answers(said)
+    return {plain_answer(answer): 1.0 for answer in given if answer is not None and str(answer).strip()}
+
+
 def plain_answer(answer: Any) -> str:
     """An answer in lower case without blanks and full stop at its ends, as vocabularies hold it."""
     return str(answer).strip().lower().rstrip(".")
@@ -131,21 +142,13 @@ def _from_vqav2(
 ) -> Iterator[AskedPicture]:
     if "questions" not in content:
         raise DataError(f"{file}: expected VQAv2's key 'questions', found {', '.join(content)}.")
-    answered = read_json(require_file(annotations))["annotations"] if annotations else []
-    by_question = {annotation["question_id"]: annotation for annotation in answered}
-    subtype = content.get("data_subtype", "train2014")
-    for index, question in enumerate(content["questions"]):
-        name = f"{file.name} question {index + 1}"
-        annotation = by_question.get(question["question_id"], {})
-        if annotations and not annotation:
-            raise DataError(f"{name}: question_id {question['question_id']} is not in {annotations}. Name its file.")
-        number = f"{question['image_id']:012d}.jpg"
-        path = pictures.find(f"COCO_{subtype}_{number}", name, f"{subtype}/COCO_{subtype}_{number}", number)
-        scores = score_answers(answer["answer"] for answer in annotation.get("answers", ()))
-        kind = annotation.get("answer_type", "")
-        yield AskedPicture(
-            name, path, path, _question(question["question"], name), scores, str(question["question_id"]), kind
-        )
+    answered = read_json(require_file(annotations))["annotations"] if annotations else None
+    for record in vqav2_questions(content, answered, file):
+        first, *others = record.places
+        path = pictures.find(first, record.name, *others)
+        question = _question(record.question, record.name)
+        scores = score_answers(record.answers)
+        yield AskedPicture(record.name, path, path, question, scores, str(record.id), record.kind)
 
 
 def _from_rows(file: Path, records: list[Record], pictures: PictureFolder) -> Iterator[AskedPicture]:
@@ -156,16 +159,7 @@ def _from_rows(file: Path, records: list[Record], pictures: PictureFolder) -> It
         path = pictures.find(record["image"], name)
         kind = next((str(record[key]) for key in ("kind", "question_type", "answer_type") if record.get(key)), "")
         question = _question(record.get("question"), name)
-        yield AskedPicture(name, path, path, question, _row_scores(record), str(record.get("id", name)), kind)
-
-
-def _row_scores(record: Record) -> dict[str, float]:
-    answers = record.get("answers") if record.get("answers") is not None else record.get("answer")
-    given = answers if isinstance(answers, list) else [answers]
-    said = [answer["answer"] for answer in given if isinstance(answer, dict)]
-    if said:
-        return score_answers(said)
-    return {plain_answer(answer): 1.0 for answer in given if answer is not None and str(answer).strip()}
+        yield AskedPicture(name, path, path, question, row_scores(record), str(record.get("id", name)), kind)
 
 
 def _from_arrow(file: Path) -> Iterator[AskedPicture]:

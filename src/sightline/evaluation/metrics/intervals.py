@@ -73,7 +73,9 @@ def _counted(metric: Metric, judged: Many[Judged]) -> list[Judged]:
 
 
 def cluster_of(one: Judged) -> Hashable:
-    """The item's first picture; a group or the item itself where there is none."""
+    """What the item names as its cluster, or its first picture; a group or the item itself where there is none."""
+    if "cluster" in one.item.facts:
+        return f"cluster {one.item.facts['cluster']}"
     if one.item.pictures:
         return one.item.pictures[0].key
     return f"group {one.item.group}" if one.item.group else f"item {one.item.id}"

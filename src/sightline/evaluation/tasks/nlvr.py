@@ -12,6 +12,9 @@ _OPTIONS = ("true", "false")
 
 
 def _read(row: Row) -> Iterator[Item]:
+    identifier = optional(row, "identifier")
+    # Up to four sentences were written about one presentation, and each shows its boxes in six orders.
+    presentation = {"cluster": identifier.partition("-")[0]} if identifier else {}
     yield Item(
         id=text(row, "id"),
         name=row.name,
@@ -19,7 +22,7 @@ def _read(row: Row) -> Iterator[Item]:
         pictures=pictures(row, "image"),
         options=_OPTIONS,
         answers=(letter_of(row, text(row, "answer").lower(), _OPTIONS),),
-        facts={"sentence": optional(row, "identifier")},
+        facts={"sentence": identifier, **presentation},
     )
 
 

@@ -37,6 +37,7 @@ TASKS = {
     "vqa_rad": "vqa_rad",
     "puzzlevqa": "puzzlevqa",
     "visonlyqa_real": "visonlyqa",
+    "soft_answers": "soft_answers",
     "custom": "custom",
 }
 

@@ -17,7 +17,22 @@ from sightline.stats.intervals import clustered_mean
 from sightline.types import Interval, Table
 
 DEPTHS = (1, 5, 10)
+SHOWN_TEXTS, SHOWN_PICTURES = 8, 6
 TO_PICTURES, TO_TEXTS = "text to pictures", "picture to texts"
+
+
+@dataclass(frozen=True)
+class ShownText:
+    """A text, and what it found.
+
+    Attributes:
+        own: index of the picture that it describes.
+        found: indices of the best pictures with their scores, the best first.
+    """
+
+    text: str
+    own: int
+    found: tuple[tuple[int, float], ...]
 
 
 @dataclass(frozen=True)
@@ -29,6 +44,7 @@ class RetrievalResult:
         chance: the same for drawn ranks.
         candidates: pictures of each text that were scored in full; None for all.
         exact: the recalls of scoring everything, where they were asked for beside a shortlist.
+        shown: some texts, evenly spread over the data, for a report.
     """
 
     label: str
@@ -39,6 +55,7 @@ class RetrievalResult:
     candidates: int | None = None
     exact: dict[tuple[str, int], Interval] = field(default_factory=dict)
     duration_s: float = 0.0
+    shown: tuple[ShownText, ...] = ()
 
 
 def evaluate_retrieval(
@@ -57,16 +74,36 @@ def evaluate_retrieval(
         raise ConfigError(f"candidates: expected at least 1, got {candidates}.")
     start = time.perf_counter()
     pictures = scorer.embed_pictures([row.picture for row in rows], [row.name for row in rows])
-    texts = scorer.embed_texts([caption for row in rows for caption in row.captions])
+    captions = [caption for row in rows for caption in row.captions]
+    texts = scorer.embed_texts(captions)
     owners_M = np.repeat(np.arange(len(rows)), [len(row.captions) for row in rows])
-    if candidates is None:
-        recalls = recalls_of(scorer.score_all(pictures, texts), owners_M)
-    else:
-        recalls = recalls_of(scorer.score(pictures, texts, scorer.shortlist(pictures, texts, candidates)), owners_M)
+    everything = np.ones((len(rows), len(captions)), dtype=bool)
+    wanted = everything if candidates is None else scorer.shortlist(pictures, texts, candidates)
+    scores_NM = scorer.score(pictures, texts, wanted)
     duration_s = time.perf_counter() - start
-    exact = recalls_of(scorer.score_all(pictures, texts), owners_M) if candidates and compare else {}
-    chance = chance_of(len(rows), np.bincount(owners_M))
-    return RetrievalResult(label, len(rows), len(texts), recalls, chance, candidates, exact, duration_s)
+    exact = recalls_of(scorer.score(pictures, texts, everything), owners_M) if candidates and compare else {}
+    return RetrievalResult(
+        label,
+        len(rows),
+        len(captions),
+        recalls_of(scores_NM, owners_M),
+        chance_of(len(rows), np.bincount(owners_M)),
+        candidates,
+        exact,
+        duration_s,
+        _shown(scores_NM, owners_M, captions),
+    )
+
+
+def _shown(scores_NM: np.ndarray, owners_M: np.ndarray, captions: Many[str]) -> tuple[ShownText, ...]:
+    """Texts evenly spread over the data, each with its best pictures."""
+    shown = []
+    for column in range(0, len(captions), max(1, len(captions) // SHOWN_TEXTS))[:SHOWN_TEXTS]:
+        scores = scores_NM[:, column]
+        best = [index for index in np.argsort(-scores, kind="stable")[:SHOWN_PICTURES] if np.isfinite(scores[index])]
+        found = tuple((int(index), float(scores[index])) for index in best)
+        shown.append(ShownText(captions[column], int(owners_M[column]), found))
+    return tuple(shown)
 
 
 def recalls_of(scores_NM: np.ndarray, owners_M: np.ndarray) -> dict[tuple[str, int], Interval]:
@@ -124,7 +161,7 @@ def retrieval_table(result: RetrievalResult) -> Table:
         rows.append(tuple(row))
     how = "every pair scored" if result.candidates is None else f"{result.candidates} candidates per text scored"
     caption = f"{result.pictures} pictures, {result.texts} texts, {how} in {result.duration_s:.1f} s"
-    return Table(result.label, tuple(header), tuple(rows), caption)
+    return Table(result.label, tuple(header), tuple(rows), caption, is_summed=False)
 
 
 def retrieval_json(result: RetrievalResult) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from transformers import (
     AutoConfig,
+    PretrainedConfig,
     ViltForImageAndTextRetrieval,
     ViltForImagesAndTextClassification,
     ViltForQuestionAnswering,
@@ -92,10 +93,32 @@ def load_head(name: str, task: str, device: str | None = None) -> tuple[Any, Vil
     return model.eval().to(target), processor
 
 
-def is_answering_folder(name: str) -> bool:
-    """Whether `name` is a folder with a ViLT that answers questions."""
-    file = Path(name).expanduser() / "config.json"
-    return file.is_file() and "ViltForQuestionAnswering" in file.read_text(encoding="utf-8")
+def is_vilt(name: str) -> bool:
+    """Whether a folder or Hub id holds a ViLT, whatever its head; its weights are not read."""
+    try:
+        content, _ = PretrainedConfig.get_config_dict(Path(name).expanduser())
+    except (OSError, ValueError):
+        return False
+    return bool(content.get("model_type") == "vilt")
+
+
+def task_of(name: str) -> str:
+    """What a folder or Hub id with a ViLT was trained for: vqa, retrieval or nlvr2.
+
+    Raises:
+        InputError: there is none, or it has another head.
+    """
+    try:
+        found = (AutoConfig.from_pretrained(name).architectures or ["none"])[0]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{name} could not be loaded: {error}") from error
+    for task in ("vqa", "retrieval", "nlvr2"):
+        if CLASSES[task].__name__ == found:
+            return task
+    raise InputError(
+        f"{name} holds a {found}; expected a ViLT that answers, ranks or judges. "
+        "Train one by `sightline vilt vqa`, `retrieval` or `nlvr2`."
+    )
 
 
 def _with_head(task: str, start: Start, changes: dict[str, Any], keeps_head: bool = True) -> Any:

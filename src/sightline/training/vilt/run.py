@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from sightline.training.callbacks import add_callbacks
 from sightline.training.restore import last_whole_checkpoint
 from sightline.training.vilt.card import write_vilt_card
 from sightline.training.vilt.rows import DrawnRows, PictureLoader
-from sightline.training.vilt.settings import ViltSettings
+from sightline.training.vilt.settings import ViltModelArguments, ViltSettings
 from sightline.training.vilt.tasks import TASKS, Answering, Task
 from sightline.training.vilt.trainer import ViltTrainer
+
+SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "image_size", "patch_size")
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,13 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
             count = check_pictures(task.pictures(checked), shape, _track)
             print(f"{source}: {len(checked):,} rows, {count:,} distinct pictures.", file=sys.stderr)
     trainer = _trainer(task, settings, start, rows, held_out, shape)
+    checkpoint = _checkpoint(training)
+    if checkpoint is not None:
+        _check_same_model(Path(checkpoint), trainer.model.config, start)
     if is_first:
         folder.begin(settings.given, resume)
     interruption = add_callbacks(trainer, folder, f"ViLT {name}")
-    outcome = trainer.train(resume_from_checkpoint=_checkpoint(training))
+    outcome = trainer.train(resume_from_checkpoint=checkpoint)
     if interruption.came:
         print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
         raise KeyboardInterrupt
@@ -82,8 +87,22 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
 def _start(settings: ViltSettings, task: Task, rows: list[Any]) -> Start:
     asked = settings.model
     if asked.model_name_or_path is not None:
-        return load_start(asked.model_name_or_path)
+        return _loaded_start(asked.model_name_or_path, asked, settings.given)
     return build_start(asked.sizes(), task.texts(rows), asked.vit, asked.bert, settings.training.seed)
+
+
+def _loaded_start(name: str, asked: ViltModelArguments, given: Mapping[str, Any]) -> Start:
+    """A ViLT to go on from. Its dropout may be set anew; its sizes are what they are."""
+    start = load_start(name)
+    if "dropout" in given:
+        start.config.hidden_dropout_prob = start.config.attention_probs_dropout_prob = asked.dropout
+    for size in SIZES:
+        if size in given and getattr(asked, size) != getattr(start.config, size):
+            raise ConfigError(
+                f"{size}: {name} has {getattr(start.config, size)}, but the settings say {getattr(asked, size)}. "
+                "Leave the setting out, or leave out model_name_or_path to start from scratch."
+            )
+    return start
 
 
 def _trainer(
@@ -122,6 +141,27 @@ def _checkpoint(training: Any) -> str | None:
     if training.resume_from_checkpoint is not True:
         return training.resume_from_checkpoint or None
     return last_whole_checkpoint(Path(training.output_dir))
+
+
+def _check_same_model(checkpoint: Path, config: Any, start: Start) -> None:
+    """Nothing when the checkpoint's model is the one that this run would train.
+
+    Raises:
+        ConfigError: sizes, vocabulary or answers differ, as data or settings were changed since.
+    """
+    saved = load_start(str(checkpoint))
+    vocabularies = [one.processor.tokenizer.get_vocab() for one in (saved, start)]
+    found = {name: (getattr(saved.config, name), getattr(config, name)) for name in SIZES}
+    found["words in the vocabulary"] = (len(vocabularies[0]), len(vocabularies[1]))
+    found["answers"] = (saved.config.num_labels, config.num_labels)
+    other = [f"{before} {name} (now {after})" for name, (before, after) in found.items() if before != after]
+    if not other and (vocabularies[0] != vocabularies[1] or saved.config.id2label != config.id2label):
+        other = ["other words or answers"]
+    if other:
+        raise ConfigError(
+            f"resume_from_checkpoint: {checkpoint} holds a model with {', '.join(other)}: data or settings changed "
+            "since. Resume with those that the run began with, or start anew in another --output_dir."
+        )
 
 
 def _track(items: list[Any]) -> Iterable[Any]:

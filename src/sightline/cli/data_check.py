@@ -1,0 +1,40 @@
+"""`sightline data check`: what is in a dataset, and what is wrong with it, before it trains."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import typer
+
+
+def check_command(
+    source: str = typer.Argument(metavar="SOURCE", help="A file, a folder or a Hub id."),
+    evals: list[str] = typer.Option([], "--eval", help="Evaluation data that must not be in it; may be repeated."),
+    split: str | None = typer.Option(None, "--split", help="Split of SOURCE, where it has several."),
+    eval_split: str | None = typer.Option(None, "--eval_split", help="Split of the evaluation data."),
+    config: str | None = typer.Option(None, "--config", help="Configuration of a Hub dataset that has several."),
+    image_folder: str | None = typer.Option(None, "--image_folder", help="What paths of pictures count from."),
+    allow_urls: bool = typer.Option(False, "--allow_urls", help="Fetch pictures that rows name by https address."),
+    limit: int | None = typer.Option(None, "--limit", help="Only the first so many rows of each."),
+    # The number is pictures.MAX_PIXELS, which a help text does not load.
+    max_pixels: int = typer.Option(89_478_485, "--max_pixels", help="Pictures over it are refused, not decoded."),
+    output_dir: Path | None = typer.Option(None, "--output_dir", help="Folder for check.json and report.html."),
+    json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
+) -> None:
+    """What is in a dataset, and what is wrong with it, before it trains.
+
+    Pictures that are missing, broken, too large or odd; rows that are empty, double or at odds; what of --eval is in
+    SOURCE: the same pictures, resized or compressed copies, the same questions. Exit code 1 where errors were found.
+    """
+    from sightline.data.picture_columns import PictureAccess
+    from sightline.evaluation.terminal import progress_bar
+    from sightline.inspection.check import CheckConfig, run_check
+    from sightline.inspection.check_terminal import print_check
+
+    pictures = PictureAccess(image_folder, allow_urls, keep_missing=True)
+    settings = CheckConfig(source, tuple(evals), split, eval_split, config, pictures, limit, max_pixels, output_dir)
+    with progress_bar("Checking rows") as progress:
+        check = run_check(settings, progress)
+    print_check(check, json, output_dir)
+    if not check.is_clean:
+        raise typer.Exit(1)

@@ -1,0 +1,39 @@
+"""`sightline data convert`: rows of any format in another one."""
+
+from __future__ import annotations
+
+import typer
+
+
+def convert_command(
+    source: str = typer.Argument(help="A file, a folder or a Hub id, of any format in docs/formats.md."),
+    out: str = typer.Argument(help="The new file: .jsonl for trl-*, .json for llava, .parquet."),
+    to: str = typer.Option(..., "--to", help="trl-sft, trl-dpo, trl-kto, llava or parquet."),
+    images: str = typer.Option("copy", "--images", help="copy pictures beside the file, or reference them."),
+    split: str | None = typer.Option(None, "--split", help="Of a folder or Hub id; train by default."),
+    config: str | None = typer.Option(None, "--config", help="Of a Hub id that has several."),
+    image_folder: str | None = typer.Option(None, "--image_folder", help="What paths of pictures count from."),
+    allow_urls: bool = typer.Option(False, "--allow_urls", help="Fetch pictures that rows name by https address."),
+    json: bool = typer.Option(False, "--json", help="Print what was written as JSON on stdout."),
+) -> None:
+    """Write rows of any format as TRL's SFT, DPO or KTO rows, as LLaVA JSON, or as Parquet with pictures inside.
+
+    The file appears whole or not at all. A row that the new format cannot express stops it, and is named.
+    """
+    from json import dumps
+    from sys import stderr
+
+    from rich.console import Console
+    from rich.progress import track
+
+    from sightline.data.conversion import ConversionSettings, run_convert
+    from sightline.data.picture_columns import PictureAccess
+    from sightline.runs import plain_data
+
+    settings = ConversionSettings(source, out, to, images, split, config, PictureAccess(image_folder, allow_urls))
+    console = Console(file=stderr)
+    result = run_convert(
+        settings, lambda items, total, title: track(items, title, total=total, console=console, transient=True)
+    )
+    print(result.summary, file=stderr)
+    print(dumps(plain_data(result)) if json else result.path)

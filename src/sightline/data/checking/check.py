@@ -1,0 +1,180 @@
+"""Check datasets: one pass over the training data and each evaluation source, then what stands in them twice."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sightline.data.checking.columns import readable_columns
+from sightline.data.checking.duplicates import distinct_pictures, find_picture_duplicates, find_row_duplicates
+from sightline.data.checking.findings import ERROR, EVAL_ROWS, PICTURES, ROWS, Example, Finding, Findings
+from sightline.data.checking.leaks import Leaks, find_leaks
+from sightline.data.checking.pictures import MAX_PIXELS
+from sightline.data.checking.preferences import LengthBias, length_bias
+from sightline.data.checking.rows import RowCheck
+from sightline.data.checking.scan import Progress, Scan, scan
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+FREQUENT = 10
+MAJORITY = 0.5
+MAJORITY_ANSWERS = 20
+
+
+@dataclass(frozen=True)
+class Source:
+    """Rows to check, by the name that messages call them."""
+
+    name: str
+    dataset: Dataset
+
+
+@dataclass(frozen=True)
+class PictureSummary:
+    """Pictures of a dataset: those stored, those whose pixels differ, how often rows show one, sides and formats."""
+
+    stored: int
+    distinct: int
+    shown: int
+    width: tuple[int, int, int]
+    height: tuple[int, int, int]
+    formats: dict[str, int]
+
+
+@dataclass(frozen=True)
+class AnswerSummary:
+    """How often answers are given, and the most frequent of the short ones that are given more than once."""
+
+    given: int
+    frequent: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """What is in a dataset.
+
+    Attributes:
+        rows: of the source; `trained_rows` are those that training makes of them, which findings count.
+        parts: rows by the column `source`, where there is one.
+        scripts: rows by script.
+        lengths: how much longer chosen answers are than rejected ones; None without preferences.
+        findings: the worst kinds first.
+    """
+
+    source: str
+    rows: int
+    trained_rows: int
+    columns: tuple[str, ...]
+    pictures: PictureSummary
+    parts: dict[str, int]
+    scripts: dict[str, int]
+    answers: AnswerSummary
+    lengths: LengthBias | None
+    leaks: tuple[Leaks, ...]
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def is_clean(self) -> bool:
+        """Whether nothing was found that keeps rows from training, or an evaluation from meaning anything."""
+        return all(finding.severity != ERROR for finding in self.findings)
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A check, and the passes that it rests on, the training data's first; they read any picture again."""
+
+    check: DataCheck
+    scans: tuple[Scan, ...]
+
+
+def check_data(
+    train: Source,
+    tested: Sequence[Source] = (),
+    max_pixels: int = MAX_PIXELS,
+    progress: Progress = lambda done, total: None,
+) -> Checked:
+    """What is in the training data, and what of the evaluation sources is in them, too.
+
+    Where training cannot read the columns, their words are not checked. Of evaluation sources only their pictures are
+    checked, and what they share with the training data.
+    """
+    start = time.perf_counter()
+    findings = Findings()
+    dataset, names, refusal = readable_columns(train.dataset, train.name)
+    if refusal:
+        findings.add("columns", Example("", refusal.removeprefix(f"{train.name}: ")), len(dataset))
+    total = len(dataset) + sum(len(source.dataset) for source in tested)
+    rows = RowCheck(names, Findings() if refusal else findings)  # nobody knows what other columns mean
+    found = scan(dataset, names, 0, max_pixels, rows.visit, lambda done, _: progress(done, total))
+    _note_pictures(found, findings)
+    _note_missing_pictures(found, findings)
+    find_picture_duplicates(found, findings)
+    words = RowCheck(names, findings) if refusal else rows
+    if not refusal:
+        find_row_duplicates(found, rows.keys, findings)
+    lengths, answers = length_bias(words, found, findings), _answers(words, findings)
+    leaks, scans, done = [], [found], len(dataset)
+    for number, source in enumerate(tested, start=1):
+        other, names, _ = readable_columns(source.dataset, source.name)
+        seen_rows = RowCheck(names, Findings())  # its keys are wanted, its words are not training's
+        seen = scan(other, names, number, max_pixels, seen_rows.visit, _shifted(progress, done, total))
+        _note_pictures(seen, findings)
+        leaks.append(find_leaks(source.name, found, rows.keys, seen, seen_rows.keys, findings))
+        scans.append(seen)
+        done += len(other)
+    totals = {ROWS: len(dataset), PICTURES: sum(len(each.pictures) for each in scans), EVAL_ROWS: done - len(dataset)}
+    check = DataCheck(
+        train.name, len(train.dataset), len(dataset), tuple(train.dataset.column_names), _pictures(found),
+        _listed(found.parts), _listed(words.scripts), answers, lengths, tuple(leaks), findings.listed(totals),
+        time.perf_counter() - start,
+    )  # fmt: skip
+    return Checked(check, tuple(scans))
+
+
+def _shifted(progress: Progress, before: int, total: int) -> Progress:
+    return lambda done, _: progress(before + done, total)
+
+
+def _note_pictures(found: Scan, findings: Findings) -> None:
+    """Note what is wrong with pictures, or odd about them."""
+    for picture, place in zip(found.pictures, found.places, strict=True):
+        kinds = [(picture.problem, picture.reason)] if picture.problem else picture.traits
+        for kind, detail in kinds:
+            findings.add(kind, Example(found.row_name(place.row), detail, (place,)))
+
+
+def _note_missing_pictures(found: Scan, findings: Findings) -> None:
+    """Note rows without a picture, where others have one."""
+    if not found.pictures:
+        return
+    for row, shown in enumerate(found.shown):
+        if not shown:
+            findings.add("no_picture", Example(found.row_name(row)))
+
+
+def _answers(rows: RowCheck, findings: Findings) -> AnswerSummary:
+    frequent = tuple((answer, count) for answer, count in rows.answers.most_common(FREQUENT) if count > 1)
+    if frequent and rows.answers_given >= MAJORITY_ANSWERS:
+        answer, count = frequent[0]
+        if answer and count > MAJORITY * rows.answers_given:
+            share = f"{100 * count / rows.answers_given:.1f}% of answers"
+            findings.add("majority", Example("", f"'{answer}' makes {share}"), count)
+    return AnswerSummary(rows.answers_given, frequent)
+
+
+def _pictures(found: Scan) -> PictureSummary:
+    read = [picture for picture in found.pictures if picture.width]
+    sides = [sorted(side) for side in zip(*((picture.width, picture.height) for picture in read), strict=True)]
+    width, height = ((side[0], side[len(side) // 2], side[-1]) for side in sides) if sides else ((0, 0, 0),) * 2
+    formats = _listed(Counter(picture.format for picture in read))
+    shown = sum(map(len, found.shown))
+    return PictureSummary(len(found.pictures), len(distinct_pictures(found)), shown, width, height, formats)
+
+
+def _listed(counts: Counter[str]) -> dict[str, int]:
+    return dict(counts.most_common())

@@ -1,0 +1,133 @@
+"""What stands in a dataset twice: pictures, the same or copies, rows, and questions that are answered both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+
+from sightline.data.checking.copies import are_copies
+from sightline.data.checking.findings import Example, Findings, Place
+from sightline.data.checking.looks import Looks, most_alike
+from sightline.data.checking.rows import RowKeys, shorten
+from sightline.data.checking.scan import Scan, thread_count
+from sightline.data.checking.texts import PLACEHOLDER, plain_words, read_texts
+
+
+def distinct_pictures(found: Scan) -> dict[str, int]:
+    """The first picture of each content that could be read."""
+    first: dict[str, int] = {}
+    for index, picture in enumerate(found.pictures):
+        if picture.content:
+            first.setdefault(picture.content, index)
+    return first
+
+
+def looks_of(found: Scan, pictures: Iterable[int]) -> Looks:
+    """The looks of some pictures."""
+    chosen = [found.pictures[index] for index in pictures]
+    return Looks.of([picture.look for picture in chosen], [(picture.width, picture.height) for picture in chosen])
+
+
+def confirm_copies(pairs: list[tuple[Scan, int, Scan, int]]) -> list[bool]:
+    """Whether the pictures of each pair, which look alike, are copies of each other; opens them again, in threads."""
+
+    def confirm(pair: tuple[Scan, int, Scan, int]) -> bool:
+        one, index, other, other_index = pair
+        return are_copies(one.stored(index), other.stored(other_index))
+
+    with ThreadPoolExecutor(thread_count()) as threads:
+        return list(threads.map(confirm, pairs))
+
+
+def find_picture_duplicates(found: Scan, findings: Findings) -> None:
+    """Note pictures that are stored twice, and copies of pictures that were resized or compressed again."""
+    first = distinct_pictures(found)
+    for index, picture in enumerate(found.pictures):
+        other = first.get(picture.content, index)
+        if other != index:
+            findings.add("same_picture", pair_example(found, index, found, other))
+    order = list(first.values())
+    twins = most_alike(looks_of(found, order))
+    pairs = [(found, order[place], found, order[twin]) for place, twin in enumerate(twins) if twin >= 0]
+    for pair, is_copy in zip(pairs, confirm_copies(pairs), strict=True):
+        if is_copy:
+            findings.add("near_picture", pair_example(*pair))
+
+
+def find_row_duplicates(found: Scan, keys: list[RowKeys], findings: Findings) -> None:
+    """Note rows that repeat another, that answer its question in another way, or prefer the other of its answers."""
+    contents = [row_contents(found, row) for row in range(len(found.shown))]
+    rows: dict[tuple[object, bytes], int] = {}
+    answered: dict[tuple[object, bytes], tuple[int, bytes]] = {}
+    preferred: dict[tuple[object, bytes | None, bytes, bytes], int] = {}
+    for row, (shown, row_keys) in enumerate(zip(contents, keys, strict=True)):
+        first = rows.setdefault((shown, row_keys.words), row)
+        if first != row:
+            findings.add("same_row", _row_example(found, row, f"as {found.row_name(first)}"))
+            continue
+        other = _turned(row, shown, row_keys, preferred)
+        if other is not None:
+            findings.add("turned_preference", _row_example(found, row, f"against {found.row_name(other)}"))
+        if not row_keys.rejected:
+            other = _answered_differently(row, shown, row_keys, answered)
+            if other is not None and found.row_name(other) != found.row_name(row):  # five captions may lie in one
+                detail = _two_answers(found, row, other) if findings.wants_example("other_answer") else ""
+                findings.add("other_answer", _row_example(found, row, detail))
+
+
+def row_contents(found: Scan, row: int) -> tuple[object, ...]:
+    """What tells the pictures of a row from others: their contents, or what is stored where they cannot be read."""
+    return tuple(found.pictures[index].content or index for index in found.shown[row])
+
+
+def pair_example(one: Scan, index: int, other: Scan, other_index: int) -> Example:
+    """Two pictures that are the same or alike, each by the first row that shows it."""
+    places = (one.places[index], other.places[other_index])
+    return Example(one.row_name(places[0].row), f"like {other.row_name(places[1].row)}", places)
+
+
+def _row_example(found: Scan, row: int, detail: str) -> Example:
+    places = tuple(Place(found.number, row, part) for part in range(len(found.shown[row])))
+    return Example(found.row_name(row), detail, places[:1])
+
+
+def _two_answers(found: Scan, row: int, other: int) -> str:
+    """The first question that two rows answer differently, with both answers."""
+    answers = {plain_words(asked or ""): said for asked, said in read_texts(found.dataset[other]).turns}
+    for asked, said in read_texts(found.dataset[row]).turns:
+        elsewhere = answers.get(plain_words(asked or ""), said)
+        if said != elsewhere:
+            question, here = shorten(PLACEHOLDER.sub("", asked or "")), shorten(said)
+            return f"'{question}' is '{here}' here, '{shorten(elsewhere)}' in {found.row_name(other)}"
+    return f"unlike {found.row_name(other)}"
+
+
+def _answered_differently(
+    row: int, shown: tuple[object, ...], keys: RowKeys, answered: dict[tuple[object, bytes], tuple[int, bytes]]
+) -> int | None:
+    """The earlier row that answers a question of this one about the same pictures in another way."""
+    if not shown:
+        return None
+    found = None
+    for asked, said in keys.turns:
+        if asked is None:
+            continue
+        first, answer = answered.setdefault((shown, asked), (row, said))
+        if answer != said and first != row:
+            found = first
+    return found
+
+
+def _turned(
+    row: int,
+    shown: tuple[object, ...],
+    keys: RowKeys,
+    preferred: dict[tuple[object, bytes | None, bytes, bytes], int],
+) -> int | None:
+    """The earlier row that prefers what this one rejects, for the same question about the same pictures."""
+    asked, chosen = keys.turns[-1]
+    found = None
+    for rejected in keys.rejected:
+        found = preferred.get((shown, asked, rejected, chosen), found)
+        preferred.setdefault((shown, asked, chosen, rejected), row)
+    return found

@@ -1,0 +1,107 @@
+"""Check the words of every row, and keep of them what duplicates, leaks and statistics are found by."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.data.checking.findings import Example, Findings
+from sightline.data.checking.scripts import script_of
+from sightline.data.checking.texts import PLACEHOLDER, RowText, plain_words
+from sightline.data.images import rejected_images, row_images
+from sightline.data.sources import RowNames, row_name
+
+SHORT_ANSWER = 60  # letters; longer ones hardly repeat, and would fill the memory
+SHOWN_LETTERS = 80
+
+
+@dataclass(frozen=True, slots=True)
+class RowKeys:
+    """Keys of a row's words.
+
+    Attributes:
+        turns: of each question without its spelling (None where the row has none), and of its answer.
+        rejected: of each rejected answer.
+        words: of all words as they are.
+    """
+
+    turns: tuple[tuple[bytes | None, bytes], ...]
+    rejected: tuple[bytes, ...]
+    words: bytes
+
+
+class RowCheck:
+    """Findings in the words of rows, one row at a time.
+
+    Attributes:
+        keys: of each row seen.
+        scripts: rows by script.
+        answers: short answers by how often they are given.
+        extra_words: of each pair of chosen and rejected answers, how many words longer the chosen one is.
+        pair_rows: the row of each pair.
+    """
+
+    def __init__(self, name: str | RowNames, findings: Findings) -> None:
+        self._name, self._findings = name, findings
+        self.keys: list[RowKeys] = []
+        self.scripts: Counter[str] = Counter()
+        self.answers: Counter[str] = Counter()
+        self.answers_given = 0
+        self.extra_words: list[int] = []
+        self.pair_rows: list[int] = []
+
+    def visit(self, index: int, row: dict[str, Any], text: RowText) -> None:
+        """Note a row; each kind of finding counts once in it."""
+        for kind, detail in self._problems(row, text):
+            self._findings.add(kind, Example(row_name(self._name, index), detail))
+        turns = tuple((None if asked is None else key(plain_words(asked)), key(said)) for asked, said in text.turns)
+        words = "\x00".join(f"{asked}\x01{said}" for asked, said in text.turns)
+        self.keys.append(RowKeys(turns, tuple(map(key, text.rejected)), key("\x02".join((words, *text.rejected)))))
+        self.scripts[script_of("\n".join(f"{asked or ''}\n{said}" for asked, said in text.turns))] += 1
+        self.answers_given += len(text.turns)
+        for _, said in text.turns:
+            if len(said) <= SHORT_ANSWER:
+                self.answers[" ".join(said.casefold().split())] += 1
+        chosen = len(text.turns[-1][1].split())
+        self.extra_words += [chosen - len(other.split()) for other in text.rejected]
+        self.pair_rows += [index] * len(text.rejected)
+
+    def _problems(self, row: dict[str, Any], text: RowText) -> list[tuple[str, str]]:
+        """Kinds of findings of one row, each with its detail."""
+        found = []
+        images, others = len(row_images(row)), len(rejected_images(row))
+        if text.marks and text.marks != images:
+            found.append(("placeholders", f"{_count(text.marks, 'placeholder')}, {_count(images, 'picture')}"))
+        if others not in (0, images):
+            found.append(("rejected_pictures", f"{images} images, {others} rejected_images"))
+        if not all(said.strip() for _, said in text.turns) or not all(other.strip() for other in text.rejected):
+            found.append(("empty_answer", _last_question(text)))
+        elif text.turns[-1][1] in text.rejected and not others:
+            found.append(("same_answers", shorten(text.turns[-1][1])))
+        if any(asked is not None and not PLACEHOLDER.sub("", asked).strip() for asked, _ in text.turns):
+            found.append(("empty_question", shorten(text.turns[0][1])))
+        if text.disorder:
+            found.append(("roles", text.disorder))
+        return found
+
+
+def key(text: str) -> bytes:
+    """A key of a text: 128 bits of its BLAKE2b."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+
+
+def shorten(text: str) -> str:
+    """The start of a text on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= SHOWN_LETTERS else line[: SHOWN_LETTERS - 3].rstrip() + "..."
+
+
+def _last_question(text: RowText) -> str:
+    asked = text.turns[-1][0]
+    return f"to '{shorten(asked)}'" if asked else ""
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' * (number != 1)}"

@@ -1,0 +1,140 @@
+"""What a row says, whatever its columns: questions with their answers, placeholders, and roles that take no turns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PLACEHOLDER = re.compile(r"<image(?: \d+)?>")
+ROLES = ("system", "user", "assistant", "tool")
+LLAVA_ROLES = {"human": "user", "gpt": "assistant"}
+TEXT_COLUMNS = (
+    "messages", "conversations", "prompt", "completion", "chosen", "rejected", "question", "answer", "answers",
+    "caption", "captions", "text",
+)  # fmt: skip
+_WORDS = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class RowText:
+    """The words of a row.
+
+    Attributes:
+        turns: each question with its answer; the question is None where the row's columns hold none.
+        rejected: the answers that the answer of the last turn is preferred to.
+        marks: placeholders: parts of type image, or where there are none, `<image>` in the text.
+        disorder: what is wrong with the roles, or empty.
+    """
+
+    turns: tuple[tuple[str | None, str], ...]
+    rejected: tuple[str, ...] = ()
+    marks: int = 0
+    disorder: str = ""
+
+
+def read_texts(row: dict[str, Any]) -> RowText:
+    """The words of a row in TRL's columns or LLaVA's, or of questions, answers and captions as benchmarks have them."""
+    if row.get("messages") is not None:
+        return _conversation(row["messages"])
+    if row.get("conversations") is not None:
+        return _conversation([_said_by(turn) for turn in row["conversations"]])
+    asked = row.get("prompt") if row.get("prompt") is not None else row.get("question")
+    if row.get("chosen") is not None or row.get("rejected") is not None:
+        return _preference(asked, row.get("chosen"), row.get("rejected"))
+    if row.get("completion") is not None:
+        return _conversation([*_messages(asked, "user"), *_messages(row["completion"], "assistant")])
+    said = next((row[name] for name in ("answer", "answers", "caption", "captions", "text") if row.get(name)), "")
+    answers = [_text(part) for part in said] if isinstance(said, list) else [_text(said)]
+    marks = len(PLACEHOLDER.findall(_text(asked) if asked is not None else answers[0]))
+    question = _text(asked) if asked is not None else "" if "question" in row or "prompt" in row else None
+    return RowText(tuple((question, answer) for answer in answers), (), marks)
+
+
+def plain_words(text: str) -> str:
+    """The words of a text in lower case, without marks and punctuation: what two spellings of a question share."""
+    words = _WORDS.findall(PLACEHOLDER.sub(" ", text).casefold())
+    return " ".join(words) if words else text.strip()
+
+
+def _preference(asked: Any, chosen: Any, rejected: Any) -> RowText:
+    if asked is None:
+        own = RowText(((None, _said(chosen)),), (), len(PLACEHOLDER.findall(_said(chosen))))
+    else:
+        own = _conversation([*_messages(asked, "user"), *_messages(chosen, "assistant")])
+    several = isinstance(rejected, list) and not any(isinstance(part, dict) for part in rejected)
+    others = rejected if several else [rejected]
+    return RowText(own.turns, tuple(_said(other) for other in others), own.marks, own.disorder)
+
+
+def _said(answer: Any) -> str:
+    """The text of one answer: a string, or the messages of an assistant."""
+    return "\n".join(_text(message.get("content")) for message in _messages(answer, "assistant"))
+
+
+def _messages(value: Any, role: str) -> list[dict[str, Any]]:
+    """Messages as they are; a plain text as one message of the role."""
+    if isinstance(value, list):
+        return [message for message in value if isinstance(message, dict)]
+    return [] if value is None else [{"role": role, "content": value}]
+
+
+def _said_by(turn: dict[str, Any]) -> dict[str, Any]:
+    """A message of TRL's from a turn of LLaVA's."""
+    role = turn.get("from") or turn.get("role")
+    return {"role": LLAVA_ROLES.get(str(role), role), "content": turn.get("value") or turn.get("content")}
+
+
+def _conversation(messages: Sequence[dict[str, Any]]) -> RowText:
+    turns: list[tuple[str | None, str]] = []
+    asked: list[str] = []
+    parts = marks = 0
+    for message in messages:
+        text = _text(message.get("content"))
+        parts += _image_parts(message.get("content"))
+        marks += text.count("<image") and len(PLACEHOLDER.findall(text))
+        if message.get("role") == "assistant":
+            turns.append(("\n".join(asked), text))
+            asked = []
+        elif message.get("role") == "user":
+            asked.append(text)
+    if asked or not turns:
+        turns.append(("\n".join(asked), ""))  # nobody answers
+    return RowText(tuple(turns), (), parts or marks, _disorder([str(message.get("role")) for message in messages]))
+
+
+def _text(content: Any) -> str:
+    """The text of a message's content, of a cell, or of an annotator's record."""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, dict):
+        return _text(content.get("text") if content.get("text") is not None else content.get("answer"))
+    if isinstance(content, list):
+        return "\n".join(part for part in map(_text, content) if part)
+    return "" if content is None else str(content)
+
+
+def _image_parts(content: Any) -> int:
+    if not isinstance(content, list):
+        return 0
+    return sum(1 for part in content if isinstance(part, dict) and part.get("type") == "image")
+
+
+def _disorder(roles: Iterable[str]) -> str:
+    """What is wrong with the order of roles: user and assistant take turns, after at most one system message."""
+    order = list(roles)
+    unknown = next((role for role in order if role not in ROLES), None)
+    if unknown is not None:
+        return f"the role '{unknown}'"
+    talk = order[1:] if order[:1] == ["system"] else order
+    if "system" in talk:
+        return "system is not first"
+    if "tool" in talk:
+        return ""
+    if talk and talk[0] != "user":
+        return f"{talk[0]} speaks first"
+    for before, after in zip(talk, talk[1:], strict=False):
+        if before == after:
+            return f"{after} speaks twice in a row"
+    return "user has the last word" if talk and talk[-1] != "assistant" else ""

@@ -1,0 +1,242 @@
+"""Write the rows of any source in another format: TRL's, LLaVA's, or Parquet with the pictures inside."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from sightline.data.formats import TrainingRows, preference_rows, sft_rows
+from sightline.data.formats.written import kto_row, llava_row, preference_row, sft_row
+from sightline.data.images import row_images, stored_key
+from sightline.data.picture_columns import PictureAccess
+from sightline.data.sources import read_dataset, row_name, source_name
+from sightline.errors import ConfigError, DataError
+
+Row = dict[str, Any]
+Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
+
+PARQUET_ROWS = 100  # in a row group: pictures of one are in memory at once
+IMAGE_CHOICES = ("copy", "reference")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A format that can be written: the ending of its file, how rows are read for it, and how each is written."""
+
+    suffix: str
+    read: Callable[[Any, str], TrainingRows] | None = None
+    write: Callable[[Row, str], Iterator[Row]] | None = None
+
+
+TARGETS = {
+    "trl-sft": Target(".jsonl", sft_rows, sft_row),
+    "trl-dpo": Target(".jsonl", preference_rows, preference_row),
+    "trl-kto": Target(".jsonl", preference_rows, kto_row),
+    "llava": Target(".json", sft_rows, llava_row),
+    "parquet": Target(".parquet"),
+}
+
+
+@dataclass(frozen=True)
+class ConversionSettings:
+    """What is converted; the names are those of the command's options.
+
+    Attributes:
+        to: one of TARGETS.
+        images: `copy` pictures into a folder beside the file, or `reference` them where they lie.
+    """
+
+    source: str
+    out: str
+    to: str
+    images: str = "copy"
+    split: str | None = None
+    config: str | None = None
+    pictures: PictureAccess = field(default_factory=PictureAccess)
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What was written.
+
+    Attributes:
+        format: what the source's rows were; "rows as they are" for Parquet.
+        rows_in, rows_out: rows read, and rows written.
+        pictures: distinct pictures copied.
+        left_out: rows of which nothing could be made.
+    """
+
+    path: Path
+    format: str
+    rows_in: int
+    rows_out: int
+    pictures: int
+    left_out: int
+
+    @property
+    def summary(self) -> str:
+        """One line for the user."""
+        parts = [f"{self.rows_in:,} rows ({self.format}) became {self.rows_out:,}"]
+        if self.pictures:
+            parts.append(f"{self.pictures:,} pictures copied")
+        if self.left_out:
+            parts.append(f"{self.left_out:,} left out")
+        return ", ".join(parts) + "."
+
+
+def run_convert(settings: ConversionSettings, track: Track = lambda items, total, title: items) -> Conversion:
+    """The source's rows in a new file, which appears whole or not at all, with its pictures.
+
+    Raises:
+        ConfigError: an unknown format, or a file that is there already.
+        DataError: a row that cannot be read, or not be expressed; with its name.
+    """
+    target, out = _checked(settings)
+    dataset = read_dataset(settings.source, settings.split, settings.config, settings.pictures)
+    name = source_name(settings.source, settings.split)
+    if target.read is None or target.write is None:
+        return _write_parquet(dataset, out, track)
+    rows = target.read(dataset, name)
+    count = 0
+    with _new_file(out) as (file, folder):
+        store = _PictureStore(folder, out, settings.images)
+        for place, row in enumerate(track(rows.dataset, len(rows.dataset), f"Writing {out.name}")):
+            origin = row_name(name, place if rows.origins is None else rows.origins[place])
+            pictures = store.columns(row, origin, listed=settings.to != "llava")
+            for written in target.write(row, origin):
+                file.write(_line({**written, **pictures}, settings.to, count))
+                count += 1
+        if settings.to == "llava":
+            file.write("\n]\n")
+    return Conversion(out, rows.format.name, len(dataset), count, len(store.copied), rows.left_out)
+
+
+def _checked(settings: ConversionSettings) -> tuple[Target, Path]:
+    out = Path(settings.out).expanduser()
+    if settings.to not in TARGETS:
+        raise ConfigError(f"--to: expected one of {', '.join(TARGETS)}; got '{settings.to}'.")
+    if settings.images not in IMAGE_CHOICES:
+        raise ConfigError(f"--images: expected one of {', '.join(IMAGE_CHOICES)}; got '{settings.images}'.")
+    target = TARGETS[settings.to]
+    if out.suffix != target.suffix:
+        raise ConfigError(f"OUT: expected a file that ends in {target.suffix} for {settings.to}, got {settings.out}.")
+    copies = target.write is not None and settings.images == "copy"
+    for place in (out, _picture_folder(out)) if copies else (out,):
+        if place.exists():
+            raise ConfigError(f"OUT: {place} is there already. Name another file, or remove it.")
+    return target, out
+
+
+def _line(row: Row, to: str, index: int) -> str:
+    """A row as a line of JSONL, or as an element of LLaVA's list."""
+    if to == "llava":
+        order = {key: row[key] for key in ("id", "image", "system", "conversations") if key in row}
+        return ("[\n" if not index else ",\n") + json.dumps(order, ensure_ascii=False)
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _picture_folder(out: Path) -> Path:
+    return out.with_name(f"{out.stem}_images")
+
+
+@contextmanager
+def _new_file(out: Path) -> Iterator[tuple[Any, Path]]:
+    """A text file and a picture folder that take their places when all is written, and vanish when that fails."""
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    folder = _picture_folder(partial)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with partial.open("w", encoding="utf-8") as file:
+            yield file, folder
+        if folder.is_dir():
+            folder.rename(_picture_folder(out))
+        partial.rename(out)
+    finally:
+        partial.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class _PictureStore:
+    """Paths that the new rows name their pictures by, each distinct picture copied once."""
+
+    def __init__(self, folder: Path, out: Path, choice: str) -> None:
+        self.folder = folder
+        self.out = out
+        self.choice = choice
+        self.copied: set[str] = set()
+        self._known: dict[str, str] = {}
+
+    def columns(self, row: Row, name: str, listed: bool) -> Row:
+        """The image columns of the new row, as the old one has them; with `listed` false always `image`."""
+        own = [self._path(value, name) for value in row_images(row)]
+        rejected = row.get("rejected_images")
+        others = {"rejected_images": [self._path(value, name) for value in rejected]} if rejected else {}
+        if not own:
+            return others
+        if listed and row.get("images") is not None:
+            return {"images": own, **others}
+        return {"image": own[0] if len(own) == 1 else own, **others}
+
+    def _path(self, value: Any, name: str) -> str:
+        path = value.get("path") if value.get("bytes") is None else None
+        if path is not None and path in self._known:
+            return self._known[path]
+        if self.choice == "reference":
+            return self._reference(path, name)
+        suffix = Path(path).suffix if path is not None else f".{_kind(value['bytes'], name)}"
+        file = f"{stored_key(value)}{suffix.lower()}"
+        if file not in self.copied:
+            self.folder.mkdir(exist_ok=True)
+            content = Path(path).read_bytes() if path is not None else value["bytes"]
+            (self.folder / file).write_bytes(content)
+            self.copied.add(file)
+        relative = f"{_picture_folder(self.out).name}/{file}"
+        if path is not None:
+            self._known[path] = relative
+        return relative
+
+    def _reference(self, path: str | None, name: str) -> str:
+        if path is None:
+            raise DataError(
+                f"{name}: expected a picture in a file, got one inside the rows, which cannot be referenced. "
+                "Use --images copy."
+            )
+        self._known[path] = os.path.relpath(path, self.out.absolute().parent)
+        return self._known[path]
+
+
+def _kind(content: bytes, name: str) -> str:
+    try:
+        with Image.open(BytesIO(content)) as image:
+            return str(image.format).lower()
+    except Exception as error:  # whatever Pillow raises of a broken file
+        raise DataError(f"{name}: an image is no picture that Pillow can read. Replace it or leave it out.") from error
+
+
+def _write_parquet(dataset: Any, out: Path, track: Track) -> Conversion:
+    """The rows with all their columns, pictures inside, as `load_dataset("parquet")` opens them."""
+    import pyarrow.parquet
+    from datasets.table import embed_table_storage
+
+    batches = dataset.with_format("arrow").iter(batch_size=PARQUET_ROWS)
+    total = -(-len(dataset) // PARQUET_ROWS)
+    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        schema = dataset.features.arrow_schema
+        with pyarrow.parquet.ParquetWriter(partial, schema) as writer:
+            for batch in track(batches, total, f"Writing {out.name}"):
+                writer.write_table(embed_table_storage(batch.cast(schema)).cast(schema))
+        partial.rename(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Conversion(out, "rows as they are", len(dataset), len(dataset), 0, 0)

@@ -1,0 +1,178 @@
+"""Published annotation files as rows: COCO captions, Karpathy's splits, Flickr's token files, VQAv2's questions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import DataError
+
+Record = dict[str, Any]
+Place = Callable[[tuple[str, ...]], str]
+
+# Karpathy's `restval` are validation pictures that everybody trains on.
+TRAINING_SPLITS = ("train", "restval")
+
+
+@dataclass(frozen=True)
+class CaptionRecord:
+    """What a file says of one picture.
+
+    Attributes:
+        name: the record, for messages ("captions_val2017.json image 3").
+        places: where the picture may lie, the likeliest first.
+        split: of Karpathy's file.
+    """
+
+    name: str
+    places: tuple[str, ...]
+    captions: tuple[str, ...]
+    split: str | None = None
+
+
+@dataclass(frozen=True)
+class QuestionRecord:
+    """A question of VQAv2; `answers` are what ten people said, `answer` what most of them did."""
+
+    name: str
+    places: tuple[str, ...]
+    id: int
+    question: str
+    answer: str = ""
+    answers: tuple[str, ...] = ()
+    kind: str = ""
+
+
+def document_rows(content: Record, file: Path, place: Place, split: str | None) -> list[Record]:
+    """The rows of a published JSON file: one for each captioned picture or question.
+
+    Raises:
+        DataError: no known file.
+    """
+    if "questions" in content:
+        annotations = _read_annotations(file)
+        return [_question_row(record, place) for record in vqav2_questions(content, annotations, file)]
+    if {"images", "annotations"} <= set(content):
+        return _caption_rows(coco_captions(content, file), place)
+    if "images" in content:
+        records = (record for record in karpathy_captions(content, file) if in_split(record.split, split))
+        return _caption_rows(records, place)
+    raise DataError(
+        f"{file.name}: expected a list of rows, {{\"data\": [rows]}}, COCO's keys images and annotations, Karpathy's "
+        f"images with sentences, or VQAv2's questions; found {', '.join(content)[:200] or 'nothing'}. Convert the file."
+    )
+
+
+def token_rows(lines: Iterable[str], file: Path, place: Place) -> list[Record]:
+    """The rows of a Flickr token file, one for each picture."""
+    grouped: dict[tuple[str, ...], tuple[str, ...]] = {}
+    for record in token_captions(lines, file):
+        grouped[record.places] = grouped.get(record.places, ()) + record.captions
+    return [{"image": place(places), "captions": list(texts)} for places, texts in grouped.items()]
+
+
+def coco_captions(content: Record, file: Path) -> Iterator[CaptionRecord]:
+    """The captioned pictures of COCO's captions JSON, in the order of its images."""
+    captions: dict[int, list[str]] = {}
+    for annotation in content["annotations"]:
+        if "caption" not in annotation:
+            raise DataError(
+                f"{file.name}: expected annotations with a caption, found {', '.join(annotation)[:200]}. Name COCO's "
+                "captions file; boxes and masks are no answers to train on."
+            )
+        captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
+    subset = file.stem.rpartition("_")[2]  # captions_train2017.json: the pictures lie in train2017
+    for index, image in enumerate(content["images"]):
+        if image["id"] in captions:
+            places = _near(image["file_name"], subset)
+            yield CaptionRecord(f"{file.name} image {index + 1}", places, tuple(captions[image["id"]]))
+
+
+def karpathy_captions(content: Record, file: Path) -> Iterator[CaptionRecord]:
+    """The captioned pictures of one of Karpathy's dataset files, in its order."""
+    for index, image in enumerate(content["images"]):
+        texts = tuple(sentence["raw"] for sentence in image["sentences"])
+        places = _near(image["filename"], image.get("filepath", ""))
+        yield CaptionRecord(f"{file.name} image {index + 1}", places, texts, image.get("split"))
+
+
+def token_captions(lines: Iterable[str], file: Path) -> Iterator[CaptionRecord]:
+    """Lines of a Flickr8k or Flickr30k token file: `picture.jpg#0<tab>caption`."""
+    for index, line in enumerate(lines):
+        name = f"{file.name} row {index + 1}"
+        label, tab, caption = line.partition("\t")
+        if not tab:
+            raise DataError(f"{name}: expected 'picture.jpg#0<tab>caption', got {line[:60]!r}.")
+        picture = label.rpartition("#")[0] or label
+        yield CaptionRecord(name, _near(picture, "Flicker8k_Dataset", "flickr30k_images"), (caption.strip(),))
+
+
+def vqav2_questions(content: Record, annotations: list[Record] | None, file: Path) -> Iterator[QuestionRecord]:
+    """The questions of VQAv2's questions JSON, with their answers where annotations are given.
+
+    Raises:
+        DataError: a question that the annotations do not have.
+    """
+    by_question = {annotation["question_id"]: annotation for annotation in annotations or ()}
+    subtype = content.get("data_subtype", "train2014")
+    for index, question in enumerate(content["questions"]):
+        name = f"{file.name} question {index + 1}"
+        annotation = by_question.get(question["question_id"], {})
+        if annotations is not None and not annotation:
+            raise DataError(
+                f"{name}: question_id {question['question_id']} is not in the annotations. Name the file of the same "
+                "split."
+            )
+        number = f"{question['image_id']:012d}.jpg"
+        yield QuestionRecord(
+            name,
+            _near(f"COCO_{subtype}_{number}", subtype) + (number,),
+            question["question_id"],
+            question["question"],
+            annotation.get("multiple_choice_answer", ""),
+            tuple(answer["answer"] for answer in annotation.get("answers", ())),
+            annotation.get("answer_type", ""),
+        )
+
+
+def in_split(found: str | None, wanted: str | None) -> bool:
+    """Whether a row belongs to the wanted split; a row that names none belongs to all."""
+    if wanted is None or found is None:
+        return True
+    return found in (TRAINING_SPLITS if wanted == "train" else (wanted,))
+
+
+def _near(name: str, *folders: str) -> tuple[str, ...]:
+    """A picture's name in the folder it counts from, in the named ones below it, and in those beside it."""
+    below = tuple(f"{folder}/{name}" for folder in folders if folder)
+    return (name, *below, *(f"../{path}" for path in below))
+
+
+def _caption_rows(records: Iterable[CaptionRecord], place: Place) -> list[Record]:
+    return [{"image": place(record.places), "captions": list(record.captions)} for record in records]
+
+
+def _question_row(record: QuestionRecord, place: Place) -> Record:
+    return {
+        "image": place(record.places),
+        "question": record.question,
+        "answer": record.answer,
+        "answers": list(record.answers),
+        "question_id": record.id,
+        "answer_type": record.kind,
+    }
+
+
+def _read_annotations(file: Path) -> list[Record]:
+    """The answers to a questions file, which lie beside it under the name that VQAv2 gives them."""
+    beside = file.with_name(file.name.replace("OpenEnded_", "").replace("questions", "annotations"))
+    if beside == file or not beside.is_file():
+        raise DataError(
+            f"{file.name}: expected its answers beside it in {beside.name}, found no such file. Put VQAv2's "
+            "annotations there."
+        )
+    found: list[Record] = json.loads(beside.read_text(encoding="utf-8"))["annotations"]
+    return found

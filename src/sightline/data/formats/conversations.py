@@ -1,0 +1,166 @@
+"""Conversations of LLaVA, ShareGPT and their relatives as chat messages, `<image>` marks as image parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from sightline.errors import DataError
+
+Row = dict[str, Any]
+Message = dict[str, Any]
+
+IMAGE_MARK = "<image>"
+ROLES = {
+    "human": "user",
+    "user": "user",
+    "gpt": "assistant",
+    "chatgpt": "assistant",
+    "bard": "assistant",
+    "model": "assistant",
+    "assistant": "assistant",
+    "system": "system",
+}
+
+
+def read_messages(turns: Any, images: int, name: str, system: str | None = None) -> list[Message]:
+    """Turns (`from` and `value`, or `role` and `content`) as messages, each mark as an image part where it stands.
+
+    Images without any mark come first in the first user turn. A conversation without images has plain text contents.
+
+    Raises:
+        DataError: no turns, an unknown role, or marks that do not match the images.
+    """
+    if not isinstance(turns, list) or not turns:
+        raise DataError(f"{name}: expected a list of turns, got {turns!r}. Fill in the conversation, or drop the row.")
+    messages = [_message(turn, name) for turn in turns]
+    if system:
+        messages.insert(0, {"role": "system", "content": system})
+    marks = sum(message["content"].count(IMAGE_MARK) for message in messages)
+    if marks not in (0, images):
+        raise DataError(
+            f"{name}: {images} images, but the conversation has {marks} {IMAGE_MARK} marks. "
+            "Write one mark for each image, or none: then the images come first."
+        )
+    if not marks and images:
+        first = next((message for message in messages if message["role"] == "user"), None)
+        if first is None:
+            raise DataError(f"{name}: {images} images, but no user turn to show them in. Add one, or drop the row.")
+        first["content"] = IMAGE_MARK * images + first["content"]
+    return [{"role": message["role"], "content": as_parts(message["content"])} for message in messages]
+
+
+def as_parts(text: str) -> list[Row]:
+    """A text with marks as content parts, the blanks on either side of a mark taken away.
+
+    >>> as_parts("<image>\nWhat is it?")
+    [{'type': 'image', 'text': None}, {'type': 'text', 'text': 'What is it?'}]
+    """
+    if IMAGE_MARK not in text:
+        return [{"type": "text", "text": text}]
+    pieces = re.split(rf"\s*({IMAGE_MARK})\s*", text)
+    return [
+        {"type": "image", "text": None} if piece == IMAGE_MARK else {"type": "text", "text": piece}
+        for piece in pieces
+        if piece
+    ]
+
+
+def as_text(content: Any) -> str:
+    """Content parts as a text with marks, a line each; the inverse of `as_parts`."""
+    if isinstance(content, str):
+        return content
+    return "\n".join(IMAGE_MARK if part["type"] == "image" else str(part.get("text") or "") for part in content)
+
+
+def without_parts(messages: list[Message]) -> list[Message]:
+    """Messages of text parts alone as messages of plain text, as text-only training takes them."""
+    return [{**message, "content": as_text(message["content"])} for message in messages]
+
+
+def is_exchange(messages: list[Message]) -> bool:
+    """Whether they are one question and one answer, with or without a system prompt."""
+    return [message["role"] for message in messages if message["role"] != "system"] == ["user", "assistant"]
+
+
+def conversation(row: Row, images: int, name: str) -> list[Row]:
+    """LLaVA's and ShareGPT's rows."""
+    column = "conversations" if row.get("conversations") is not None else "messages"
+    return [{"messages": read_messages(row.get(column), images, name, row.get("system"))}]
+
+
+def indexed_parts(row: Row, images: int, name: str) -> list[Row]:
+    """Rows of llava-instruct-mix-vsft, whose image parts number the images."""
+    messages = [
+        {
+            "role": message["role"],
+            "content": [{"type": part["type"], "text": part.get("text")} for part in message["content"]],
+        }
+        for message in row["messages"]
+    ]
+    numbers = [
+        part.get("index") for message in row["messages"] for part in message["content"] if part["type"] == "image"
+    ]
+    if any(number is not None for number in numbers) and numbers != list(range(images)):
+        raise DataError(
+            f"{name}: expected image parts that show the {images} images in their order, got the indices {numbers}. "
+            "Put `images` into the order in which they are shown, each once."
+        )
+    return [{"messages": messages}]
+
+
+def compared_conversations(row: Row, images: int, name: str) -> list[Row]:
+    """POVID's rows: two conversations that part at an answer."""
+    chosen = read_messages(row["conversations"], images, name)
+    rejected = read_messages(row["rejected_conversations"], images, name)
+    return [_parted(chosen, rejected, name)]
+
+
+def two_endings(row: Row, images: int, name: str) -> list[Row]:
+    """ShareGPT's preference rows: a conversation, and two turns that may end it."""
+    prompt = read_messages(row["conversations"], images, name, row.get("system"))
+    chosen, rejected = (
+        [{"role": "assistant", "content": as_parts(_message(row[column], name)["content"])}]
+        for column in ("chosen", "rejected")
+    )
+    return [{"prompt": prompt, "chosen": chosen, "rejected": rejected}]
+
+
+def without_prompt(row: Row, images: int, name: str) -> list[Row]:
+    """TRL's rows whose prompt is the common start of two conversations."""
+    chosen, rejected = (_trl_messages(row[column], images, name) for column in ("chosen", "rejected"))
+    return [_parted(chosen, rejected, name)]
+
+
+def _trl_messages(messages: list[Message], images: int, name: str) -> list[Message]:
+    turns = [{"role": message["role"], "content": as_text(message["content"])} for message in messages]
+    return read_messages(turns, images, name)
+
+
+def _parted(chosen: list[Message], rejected: list[Message], name: str) -> Row:
+    """Two conversations as their common start and what follows it."""
+    length = 0
+    while length < min(len(chosen), len(rejected)) and chosen[length] == rejected[length]:
+        length += 1
+    ends = chosen[length:], rejected[length:]
+    if not length or any(not end or end[0]["role"] != "assistant" for end in ends):
+        raise DataError(
+            f"{name}: expected two conversations that part at an answer, got two that "
+            f"{'are the same' if not any(ends) else f'part at turn {length + 1}'}. Mend one of them, or drop the row."
+        )
+    return {"prompt": chosen[:length], "chosen": ends[0], "rejected": ends[1]}
+
+
+def _message(turn: Any, name: str) -> Message:
+    if not isinstance(turn, Mapping):
+        raise DataError(f"{name}: expected turns like {{'from': 'human', 'value': '...'}}, got {turn!r}.")
+    role = turn.get("from") if turn.get("from") is not None else turn.get("role")
+    content = turn.get("value") if turn.get("value") is not None else turn.get("content")
+    if role not in ROLES:
+        raise DataError(f"{name}: expected a role among {', '.join(ROLES)}; got {role!r}. Rename it, or drop the row.")
+    if isinstance(content, list):
+        content = as_text(content)
+    if not isinstance(content, str):
+        raise DataError(f"{name}: expected the text of a turn, got {content!r}. Fill it in, or drop the row.")
+    return {"role": ROLES[role], "content": content}

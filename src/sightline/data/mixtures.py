@@ -1,0 +1,141 @@
+"""Several sources as one dataset: how many rows of each, which ones by a seed, in columns that fit together."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sightline.data.formats import image_counts
+from sightline.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Row = dict[str, Any]
+
+TEXTS = ("messages", "prompt", "completion", "chosen", "rejected")
+PICTURES = ("images", "rejected_images")
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a mixture takes of a source: a share of the whole, a number of rows, or with neither all rows."""
+
+    fraction: float | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Indices of a source's rows that train, and of those held out for evaluation; no row is in both."""
+
+    train: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+def counts_of(sizes: Sequence[int], shares: Sequence[Share]) -> list[int]:
+    """How many rows of each source a mixture takes.
+
+    Fractions are shares of the mixture, which is as large as it can be without repeating a row, as in TRL.
+
+    Raises:
+        ConfigError: fractions for some sources only, or beside numbers of rows; a negative or empty share.
+    """
+    fractions = [share.fraction for share in shares if share.fraction is not None]
+    if any(value < 0 for value in fractions) or any(share.rows is not None and share.rows < 1 for share in shares):
+        raise ConfigError("datasets: expected a fraction of at least 0, or at least one of `rows`, for each source.")
+    if not fractions:
+        return [size if share.rows is None else share.rows for size, share in zip(sizes, shares, strict=True)]
+    if len(fractions) < len(shares) or any(share.rows is not None for share in shares) or not sum(fractions):
+        raise ConfigError(
+            f"datasets: expected a fraction for each of the {len(shares)} sources, together more than 0, or for none; "
+            f"got {len(fractions)}. Write one for each, or `rows` for those that you want a number of."
+        )
+    weights = [value / sum(fractions) for value in fractions]
+    total = min(size / weight for size, weight in zip(sizes, weights, strict=True) if weight > 0)
+    return [round(weight * total) for weight in weights]
+
+
+def draw(size: int, count: int, test_share: float, seed: int) -> Drawn:
+    """`count` rows of a source, `test_share` of them held out, in the source's order; chosen by `seed`.
+
+    More rows than there are repeat all of them, and by chance some once more; a row held out is never trained.
+    """
+    order = np.random.default_rng(seed).permutation(size)
+    held_out = round(test_share * min(count, size))
+    pool = order[held_out:]
+    wanted = count - held_out
+    if wanted and not len(pool):
+        raise ConfigError(f"test_split_size: {test_share} of {size} rows leaves none to train on. Lower it.")
+    passes, rest = divmod(wanted, len(pool)) if wanted else (0, 0)
+    train = np.sort(np.concatenate([*[pool] * passes, pool[:rest]]))
+    return Drawn(tuple(map(int, train)), tuple(map(int, np.sort(order[:held_out]))))
+
+
+def join(parts: Sequence[Dataset], names: Sequence[str]) -> Dataset:
+    """Datasets of TRL's columns one after another, those of each row as it would have them alone.
+
+    Where their columns differ, contents become lists of parts and `image` becomes `images`, other columns are left
+    out, and a row has None where another has `messages` or `prompt`.
+
+    Raises:
+        DataError: rows of plain text beside conversations, or columns that do not fit together.
+    """
+    from datasets import concatenate_datasets
+
+    if all(part.features == parts[0].features for part in parts):
+        return concatenate_datasets(list(parts))
+    even = [_even(part) for part in parts]
+    try:
+        return concatenate_datasets(even)
+    except ValueError as error:  # features that cannot be aligned
+        shown = "; ".join(f"{name}: {', '.join(part.column_names)}" for name, part in zip(names, parts, strict=True))
+        raise DataError(
+            f"datasets: expected sources whose rows fit into one table, got {shown} ({error}). "
+            "Convert one of them by `sightline data convert`."
+        ) from error
+
+
+def _even(part: Dataset) -> Dataset:
+    """The part with contents as parts and its images as `images`."""
+    from datasets import Image, List, concatenate_datasets
+
+    counts = image_counts(part) or [0] * len(part)
+    texts = [column for column in TEXTS if column in part.column_names]
+
+    def parts_of(row: Row, index: int) -> Row:
+        first = next(column for column in texts if column in ("messages", "prompt"))
+        return {column: _in_parts(row[column], counts[index] if column == first else 0) for column in texts}
+
+    even = part.select_columns(texts).map(parts_of, with_indices=True, desc="Fitting sources together")
+    closed = List(Image(decode=False))
+    if "image" in part.column_names and "images" not in part.column_names:
+        listed = [[] if image is None else [image] for image in part["image"][:]]
+        even = even.add_column("images", listed, feature=closed)
+    elif not any(counts) and "images" not in part.column_names:
+        even = even.add_column("images", [[] for _ in range(len(part))], feature=closed)
+    kept = [column for column in PICTURES if column in part.column_names]
+    return concatenate_datasets([even, part.select_columns(kept)], axis=1) if kept else even
+
+
+def _in_parts(value: Any, images: int) -> Any:
+    """Messages, or several answers of messages, with lists of parts; images without a place come first."""
+    if not isinstance(value, list) or not value:
+        return value
+    if isinstance(value[0], list):
+        return [_in_parts(one, 0) for one in value]
+    messages = [{"role": message["role"], "content": _parts(message["content"])} for message in value]
+    placed = any(part["type"] == "image" for message in messages for part in message["content"])
+    user = next((message for message in messages if message["role"] == "user"), None)
+    if images and not placed and user is not None:
+        user["content"] = [{"type": "image", "text": None}] * images + user["content"]
+    return messages
+
+
+def _parts(content: Any) -> list[Row]:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    return [{"type": part["type"], "text": part.get("text")} for part in content]

@@ -1,0 +1,186 @@
+"""Files of rows: JSONL, JSON, CSV, Parquet, tar shards, token files, and folders of pictures by class."""
+
+from __future__ import annotations
+
+import csv
+import itertools
+import json
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.data.documents import document_rows, token_rows
+from sightline.data.images import IMAGE_COLUMNS
+from sightline.data.picture_columns import PictureAccess, PictureFinder
+from sightline.data.shards import PICTURES, read_shards
+from sightline.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+Row = dict[str, Any]
+Reader = Callable[[Path, PictureFinder, str | None], Any]
+
+CHUNK_ROWS = 20_000  # as Python objects at once; as Arrow they take a fifth of the memory
+ROW_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".tar")
+
+
+def dataset_of(rows: Sequence[Row], path: Path) -> Dataset:
+    """Rows with the union of their columns; a column absent from a row is None there."""
+    from datasets import Dataset
+
+    names = dict.fromkeys(name for row in rows for name in row)
+    columns = {name: [row.get(name) for row in rows] for name in names}
+    try:
+        # What Arrow cannot give one type (an answer that is 2 here and "two" there, message content that is a string
+        # here and a list of parts there) is stored as JSON and comes back as it was.
+        return Dataset.from_dict(columns, on_mixed_types="use_json")
+    except Exception as error:  # pyarrow's own tree: invalid, type and overflow errors
+        raise DataError(f"{path.name}: the rows do not fit into one table: {error}") from error
+
+
+def read_shard_table(paths: Sequence[Path]) -> Dataset:
+    """The samples of tar shards, in a table on disk in the cache of `datasets`."""
+    from datasets import Dataset, Image, List
+
+    # Size and time are part of what `datasets` keeps the table under, so a shard that changed is read again.
+    stamps = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
+    gen_kwargs = {"paths": [str(path) for path in paths], "stamps": tuple(stamps)}
+    dataset = Dataset.from_generator(_stamped_shards, gen_kwargs=gen_kwargs)
+    for column, feature in (("image", Image()), ("images", List(Image()))):
+        if column in dataset.column_names:
+            dataset = dataset.cast_column(column, feature)
+    return dataset
+
+
+def class_rows(folder: Path) -> list[Row]:
+    """A row for each picture in a folder of folders, named after its class; empty where there are none."""
+    if not folder.is_dir():
+        return []
+    return [
+        {"image": str(file.relative_to(folder)), "label": file.parent.name}
+        for place in sorted(folder.iterdir())
+        if place.is_dir()
+        for file in sorted(place.iterdir())
+        if file.suffix.lower().lstrip(".") in PICTURES
+    ]
+
+
+def stream_rows(paths: Sequence[str], pictures: PictureAccess) -> Iterator[Row]:
+    """The rows of JSONL, Parquet or tar files one at a time, their pictures as records of bytes and path."""
+    for path in map(Path, paths):
+        finder = PictureFinder(path.parent, pictures)
+        for number, row in enumerate(_STREAMS[path.suffix](path), start=1):
+            name = f"{path.name} row {number}"
+            for column in IMAGE_COLUMNS:
+                if column in row:
+                    row[column] = finder.record(row[column], name)
+            if isinstance(row.get("image"), list):
+                row["images"] = row.pop("image")
+            yield row
+
+
+def _stamped_shards(paths: list[str], stamps: tuple[tuple[int, int], ...]) -> Iterator[Row]:
+    yield from read_shards(paths)
+
+
+def _iterate_jsonl(path: Path) -> Iterator[Row]:
+    with path.open(encoding="utf-8-sig") as file:
+        for number, line in enumerate(file, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                raise DataError(
+                    f"{path.name} line {number}: no valid JSON ({error.msg}, column {error.colno})."
+                ) from error
+            if not isinstance(row, dict):
+                raise DataError(f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}.")
+            yield row
+
+
+def _iterate_parquet(path: Path) -> Iterator[Row]:
+    import pyarrow.parquet
+
+    for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=32):
+        yield from batch.to_pylist()
+
+
+_STREAMS: dict[str, Callable[[Path], Iterable[Row]]] = {
+    ".jsonl": _iterate_jsonl,
+    ".parquet": _iterate_parquet,
+    ".tar": lambda path: read_shards([str(path)]),
+}
+
+
+def _read_jsonl(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
+    from datasets import concatenate_datasets
+
+    rows = _iterate_jsonl(path)
+    chunks = []
+    while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
+        chunks.append(dataset_of(chunk, path))
+    if len(chunks) < 2:
+        return chunks[0] if chunks else dataset_of([], path)
+    if all(chunk.features == chunks[0].features for chunk in chunks):
+        return concatenate_datasets(chunks)
+    return dataset_of(list(_iterate_jsonl(path)), path)
+
+
+def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except json.JSONDecodeError as error:
+        raise DataError(
+            f"{path.name} line {error.lineno}: no valid JSON ({error.msg}, column {error.colno}). "
+            "If it has one object a line, call it .jsonl."
+        ) from error
+    rows = content.get("data") if isinstance(content, dict) else content
+    if isinstance(content, dict) and rows is None:
+        rows = document_rows(content, path, finder.place, split)
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise DataError(f'{path.name}: expected a list of rows, or {{"data": [rows]}}, each row an object of columns.')
+    return dataset_of(rows, path)
+
+
+def _read_csv(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
+    # Each value stays text: guessed types would turn the answers "None" and "N/A" into missing ones, and "007" into 7.
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+    for index, row in enumerate(rows):
+        if None in row:
+            raise DataError(f"{path.name} row {index + 1}: more values than the header has columns ({len(row) - 1}).")
+    return dataset_of([{column: value or None for column, value in row.items()} for row in rows], path)
+
+
+def _read_parquet(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
+    import pyarrow
+    import pyarrow.parquet
+    from datasets import Dataset
+
+    try:
+        return Dataset(pyarrow.parquet.read_table(path, memory_map=True))
+    except (pyarrow.ArrowInvalid, OSError) as error:
+        raise DataError(f"{path.name} is no Parquet file that can be read: {error}.") from error
+
+
+def _read_tokens(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
+    lines = (line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip())
+    return dataset_of(token_rows(lines, path, finder.place), path)
+
+
+def _read_tar(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
+    return read_shard_table([path])
+
+
+READERS: dict[str, Reader] = {
+    ".jsonl": _read_jsonl,
+    ".json": _read_json,
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".parquet": _read_parquet,
+    ".tar": _read_tar,
+    ".token": _read_tokens,
+    ".txt": _read_tokens,
+}

@@ -1,0 +1,201 @@
+"""Fetch a picture from the web without reaching into private networks: https, public addresses, bounded, checked."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import http.client
+import ipaddress
+import os
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from io import BytesIO
+from pathlib import Path
+from urllib.parse import SplitResult, urljoin, urlsplit
+
+from PIL import Image
+
+from sightline.errors import DataError
+from sightline.runs import cache_folder
+
+MOST_REDIRECTS = 3
+REDIRECTS = (301, 302, 303, 307, 308)
+CHUNK_BYTES = 64 * 2**10
+
+
+class UrlError(DataError):
+    """A picture was not fetched."""
+
+
+def resolve(host: str, port: int) -> list[str]:
+    """The addresses of a host, asked once."""
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    return list(dict.fromkeys(str(entry[4][0]) for entry in found))
+
+
+def is_public(address: str) -> bool:
+    """Whether an address belongs to the public internet; one that wraps another is judged by that, too."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        if inner is not None and not is_public(str(inner)):
+            return False
+        if ip in ipaddress.ip_network("64:ff9b::/96"):  # NAT64 ends in an IPv4 address
+            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
+    return ip.is_global and not ip.is_multicast
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a fetch may take, and whom it may reach.
+
+    Attributes:
+        max_bytes: of the picture.
+        seconds: for all of it, redirects included.
+        resolve: gives the addresses of a host.
+        allowed: whether an address may be connected to.
+        tls: checks the host's certificate.
+    """
+
+    max_bytes: int = 20 * 2**20
+    seconds: float = 20.0
+    resolve: Callable[[str, int], list[str]] = resolve
+    allowed: Callable[[str], bool] = is_public
+    tls: ssl.SSLContext = field(default_factory=ssl.create_default_context)
+
+
+def fetch_picture(address: str, limits: Limits | None = None) -> Path:
+    """The picture at an https address as a file of the cache, named by its content; fetched once.
+
+    Raises:
+        UrlError: another scheme, a private address, a redirect too many, too large, too slow, or no picture.
+    """
+    known = cache_folder() / "pictures" / "addresses" / hashlib.sha256(address.encode()).hexdigest()
+    if known.is_file():
+        stored = known.parent.parent / known.read_text(encoding="utf-8")
+        if stored.is_file():
+            return stored
+    content = _download(address, limits or Limits())
+    stored = known.parent.parent / f"{hashlib.sha256(content).hexdigest()}.{_kind(content, address)}"
+    _write(stored, content)
+    _write(known, stored.name.encode())
+    return stored
+
+
+def _download(address: str, limits: Limits) -> bytes:
+    deadline = time.monotonic() + limits.seconds
+    place = address
+    for _ in range(MOST_REDIRECTS + 1):
+        parts = _checked(place, address)
+        try:
+            answer = _answer(parts, address, limits, deadline)
+        except (OSError, http.client.HTTPException, ValueError) as error:
+            if isinstance(error, TimeoutError) or time.monotonic() >= deadline:
+                raise UrlError(
+                    f"'{address}' took longer than {limits.seconds:g} s. Try again, or put the picture into a file."
+                ) from error
+            raise UrlError(f"'{address}' could not be fetched: {error}. Try again, or drop the row.") from error
+        if isinstance(answer, bytes):
+            return answer
+        place = urljoin(place, answer)
+    raise UrlError(f"'{address}' redirects more than {MOST_REDIRECTS} times. Name the address that it leads to.")
+
+
+def _checked(place: str, address: str) -> SplitResult:
+    try:
+        parts = urlsplit(place)
+        port = parts.port or 443
+    except ValueError as error:
+        raise UrlError(f"'{address}': expected an https address, got '{place}' ({error}). Mend it.") from error
+    if parts.scheme != "https" or not parts.hostname or parts.username is not None or not 0 < port < 65536:
+        led = "" if place == address else f", which '{address}' leads to"
+        raise UrlError(f"expected an https address without a user name, got '{place}'{led}. Use a file, or https.")
+    return parts
+
+
+def _answer(parts: SplitResult, address: str, limits: Limits, deadline: float) -> bytes | str:
+    """The content at a place, or the place that it redirects to; all of it before the deadline."""
+    host, port = str(parts.hostname), parts.port or 443
+    connected = socket.create_connection((_public(host, port, address, limits), port), timeout=_left(deadline))
+    with limits.tls.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False) as secured:
+        # A server that sends a byte now and then never runs into a socket's timeout: at the deadline it is cut off.
+        watchdog = threading.Timer(_left(deadline), _cut, [secured])
+        watchdog.start()
+        connection = http.client.HTTPConnection(host, port)
+        try:
+            secured.do_handshake()
+            connection.sock = secured
+            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            headers = {"Accept": "image/*", "User-Agent": "sightline", "Connection": "close"}
+            connection.request("GET", target, headers=headers)
+            response = connection.getresponse()
+            if response.status in REDIRECTS:
+                return response.getheader("Location") or ""
+            body = _body(response, address, limits)
+            _left(deadline)  # a connection that was cut off looks like one that the server closed
+            return body
+        finally:
+            watchdog.cancel()
+            connection.close()
+
+
+def _public(host: str, port: int, address: str, limits: Limits) -> str:
+    """An address of the host that was checked: the name is asked for once, and never again while connecting."""
+    try:
+        found = limits.resolve(host, port)
+    except (OSError, UnicodeError) as error:
+        raise UrlError(f"'{address}': the host {host} has no address ({error}). Mend the address.") from error
+    private = [one for one in found if not limits.allowed(one)]
+    if private or not found:
+        raise UrlError(
+            f"'{address}': expected a host with public addresses, but {host} is {', '.join(private) or 'nowhere'}. "
+            "Pictures of your own network are not fetched; put them into files."
+        )
+    return found[0]
+
+
+def _body(response: http.client.HTTPResponse, address: str, limits: Limits) -> bytes:
+    if response.status != 200:
+        raise UrlError(f"'{address}': expected status 200, got {response.status}. Mend the address, or drop the row.")
+    announced = response.getheader("Content-Length") or "0"
+    content = bytearray()
+    while int(announced) <= limits.max_bytes and len(content) <= limits.max_bytes:
+        chunk = response.read1(CHUNK_BYTES)
+        if not chunk:
+            if len(content) < int(announced):
+                raise OSError(f"{len(content):,} of {int(announced):,} bytes came")
+            return bytes(content)
+        content += chunk
+    raise UrlError(f"'{address}' has more than {limits.max_bytes:,} bytes. Use a smaller picture, or a file.")
+
+
+def _cut(secured: ssl.SSLSocket) -> None:
+    with contextlib.suppress(OSError):
+        secured.shutdown(socket.SHUT_RDWR)
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left
+
+
+def _kind(content: bytes, address: str) -> str:
+    """The format of an encoded picture, as a file's ending."""
+    try:
+        with Image.open(BytesIO(content)) as image:
+            return str(image.format).lower()
+    except Exception as error:  # whatever Pillow raises of a broken file
+        raise UrlError(f"'{address}' is no picture that Pillow can read. Mend the address, or drop the row.") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}")
+    partial.write_bytes(content)
+    partial.replace(path)

@@ -1,0 +1,57 @@
+"""Questions whose answers have scores between 0 and 1, because several people gave several answers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from sightline.data.vilt.questions import plain_answer, row_scores
+from sightline.errors import DataError
+from sightline.evaluation.metrics.means import mean_score
+from sightline.evaluation.scorers.verdicts import UNPARSED
+from sightline.evaluation.task import Item, Row, Task, Verdict
+from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
+from sightline.evaluation.tasks.prompts import as_asked, short_answer
+from sightline.types import Picture
+
+
+def soft_item(
+    id_: str, name: str, question: str, picture: Picture, scores: dict[str, float], category: str = ""
+) -> Item:
+    """A question with its scored answers, the best first."""
+    ordered = sorted(scores, key=lambda answer: (-scores[answer], answer))
+    return Item(
+        id_, name, question, (picture,), answers=tuple(ordered), category=category, facts={"answer_scores": scores}
+    )
+
+
+def _read(row: Row) -> Iterator[Item]:
+    scores = row_scores(dict(row.cells))
+    if not scores:
+        raise DataError(f"{row.name}: expected answers (or answer), found {', '.join(row.cells)}. Add them.")
+    category = next((optional(row, key) for key in ("kind", "question_type", "answer_type") if optional(row, key)), "")
+    (picture,) = pictures(row, "image")
+    id_ = optional(row, "id") or optional(row, "question_id") or str(row.number)
+    yield soft_item(id_, row.name, text(row, "question"), picture, scores, category)
+
+
+def _score(item: Item, answer: str) -> Verdict:
+    said = plain_answer(answer)
+    return Verdict(float(item.facts["answer_scores"].get(said, 0.0)), said) if said else UNPARSED
+
+
+TASKS = {
+    "soft_answers": Task(
+        name="soft_answers",
+        title="Questions of your own with what several people answered (--data FILE)",
+        sources=(),
+        read=by_kind({"hub": _read}),
+        prompts={"sightline": as_asked, "lmms-eval": short_answer},
+        scorers={"strict": _score},
+        metrics={"strict": (mean_score("soft_accuracy"),)},
+        max_new_tokens=16,
+        default_prompt="sightline",
+        licence="That of your rows.",
+        note="Columns: question; image; answers, a list of records {answer} of several people, or texts that are all "
+        "right; category. An answer that 1, 2, 3 or more people gave scores 0.3, 0.6, 0.9 or 1, as ViLT counts VQAv2.",
+    )
+}

@@ -1,0 +1,71 @@
+"""What ViLT's own files ask, as items of a run: questions with soft scores, sentences to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Many
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL.Image import Image
+
+from sightline.data.images import open_image, stored_key
+from sightline.data.vilt.questions import AskedPicture
+from sightline.data.vilt.sentences import LABELS, JudgedPictures
+from sightline.data.vilt.sources import Picture as StoredPicture
+from sightline.errors import DataError
+from sightline.evaluation.items import Items, fingerprint
+from sightline.evaluation.task import Item, Source, Task
+from sightline.evaluation.tasks.registry import load_task
+from sightline.evaluation.tasks.soft_answers import soft_item
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A picture in a file or in memory, opened when it is needed."""
+
+    stored: StoredPicture
+    key: str
+    name: str
+
+    def open(self) -> Image:
+        return open_image(self.stored, self.name)
+
+
+def question_items(rows: Many[AskedPicture], data: str) -> tuple[Task, Items]:
+    """Questions as items of `soft_answers`.
+
+    Raises:
+        DataError: no row has answers to compare with.
+    """
+    if not any(row.scores for row in rows):
+        raise DataError(f"{rows[0].name}: no row has answers. For VQAv2 name its --annotations.")
+    found = tuple(
+        soft_item(row.id, row.name, row.question, _shown(row.picture, row.name), row.scores, row.kind) for row in rows
+    )
+    return load_task("soft_answers"), _items(found, data)
+
+
+def sentence_items(rows: Many[JudgedPictures], data: str) -> tuple[Task, Items]:
+    """Sentences as items of `custom` with the options false and true, clustered by the groups that share pictures."""
+    found = tuple(
+        Item(
+            id=row.id,
+            name=row.name,
+            question=row.sentence,
+            pictures=tuple(_shown(picture, row.name) for picture in row.pictures),
+            options=LABELS,
+            answers=("AB"[row.label],),
+            category=LABELS[row.label],
+            facts={"cluster": row.group},
+        )
+        for row in rows
+    )
+    return load_task("custom"), _items(found, data)
+
+
+def _shown(picture: StoredPicture, name: str) -> _Shown:
+    return _Shown(picture, stored_key(picture), name)
+
+
+def _items(items: tuple[Item, ...], data: str) -> Items:
+    return Items(items, Source("file", str(Path(data))), fingerprint(items))

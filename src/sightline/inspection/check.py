@@ -1,0 +1,98 @@
+"""Run `sightline data check`: read the sources, check them, write the record and its page."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.data.checking.check import Checked, Source, check_data
+from sightline.data.checking.pictures import MAX_PIXELS, PILLOW_REFUSES
+from sightline.data.picture_columns import PictureAccess
+from sightline.data.sources import read_dataset
+from sightline.errors import ConfigError
+from sightline.runs import plain_data, write_text
+
+if TYPE_CHECKING:
+    from sightline.data.checking.check import DataCheck
+
+RECORD, PAGE = "check.json", "report.html"
+
+
+@dataclass(frozen=True)
+class CheckConfig:
+    """What to check.
+
+    Attributes:
+        source: what `read_dataset` takes.
+        evals: evaluation data that must not be in it.
+        split: of the source; `eval_split` is that of the evaluation data.
+        pictures: where they may come from.
+        limit: only the first so many rows of each.
+        max_pixels: pictures over it are refused by their head, not decoded.
+    """
+
+    source: str
+    evals: tuple[str, ...] = ()
+    split: str | None = None
+    eval_split: str | None = None
+    config: str | None = None
+    pictures: PictureAccess = PictureAccess(keep_missing=True)
+    limit: int | None = None
+    max_pixels: int = MAX_PIXELS
+    output_dir: Path | None = None
+
+
+def run_check(config: CheckConfig, progress: Callable[[int, int], None]) -> DataCheck:
+    """Check the data; with `output_dir`, write check.json and report.html there.
+
+    Raises:
+        ConfigError: a limit out of range.
+        DataError: a source that cannot be read at all.
+    """
+    if not 1 <= config.max_pixels <= PILLOW_REFUSES:
+        raise ConfigError(
+            f"max_pixels: expected 1 to {PILLOW_REFUSES:,}, beyond which Pillow refuses pictures when training opens "
+            f"them; got {config.max_pixels:,}."
+        )
+    if config.limit is not None and config.limit < 1:
+        raise ConfigError(f"limit: expected at least 1 row, got {config.limit}.")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", module="PIL")  # what it warns of is among the findings
+        return _checked(config, progress)
+
+
+def _checked(config: CheckConfig, progress: Callable[[int, int], None]) -> DataCheck:
+    train = _read(config.source, config.split, config)
+    tested = [_read(name, config.eval_split, config) for name in config.evals]
+    checked = check_data(train, tested, config.max_pixels, progress)
+    if config.output_dir is not None:
+        _write(checked, config.output_dir)
+    return checked.check
+
+
+def check_json(check: DataCheck) -> dict[str, Any]:
+    """A check as plain data, with its verdict and the share of each finding."""
+    record = plain_data(check)
+    for finding, plain in zip(check.findings, record["findings"], strict=True):
+        plain["share"] = finding.share
+    return {"clean": check.is_clean, **record}
+
+
+def _read(name: str, split: str | None, config: CheckConfig) -> Source:
+    dataset = read_dataset(name, split, config.config, config.pictures)
+    if config.limit is not None:
+        dataset = dataset.select(range(min(config.limit, len(dataset))))
+    return Source(name, dataset)
+
+
+def _write(checked: Checked, folder: Path) -> None:
+    from sightline.evaluation.report import render_report
+    from sightline.inspection.check_page import check_page
+
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / RECORD, json.dumps(check_json(checked.check), indent=2, ensure_ascii=False) + "\n")
+    write_text(folder / PAGE, render_report(check_page(checked)))

@@ -1,0 +1,184 @@
+"""The rows that a training command names: one source, a stream or a mixture, in TRL's columns, every row checked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import datasets
+from rich.console import Console
+from rich.progress import track
+from trl.chat_template_utils import get_training_chat_template, has_generation_markers
+
+from sightline.data.checks import DataSummary, check_rows
+from sightline.data.formats import TrainingRows, has_images, preference_rows, sft_rows
+from sightline.data.formats.registry import Goal
+from sightline.data.mixtures import Share, counts_of, draw, join
+from sightline.data.picture_columns import PictureAccess
+from sightline.data.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.sources import RowNames, read_dataset, source_name, stream_dataset
+from sightline.errors import ConfigError
+from sightline.training.arguments import MixtureSource, TrainingSettings
+from sightline.training.dpo import DPOConfig
+from sightline.training.losses import perturbation
+
+READ: dict[Goal, Callable[[Any, str], TrainingRows]] = {"sft": sft_rows, "preferences": preference_rows}
+
+
+def training_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> tuple[Any, Any]:
+    """The rows to train on, and those to evaluate on or None, in TRL's columns with closed images.
+
+    Raises:
+        ConfigError: no dataset is named, or settings that do not go together.
+        DataError: an unknown format, or rows that cannot be trained; names the first.
+    """
+    script = settings.script
+    encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
+    evaluates = settings.training.eval_strategy != "no"
+    if settings.mixture.datasets:
+        return _mixture(settings, goal, encoder, evaluates)
+    if script.dataset_name is None:
+        raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
+    read = _streamed if script.dataset_streaming or settings.mixture.streaming else _whole
+    train = read(settings, goal, script.dataset_train_split, encoder)
+    return train, read(settings, goal, script.dataset_test_split, encoder) if evaluates else None
+
+
+def unchecked_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> Any:
+    """The rows to train on as `training_rows` gives them, but a single source's are not checked; its name is in
+    `info.dataset_name`.
+
+    Raises:
+        InputError: the rows cannot be read, or are streamed.
+    """
+    script = settings.script
+    if settings.mixture.datasets:
+        encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
+        return _mixture(settings, goal, encoder, evaluates=False)[0]
+    if script.dataset_name is None:
+        raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
+    if script.dataset_streaming or settings.mixture.streaming:
+        raise ConfigError("streaming: expected rows that can be counted and looked up; got a stream. Set it to false.")
+    name, rows = _read(settings, goal, script.dataset_train_split)
+    rows.dataset.info.dataset_name = name
+    return rows.dataset
+
+
+def _read(settings: TrainingSettings, goal: Goal, split: str) -> tuple[str, TrainingRows]:
+    """What messages call the rows of a split, and the rows."""
+    script = settings.script
+    assert script.dataset_name is not None
+    name = source_name(script.dataset_name, split)
+    return name, READ[goal](read_dataset(script.dataset_name, split, script.dataset_config, _access(settings)), name)
+
+
+def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
+    name, rows = _read(settings, goal, split)
+    dataset = rows.dataset
+    if not has_images(dataset):
+        return dataset
+    names = name if rows.origins is None else RowNames(name, rows.origins)
+    _report(check_rows(dataset, names, encoder, goal == "preferences", progress), name, rows.format.name)
+    # What the trainer calls its rows from now on.
+    dataset.info.dataset_name = name if rows.origins is None else f"{name} (as trained)"
+    return dataset
+
+
+def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
+    if goal != "sft":
+        raise ConfigError(
+            "streaming: expected demonstrations, got preferences, whose references and pairs are looked up by row. "
+            "Set streaming to false."
+        )
+    script = settings.script
+    assert script.dataset_name is not None
+    if settings.training.max_steps <= 0:
+        raise ConfigError("streaming: expected max_steps, since a stream has no known end; got none. Set --max_steps.")
+    name = source_name(script.dataset_name, split)
+    rows = sft_rows(stream_dataset(script.dataset_name, split, script.dataset_config, _access(settings)), name)
+    print(f"{name}: {rows.format.name}, streamed: a row is checked when its batch comes.", file=sys.stderr)
+    return rows.dataset
+
+
+def _mixture(settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder, evaluates: bool) -> tuple[Any, Any]:
+    mixture, seed = settings.mixture, settings.training.seed
+    if mixture.streaming:
+        raise ConfigError("streaming: expected dataset_name, got a mixture, whose shares need the number of rows.")
+    if evaluates and mixture.test_split_size is None:
+        raise ConfigError(
+            "datasets: expected test_split_size, the share of rows to evaluate on, since eval_strategy is "
+            f"{settings.training.eval_strategy}; got none. Set it, or eval_strategy to no."
+        )
+    sources = [_source(entry, goal, _access(settings)) for entry in mixture.datasets]
+    shares = [Share(entry.fraction, entry.rows) for entry in mixture.datasets]
+    counts = counts_of([len(rows.dataset) for _, rows in sources], shares)
+    train: list[Any] = []
+    test: list[Any] = []
+    for number, ((name, rows), count) in enumerate(zip(sources, counts, strict=True)):
+        drawn = draw(len(rows.dataset), count, mixture.test_split_size or 0.0, seed + number)
+        for indices, parts in ((drawn.train, train), (drawn.test, test)):
+            part = rows.dataset.select(indices)
+            if len(part) and has_images(part):
+                origins = indices if rows.origins is None else [rows.origins[index] for index in indices]
+                check_rows(part, RowNames(name, origins), encoder, goal == "preferences", progress)
+            parts.append(part)
+        held = f", {len(drawn.test):,} held out" if drawn.test else ""
+        line = f"{name}: {rows.format.name}, {len(drawn.train):,} of {len(rows.dataset):,} rows taken{held}."
+        print(line, file=sys.stderr)
+    names = [name for name, _ in sources]
+    return _joined(train, names), _joined(test, names) if evaluates else None
+
+
+def _source(entry: MixtureSource, goal: Goal, access: PictureAccess) -> tuple[str, TrainingRows]:
+    name = source_name(entry.path, entry.split)
+    if entry.data_dir is not None or entry.data_files is not None:
+        dataset = datasets.load_dataset(
+            entry.path, entry.name, data_dir=entry.data_dir, data_files=entry.data_files, split=entry.split
+        )
+    else:
+        access = PictureAccess(entry.image_folder or access.image_folder, access.allow_urls)
+        dataset = read_dataset(entry.path, entry.split, entry.name, access)
+    if entry.columns is not None:
+        dataset = dataset.select_columns(entry.columns)
+    return name, READ[goal](dataset, name)
+
+
+def _joined(parts: list[Any], names: list[str]) -> Any:
+    dataset = join(parts, names)
+    dataset.info.dataset_name = "mixture"
+    return dataset
+
+
+def _access(settings: TrainingSettings) -> PictureAccess:
+    return PictureAccess(settings.script.image_folder, settings.script.allow_urls)
+
+
+def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSettings:
+    """How a run of these settings turns rows into sequences, known before its trainer is made."""
+    training = settings.training
+    template = None
+    if getattr(training, "assistant_only_loss", False) and not has_generation_markers(processor.chat_template):
+        template = get_training_chat_template(processor)  # as TRL's trainer does
+    return EncodingSettings(
+        max_length=training.max_length,
+        length_policy=training.length_policy,
+        completion_only_loss=getattr(training, "completion_only_loss", True) is not False,
+        assistant_only_loss=getattr(training, "assistant_only_loss", False),
+        chat_template=template,
+        dataset_text_field=getattr(training, "dataset_text_field", "text"),
+        perturbation=perturbation(training) if isinstance(training, DPOConfig) else None,
+    )
+
+
+def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+    """The items, with a bar on stderr that vanishes when they are done."""
+    return track(items, description=title, total=total, console=Console(file=sys.stderr), transient=True)
+
+
+def _report(summary: DataSummary, name: str, format_name: str) -> None:
+    print(
+        f"{name}: {format_name}, {summary.rows:,} rows, {summary.images:,} distinct images, "
+        f"longest sequence {summary.longest:,} tokens.",
+        file=sys.stderr,
+    )

@@ -1,0 +1,133 @@
+"""A mixture takes exactly what its shares say, by a seed, and each row trains as it would alone."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trl
+from datasets import Dataset, Image as ImageFeature, List
+from PIL import Image
+from trl.scripts.utils import DatasetConfig
+
+from sightline.data.formats import sft_rows
+from sightline.data.mixtures import Share, counts_of, draw, join
+from sightline.data.sources import read_dataset
+from sightline.errors import ConfigError, DataError
+from sightline.training.arguments import read_settings
+from sightline.training.sft import SFTConfig
+
+
+@pytest.mark.parametrize("fractions", [(0.7, 0.3), (1.0, 3.0), (0.5, 0.0), (0.9, 0.1)])
+def test_fractions_take_as_many_rows_as_trls_mixture(fractions: tuple[float, ...], tmp_path: Path) -> None:
+    sizes = (20, 7)
+    paths = [tmp_path / f"{size}.jsonl" for size in sizes]
+    for path, size in zip(paths, sizes, strict=True):
+        path.write_text("".join(json.dumps({"text": str(size)}) + "\n" for _ in range(size)))
+    sources = [
+        DatasetConfig("json", data_files=str(path), fraction=fraction)
+        for path, fraction in zip(paths, fractions, strict=True)
+    ]
+    theirs = Counter(str(text) for text in trl.get_dataset(trl.DatasetMixtureConfig(sources))["train"]["text"])
+    ours = counts_of(sizes, [Share(fraction) for fraction in fractions])
+    assert ours == [theirs[str(size)] for size in sizes]
+
+
+def test_rows_are_counted_and_sources_without_shares_give_all() -> None:
+    assert counts_of([10, 20, 30], [Share(rows=5), Share(), Share(rows=90)]) == [5, 20, 90]
+
+
+@pytest.mark.parametrize(
+    "shares",
+    [
+        [Share(0.5), Share()],
+        [Share(0.5), Share(rows=3)],
+        [Share(0.0), Share(0.0)],
+        [Share(-1.0), Share(2.0)],
+        [Share(rows=0), Share()],
+    ],
+)
+def test_shares_that_do_not_go_together_are_refused(shares: list[Share]) -> None:
+    with pytest.raises(ConfigError, match="datasets: expected a fraction"):
+        counts_of([10, 10], shares)
+
+
+def test_the_same_seed_draws_the_same_rows_and_none_twice() -> None:
+    first, again, other = draw(100, 30, 0.0, 1), draw(100, 30, 0.0, 1), draw(100, 30, 0.0, 2)
+    assert first == again != other
+    assert len(set(first.train)) == 30
+    assert list(first.train) == sorted(first.train)
+
+
+def test_more_rows_than_there_are_repeat_all_of_them_evenly() -> None:
+    counts = Counter(draw(10, 25, 0.0, 0).train)
+    assert sorted(counts.values()) == [2] * 5 + [3] * 5
+
+
+@pytest.mark.parametrize(("size", "count"), [(100, 100), (100, 40), (10, 25)])
+def test_rows_held_out_are_never_trained(size: int, count: int) -> None:
+    drawn = draw(size, count, 0.2, 3)
+    assert not set(drawn.train) & set(drawn.test)
+    assert len(drawn.test) == round(0.2 * min(size, count))
+    assert len(drawn.train) + len(drawn.test) == count
+
+
+def test_parts_of_different_columns_keep_what_each_row_trains(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    turns = [{"from": role, "value": "<image>\nx" if not n else "y"} for n, role in enumerate(["human", "gpt"] * 2)]
+    rows = {
+        "vqa": {"image": "a.png", "question": "q", "answer": "a", "id": "1"},
+        "llava": {"image": ["a.png"], "conversations": turns},
+        "text": {"prompt": [{"role": "user", "content": "hi"}], "completion": [{"role": "assistant", "content": "ho"}]},
+    }
+    parts = []
+    for name, row in rows.items():
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+        parts.append(sft_rows(read_dataset(tmp_path / f"{name}.jsonl"), name).dataset)
+    vqa, llava, text = join(parts, list(rows))
+    assert vqa["messages"] is None
+    assert vqa["prompt"][0]["content"] == [{"type": "image", "text": None}, {"type": "text", "text": "q"}]
+    assert [len(row["images"]) for row in (vqa, llava, text)] == [1, 1, 0]
+    assert llava["prompt"] is None
+    assert len(llava["messages"]) == 4
+    assert text["prompt"][0]["content"] == [{"type": "text", "text": "hi"}]
+
+
+def test_parts_that_do_not_fit_are_named() -> None:
+    asked, said = ([{"role": role, "content": "a"}] for role in ("user", "assistant"))
+    parts = [Dataset.from_dict({"prompt": ["a"], "completion": ["b"]})]
+    parts.append(Dataset.from_dict({"prompt": [asked], "completion": [said]}))
+    with pytest.raises(DataError, match="datasets: expected sources whose rows fit into one table, got a: prompt"):
+        join(parts, ["a", "b"])
+
+
+def test_equal_parts_stay_as_they_are() -> None:
+    parts = [Dataset.from_dict({"messages": [[{"role": "user", "content": "a"}]], "id": [1]})] * 2
+    assert join(parts, ["a", "b"]).column_names == ["messages", "id"]
+
+
+def test_embedded_pictures_go_along() -> None:
+    closed = ImageFeature(decode=False)
+    asked = [{"role": "user", "content": "a"}]
+    one = Dataset.from_dict({"prompt": [asked], "image": [{"bytes": b"1", "path": None}]})
+    two = Dataset.from_dict({"prompt": [asked], "images": [[{"bytes": b"2", "path": None}]]})
+    parts = [one.cast_column("image", closed), two.cast_column("images", List(closed))]
+    assert [row["images"][0]["bytes"] for row in join(parts, ["a", "b"])] == [b"1", b"2"]
+
+
+def settings(tmp_path: Path, sources: Any) -> Any:
+    recipe = tmp_path / "mix.yaml"
+    recipe.write_text(json.dumps({"datasets": sources, "output_dir": str(tmp_path / "run")}))
+    return read_settings(["--config", str(recipe)], SFTConfig).mixture.datasets
+
+
+def test_sources_of_a_recipe_are_read_with_their_names_checked(tmp_path: Path) -> None:
+    (source,) = settings(tmp_path, [{"path": "a.jsonl", "fraction": "0.7", "rows": None}])
+    assert (source.path, source.fraction, source.split) == ("a.jsonl", 0.7, "train")
+    with pytest.raises(ConfigError, match="datasets, source 1: unknown key 'fractions'. Did you mean 'fraction'?"):
+        settings(tmp_path, [{"path": "a.jsonl", "fractions": 1}])
+    with pytest.raises(ConfigError, match=r"datasets, source 1: expected a mapping with a path, got 'a.jsonl'"):
+        settings(tmp_path, ["a.jsonl"])

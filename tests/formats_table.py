@@ -1,0 +1,163 @@
+"""docs/formats.md, its tables written from the registry; run as a module it rewrites the file."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from sightline.data.conversion import TARGETS
+from sightline.data.formats.questions import CAPTION_PROMPT, LABEL_PROMPT
+from sightline.data.formats.registry import FORMATS, Format
+from sightline.data.row_files import READERS
+from sightline.data.urls import MOST_REDIRECTS, Limits
+
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "formats.md"
+
+FILES = {
+    ".jsonl": "one row a line",
+    ".json": "a list of rows or `{\"data\": [rows]}` (LLaVA's files); COCO captions; Karpathy's splits; VQAv2's "
+    "questions, with its annotations beside them",
+    ".csv": "a header and rows; every value is text",
+    ".tsv": "the same, separated by tabs",
+    ".parquet": "rows with pictures inside, as the Hub has them",
+    ".tar": "a WebDataset shard: files of one sample share their name up to the first point",
+    ".token": "Flickr8k's and Flickr30k's captions, `picture.jpg#0<tab>caption`",
+    ".txt": "the same under Flickr8k's name",
+}
+WRITTEN = {
+    "trl-sft": "`messages`, or `prompt` and `completion`",
+    "trl-dpo": "`prompt`, `chosen`, `rejected`; a row for each rejected answer",
+    "trl-kto": "`prompt`, `completion`, `label`; a row for each answer",
+    "llava": "`id`, `image`, `conversations`; a system prompt in `system`",
+    "parquet": "the source's own columns, pictures inside",
+}
+
+TEXT = """# Data: formats in, formats out
+
+Written by `make docs` from the table in `src/sightline/data/formats/registry.py`, whose tests read and write each
+example.
+
+`sightline sft` and `sightline dpo` take any of these by `--dataset_name`, with no flag that names the format: it is
+known by its columns and first rows, and printed. Rows of an unknown one are refused with what was found and the
+nearest format.
+
+```bash
+sightline sft --dataset_name llava_instruct_150k.json --image_folder coco/train2017 --output_dir runs/sft ...
+sightline dpo --dataset_name openbmb/RLHF-V-Dataset --output_dir runs/dpo ...
+sightline data convert vlfeedback.parquet pairs.jsonl --to trl-dpo
+```
+
+## Rows
+
+| format | trains | columns | found in |
+| --- | --- | --- | --- |
+{rows}
+
+Each comes with `image` or `images`. A row of each, in the order in which they are tried:
+
+{examples}
+
+* A conversation becomes `messages`. Where every row of a source is one question and its answer, it becomes `prompt`
+  and `completion`, so that answers alone are trained, as LLaVA trains them; for longer conversations set
+  `assistant_only_loss`.
+* `<image>` stands for an image. Conversations without a mark show their images first; another number of marks than
+  images is an error that names the row.
+* Captions answer "{caption}", class folders "{label}". A row with several captions becomes several rows.
+* Of VLFeedback's rated answers the best and the worst by mean rating make a pair. Rows whose ratings are all equal are
+  left out and counted.
+* `answers` of several people: what most of them said.
+
+## Files, folders and the Hub
+
+| file | holds |
+| --- | --- |
+{files}
+
+A folder may hold `train.jsonl` (or another of these, under its split's name), tar shards, pictures with
+`metadata.jsonl` or `metadata.csv` (`file_name`), a folder of pictures for each class, or what `save_to_disk` wrote.
+Anything else is a Hub id.
+
+## Pictures
+
+A picture is a path, base64 (bare or as a `data:` address), bytes, or a web address; `image` may hold one or a list.
+Paths count from the folder of the file or from `images` in it; `--image_folder` names another.
+
+Web addresses are refused unless `allow_urls: true` (`--allow_urls`) allows them. Then:
+
+* https alone, to hosts all of whose addresses are public. The name is asked for once, the answer checked, and the
+  checked address connected to, so a name that changes its answer leads nowhere else. Certificates are checked against
+  the name.
+* At most {redirects} redirects, each checked the same way.
+* At most {megabytes} MiB and {seconds:g} s for all of it, however slowly the server sends.
+* What comes must be a picture. It is kept under its content in `pictures` in the cache folder, and fetched once.
+
+## Mixtures
+
+TRL's `datasets` key, with sources of any format above:
+
+```yaml
+datasets:
+  - path: llava.json
+    fraction: 0.7             # of the mixture
+    image_folder: coco
+  - path: vqa.jsonl
+    fraction: 0.3
+test_split_size: 0.02         # held out of each source, for eval_strategy
+```
+
+`fraction` takes as many rows as TRL does: the largest mixture of these shares that repeats no row. Instead, `rows:
+5000` takes so many of a source, more than once each where it has fewer; without either all are taken. Which rows is
+chosen by `seed`; TRL takes the first ones. What was taken of each source is printed, every row taken is checked, and
+messages name it by its own source. Rows of different columns keep what each would train alone.
+
+## Streaming
+
+`streaming: true` (or TRL's `dataset_streaming`) with `max_steps` reads JSONL, Parquet, tar shards or a Hub dataset
+while training, in order, and holds a batch in memory. Only `sft` streams. A row is checked when its batch comes, and
+whether conversations are single exchanges is decided by the first 100 rows. Without streaming, JSONL is held as Arrow
+tables and tar shards lie in the cache of `datasets`.
+
+## Formats out
+
+`sightline data convert SOURCE OUT --to FORMAT`:
+
+| format | file | columns |
+| --- | --- | --- |
+{written}
+
+Pictures are copied into `NAME_images` beside the file, each distinct one once, or stay where they are with `--images
+reference`. The file appears whole or not at all, and never over another. A row that the format cannot express stops
+the conversion and is named: tools or a third role in LLaVA's, demonstrations in TRL's preferences. Besides the columns
+above, `id` is kept. What is read back from any of them trains as the source does.
+"""
+
+
+def render_formats() -> str:
+    """The whole document."""
+    limits = Limits()
+    return TEXT.format(
+        rows="\n".join(_row(one) for one in FORMATS),
+        examples="\n\n".join(_example(one) for one in FORMATS),
+        files="\n".join(f"| `{suffix}` | {FILES[suffix]} |" for suffix in READERS),
+        written="\n".join(f"| `{name}` | `{target.suffix}` | {WRITTEN[name]} |" for name, target in TARGETS.items()),
+        caption=CAPTION_PROMPT,
+        label=LABEL_PROMPT,
+        redirects=MOST_REDIRECTS,
+        megabytes=limits.max_bytes // 2**20,
+        seconds=limits.seconds,
+    )
+
+
+def _row(one: Format) -> str:
+    columns = ", ".join(f"`{column}`" for column in one.columns)
+    return f"| {one.name} | {'sft' if one.goal == 'sft' else 'dpo'} | {columns} | {one.found_in} |"
+
+
+def _example(one: Format) -> str:
+    return f"**{one.name}**\n\n```json\n{json.dumps(one.example)}\n```"
+
+
+if __name__ == "__main__":
+    TARGET.write_text(render_formats(), encoding="utf-8")
+    print(f"wrote {TARGET.name}", file=sys.stderr)

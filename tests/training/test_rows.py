@@ -1,0 +1,111 @@
+"""The rows of a recipe: mixtures and streams are read, checked and named as single sources are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sightline.cli.main import run
+from sightline.errors import ConfigError, DataError
+from sightline.training.arguments import read_settings
+from sightline.training.dpo import DPOConfig
+from sightline.training.rows import training_rows
+from sightline.training.sft import SFTConfig
+from tests.tiny import picture, tiny_llava, tiny_processor
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for index in range(4):
+        picture(index).save(tmp_path / f"{index}.png")
+    vqa = [{"image": f"{n % 4}.png", "question": "what is this ?", "answer": "red circle"} for n in range(8)]
+    turns = [{"from": "human", "value": "<image>\nwhat colour ?"}, {"from": "gpt", "value": "blue"}]
+    chats = [{"id": str(n), "image": f"{n}.png", "conversations": turns} for n in range(4)]
+    write(tmp_path / "vqa.jsonl", vqa)
+    (tmp_path / "llava.json").write_text(json.dumps(chats))
+    return tmp_path
+
+
+def write(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def rows_of(folder: Path, sources: list[dict[str, Any]] | None = None, **given: Any) -> tuple[Any, Any]:
+    if sources is not None:
+        given["datasets"] = [{**source, "path": str(folder / source["path"])} for source in sources]
+    recipe = folder / "recipe.yaml"
+    recipe.write_text(json.dumps({"output_dir": str(folder / "run"), "max_length": None, "bf16": False, **given}))
+    return training_rows(read_settings(["--config", str(recipe)], SFTConfig), "sft", tiny_processor())
+
+
+def test_a_mixture_says_what_it_takes_of_each_source(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sources = [{"path": "vqa.jsonl", "fraction": 0.6}, {"path": "llava.json", "fraction": 0.4}]
+    train, test = rows_of(folder, sources)
+    assert (len(train), test) == (10, None)
+    printed = capsys.readouterr().err
+    assert "vqa.jsonl: question and answer, 6 of 8 rows taken." in printed
+    assert "llava.json: LLaVA and ShareGPT conversations, 4 of 4 rows taken." in printed
+
+
+def test_what_a_mixture_holds_out_is_evaluated(folder: Path) -> None:
+    train, test = rows_of(folder, [{"path": "vqa.jsonl"}], test_split_size=0.25, eval_strategy="steps", eval_steps=1)
+    assert (len(train), len(test)) == (6, 2)
+    with pytest.raises(ConfigError, match="datasets: expected test_split_size, the share of rows to evaluate on"):
+        rows_of(folder, [{"path": "vqa.jsonl"}], eval_strategy="steps", eval_steps=1)
+
+
+def test_a_bad_row_of_a_mixture_is_named_by_its_own_source(folder: Path) -> None:
+    rows = [json.loads(line) for line in (folder / "vqa.jsonl").read_text().splitlines()]
+    rows[5]["answer"] = " "
+    write(folder / "bad.jsonl", rows)
+    with pytest.raises(DataError, match=r"^bad.jsonl row 6: the answer \(completion\) is empty"):
+        rows_of(folder, [{"path": "vqa.jsonl", "rows": 2}, {"path": "bad.jsonl"}])
+
+
+def test_a_bad_caption_is_named_by_the_row_it_stands_in(folder: Path) -> None:
+    path = write(
+        folder / "captions.jsonl", [{"image": "0.png", "captions": ["a", "b"]}, {"image": "1.png", "captions": [" "]}]
+    )
+    with pytest.raises(DataError, match=r"^captions.jsonl row 2: the answer \(completion\) is empty"):
+        rows_of(folder, dataset_name=str(path))
+
+
+def test_what_cannot_be_streamed_is_refused(folder: Path) -> None:
+    name = str(folder / "vqa.jsonl")
+    with pytest.raises(ConfigError, match="streaming: expected max_steps"):
+        rows_of(folder, dataset_name=name, streaming=True)
+    with pytest.raises(ConfigError, match="streaming: expected dataset_name, got a mixture"):
+        rows_of(folder, [{"path": "vqa.jsonl"}], streaming=True)
+    argv = ["--dataset_name", name, "--output_dir", str(folder / "run"), "--bf16", "false", "--streaming", "true"]
+    with pytest.raises(ConfigError, match="streaming: expected demonstrations, got preferences"):
+        training_rows(read_settings(argv, DPOConfig), "preferences", tiny_processor())
+
+
+@pytest.mark.slow
+def test_one_source_trains_the_same_in_every_format_streamed_or_not(folder: Path) -> None:
+    model = folder / "model"
+    tiny_llava(1).save_pretrained(model)
+    tiny_processor().save_pretrained(model)
+    source = folder / "vqa.jsonl"
+    for to, name in (("llava", "v.json"), ("parquet", "v.parquet"), ("trl-sft", "v_trl.jsonl")):
+        assert run(["data", "convert", str(source), str(folder / "out" / name), "--to", to]) == 0
+    settings = (
+        "--max_length null --gradient_checkpointing false --bf16 false --per_device_train_batch_size 4 --max_steps 3 "
+        "--logging_steps 1 --seed 3 --save_strategy no --train_sampling_strategy sequential"
+    ).split()
+    losses = []
+    places = [source, *sorted((folder / "out").glob("v*.*"))]
+    for number, (place, streamed) in enumerate(
+        [*((one, "false") for one in places), (source, "true"), (folder / "out" / "v.parquet", "true")]
+    ):
+        output = folder / f"run{number}"
+        given = ["--model_name_or_path", str(model), "--dataset_name", str(place), "--output_dir", str(output)]
+        assert run(["sft", *given, *settings, "--streaming", streamed]) == 0
+        logged = [json.loads(line) for line in (output / "metrics.jsonl").read_text().splitlines()]
+        losses.append([row["loss"] for row in logged if "loss" in row])
+    assert len(losses[0]) == 3
+    assert losses == [losses[0]] * len(losses)
