@@ -12,12 +12,14 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+import trustme
 from PIL import Image
 
 from sightline.data import urls
 from sightline.data.urls import Limits, UrlError, fetch_picture, is_public
 
-KEY = Path(__file__).with_name("pictures_test.pem")  # a key and a certificate of pictures.test, for these servers alone
+AUTHORITY = trustme.CA()  # whom only these tests trust
+CERTIFICATE = AUTHORITY.issue_cert("pictures.test")
 Answer = Callable[[ssl.SSLSocket], None]
 
 
@@ -38,7 +40,7 @@ def reply(status: str, *headers: str, body: bytes = b"") -> Answer:
 def server(*answers: Answer) -> Iterator[int]:
     """A TLS server on loopback that gives one answer to each connection; its port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(KEY)
+    CERTIFICATE.configure_cert(context)
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve() -> None:
@@ -63,7 +65,9 @@ def limits(
     max_bytes: int = 100_000,
     seconds: float = 10.0,
 ) -> Limits:
-    return Limits(max_bytes, seconds, resolve, allowed, ssl.create_default_context(cafile=str(KEY)))
+    trusting = ssl.create_default_context()
+    AUTHORITY.configure_trust(trusting)
+    return Limits(max_bytes, seconds, resolve, allowed, trusting)
 
 
 def refuses(message: str, *answers: Answer, given: Limits | None = None) -> None:
