@@ -29,6 +29,7 @@ bench: $(INSTALLED)  ## speed against TRL and transformers on the same work; JSO
 	$(BIN)/python benchmarks/data_check.py
 	$(BIN)/python benchmarks/dpo_step.py
 	$(BIN)/python benchmarks/dpo_memory.py
+	$(BIN)/python benchmarks/doctor_memory.py
 	$(BIN)/python benchmarks/eval_options.py
 	$(BIN)/python benchmarks/eval_questions.py
 	$(BIN)/python benchmarks/packing.py

@@ -57,11 +57,18 @@ def llava_heavy_tower(seed: int = 0) -> LlavaForConditionalGeneration:
     return _llava(tower, _llama(256, layers=4, intermediate_size=688, positions=1024), (224 // 16) ** 2, seed)
 
 
-def _vit(width: int, heads: int, image_size: int, patch_size: int) -> CLIPVisionConfig:
+def llava_50m(seed: int = 0) -> LlavaForConditionalGeneration:
+    """CLIP-shaped tower of 4 layers of 256 at 336 pixels (3M), Llama decoder of 4 layers of 512 (13M), 32,000 words in
+    and out (33M): light to compute, with activations of hundreds of MB."""
+    tower = _vit(256, heads=4, image_size=336, patch_size=14, layers=4)
+    return _llava(tower, _llama(512, layers=4, intermediate_size=1376, positions=4096), IMAGE_TOKENS, seed)
+
+
+def _vit(width: int, heads: int, image_size: int, patch_size: int, layers: int = 12) -> CLIPVisionConfig:
     return CLIPVisionConfig(
         hidden_size=width,
         intermediate_size=4 * width,
-        num_hidden_layers=12,
+        num_hidden_layers=layers,
         num_attention_heads=heads,
         image_size=image_size,
         patch_size=patch_size,
@@ -69,14 +76,15 @@ def _vit(width: int, heads: int, image_size: int, patch_size: int) -> CLIPVision
 
 
 def _llama(width: int, layers: int, intermediate_size: int, positions: int) -> LlamaConfig:
-    """As many heads as layers, which is 64 dimensions a head."""
+    """Heads of 64 dimensions."""
+    heads = width // 64
     return LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=width,
         intermediate_size=intermediate_size,
         num_hidden_layers=layers,
-        num_attention_heads=layers,
-        num_key_value_heads=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
         max_position_embeddings=positions,
         pad_token_id=0,
         bos_token_id=1,

@@ -58,10 +58,12 @@ VERBS = (
         "Check, preview, convert and write training data.",
         verbs=(
             Verb("check", "What is in a dataset, and what is wrong with it."),
+            Verb("preview", "What the model will see of your rows.", takes_any_flag=True),
             Verb("convert", "Write rows of any format in another one."),
             Verb("synthesize", "Write rows with a model: conversations, preferences, ..."),
         ),
     ),
+    Verb("doctor", "The environment; with a recipe, the run before any GPU hour.", takes_any_flag=True),
     Verb("cache", "List, verify or clear what is stored between runs."),
     Verb(
         "vilt",

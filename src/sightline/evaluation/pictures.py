@@ -21,10 +21,10 @@ MAX_PICTURE_SIDE = 360
 SMALL_PICTURE_SIDE = 128
 
 
-def picture_address(image: Image) -> str:
-    """A data address of the picture, at most `MAX_PICTURE_SIDE` pixels wide and high; small ones stay exact."""
+def picture_address(image: Image, max_side: int = MAX_PICTURE_SIDE) -> str:
+    """A data address of the picture, at most `max_side` pixels wide and high; small ones stay exact."""
     copy = image.convert("RGB")
-    copy.thumbnail((MAX_PICTURE_SIDE, MAX_PICTURE_SIDE))
+    copy.thumbnail((max_side, max_side))
     exact = max(image.size) <= SMALL_PICTURE_SIDE
     buffer = BytesIO()
     if exact:

@@ -142,7 +142,14 @@ class Commands:
     lines: tuple[tuple[str, str], ...]
 
 
-Block = Table | Listing | Folded | Notice | IntervalChart | CurveChart | Gallery | SampleBrowser | Commands
+@dataclass(frozen=True)
+class Drawing:
+    """HTML that whoever makes the report has drawn and escaped; it goes in as it is."""
+
+    html: str
+
+
+Block = Table | Drawing | Listing | Folded | Notice | IntervalChart | CurveChart | Gallery | SampleBrowser | Commands
 
 
 @dataclass(frozen=True)
@@ -160,6 +167,8 @@ class Report:
 
     Attributes:
         facts: (name, value) pairs for the foot: model, data, machine, commit.
+        note: closes the foot.
+        styles: CSS of its drawings, besides the page's own.
     """
 
     title: str
@@ -167,6 +176,8 @@ class Report:
     headlines: tuple[Headline, ...] = ()
     sections: tuple[Section, ...] = ()
     facts: tuple[tuple[str, str], ...] = ()
+    note: str = "Intervals are 95% and clustered by picture."
+    styles: str = ""
 
 
 def render_report(report: Report) -> str:

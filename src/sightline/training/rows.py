@@ -9,6 +9,7 @@ from typing import Any
 import datasets
 from rich.console import Console
 from rich.progress import track
+from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
 from sightline.data.checks import DataSummary, check_rows
 from sightline.data.formats import TrainingRows, has_images, preference_rows, sft_rows
@@ -19,6 +20,8 @@ from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources import RowNames, read_dataset, source_name, stream_dataset
 from sightline.errors import ConfigError
 from sightline.training.arguments import MixtureSource, TrainingSettings
+from sightline.training.dpo import DPOConfig
+from sightline.training.losses import perturbation
 
 READ: dict[Goal, Callable[[Any, str], TrainingRows]] = {"sft": sft_rows, "preferences": preference_rows}
 
@@ -31,7 +34,7 @@ def training_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> tup
         DataError: an unknown format, or rows that cannot be trained; names the first.
     """
     script = settings.script
-    encoder = SequenceEncoder(processor, _encoding(settings))
+    encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
     evaluates = settings.training.eval_strategy != "no"
     if settings.mixture.datasets:
         return _mixture(settings, goal, encoder, evaluates)
@@ -42,17 +45,41 @@ def training_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> tup
     return train, read(settings, goal, script.dataset_test_split, encoder) if evaluates else None
 
 
-def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
+def unchecked_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> Any:
+    """The rows to train on as `training_rows` gives them, but a single source's are not checked; its name is in
+    `info.dataset_name`.
+
+    Raises:
+        InputError: the rows cannot be read, or are streamed.
+    """
+    script = settings.script
+    if settings.mixture.datasets:
+        encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
+        return _mixture(settings, goal, encoder, evaluates=False)[0]
+    if script.dataset_name is None:
+        raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
+    if script.dataset_streaming or settings.mixture.streaming:
+        raise ConfigError("streaming: expected rows that can be counted and looked up; got a stream. Set it to false.")
+    name, rows = _read(settings, goal, script.dataset_train_split)
+    rows.dataset.info.dataset_name = name
+    return rows.dataset
+
+
+def _read(settings: TrainingSettings, goal: Goal, split: str) -> tuple[str, TrainingRows]:
+    """What messages call the rows of a split, and the rows."""
     script = settings.script
     assert script.dataset_name is not None
     name = source_name(script.dataset_name, split)
-    dataset = read_dataset(script.dataset_name, split, script.dataset_config, _access(settings))
-    rows = READ[goal](dataset, name)
+    return name, READ[goal](read_dataset(script.dataset_name, split, script.dataset_config, _access(settings)), name)
+
+
+def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
+    name, rows = _read(settings, goal, split)
     dataset = rows.dataset
     if not has_images(dataset):
         return dataset
     names = name if rows.origins is None else RowNames(name, rows.origins)
-    _report(check_rows(dataset, names, encoder, goal == "preferences", _track), name, rows.format.name)
+    _report(check_rows(dataset, names, encoder, goal == "preferences", progress), name, rows.format.name)
     # What the trainer calls its rows from now on.
     dataset.info.dataset_name = name if rows.origins is None else f"{name} (as trained)"
     return dataset
@@ -94,7 +121,7 @@ def _mixture(settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder, e
             part = rows.dataset.select(indices)
             if len(part) and has_images(part):
                 origins = indices if rows.origins is None else [rows.origins[index] for index in indices]
-                check_rows(part, RowNames(name, origins), encoder, goal == "preferences", _track)
+                check_rows(part, RowNames(name, origins), encoder, goal == "preferences", progress)
             parts.append(part)
         held = f", {len(drawn.test):,} held out" if drawn.test else ""
         line = f"{name}: {rows.format.name}, {len(drawn.train):,} of {len(rows.dataset):,} rows taken{held}."
@@ -127,18 +154,25 @@ def _access(settings: TrainingSettings) -> PictureAccess:
     return PictureAccess(settings.script.image_folder, settings.script.allow_urls)
 
 
-def _encoding(settings: TrainingSettings) -> EncodingSettings:
+def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSettings:
+    """How a run of these settings turns rows into sequences, known before its trainer is made."""
     training = settings.training
+    template = None
+    if getattr(training, "assistant_only_loss", False) and not has_generation_markers(processor.chat_template):
+        template = get_training_chat_template(processor)  # as TRL's trainer does
     return EncodingSettings(
         max_length=training.max_length,
         length_policy=training.length_policy,
         completion_only_loss=getattr(training, "completion_only_loss", True) is not False,
         assistant_only_loss=getattr(training, "assistant_only_loss", False),
+        chat_template=template,
         dataset_text_field=getattr(training, "dataset_text_field", "text"),
+        perturbation=perturbation(training) if isinstance(training, DPOConfig) else None,
     )
 
 
-def _track(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+    """The items, with a bar on stderr that vanishes when they are done."""
     return track(items, description=title, total=total, console=Console(file=sys.stderr), transient=True)
 
 

@@ -58,19 +58,7 @@ def run_sft(settings: TrainingSettings, score: Score | None = None) -> TrainingR
         InputError: the data, the model or a setting cannot be used; nothing has been written then.
         KeyboardInterrupt: Ctrl-C; a checkpoint to resume from has been saved.
     """
-
-    def build(source: ModelSource, train: Dataset, test: Dataset | None) -> SFTTrainer:
-        return SFTTrainer(
-            model=source.model,
-            args=settings.training,
-            train_dataset=train,
-            eval_dataset=test,
-            processing_class=source.processor,
-            quantization_config=trl.get_quantization_config(settings.model),
-            peft_config=trl.get_peft_config(settings.model),
-        )
-
-    return _run(settings, "sft", build, "SFT", score)
+    return _run(settings, "sft", sft_trainer, "SFT", score)
 
 
 def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingResult:
@@ -82,25 +70,39 @@ def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingR
     """
     if settings.script.preset is not None:
         raise ConfigError("preset: DPO aligns a trained model. Train one by `sightline sft`, then name its folder.")
+    return _run(settings, "preferences", dpo_trainer, "DPO", score)
 
-    def build(source: ModelSource, train: Dataset, test: Dataset | None) -> DPOTrainer:
-        return DPOTrainer(
-            model=source.model,
-            args=settings.training,
-            train_dataset=train,
-            eval_dataset=test,
-            processing_class=source.processor,
-            quantization_config=trl.get_quantization_config(settings.model),
-            peft_config=trl.get_peft_config(settings.model),
-        )
 
-    return _run(settings, "preferences", build, "DPO", score)
+def sft_trainer(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> SFTTrainer:
+    """The trainer of a run that learns from demonstrations."""
+    return SFTTrainer(
+        model=source.model,
+        args=settings.training,
+        train_dataset=train,
+        eval_dataset=test,
+        processing_class=source.processor,
+        quantization_config=trl.get_quantization_config(settings.model),
+        peft_config=trl.get_peft_config(settings.model),
+    )
+
+
+def dpo_trainer(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> DPOTrainer:
+    """The trainer of a run that aligns with preference pairs."""
+    return DPOTrainer(
+        model=source.model,
+        args=settings.training,
+        train_dataset=train,
+        eval_dataset=test,
+        processing_class=source.processor,
+        quantization_config=trl.get_quantization_config(settings.model),
+        peft_config=trl.get_peft_config(settings.model),
+    )
 
 
 def _run(
     settings: TrainingSettings,
     goal: Goal,
-    build: Callable[[ModelSource, Dataset, Dataset | None], Any],
+    build: Callable[[TrainingSettings, ModelSource, Dataset, Dataset | None], Any],
     title: str,
     score: Score | None,
 ) -> TrainingResult:
@@ -112,8 +114,8 @@ def _run(
     folder.check(resume)
     source = model_source(settings)
     train, test = training_rows(settings, goal, source.processor)
-    with _quiet_input_errors(settings):
-        trainer = build(source, train, test)
+    with quiet_input_errors(settings):
+        trainer = build(settings, source, train, test)
     if score is not None:
         add_task_scores(trainer, score)
     folder.begin(settings.given, resume)
@@ -143,7 +145,7 @@ def _checkpoint(training: Any) -> str | None:
 
 
 @contextmanager
-def _quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
+def quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
     """TRL's complaints about settings and missing files as input errors with one line."""
     try:
         yield

@@ -114,7 +114,7 @@ def store_features(
         raise ConfigError(f"feature_store: expected one of {', '.join(STORE_CHOICES)}; got '{choice}'.")
     if choice == "off":
         return None
-    opened, reason = _open(trainer, encode, model, extra_passes, images_of, items)
+    opened, reason = open_store(trainer, encode, model, extra_passes, images_of, items)
     if opened is None:
         if choice == "on":
             raise ConfigError(f"feature_store is on, but {reason}. Set feature_store to auto or off.")
@@ -129,13 +129,13 @@ def store_features(
     return store
 
 
-def _open(
+def open_store(
     trainer: Any,
     encode: Callable[..., EncodedBatch],
     model: Any,
-    extra_passes: int,
-    images_of: Callable[[dict[str, Any]], list[Any]],
-    items: int | None,
+    extra_passes: int = 0,
+    images_of: Callable[[dict[str, Any]], list[Any]] = row_images,
+    items: int | None = None,
 ) -> tuple[tuple[FeatureStore, Estimate] | None, str]:
     """The store with its estimate, or None and why there is none."""
     dataset = trainer.train_dataset

@@ -1,0 +1,157 @@
+"""A run before any GPU hour: rows, gradients by module, memory, time, stores, route, and what is wrong with it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence as Many
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sightline.data.preferences import shown_images
+from sightline.inspection.findings import Finding, find_in_rows, find_in_run
+from sightline.inspection.lengths import RowsReport, read_rows_of
+from sightline.inspection.memory import MemoryEstimate, estimate_memory
+from sightline.inspection.modules import ModuleReport, report_modules
+from sightline.inspection.plan import PlannedRun, plan_run
+from sightline.inspection.trial import Batches, Trial, choose_batches, run_trial, trial_trainer
+from sightline.training.references import planned_rows
+from sightline.training.sharing import base_model, image_keys
+from sightline.training.stored_features import open_store
+
+if TYPE_CHECKING:
+    from sightline.engine.selftest import RouteChoice
+
+Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What a run would store besides its model, in words; empty where it stores nothing of the kind."""
+
+    features: str = ""
+    references: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is known of a run before it starts.
+
+    Attributes:
+        method: `sft` or `dpo`.
+        max_length: the run's, with its `length_policy`.
+        batch_rows: rows of a batch on one device, and batches of a step.
+        modules: with gradients where a step was made.
+        trial: None where nothing could be tried.
+        steps: optimizer steps of the whole run.
+    """
+
+    method: str
+    data: str
+    model: str
+    max_length: int | None
+    length_policy: str
+    batch_rows: tuple[int, int]
+    rows: RowsReport
+    modules: tuple[ModuleReport, ...] = ()
+    route: RouteChoice | None = None
+    memory: MemoryEstimate | None = None
+    trial: Trial | None = None
+    steps: int = 0
+    stores: Stores = Stores()
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Estimated time of all steps."""
+        return self.steps * self.trial.step_seconds if self.trial else 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run would fail or be wasted."""
+        return any(finding.fails for finding in self.findings)
+
+
+def diagnose_recipe(argv: Many[str], method: str | None, track: Track) -> Diagnosis:
+    """The diagnosis of the run that `--config RECIPE --key value ...` describes.
+
+    Raises:
+        InputError: a setting, the data or the model cannot be used at all.
+    """
+    return diagnose(plan_run(argv, method), track)
+
+
+def diagnose(plan: PlannedRun, track: Track = lambda items, total, title: items) -> Diagnosis:
+    """The diagnosis of a run; its settings are changed on the way, and serve for nothing else afterwards."""
+    args = plan.settings.training
+    accumulated, policy = args.gradient_accumulation_steps, plan.encoding.length_policy
+    rows = read_rows_of(plan, track)
+    model = plan.settings.model.model_name_or_path or plan.settings.script.preset or "a model in memory"
+    seen = Diagnosis(
+        plan.method,
+        plan.name,
+        model,
+        plan.encoding.max_length,
+        policy,
+        (args.per_device_train_batch_size, accumulated),
+        rows,
+        steps=_planned_steps(plan, rows),
+        findings=find_in_rows(plan, rows),
+    )
+    if not rows.kept:
+        return seen
+    return _try(plan, seen, choose_batches(plan, rows), accumulated)
+
+
+def _try(plan: PlannedRun, seen: Diagnosis, batches: Batches, accumulated: int) -> Diagnosis:
+    """The diagnosis with what a few steps of the run's own trainer show."""
+    passes = planned_rows(plan.settings.training, len(seen.rows.kept)) / len(seen.rows.kept)
+    with trial_trainer(plan, batches) as trainer:
+        seen = replace(
+            seen,
+            route=trainer.route,
+            modules=report_modules(trainer.model, False),
+            stores=_stores(plan, trainer, passes),
+        )
+        if not any(module.trainable for module in seen.modules):
+            return replace(seen, findings=(*seen.findings, *find_in_run(plan, seen)))
+        size = min(trainer.args.per_device_train_batch_size, len(trainer.train_dataset))
+        memory = estimate_memory(trainer, [trainer.train_dataset[index] for index in range(size)])
+        trial = run_trial(trainer, accumulated)
+    seen = replace(seen, modules=trial.modules, memory=memory, trial=trial)
+    return replace(seen, findings=(*seen.findings, *find_in_run(plan, seen)))
+
+
+def _planned_steps(plan: PlannedRun, rows: RowsReport) -> int:
+    """Optimizer steps of the whole run on this machine."""
+    args = plan.settings.training
+    if args.max_steps > 0:
+        return int(args.max_steps)
+    items = float(len(rows.kept))
+    if getattr(args, "packing", False):
+        items = rows.tokens / (plan.encoding.max_length or 2048)
+    batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
+    return math.ceil(math.ceil(items / batch) * args.num_train_epochs)
+
+
+def _stores(plan: PlannedRun, trainer: Any, passes: float) -> Stores:
+    """What the run would store, estimated for all of its images and pairs."""
+    args = plan.settings.training
+    references = ""
+    if plan.preferences and args.reference_store == "on":
+        references = (
+            f"{len(plan.rows):,} rows have their reference scored once before training, and stored; no reference model "
+            "is held in memory"
+        )
+    encoder = plan.encoder
+    encode = encoder.encode_preferences if plan.preferences else encoder.encode_sft
+    if trainer.route.route == "plain" or not {"image", "images"} & set(plan.rows.column_names):
+        return Stores("", references)
+    images_of = partial(shown_images, perturbation=plan.encoding.perturbation)
+    opened, reason = open_store(trainer, encode, base_model(trainer.model), int(bool(references)), images_of)
+    if opened is None:
+        return Stores(f"not stored, since {reason}", references)
+    _, estimate = opened
+    extra = int(bool(references))
+    estimate = replace(estimate, images=len(set(image_keys(plan.rows))), passes=passes + extra)
+    return Stores(f"{'' if estimate.pays else 'not '}stored: {estimate}", references)

@@ -1,0 +1,178 @@
+"""The environment and a diagnosis on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from sightline.inspection.doctor import Diagnosis
+from sightline.inspection.environment import Environment, Package
+from sightline.inspection.findings import Finding
+from sightline.inspection.memory import MemoryEstimate
+from sightline.runs import plain_data
+
+UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
+
+
+def print_environment(found: Environment) -> None:
+    """The environment on stdout, its warnings and the line for a report of a bug last."""
+    console = Console(file=sys.stdout)
+    facts = [
+        ("system", f"{found.system}, Python {found.python}"),
+        ("processor", f"{found.processor}, {found.cpus} CPUs"),
+        ("memory", f"{found.available_gib:.1f} of {found.memory_gib:.1f} GiB available"),
+        *(
+            (
+                f"GPU {number}",
+                f"{gpu.name}, {gpu.free_gib:.0f} of {gpu.memory_gib:.0f} GiB free, bf16 {'yes' if gpu.bf16 else 'no'}",
+            )
+            for number, gpu in enumerate(found.devices)
+        ),
+        *([("driver", found.driver)] if found.driver else []),
+        *((f"disk, {name}", f"{free:.0f} GiB free") for name, free in found.disk_gib.items()),
+        ("Hub", "offline by setting" if found.offline else "reachable" if found.hub else "not reachable"),
+        *((f"for tests: {name}", path or "none") for name, path in found.tools.items()),
+    ]
+    _print_pairs(console, facts)
+    _print_pairs(console, [(package.name, _described(package)) for package in found.packages])
+    for warning in found.warnings:
+        console.print(Text.assemble(("! ", "bold yellow"), warning))
+    console.print(Text("\nTo paste into an issue:", style="bold"))
+    console.print(Text(found.line), soft_wrap=True)
+
+
+def _described(package: Package) -> str:
+    """Version of a package, why it does not load, and what it would be used for."""
+    parts = [part for part in (package.version, package.problem) if part]
+    return ", ".join(parts) + (f" (for {package.used_for})" if package.problem and package.used_for else "")
+
+
+def print_diagnosis(seen: Diagnosis) -> None:
+    """A diagnosis on stdout, what is wrong last."""
+    console = Console(file=sys.stdout)
+    console.print(Text.assemble((f"{seen.method} of {seen.model} on {seen.data}", "bold")))
+    _print_pairs(console, [*_row_facts(seen), *_run_facts(seen)])
+    if seen.modules:
+        _print_modules(console, seen)
+    if seen.memory is not None:
+        _print_memory(console, seen.memory, seen.trial.peak_bytes if seen.trial else None)
+    for finding in seen.findings:
+        _print_finding(console, finding)
+    if not seen.findings:
+        console.print(Text("Nothing wrong was found.", style="bold green"))
+
+
+def _row_facts(seen: Diagnosis) -> list[tuple[str, str]]:
+    rows = seen.rows
+    limit = "no max_length" if seen.max_length is None else f"max_length {seen.max_length:,}, {seen.length_policy}"
+    whole = max(rows.tokens, 1)
+    kept = f"{len(rows.kept):,} of {rows.rows:,} train"
+    lost = f"{rows.cut:,} cut, {rows.dropped:,} dropped, {rows.refused:,} refused"
+    shares = f"{100 * rows.trained / whole:.1f}% trained, {100 * rows.placeholders / whole:.1f}% of images"
+    return [
+        ("rows", f"{kept}, {lost} ({limit})"),
+        ("tokens", f"longest {rows.longest:,}, middle {rows.median:,}; {shares}"),
+    ]
+
+
+def _run_facts(seen: Diagnosis) -> list[tuple[str, str]]:
+    facts = []
+    if seen.route is not None:
+        facts.append(("route", f"{seen.route.route}: {seen.route.reason}"))
+    if seen.trial is not None:
+        rows, batches = seen.batch_rows
+        step = f"{rows} rows{f' x {batches} batches' if batches > 1 else ''}"
+        facts.append(
+            ("time", f"{seen.steps:,} steps of {seen.trial.step_seconds:.2f} s ({step}): {duration(seen.seconds)}")
+        )
+    facts += [
+        (name, text)
+        for name, text in (("features", seen.stores.features), ("references", seen.stores.references))
+        if text
+    ]
+    return facts
+
+
+def _print_modules(console: Console, seen: Diagnosis) -> None:
+    table = _table("module", "parameters", "trainable", "gradient norm")
+    for module in seen.modules:
+        reached = "" if module.gradient is None else f"{module.gradient:.2e}"
+        table.add_row(
+            module.name,
+            f"{module.parameters:,}",
+            f"{module.trainable:,}",
+            Text(reached, style="red" if module.dead else ""),
+        )
+    console.print(table)
+
+
+def _print_memory(console: Console, memory: MemoryEstimate, measured: int | None) -> None:
+    table = _table("memory of the longest batch", "estimate")
+    for name, value in (
+        ("weights", memory.weights),
+        ("gradients", memory.gradients),
+        ("optimizer states", memory.optimizer),
+        ("activations", memory.activations),
+        ("  with gradient checkpointing", memory.activations_with_checkpointing),
+        ("  without", memory.activations_without_checkpointing),
+        ("logits", memory.logits),
+        ("features", memory.features),
+        ("inputs", memory.inputs),
+    ):
+        table.add_row(name, size(value))
+    table.add_section()
+    table.add_row(Text("peak (not all are there at once)", style="bold"), Text(size(memory.peak), style="bold"))
+    table.add_row("peak, measured", size(measured) if measured is not None else "unknown on this system")
+    console.print(table)
+
+
+def _print_finding(console: Console, finding: Finding) -> None:
+    sign, style = ("\N{MULTIPLICATION X} ", "bold red") if finding.fails else ("! ", "bold yellow")
+    console.print(Text.assemble((sign, style), finding.text))
+
+
+def _print_pairs(console: Console, pairs: list[tuple[str, str]]) -> None:
+    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for name, value in pairs:
+        table.add_row(name, Text(value))
+    console.print(table)
+    console.print()
+
+
+def _table(*header: str) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
+    for index, name in enumerate(header):
+        table.add_column(name, justify="right" if index else "left")
+    return table
+
+
+def size(count: int) -> str:
+    """Bytes in a unit that people read."""
+    for unit, factor in UNITS:
+        if count >= factor:
+            return f"{count / factor:,.1f} {unit}"
+    return f"{count} B"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as people say them."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def to_json(seen: Diagnosis) -> dict[str, Any]:
+    """The diagnosis in the types of JSON: of the rows how many are kept, not each of them."""
+    rows = plain_data(replace(seen.rows, kept=()))
+    sums = {"kept": len(seen.rows.kept), "tokens": seen.rows.tokens, "trained": seen.rows.trained}
+    content: dict[str, Any] = plain_data(seen)
+    content["rows"] = {**rows, **sums, "placeholders": seen.rows.placeholders}
+    return {**content, "seconds": seen.seconds, "failed": seen.failed}

@@ -1,0 +1,84 @@
+"""A sequence as a reader can follow it: its tokens as text, trained or not, the tokens of a picture as one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sightline.types import Sequence
+
+READ, TRAINED, IMAGE = "read", "trained", "image"
+LONGEST_CHARACTER = 4  # tokens of a byte-level vocabulary that one character may take
+BROKEN = "\N{REPLACEMENT CHARACTER}"
+
+
+@dataclass(frozen=True)
+class Token:
+    """One or several tokens that are shown together.
+
+    Attributes:
+        kind: `read`, `trained`, or `image`.
+        start: position of the first of them in the sequence.
+        count: how many there are.
+        image: of which picture of the row, from 1; 0 for text.
+    """
+
+    text: str
+    kind: str
+    start: int
+    count: int = 1
+    image: int = 0
+
+
+def read_tokens(sequence: Sequence, tokenizer: Any, first_rows: tuple[int, ...]) -> tuple[Token, ...]:
+    """The tokens of a sequence in order; the placeholders of a picture between two words are one.
+
+    `first_rows` holds for each distinct image of the batch the row of its first feature.
+    """
+    trained_L = trained(sequence)
+    image_L = np.searchsorted(first_rows, sequence.feature_L, side="right") if first_rows else np.zeros(0, int)
+    tokens: list[Token] = []
+    start = 0
+    while start < len(sequence.ids_L):
+        if sequence.feature_L[start] >= 0:
+            stop = start
+            while stop < len(image_L) and image_L[stop] == image_L[start] and _goes_on(sequence, start, stop):
+                stop += 1
+            number = sequence.images.index(int(image_L[start]) - 1) + 1
+            tokens.append(Token("", IMAGE, start, stop - start, number))
+        else:
+            text, stop = _character(sequence.ids_L, start, tokenizer)
+            kind = TRAINED if trained_L[start:stop].any() else READ
+            tokens.append(Token(text, kind, start, stop - start))
+        start = stop
+    return tuple(tokens)
+
+
+def _goes_on(sequence: Sequence, start: int, stop: int) -> bool:
+    """Whether the token at `stop` stands for the next feature; the same picture again begins anew."""
+    return stop == start or bool(sequence.feature_L[stop] == sequence.feature_L[stop - 1] + 1)
+
+
+def trained(sequence: Sequence) -> np.ndarray:
+    """Whether a token is trained, (L,): scored, and with a token before it to be predicted from."""
+    scored_L = sequence.scored_L.copy()
+    scored_L[:1] = False
+    return scored_L
+
+
+def _character(ids_L: np.ndarray, start: int, tokenizer: Any) -> tuple[str, int]:
+    """The text of the token at `start`, with those behind it that it takes to make a whole character."""
+    text = ""
+    for stop in range(start + 1, min(start + LONGEST_CHARACTER, len(ids_L)) + 1):
+        text = tokenizer.decode(ids_L[start:stop].tolist(), clean_up_tokenization_spaces=False)
+        if BROKEN not in text:
+            return _with_space(text, ids_L[start], tokenizer), stop
+    return _with_space(text, ids_L[start], tokenizer), start + 1
+
+
+def _with_space(text: str, token_id: int, tokenizer: Any) -> str:
+    """The text with the space in front that decoding a single token of SentencePiece drops."""
+    stored = tokenizer.convert_ids_to_tokens(int(token_id)) or ""
+    return f" {text}" if stored.startswith("\N{LOWER ONE EIGHTH BLOCK}") and not text.startswith(" ") else text

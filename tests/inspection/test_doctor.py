@@ -1,0 +1,156 @@
+"""The doctor finds what would fail or waste a run, and nothing in a run that is well."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from sightline.cli.main import run
+from sightline.data.worlds.rows import write_world
+from sightline.inspection.doctor import Diagnosis, diagnose, diagnose_recipe
+from sightline.inspection.environment import read_environment
+from sightline.inspection.modules import report_modules
+from sightline.inspection.plan import method_of
+from sightline.models.build import build_vlm, preset_spec, save_vlm
+from sightline.training.source import ModelSource
+from tests.inspection.planned import planned_run
+from tests.tiny import preference_rows, tiny_llava, tiny_processor, vqa_rows
+
+
+def texts(seen: Diagnosis) -> str:
+    return "\n".join(finding.text for finding in seen.findings)
+
+
+def of_model(model: Any, folder: Path, **settings: Any) -> Diagnosis:
+    """The diagnosis of SFT of a tiny model."""
+    plan = planned_run(
+        folder, vqa_rows(8, 4), source=ModelSource(model, tiny_processor()), per_device_train_batch_size=2, **settings
+    )
+    return diagnose(plan)
+
+
+def test_a_run_that_is_well_has_no_finding_and_every_part_a_figure(tmp_path: Path) -> None:
+    model = tiny_llava()
+    before = {name: parameter.clone() for name, parameter in model.named_parameters()}
+    seen = of_model(model, tmp_path)
+    assert not seen.failed
+    assert texts(seen).count("\n") == 0 and "model.vision_tower.post_layernorm" in texts(seen)  # LLaVA reads before it
+    assert len(seen.rows.kept) == 8 and seen.rows.trained > 0
+    assert seen.steps == 12  # 8 rows, 2 a batch, 3 epochs
+    assert {module.name for module in seen.modules} == {"vision tower", "projector", "decoder", "embeddings", "lm_head"}
+    assert all(module.gradient and module.gradient > 0 for module in seen.modules)
+    assert seen.memory is not None and seen.memory.gradients == seen.memory.optimizer / 2
+    assert 0 < seen.memory.activations_with_checkpointing < seen.memory.activations_without_checkpointing
+    assert seen.trial is not None and seen.trial.step_seconds > 0
+    assert seen.route is not None and seen.route.route == "mask"
+    for name, parameter in model.named_parameters():
+        assert torch.equal(parameter, before[name]), "the trial must leave the weights as they are"
+
+
+def test_a_max_length_that_leaves_no_answer_token_is_found_before_any_step(tmp_path: Path) -> None:
+    seen = diagnose(planned_run(tmp_path, preference_rows(4, 2), "dpo", max_length=22))
+    assert seen.failed and len(seen.rows.kept) == 0
+    assert "leaves no answer token of 4 of 4 rows" in texts(seen) and "0.6931" in texts(seen)
+
+
+@pytest.mark.slow
+def test_a_max_length_that_drops_most_rows_fails_too(tmp_path: Path) -> None:
+    rows = vqa_rows(4, 2)
+    rows[0] |= {"question": "what ?", "answer": "red"}
+    seen = diagnose(planned_run(tmp_path, rows, max_length=26, length_policy="drop"))
+    assert seen.failed and seen.rows.dropped == 3 and "3 of 4 rows are left out" in texts(seen)
+
+
+def test_a_frozen_model_is_found(tmp_path: Path) -> None:
+    seen = of_model(tiny_llava().requires_grad_(False), tmp_path)
+    assert seen.failed and "every parameter is frozen" in texts(seen) and seen.trial is None
+
+
+@pytest.mark.slow
+def test_a_tower_without_gradient_is_found(tmp_path: Path) -> None:
+    model = tiny_llava()
+    torch.nn.init.zeros_(model.model.multi_modal_projector.linear_1.weight)
+    seen = of_model(model, tmp_path)
+    assert seen.failed and "The vision tower trains" in texts(seen) and "no gradient reaches it" in texts(seen)
+
+
+@pytest.mark.slow
+def test_a_dead_part_of_a_module_is_named(tmp_path: Path) -> None:
+    model = tiny_llava()
+    model.model.multi_modal_projector.add_module("unused", torch.nn.Linear(4, 4))
+    seen = of_model(model, tmp_path)
+    assert not seen.failed and "model.multi_modal_projector.unused" in texts(seen)
+
+
+@pytest.mark.slow
+def test_adapters_are_a_module_whose_first_matrices_may_wait(tmp_path: Path) -> None:
+    seen = of_model(tiny_llava(), tmp_path, use_peft="true")
+    (adapters,) = (module for module in seen.modules if module.name == "adapters")
+    assert adapters.trainable == adapters.parameters and adapters.gradient and not adapters.unreached
+    assert not seen.failed and sum(module.trainable for module in seen.modules) == adapters.trainable
+
+
+@pytest.mark.slow
+def test_an_empty_answer_and_a_missing_answer_are_found(tmp_path: Path) -> None:
+    rows = vqa_rows(4, 2)
+    rows[2]["answer"] = " "
+    seen = diagnose(planned_run(tmp_path, rows))
+    assert seen.failed and "1 of 4 rows cannot be used" in texts(seen)
+
+
+def test_keys_tell_the_method_and_columns_where_they_do_not(tmp_path: Path) -> None:
+    assert method_of(["--beta", "0.1"]) == "dpo" and method_of(["--assistant_only_loss", "true"]) == "sft"
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps({"prompt": "what", "chosen": "red", "rejected": "blue"}))
+    assert method_of(["--dataset_name", str(file)]) == "dpo"
+
+
+def test_ties_are_one_module() -> None:
+    built = build_vlm(preset_spec("nano"), seed=0)
+    names = [module.name for module in report_modules(built.model, with_gradients=False)]
+    assert sorted(names) == ["decoder", "embeddings (tied with lm_head)", "projector", "vision tower"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "recipe", ["easy_vqa", "demo/look", "demo/sft", "demo/dpo", "demo/quick/look", "demo/quick/sft", "demo/quick/dpo"]
+)
+def test_nothing_is_wrong_with_a_shipped_recipe(recipe: str, tmp_path: Path, monkeypatch, shared: Path) -> None:
+    write_world(tmp_path / "demo/world", seed=0, train_scenes=40, heldout_scenes=2, look_scenes=200)
+    save_vlm(build_vlm(preset_spec("nano"), seed=0), tmp_path / "demo/look")
+    save_vlm(build_vlm(preset_spec("nano"), seed=0), tmp_path / "demo/trained")
+    mistakes = [
+        {"image": f"images/{file.name}", "question": "What is there?", "chosen": "a red box", "rejected": "a blue box"}
+        for file in sorted((tmp_path / "demo/world/images").iterdir())[:40]
+    ]
+    lines = "\n".join(map(json.dumps, mistakes))
+    (tmp_path / "demo/world/mistakes.jsonl").write_text(lines)
+    monkeypatch.setenv("SIGHTLINE_SHARED", str(shared))
+    monkeypatch.chdir(tmp_path)
+    seen = diagnose_recipe(["--config", f"recipes/{recipe}.yaml"], None, lambda items, total, title: items)
+    assert not seen.findings and seen.trial is not None
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("way", ["full", "LoRA", "frozen tower"])
+def test_estimated_memory_is_within_a_fifth_of_the_measured_peak(way: str, checkpointing: bool, root: Path) -> None:
+    monkeypatched = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
+    command = [sys.executable, "benchmarks/doctor_memory.py", way, str(checkpointing)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=monkeypatched, cwd=root)
+    assert abs(json.loads(done.stdout.splitlines()[-1])["difference"]) <= 0.2
+
+
+def test_the_environment_names_versions_and_fits_one_line(capsys) -> None:
+    found = read_environment()
+    assert found.line.startswith("sightline ") and "\n" not in found.line and f"torch {torch.__version__}" in found.line
+    assert all(package.version and not package.problem for package in found.packages[:9])
+    assert run(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["line"] == read_environment().line
