@@ -75,6 +75,7 @@ def test_a_run_leaves_a_model_folder_with_its_record(
     assert AutoProcessor.from_pretrained(output).chat_template
 
 
+@pytest.mark.slow
 def test_lists_of_rejected_answers_train_by_a_recipe_that_names_a_preset(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -187,6 +188,7 @@ class TestRefusals:
         assert sorted(file.name for file in (tmp_path / "run").iterdir()) == before
 
 
+@pytest.mark.slow
 def test_packed_rows_train_by_flag_and_resume_in_the_middle_of_an_epoch(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -211,6 +213,7 @@ def test_packed_rows_train_by_flag_and_resume_in_the_middle_of_an_epoch(
     assert losses(cut)[-1] == pytest.approx(losses(whole)[-1], abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["sft", "dpo"])
 def test_rows_that_are_too_long_are_dropped_and_named(
     verb: str, model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -235,6 +238,7 @@ class CtrlC(TrainerCallback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_ends_like_an_uninterrupted_one(
     model_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -138,6 +138,7 @@ def test_a_folder_of_files_is_read_by_split(folder: Path) -> None:
     assert len(read_dataset(folder, split="test")) == 1
 
 
+@pytest.mark.slow
 def test_forty_thousand_rows_are_read_in_seconds(folder: Path) -> None:
     path = write_rows(folder / "rows.jsonl", ROWS * 20_000)
     start = time.perf_counter()

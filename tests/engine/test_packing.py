@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given, strategies as st
 
 from sightline.engine.packing import Unit, deal_rows
@@ -73,6 +74,7 @@ def test_the_seed_decides_among_units_of_one_size_and_nothing_else() -> None:
     assert tokens_of(first) == tokens_of(other)
 
 
+@pytest.mark.slow
 def test_half_a_million_units_are_dealt_in_seconds() -> None:
     units = [Unit((index,), 100 + index * 7919 % 900, 1) for index in range(100_000)]
     rows = deal_rows(units, 4096, max_images=8)

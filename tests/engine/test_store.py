@@ -148,6 +148,7 @@ def test_listing_verifying_and_clearing(cache: Path) -> None:
     assert [one.kind for one in list_stores()] == ["features"]
 
 
+@pytest.mark.slow
 def test_kill_9_while_writing_leaves_whole_shards_only(cache: Path) -> None:
     """Two writers of one namespace, both killed; nothing readable is damaged."""
     writers = [subprocess.Popen([sys.executable, "-c", WRITER, name]) for name in ("one", "two")]

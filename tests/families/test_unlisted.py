@@ -14,6 +14,7 @@ from tests.families.test_trains import losses
 from tests.families.tiny_families import saved_family
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["sft", "dpo"])
 def test_aya_vision_trains_on_plain_rows(method: str, tmp_path: Path) -> None:
     model, processor = saved_family("aya_vision", tmp_path / "model")

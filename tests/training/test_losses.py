@@ -172,6 +172,7 @@ class TestMdpo:
         with pytest.raises(ConfigError, match="since the dataset has no images, .* got mdpo_conditional"):
             trainer(tmp_path, rows, loss_type="mdpo")
 
+    @pytest.mark.slow
     def test_stored_references_give_the_losses_of_a_run_without_them(self, tmp_path: Path) -> None:
         losses = []
         for store in ("on", "off"):

@@ -86,6 +86,7 @@ def test_losses_metrics_and_gradients_equal_trls_on_one_row_per_pair(conversatio
         assert ours._metrics["train"][name] == pytest.approx(found, abs=1e-4, rel=1e-5), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("lora", "more"), [(True, {}), (False, {"share": "plain"}), (True, {"ld_alpha": 0.5})])
 def test_a_run_with_stored_references_has_the_losses_of_trl_on_one_row_per_pair(
     lora: bool, more: dict[str, Any], tmp_path: Path

@@ -99,6 +99,7 @@ def test_caption_metrics_have_intervals() -> None:
         assert interval.low < interval.value < interval.high, metric.name
 
 
+@pytest.mark.slow
 def test_9000_yes_no_items_take_seconds() -> None:
     run = yes_no_run(9000, 0.9)
     start = time.perf_counter()
