@@ -9,7 +9,6 @@ from typing import Any
 
 import trl
 from peft import PeftModel
-from torch.utils.data import DataLoader
 
 from sightline.data.augmentation import NONE, check_policy
 from sightline.data.fit import LENGTH_POLICY_HELP
@@ -21,15 +20,13 @@ from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
 from sightline.training.augmentation import (
     AUGMENTATION_HELP,
-    AugmentingCollator,
     augment_training,
     require_no_augmentation,
-    training_batches,
 )
-from sightline.training.card import write_card
 from sightline.training.collators import PreferenceCollator
 from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.fitting import fit_datasets
+from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.image_margin import IMAGE_MARGIN_HELP, add_image_margin
 from sightline.training.losses import (
     CONDITIONAL,
@@ -52,7 +49,6 @@ from sightline.training.references import (
     store_references,
     uses_reference_store,
 )
-from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sft import SHARE_HELP
 from sightline.training.sharing import (
     base_model,
@@ -89,7 +85,7 @@ class DPOConfig(trl.DPOConfig):
             print(expanded, file=sys.stderr)
 
 
-class DPOTrainer(trl.DPOTrainer):
+class DPOTrainer(ForestTrainer, trl.DPOTrainer):
     """TRL's DPOTrainer, same arguments; with images, image and prompt are read once for chosen and rejected.
 
     `rejected` may be a list of answers: a pair each. Every loss type, metric and callback of TRL works unchanged.
@@ -127,7 +123,6 @@ class DPOTrainer(trl.DPOTrainer):
         if self.mdpo_weights and self.compute_metrics is not None:
             raise ConfigError(NO_LOGITS)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
-        self.augmenting: AugmentingCollator | None = None
         if self._is_vision_dataset and data_collator is None:
             self._use_forests(store)
             self.augmenting = augment_training(self)
@@ -171,10 +166,6 @@ class DPOTrainer(trl.DPOTrainer):
             if getattr(self.args, "reference_store", "auto") == "on":
                 release_reference(self)
 
-    def get_train_dataloader(self) -> DataLoader:
-        with training_batches(self):
-            return super().get_train_dataloader()
-
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
         if self._is_vision_dataset and "rejected_images" not in self._signature_columns:
@@ -194,24 +185,6 @@ class DPOTrainer(trl.DPOTrainer):
         if return_outputs:
             raise ConfigError(NO_LOGITS)
         return loss_with_mdpo_terms(self, model, inputs, super()._compute_loss)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        if restores_itself(self, model or self.model):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-        else:
-            restore_weights(self, model or self.model, resume_from_checkpoint)
-
-    def _load_best_model(self) -> None:
-        if restores_itself(self, self.model):
-            super()._load_best_model()
-        else:
-            restore_weights(self, self.model, self.state.best_model_checkpoint)
-
-    def create_model_card(
-        self, model_name: str | None = None, dataset_name: str | None = None, tags: Any = None
-    ) -> None:
-        if self.is_world_process_zero():
-            write_card(self, model_name, dataset_name, tags)
 
 
 def _prepared(dataset: Any, args: Any) -> Any:

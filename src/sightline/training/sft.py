@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import trl
-from torch.utils.data import DataLoader, Sampler
+from torch.utils.data import Sampler
 
 from sightline.data.augmentation import NONE, check_policy
 from sightline.data.fit import LENGTH_POLICY_HELP
@@ -15,15 +15,13 @@ from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
 from sightline.training.augmentation import (
     AUGMENTATION_HELP,
-    AugmentingCollator,
     augment_training,
     require_no_augmentation,
-    training_batches,
 )
-from sightline.training.card import write_card
 from sightline.training.collators import SFTCollator
 from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.fitting import fit_datasets
+from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.packing import (
     MAX_IMAGES_PER_ROW_HELP,
     ONE_ROW,
@@ -32,7 +30,6 @@ from sightline.training.packing import (
     require_mask,
 )
 from sightline.training.precision import choose_precision
-from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sharing import (
     base_model,
     choose_training_route,
@@ -68,7 +65,7 @@ class SFTConfig(trl.SFTConfig):
         super().__post_init__()
 
 
-class SFTTrainer(trl.SFTTrainer):
+class SFTTrainer(ForestTrainer, trl.SFTTrainer):
     """TRL's SFTTrainer, same arguments; with images it runs on forests, and rows of one image share a batch.
 
     `packing` and `padding_free` work for images, too: examples share rows, and none sees another. Datasets may also be
@@ -97,7 +94,6 @@ class SFTTrainer(trl.SFTTrainer):
             super().__init__(model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
         report_adapted_tower(self.model)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
-        self.augmenting: AugmentingCollator | None = None
         if not self._is_vision_dataset or data_collator is not None:
             require_no_augmentation(self.args, self.route.reason)
             return
@@ -124,10 +120,6 @@ class SFTTrainer(trl.SFTTrainer):
             self.train_dataset = packed
         self.augmenting = augment_training(self)
 
-    def get_train_dataloader(self) -> DataLoader:
-        with training_batches(self):
-            return super().get_train_dataloader()
-
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """TRL's sampler, or where images repeat one that brings rows of an image into one batch."""
         if self.route.route != "plain" and self.args.train_sampling_strategy == "random":
@@ -136,21 +128,3 @@ class SFTTrainer(trl.SFTTrainer):
             if sampler is not None:
                 return sampler
         return super()._get_train_sampler(train_dataset)
-
-    def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        if restores_itself(self, model or self.model):
-            super()._load_from_checkpoint(resume_from_checkpoint, model)
-        else:
-            restore_weights(self, model or self.model, resume_from_checkpoint)
-
-    def _load_best_model(self) -> None:
-        if restores_itself(self, self.model):
-            super()._load_best_model()
-        else:
-            restore_weights(self, self.model, self.state.best_model_checkpoint)
-
-    def create_model_card(
-        self, model_name: str | None = None, dataset_name: str | None = None, tags: Any = None
-    ) -> None:
-        if self.is_world_process_zero():
-            write_card(self, model_name, dataset_name, tags)
