@@ -139,10 +139,10 @@ def test_nothing_is_wrong_with_a_shipped_recipe(recipe: str, tmp_path: Path, mon
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("way", "checkpointing"), [("full", False), ("LoRA", True)])  # the benchmark has all six
-def test_estimated_memory_is_within_a_fifth_of_the_measured_peak(way: str, checkpointing: bool, root: Path) -> None:
+def test_estimated_memory_is_within_a_fifth_of_the_measured_peak(root: Path) -> None:
+    """Of LoRA with gradient checkpointing; the benchmark has all six shapes."""
     monkeypatched = {**os.environ, "MALLOC_ARENA_MAX": "1", "MALLOC_MMAP_THRESHOLD_": "1048576"}
-    command = [sys.executable, "benchmarks/doctor_memory.py", way, str(checkpointing)]
+    command = [sys.executable, "benchmarks/doctor_memory.py", "LoRA", "True"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, env=monkeypatched, cwd=root)
     assert abs(json.loads(done.stdout.splitlines()[-1])["difference"]) <= 0.2
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ import sightline
 import sightline.training
 from sightline.errors import ConfigError
 from sightline.runs import cache_folder
+from sightline.training.references import _share
 from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 
 pytestmark = pytest.mark.slow
@@ -183,3 +185,17 @@ def test_weights_decide_the_key_not_the_name(tmp_path: Path, empty_cache: Path) 
         processing_class=tiny_processor(),
     )
     assert len(list(empty_cache.glob("references/*"))) == 2
+
+
+def test_processes_that_see_different_rows_missing_leave_none_to_nobody() -> None:
+    """The first process may have stored its share before the second looks what is missing."""
+    rows_of = {f"pair {index}": index for index in range(7)}
+
+    def share(process: int, missing: set[str]) -> list[str]:
+        accelerator = SimpleNamespace(process_index=process, num_processes=2)
+        trainer = SimpleNamespace(accelerator=accelerator)
+        return [pairs for pairs, _ in _share(trainer, rows_of, dict.fromkeys(missing))]
+
+    first = share(0, set(rows_of))
+    second = share(1, set(rows_of) - set(first))
+    assert sorted(first + second) == sorted(rows_of)

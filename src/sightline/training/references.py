@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +109,7 @@ def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences
     if missing and trainer.accelerator.is_main_process:
         stored = len(rows_of) - len(missing)
         print(f"References: {stored:,} of {len(rows_of):,} rows are stored.", file=sys.stderr)
-    _compute(trainer, store, missing, references)
+    _compute(trainer, store, _share(trainer, rows_of, missing), references)
     trainer.accelerator.wait_for_everyone()
     store.refresh()
     _take(store, dict.fromkeys(missing), references)
@@ -191,10 +191,15 @@ def _take(store: TensorStore, rows_of: dict[Any, Any], references: StoredReferen
     return missing
 
 
-def _compute(trainer: Any, store: TensorStore, missing: dict[Any, Any], references: StoredReferences) -> None:
-    """Scores this process's share of the missing rows with the reference and stores them."""
+def _share(trainer: Any, rows_of: dict[Any, Any], missing: dict[Any, Any]) -> list[tuple[Any, Any]]:
+    """The missing rows that this process computes: by their place among all rows, since what is missing may differ
+    between processes while the first of them, or another run, has begun to write."""
     process, processes = trainer.accelerator.process_index, trainer.accelerator.num_processes
-    mine = list(missing.items())[process::processes]
+    return [(pairs, row) for pairs, row in list(rows_of.items())[process::processes] if pairs in missing]
+
+
+def _compute(trainer: Any, store: TensorStore, mine: Many[tuple[Any, Any]], references: StoredReferences) -> None:
+    """Scores rows with the reference and stores them."""
     size = trainer.args.precompute_ref_batch_size or trainer.args.per_device_train_batch_size
     batches = [mine[start : start + size] for start in range(0, len(mine), size)]
     model = trainer.ref_model or trainer.model
