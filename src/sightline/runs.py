@@ -12,6 +12,7 @@ import os
 import platform
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -120,11 +121,16 @@ def cache_folder() -> Path:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Writes `text` to `path` by way of a neighbour file that takes its place once it is on disk; returns `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    """Writes `text` in UTF-8 as `write_bytes` does; returns `path`."""
+    return write_bytes(path, text.encode("utf-8"))
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Writes `content` to `path` by way of a neighbour file that takes its place once it is on disk; returns `path`."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
-        with open(partial, "w", encoding="utf-8") as file:
-            file.write(text)
+        with open(partial, "wb") as file:
+            file.write(content)
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)

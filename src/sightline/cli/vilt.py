@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence as Many
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from sightline.evaluation.vilt.search import Found
 
 
 def pretrain_command(context: typer.Context) -> None:
@@ -102,13 +107,11 @@ def search_command(
     json: bool = typer.Option(False, "--json", help="Print the ranking as JSON."),
 ) -> None:
     """Rank pictures by a text: sightline vilt search MODEL PICTURES "a red bus". Writes an HTML contact sheet."""
-    from json import dumps
-
     from sightline.errors import ConfigError
     from sightline.evaluation.vilt.search import contact_sheet, search
     from sightline.models.vilt.heads import load_head
     from sightline.models.vilt.matching import PairScorer
-    from sightline.runs import plain_data, write_text
+    from sightline.runs import write_text
 
     for name, value in (("top", top), ("candidates", candidates)):
         if value is not None and value < 1:
@@ -118,7 +121,14 @@ def search_command(
         print(f"left out: {reason}", file=sys.stderr)
     write_text(output_path, contact_sheet(result, model, top))
     print(f"Contact sheet: {output_path}", file=sys.stderr)
-    best = result.found[:top]
+    _print_ranking(result.found[:top], json)
+
+
+def _print_ranking(best: Many[Found], json: bool) -> None:
+    from json import dumps
+
+    from sightline.runs import plain_data
+
     if json:
         print(dumps(plain_data(best), ensure_ascii=False, indent=2))
     else:
@@ -134,26 +144,19 @@ def caption_command(
     json: bool = typer.Option(False, "--json", help="Print the ranking as JSON."),
 ) -> None:
     """Choose captions for a picture from candidates: sightline vilt caption MODEL photo.jpg captions.txt."""
-    from json import dumps
-
     from sightline.data.images import open_image
     from sightline.data.vilt.sources import read_lines, require_file
     from sightline.errors import ConfigError
     from sightline.evaluation.vilt.search import rank_captions
     from sightline.models.vilt.heads import load_head
     from sightline.models.vilt.matching import PairScorer
-    from sightline.runs import plain_data
 
     if top < 1:
         raise ConfigError(f"top: expected at least 1, got {top}.")
     candidates = [line.strip() for line in read_lines(require_file(captions))]
     picture = open_image(image, "caption")
-    best = rank_captions(PairScorer(*load_head(model, "retrieval")), picture, candidates)[:top]
-    if json:
-        print(dumps(plain_data(best), ensure_ascii=False, indent=2))
-    else:
-        for found in best:
-            print(f"{found.score:8.3f}  {found.name}")
+    found = rank_captions(PairScorer(*load_head(model, "retrieval")), picture, candidates)
+    _print_ranking(found[:top], json)
 
 
 def align_command(

@@ -8,15 +8,12 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from sightline.data.formats import TrainingRows, preference_rows, sft_rows
 from sightline.data.formats.written import kto_row, llava_row, preference_row, sft_row
-from sightline.data.images import row_images, stored_key
+from sightline.data.images import encoded_format, row_images, stored_key
 from sightline.data.picture_columns import PictureAccess
 from sightline.data.sources import read_dataset, row_name, source_name
 from sightline.errors import ConfigError, DataError
@@ -216,8 +213,7 @@ class _PictureStore:
 
 def _kind(content: bytes, name: str) -> str:
     try:
-        with Image.open(BytesIO(content)) as image:
-            return str(image.format).lower()
+        return encoded_format(content)
     except Exception as error:  # whatever Pillow raises of a broken file
         raise DataError(f"{name}: an image is no picture that Pillow can read. Replace it or leave it out.") from error
 

@@ -118,6 +118,12 @@ def upright_rgb(image: Image.Image) -> Image.Image:
     return upright if upright.mode == "RGB" else upright.convert("RGB")
 
 
+def encoded_format(content: bytes) -> str:
+    """The format of an encoded picture, as a file's ending. Raises whatever Pillow raises where it is none."""
+    with Image.open(BytesIO(content)) as image:
+        return str(image.format).lower()
+
+
 def content_key(image: Image.Image) -> str:
     """A key of the pixels: equal for equal pictures, however they were stored (BLAKE2b, 128 bits, hexadecimal)."""
     digest = hashlib.blake2b(f"{image.mode} {image.size}".encode(), digest_size=16)

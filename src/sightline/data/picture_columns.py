@@ -190,3 +190,15 @@ def _none_or_refuse(value: Any, name: str) -> None:
         raise DataError(
             f"{name}: expected an image (a path, base64, or bytes), got {type(value).__name__}. Mend the row."
         )
+
+
+def close_images(dataset: Any) -> Any:
+    """The dataset with its images as paths and bytes, so that reading a row opens none."""
+    import datasets
+
+    for column, feature in (dataset.features or {}).items():
+        if isinstance(feature, datasets.Image):
+            dataset = dataset.cast_column(column, datasets.Image(decode=False))
+        elif isinstance(feature, datasets.List) and isinstance(feature.feature, datasets.Image):
+            dataset = dataset.cast_column(column, datasets.List(datasets.Image(decode=False)))
+    return dataset

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from PIL.Image import Image
 
 from sightline.data.images import open_image, stored_key
+from sightline.data.picture_columns import close_images
 from sightline.errors import DataError
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ class DatasetTable:
     """The rows of a loaded dataset; pictures become `DatasetPicture`s, all other cells stay as they are."""
 
     def __init__(self, dataset: Dataset, source: str) -> None:
-        self.dataset = undecoded(dataset)
+        self.dataset = close_images(dataset)
         self.source = source
         self._columns = {name: self.dataset.select_columns([name]) for name in self.dataset.column_names}
 
@@ -117,15 +118,3 @@ class DatasetTable:
 def _is_picture(value: Any) -> bool:
     """Whether a cell is the record that `datasets.Image(decode=False)` stores."""
     return isinstance(value, dict) and value.keys() == {"bytes", "path"}
-
-
-def undecoded(dataset: Dataset) -> Dataset:
-    """The dataset with every picture left closed, as its path or its bytes."""
-    from datasets import Image as ImageFeature, List
-
-    for column, feature in dataset.features.items():
-        if isinstance(feature, ImageFeature):
-            dataset = dataset.cast_column(column, ImageFeature(decode=False))
-        elif isinstance(feature, List) and isinstance(feature.feature, ImageFeature):
-            dataset = dataset.cast_column(column, List(ImageFeature(decode=False)))
-    return dataset

@@ -6,21 +6,18 @@ import contextlib
 import hashlib
 import http.client
 import ipaddress
-import os
 import socket
 import ssl
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import SplitResult, urljoin, urlsplit
 
-from PIL import Image
-
+from sightline.data.images import encoded_format
 from sightline.errors import DataError
-from sightline.runs import cache_folder
+from sightline.runs import cache_folder, write_bytes
 
 MOST_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -81,8 +78,9 @@ def fetch_picture(address: str, limits: Limits | None = None) -> Path:
             return stored
     content = _download(address, limits or Limits())
     stored = known.parent.parent / f"{hashlib.sha256(content).hexdigest()}.{_kind(content, address)}"
-    _write(stored, content)
-    _write(known, stored.name.encode())
+    known.parent.mkdir(parents=True, exist_ok=True)
+    write_bytes(stored, content)
+    write_bytes(known, stored.name.encode())
     return stored
 
 
@@ -186,16 +184,7 @@ def _left(deadline: float) -> float:
 
 
 def _kind(content: bytes, address: str) -> str:
-    """The format of an encoded picture, as a file's ending."""
     try:
-        with Image.open(BytesIO(content)) as image:
-            return str(image.format).lower()
+        return encoded_format(content)
     except Exception as error:  # whatever Pillow raises of a broken file
         raise UrlError(f"'{address}' is no picture that Pillow can read. Mend the address, or drop the row.") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.{time.monotonic_ns()}")
-    partial.write_bytes(content)
-    partial.replace(path)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ConfigError
-from sightline.runs import cache_folder, write_text
+from sightline.runs import cache_folder, write_bytes, write_text
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -87,7 +87,8 @@ class TensorStore:
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / _ABOUT).exists():
                 write_text(self.folder / _ABOUT, json.dumps(self._about, indent=2) + "\n")
-            path = _write_shard(self.folder, save(self._new))
+            content = save(self._new)
+            path = write_bytes(self.folder / f"{_digest(content)}.safetensors", content)
         except OSError as error:
             self._stop(f"{self.folder} cannot be written: {error}. Name another folder by SIGHTLINE_CACHE.")
             return
@@ -233,21 +234,6 @@ def clear_stores(kind: str | None = None) -> int:
             with contextlib.suppress(OSError):  # a running command writes there again
                 folder.rmdir()
     return freed
-
-
-def _write_shard(folder: Path, content: bytes) -> Path:
-    """The shard under the hash of its content, in one move, on disk when this returns."""
-    path = folder / f"{_digest(content)}.safetensors"
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
-    return path
 
 
 def _shard_keys(path: Path) -> list[str] | None:

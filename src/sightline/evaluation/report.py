@@ -15,7 +15,7 @@ from sightline.evaluation.pictures import picture_address
 from sightline.types import Interval, Table
 
 if TYPE_CHECKING:
-    from jinja2 import Template
+    from jinja2 import Environment, Template
     from PIL.Image import Image
 
 REPORT = "report.html"
@@ -188,17 +188,22 @@ def render_report(report: Report) -> str:
     return _template().render(report=report, version=__version__, written=written, has_browser=has_browser)
 
 
-@cache
-def _template() -> Template:
+def page_environment(package: str) -> Environment:
+    """Templates of a package's folder, whose values are escaped and must all be there."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
-        loader=PackageLoader("sightline.evaluation", "."),
+    return Environment(
+        loader=PackageLoader(package, "."),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+
+
+@cache
+def _template() -> Template:
+    environment = page_environment("sightline.evaluation")
     environment.filters["block_kind"] = lambda block: type(block).__name__
     environment.filters["picture"] = picture_address
     environment.filters["curves"] = draw_curves

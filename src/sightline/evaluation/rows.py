@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Sequence as Many
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from PIL.Image import Image
 
 from sightline.data.images import content_key, open_image
+from sightline.data.picture_columns import close_images
 from sightline.data.sources import row_name
 from sightline.errors import DataError, nearest
 from sightline.types import VqaRow
@@ -69,7 +70,7 @@ def read_vqa_rows(dataset: Dataset, source: str | Path, limit: int | None = None
     pictures = _PictureKeys()
     rows, stored = [], []
     ids: dict[str, str] = {}
-    for index, record in enumerate(_undecoded(dataset)):
+    for index, record in enumerate(close_images(dataset)):
         name = row_name(source, index)
         picture = _picture_of(record, name)
         row = VqaRow(
@@ -100,18 +101,6 @@ def _check_columns(columns: list[str], source: str | Path) -> str:
             f"found {', '.join(columns)}. {hint or 'Rename the columns, or convert the file.'}"
         )
     return next((column for column in KIND_COLUMNS if column in columns), "")
-
-
-def _undecoded(dataset: Dataset) -> Iterable[dict[str, Any]]:
-    from datasets import Image, List
-
-    closed = ((Image(), Image(decode=False)), (List(Image()), List(Image(decode=False))))
-    for column in {"image", "images"}.intersection(dataset.column_names):
-        for feature, undecoded in closed:
-            if dataset.features[column] == feature:
-                dataset = dataset.cast_column(column, undecoded)
-    rows: Iterable[dict[str, Any]] = dataset
-    return rows
 
 
 def _picture_of(record: dict[str, Any], name: str) -> Any:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.evaluation.pictures import picture_address
-from sightline.evaluation.report import Drawing, Headline, Notice, Report, Section, render_report
+from sightline.evaluation.report import Drawing, Headline, Notice, Report, Section, page_environment, render_report
 from sightline.inspection.preview import CUT, FITS, BatchPreview, Preview, RowPreview, token_counts
 from sightline.inspection.tokens import Token
 from sightline.inspection.tree import Segment
@@ -123,15 +123,7 @@ def cut_at(row: RowPreview, preview: Preview) -> int:
 
 @cache
 def _environment() -> Environment:
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("sightline.inspection", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("sightline.inspection")
     environment.filters["picture"] = _address
     environment.filters["segment_tokens"] = lambda segment, batch: segment_tokens(batch, segment)
     environment.filters["cut_at"] = cut_at

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from io import BytesIO
 from pathlib import Path
 
-from PIL import Image
-
+from sightline.data.images import encoded_format
 from sightline.data.stored import DatasetPicture
+from sightline.runs import write_bytes
 
 
 class PictureFiles:
@@ -24,11 +23,10 @@ class PictureFiles:
         stored = picture.stored
         if stored["bytes"] is None:
             return os.path.relpath(stored["path"], self._folder)
-        with Image.open(BytesIO(stored["bytes"])) as image:
-            suffix = (image.format or "png").lower()
+        suffix = encoded_format(stored["bytes"])
         key = hashlib.blake2b(stored["bytes"], digest_size=12).hexdigest()
         path = self._written / f"{key}.{suffix}"
         if not path.exists():
             self._written.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(stored["bytes"])
+            write_bytes(path, stored["bytes"])
         return os.path.relpath(path, self._folder)

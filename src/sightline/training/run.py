@@ -75,28 +75,24 @@ def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingR
 
 def sft_trainer(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> SFTTrainer:
     """The trainer of a run that learns from demonstrations."""
-    return SFTTrainer(
-        model=source.model,
-        args=settings.training,
-        train_dataset=train,
-        eval_dataset=test,
-        processing_class=source.processor,
-        quantization_config=trl.get_quantization_config(settings.model),
-        peft_config=trl.get_peft_config(settings.model),
-    )
+    return SFTTrainer(**_arguments(settings, source, train, test))
 
 
 def dpo_trainer(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> DPOTrainer:
     """The trainer of a run that aligns with preference pairs."""
-    return DPOTrainer(
-        model=source.model,
-        args=settings.training,
-        train_dataset=train,
-        eval_dataset=test,
-        processing_class=source.processor,
-        quantization_config=trl.get_quantization_config(settings.model),
-        peft_config=trl.get_peft_config(settings.model),
-    )
+    return DPOTrainer(**_arguments(settings, source, train, test))
+
+
+def _arguments(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> dict[str, Any]:
+    return {
+        "model": source.model,
+        "args": settings.training,
+        "train_dataset": train,
+        "eval_dataset": test,
+        "processing_class": source.processor,
+        "quantization_config": trl.get_quantization_config(settings.model),
+        "peft_config": trl.get_peft_config(settings.model),
+    }
 
 
 def _run(

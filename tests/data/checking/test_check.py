@@ -76,9 +76,7 @@ def test_another_answer_about_the_same_picture_is_noted(tmp_path):
     ]
     source = write_rows(tmp_path, rows)
     found = check_data(Source(source, read_dataset(source))).check
-    assert cases(found, "other_answer") == [
-        ("rows.jsonl row 2", "'What' is 'a dog' here, 'a cat' in rows.jsonl row 1")
-    ]
+    assert cases(found, "other_answer") == [("rows.jsonl row 2", "'What' is 'a dog' here, 'a cat' in rows.jsonl row 1")]
     assert cases(found, "same_picture") == [("rows.jsonl row 2", "like rows.jsonl row 1")]
     assert (found.pictures.stored, found.pictures.distinct, found.pictures.shown) == (3, 2, 4)
 

@@ -98,6 +98,14 @@ def test_a_question_without_a_picture_gets_no_answer_and_the_others_theirs(start
     assert first.error and second.text in ("red", "blue")
 
 
+def test_a_picture_without_a_patch_is_an_error_of_its_questions_alone(start):
+    answerer = ViltAnswerer(build_answering(start, ["red", "blue"]), start.processor, "tiny")
+    shown = [pictures()[0], Image.new("RGB", (1, 400)), pictures()[1]]
+    answers = list(answerer.answer([Question("what?", (opened(picture),)) for picture in shown]))
+    assert [bool(answer.error) for answer in answers] == [False, True, False]
+    assert "what?" in answers[1].error and answers[0].text and answers[2].text
+
+
 def test_an_alignment_carries_all_words_to_patches_of_the_picture(start):
     found = align(build_pretraining(start).eval(), start.processor, pictures()[1], "a red circle", "picture")
     assert found.words == ("a", "red", "circle")

@@ -14,8 +14,8 @@ from sightline.data.checking.findings import Place
 from sightline.data.checking.pictures import PictureFacts, inspect_picture
 from sightline.data.checking.texts import TEXT_COLUMNS, RowText, read_texts
 from sightline.data.images import IMAGE_COLUMNS, rejected_images, row_images, stored_image
+from sightline.data.picture_columns import close_images
 from sightline.data.sources import RowNames, row_name
-from sightline.data.stored import undecoded
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -75,7 +75,7 @@ def scan(
     Only columns of text and pictures are read. A picture stored inside rows is in memory until it was inspected.
     """
     columns = [column for column in (*IMAGE_COLUMNS, *TEXT_COLUMNS, PART_COLUMN) if column in dataset.column_names]
-    found = Scan(name, number, undecoded(dataset.select_columns(columns)))
+    found = Scan(name, number, close_images(dataset.select_columns(columns)))
     known: dict[str | bytes, int] = {}
     waiting: deque[tuple[int, Future[PictureFacts]]] = deque()
     done = 0

@@ -2,7 +2,6 @@
 
 from sightline.data.formats.columns import (
     TrainingRows,
-    close_images,
     has_images,
     image_counts,
     preference_rows,
@@ -14,7 +13,6 @@ from sightline.data.formats.columns import (
 
 __all__ = [
     "TrainingRows",
-    "close_images",
     "has_images",
     "image_counts",
     "preference_rows",

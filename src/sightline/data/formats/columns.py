@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.formats.conversations import is_exchange, without_parts
 from sightline.data.formats.registry import Format, Goal, Row, recognise
 from sightline.data.images import row_images
+from sightline.data.picture_columns import close_images
 from sightline.data.sources import row_name
 from sightline.errors import DataError
 
@@ -85,18 +86,6 @@ def require_columns(columns: Iterable[str], formats: Iterable[tuple[str, ...]], 
 def has_images(dataset: Dataset | IterableDataset) -> bool:
     """Whether the dataset has an `image` or `images` column."""
     return bool(set(_columns(dataset)) & {"image", "images"})
-
-
-def close_images(dataset: Any) -> Any:
-    """The dataset with its images as paths and bytes, so that reading a row opens none."""
-    import datasets
-
-    for column, feature in (dataset.features or {}).items():
-        if isinstance(feature, datasets.Image):
-            dataset = dataset.cast_column(column, datasets.Image(decode=False))
-        elif isinstance(feature, datasets.List) and isinstance(feature.feature, datasets.Image):
-            dataset = dataset.cast_column(column, datasets.List(datasets.Image(decode=False)))
-    return dataset
 
 
 def _training_rows(dataset: Any, goal: Goal, source: str) -> TrainingRows:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,10 @@ def _sentences(config: ViltEvalConfig) -> tuple[Task, Items]:
 def _run_retrieval(config: ViltEvalConfig) -> RetrievalResult:
     if config.resume:
         raise ConfigError("resume: retrieval keeps no scores to go on with. Name a new --output_dir instead.")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(
+            "Retrieval is evaluated by one process, but a launcher started several. Start it without one."
+        )
     run = RunFolder(config.output_dir) if config.output_dir is not None else None
     if run is not None:
         run.check()

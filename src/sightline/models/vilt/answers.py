@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence as Many
+from collections.abc import Callable, Iterator, Sequence as Many
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ import torch
 
 from sightline.data.vilt.pictures import PictureReader, to_tensors
 from sightline.data.vilt.words import encode_texts
+from sightline.errors import DataError
 from sightline.models.vilt.heads import load_head, task_of
 from sightline.models.vilt.matching import PairEncoder
 from sightline.models.vilt.start import picture_shape
@@ -54,12 +55,9 @@ class ViltAnswerer:
     def answer(self, questions: Many[Question]) -> Iterator[Answer]:
         """One answer per question, in order; a question about no picture or several gets none."""
         shown = [question for question in questions if len(question.pictures) == 1]
-        guesses = iter(self.guess(shown, 1))
+        said = iter(_said(shown, lambda some: [guesses[0].answer for guesses in self.guess(some, 1)]))
         for question in questions:
-            if len(question.pictures) != 1:
-                yield _not_shown(1, question)
-            else:
-                yield Answer(next(guesses)[0].answer)
+            yield next(said) if len(question.pictures) == 1 else _not_shown(1, question)
 
     @torch.inference_mode()
     def guess(self, questions: Many[Question], count: int) -> list[tuple[Guess, ...]]:
@@ -95,9 +93,10 @@ class ViltJudge:
         wanted = self.model.config.num_images
         for first in range(0, len(questions), BATCH_SENTENCES):
             batch = questions[first : first + BATCH_SENTENCES]
-            judged = iter(self._judge([question for question in batch if len(question.pictures) == wanted]))
+            shown = [question for question in batch if len(question.pictures) == wanted]
+            said = iter(_said(shown, self._judge))
             for question in batch:
-                yield Answer(next(judged)) if len(question.pictures) == wanted else _not_shown(wanted, question)
+                yield next(said) if len(question.pictures) == wanted else _not_shown(wanted, question)
 
     @torch.inference_mode()
     def _judge(self, questions: Many[Question]) -> list[str]:
@@ -135,6 +134,17 @@ def load_speaker(name: str, device: str | None = None) -> ViltSpeaker:
     if task_of(name) == "nlvr2":
         return ViltJudge(*load_head(name, "nlvr2", device), name)
     return load_answerer(name, device)
+
+
+def _said(questions: Many[Question], answer: Callable[[Many[Question]], list[str]]) -> list[Answer]:
+    """The answers to all at once; where a picture cannot be used, its questions get the reason, the others theirs."""
+    try:
+        return [Answer(text) for text in answer(questions)]
+    except DataError as error:
+        if len(questions) == 1:
+            return [Answer("", error=str(error))]
+        middle = len(questions) // 2
+        return [*_said(questions[:middle], answer), *_said(questions[middle:], answer)]
 
 
 def _named(question: Question) -> str:

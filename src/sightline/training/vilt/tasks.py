@@ -107,12 +107,8 @@ def pairs_of(rows: Many[CaptionedPicture]) -> list[Pair]:
     return [Pair(row.name, row.picture, row.key, caption, row.asked) for row in rows for caption in row.captions]
 
 
-class Pretraining(Task):
-    """Matching, masked words, word-patch alignment, and masked patches on captioned pictures."""
-
-    head_lr_multiplier = 1.0
-    augments = False
-    _masker: WordMasker | None = None
+class _OfCaptions(Task):
+    """Learns from pairs of pictures and captions."""
 
     def read(self, path: str, is_training: bool) -> list[Pair]:
         return pairs_of(read_captions(path, self.settings.data.image_folder, self._split(is_training)))
@@ -122,6 +118,14 @@ class Pretraining(Task):
 
     def texts(self, rows: Many[Pair]) -> Iterator[str]:
         return (text for row in rows for text in (row.caption, *row.asked))
+
+
+class Pretraining(_OfCaptions):
+    """Matching, masked words, word-patch alignment, and masked patches on captioned pictures."""
+
+    head_lr_multiplier = 1.0
+    augments = False
+    _masker: WordMasker | None = None
 
     def build(self, start: Start, rows: Many[Pair]) -> Any:
         asked = self.settings.objectives
@@ -220,19 +224,10 @@ class Answering(Task):
         return Losses(output.loss, {"vqa_score": batch["labels"].gather(1, chosen).mean()})
 
 
-class Ranking(Task):
+class Ranking(_OfCaptions):
     """A true caption against false ones of other pictures: cross-entropy over their scores; and the shortlist."""
 
     _captions: list[Pair]
-
-    def read(self, path: str, is_training: bool) -> list[Pair]:
-        return pairs_of(read_captions(path, self.settings.data.image_folder, self._split(is_training)))
-
-    def pictures(self, rows: Many[Pair]) -> Iterator[tuple[Picture, str]]:
-        return ((row.picture, row.name) for row in rows)
-
-    def texts(self, rows: Many[Pair]) -> Iterator[str]:
-        return (text for row in rows for text in (row.caption, *row.asked))
 
     def build(self, start: Start, rows: Many[Pair]) -> Any:
         if len({row.key for row in rows}) < 2:
