@@ -11,6 +11,7 @@ from sightline.types import Interval, Table
 
 FINDINGS_HEADER = ("severity", "what was found, and what to do", "first cases")
 SHOWN_CASES = 3
+SHOWN_LANGUAGES = 5
 
 
 def verdict(check: DataCheck) -> str:
@@ -51,7 +52,7 @@ def first_cases(finding: Finding) -> str:
 
 
 def overview_table(check: DataCheck) -> Table:
-    """Rows, pictures, sides, formats and scripts."""
+    """Rows, pictures, sides, formats, scripts and languages."""
     pictures = check.pictures
     as_trained = f", {check.trained_rows:,} as trained" if check.trained_rows != check.rows else ""
     rows = [("rows", f"{check.rows:,}{as_trained}"), ("columns", ", ".join(check.columns))]
@@ -67,6 +68,7 @@ def overview_table(check: DataCheck) -> Table:
         ]
     if check.scripts:
         rows.append(("scripts", _counts(check.scripts)))
+        rows.append(("languages", _frequent(check.languages)))
     if check.parts:
         rows.append(("source", _counts(check.parts)))
     if check.lengths is not None:
@@ -119,6 +121,13 @@ def _signed(interval: Interval) -> str:
 def _side(side: tuple[int, int, int]) -> str:
     low, middle, high = side
     return f"{low:,} pixels" if low == high else f"{low:,} to {high:,} pixels, median {middle:,}"
+
+
+def _frequent(counts: Mapping[str, int]) -> str:
+    """The most frequent, and how many others together: guesses scatter."""
+    first = dict(list(counts.items())[:SHOWN_LANGUAGES])
+    others = sum(counts.values()) - sum(first.values())
+    return _counts(first) + (f", others {others:,}" if others else "")
 
 
 def _counts(counts: Mapping[str, int]) -> str:

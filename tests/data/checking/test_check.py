@@ -42,6 +42,13 @@ def test_clean_rows_find_nothing():
     assert found.is_clean and counts(found) == {} and found.rows == 30 and found.scripts == {"Latin": 30}
 
 
+def test_rows_are_counted_by_language():
+    english = [{"question": f"What does the sign number {n} on the wall say?", "answer": str(n)} for n in range(3)]
+    german = [{"question": "Was steht auf dem Schild an der Wand geschrieben?", "answer": "<image> Ausgang"}]
+    found = check([*english, *german, {"question": "ok?", "answer": "ok"}])
+    assert found.languages == {"en": 3, "de": 1, "too short to tell": 1}
+
+
 @pytest.mark.parametrize(
     ("row", "kind", "detail"),
     [

@@ -1,9 +1,10 @@
-"""Words of rows in every form, roles, placeholders and scripts."""
+"""Words of rows in every form, roles, placeholders, scripts and languages."""
 
 from __future__ import annotations
 
 import pytest
 
+from sightline.data.checking.languages import SHORT, language_of
 from sightline.data.checking.scripts import script_of
 from sightline.data.checking.texts import plain_words, read_texts
 
@@ -102,3 +103,21 @@ def test_spellings_of_a_question_are_one():
 )
 def test_the_script_of_most_letters_counts(text, script):
     assert script_of(text) == script
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("What is the man in the picture holding?", "en"),
+        ("Was hält der Mann auf dem Bild in der Hand?", "de"),
+        ("Qu'est-ce que l'homme tient à la main ?", "fr"),
+        ("图片里的人手里拿着什么？", "zh"),
+        ("画像の男性は何を持っていますか", "ja"),
+        ("그림 속 남자는 무엇을 들고 있습니까", "ko"),
+        ("Что держит в руке мужчина на этой картинке?", "ru"),
+        ("triangle", SHORT),
+        ("1 2 3", SHORT),
+    ],
+)
+def test_the_language_of_a_text_is_told_from_a_few_words_on(text, language):
+    assert language_of(text) == language

@@ -61,6 +61,7 @@ class DataCheck:
         rows: of the source; `trained_rows` are those that training makes of them, which findings count.
         parts: rows by the column `source`, where there is one.
         scripts: rows by script.
+        languages: rows by language, as ISO 639 codes.
         lengths: how much longer chosen answers are than rejected ones; None without preferences.
         findings: the worst kinds first.
     """
@@ -72,6 +73,7 @@ class DataCheck:
     pictures: PictureSummary
     parts: dict[str, int]
     scripts: dict[str, int]
+    languages: dict[str, int]
     answers: AnswerSummary
     lengths: LengthBias | None
     leaks: tuple[Leaks, ...]
@@ -130,8 +132,8 @@ def check_data(
     totals = {ROWS: len(dataset), PICTURES: sum(len(each.pictures) for each in scans), EVAL_ROWS: done - len(dataset)}
     check = DataCheck(
         train.name, len(train.dataset), len(dataset), tuple(train.dataset.column_names), _pictures(found),
-        _listed(found.parts), _listed(words.scripts), answers, lengths, tuple(leaks), findings.listed(totals),
-        time.perf_counter() - start,
+        _listed(found.parts), _listed(words.scripts), _listed(words.languages), answers, lengths, tuple(leaks),
+        findings.listed(totals), time.perf_counter() - start,
     )  # fmt: skip
     return Checked(check, tuple(scans))
 

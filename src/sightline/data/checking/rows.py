@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.data.checking.findings import Example, Findings
+from sightline.data.checking.languages import language_of
 from sightline.data.checking.scripts import script_of
 from sightline.data.checking.texts import PLACEHOLDER, RowText, plain_words
 from sightline.data.images import rejected_images, row_images
@@ -38,6 +39,7 @@ class RowCheck:
     Attributes:
         keys: of each row seen.
         scripts: rows by script.
+        languages: rows by language.
         answers: short answers by how often they are given.
         extra_words: of each pair of chosen and rejected answers, how many words longer the chosen one is.
         pair_rows: the row of each pair.
@@ -47,6 +49,7 @@ class RowCheck:
         self._name, self._findings = name, findings
         self.keys: list[RowKeys] = []
         self.scripts: Counter[str] = Counter()
+        self.languages: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
         self.answers_given = 0
         self.extra_words: list[int] = []
@@ -59,7 +62,9 @@ class RowCheck:
         turns = tuple((None if asked is None else key(plain_words(asked)), key(said)) for asked, said in text.turns)
         words = "\x00".join(f"{asked}\x01{said}" for asked, said in text.turns)
         self.keys.append(RowKeys(turns, tuple(map(key, text.rejected)), key("\x02".join((words, *text.rejected)))))
-        self.scripts[script_of("\n".join(f"{asked or ''}\n{said}" for asked, said in text.turns))] += 1
+        both = "\n".join(f"{asked or ''}\n{said}" for asked, said in text.turns)
+        self.scripts[script_of(both)] += 1
+        self.languages[language_of(PLACEHOLDER.sub("", both))] += 1
         self.answers_given += len(text.turns)
         for _, said in text.turns:
             if len(said) <= SHORT_ANSWER:
