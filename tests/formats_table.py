@@ -114,8 +114,10 @@ messages name it by its own source. Rows of different columns keep what each wou
 ## Streaming
 
 `streaming: true` (or TRL's `dataset_streaming`) with `max_steps` reads JSONL, Parquet, tar shards or a Hub dataset
-while training, in order, and holds a batch in memory. Only `sft` streams. A row is checked when its batch comes, and
-whether conversations are single exchanges is decided by the first 100 rows. Without streaming, JSONL is held as Arrow
+while training, in order, and holds a batch in memory. A row is checked when its batch comes, and whether conversations
+are single exchanges is decided by the first 100 rows. A streamed mixture draws each row's source by its `fraction`;
+`rows` and `test_split_size` need the number of rows. Preferences that stream have no stored references: the reference
+model reads each batch, as in TRL. Without streaming, JSONL is held as Arrow
 tables and tar shards lie in the cache of `datasets`.
 
 ## Formats out

@@ -11,7 +11,6 @@ import pytest
 from sightline.cli.main import run
 from sightline.errors import ConfigError, DataError
 from sightline.training.arguments import read_settings
-from sightline.training.dpo import DPOConfig
 from sightline.training.rows import training_rows
 from sightline.training.sft import SFTConfig
 from tests.tiny import picture, tiny_llava, tiny_processor
@@ -78,11 +77,66 @@ def test_what_cannot_be_streamed_is_refused(folder: Path) -> None:
     name = str(folder / "vqa.jsonl")
     with pytest.raises(ConfigError, match="streaming: expected max_steps"):
         rows_of(folder, dataset_name=name, streaming=True)
-    with pytest.raises(ConfigError, match="streaming: expected dataset_name, got a mixture"):
-        rows_of(folder, [{"path": "vqa.jsonl"}], streaming=True)
-    argv = ["--dataset_name", name, "--output_dir", str(folder / "run"), "--bf16", "false", "--streaming", "true"]
-    with pytest.raises(ConfigError, match="streaming: expected demonstrations, got preferences"):
-        training_rows(read_settings(argv, DPOConfig), "preferences", tiny_processor())
+    streamed = {"streaming": True, "max_steps": 1}
+    for shares in ({}, {"rows": 2}, {"fraction": 0}, {"fraction": -1}):
+        with pytest.raises(ConfigError, match="streaming: expected a fraction of at least 0 for each source"):
+            rows_of(folder, [{"path": "vqa.jsonl", **shares}], **streamed)
+    for held_out in ({"test_split_size": 0.1}, {"eval_strategy": "steps", "eval_steps": 1}):
+        with pytest.raises(ConfigError, match="streaming: expected a mixture without test_split_size"):
+            rows_of(folder, [{"path": "vqa.jsonl", "fraction": 1}], **streamed, **held_out)
+    write(folder / "text.jsonl", [{"text": "plain"}])
+    sources = [{"path": "vqa.jsonl", "fraction": 0.5}, {"path": "text.jsonl", "fraction": 0.5}]
+    with pytest.raises(DataError, match="streaming: expected conversations in each source of the mixture"):
+        rows_of(folder, sources, **streamed)
+
+
+def test_a_streamed_mixture_draws_rows_by_their_shares(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    chats = json.loads((folder / "llava.json").read_text())
+    more = [{"from": "human", "value": "and now ?"}, {"from": "gpt", "value": "red"}]
+    write(folder / "llava.jsonl", [{**row, "conversations": [*row["conversations"], *more]} for row in chats])
+    sources = [{"path": "vqa.jsonl", "fraction": 3}, {"path": "llava.jsonl", "fraction": 1}]
+    train, test = rows_of(folder, sources, streaming=True, max_steps=1)
+    rows = list(train)
+    assert test is None and rows == list(train), "the same draws again"
+    asked = [row for row in rows if row["prompt"] is not None]
+    talks = [row for row in rows if row["messages"] is not None]
+    assert len(asked) + len(talks) == len(rows) and len(asked) > len(talks) >= 4
+    assert {Path(row["images"][0]["path"]).name for row in asked} == {f"{index}.png" for index in range(4)}
+    placed = [{"type": "image", "text": None}, {"type": "text", "text": "what is this ?"}]
+    assert asked[0]["prompt"][0]["content"] == placed
+    assert "vqa.jsonl: question and answer, 75% of the rows, streamed" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_streamed_preferences_and_mixtures_train(folder: Path) -> None:
+    model = folder / "model"
+    tiny_llava(1).save_pretrained(model)
+    tiny_processor().save_pretrained(model)
+    pair = {"question": "what is this ?", "chosen": "red circle", "rejected": "blue square"}
+    path = write(folder / "pairs.jsonl", [{"image": f"{n % 4}.png", **pair} for n in range(8)])
+    mixed = [{"path": str(folder / "vqa.jsonl"), "fraction": 1}, {"path": str(folder / "more.jsonl"), "fraction": 1}]
+    write(folder / "more.jsonl", [json.loads(line) for line in (folder / "vqa.jsonl").read_text().splitlines()])
+    (folder / "mixture.yaml").write_text(json.dumps({"datasets": mixed}))
+    settings = (
+        f"--model_name_or_path {model} --max_length null --gradient_checkpointing false --bf16 false "
+        "--per_device_train_batch_size 4 --max_steps 3 --logging_steps 1 --seed 3 --save_strategy no"
+    ).split()
+    for method, given, streamed in (
+        ("dpo", ["--dataset_name", str(path)], "false"),
+        ("dpo", ["--dataset_name", str(path)], "true"),
+        ("sft", ["--config", str(folder / "mixture.yaml")], "true"),
+    ):
+        output = ["--output_dir", str(folder / f"{method}-{streamed}"), "--streaming", streamed]
+        order = ["--train_sampling_strategy", "sequential"]
+        assert run([method, *given, *settings, *output, *order]) == 0
+    whole, stream, mixture = (
+        [json.loads(line) for line in (folder / name / "metrics.jsonl").read_text().splitlines()]
+        for name in ("dpo-false", "dpo-true", "sft-true")
+    )
+    assert [row["loss"] for row in stream if "loss" in row] == pytest.approx(
+        [row["loss"] for row in whole if "loss" in row]
+    )
+    assert len([row for row in mixture if "loss" in row]) == 3
 
 
 @pytest.mark.slow

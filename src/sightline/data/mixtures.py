@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline.data.formats import image_counts
+from sightline.data.images import rejected_images, row_images
+from sightline.data.preferences import is_list_of_answers
 from sightline.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from datasets import Dataset
+    from datasets import Dataset, IterableDataset
 
 Row = dict[str, Any]
 
@@ -73,6 +75,59 @@ def draw(size: int, count: int, test_share: float, seed: int) -> Drawn:
     passes, rest = divmod(wanted, len(pool)) if wanted else (0, 0)
     train = np.sort(np.concatenate([*[pool] * passes, pool[:rest]]))
     return Drawn(tuple(map(int, train)), tuple(map(int, np.sort(order[:held_out]))))
+
+
+def streamed_shares(shares: Sequence[Share]) -> list[float]:
+    """The share of each streamed source in a mixture; they sum to 1.
+
+    Raises:
+        ConfigError: a source without a fraction, with a negative one, or with a number of rows.
+    """
+    fractions = [share.fraction for share in shares if share.fraction is not None and share.rows is None]
+    if len(fractions) < len(shares) or min(fractions) < 0 or not sum(fractions):
+        raise ConfigError(
+            "streaming: expected a fraction of at least 0 for each source, together more than 0, since nobody knows "
+            "how many rows a stream has. Write `fraction` for each, without `rows`."
+        )
+    return [fraction / sum(fractions) for fraction in fractions]
+
+
+def blend(parts: Sequence[IterableDataset], shares: Sequence[float], seed: int) -> IterableDataset:
+    """Streams of TRL's columns as one, the source of each row drawn by its share; a stream that ends starts again.
+
+    Contents are lists of parts and images a list `images`; a row has None where another source has other columns. It
+    ends when each row of each stream came at least once.
+
+    Raises:
+        DataError: a row of plain text or several rejected answers; the first row here, others when they are reached.
+    """
+    from datasets import Features, Image, List, Value, interleave_datasets
+
+    drawn = {number: share for number, share in enumerate(shares) if share}
+    first = {number: next(iter(parts[number])) for number in drawn}
+    messages = List({"role": Value("string"), "content": List({"type": Value("string"), "text": Value("string")})})
+    pictures = List(Image(decode=False))
+    columns = dict.fromkeys(column for row in first.values() for column in _even_row(row))
+    features = Features({column: pictures if column in PICTURES else messages for column in columns})
+
+    def fill(row: Row) -> Row:
+        return dict.fromkeys(columns) | _even_row(row)
+
+    even = [parts[number].map(fill, remove_columns=list(row), features=features) for number, row in first.items()]
+    return interleave_datasets(even, list(drawn.values()), seed, stopping_strategy="all_exhausted")
+
+
+def _even_row(row: Row) -> Row:
+    texts = [column for column in TEXTS if column in row]
+    if not texts or any(isinstance(row[column], str) or is_list_of_answers(row[column]) for column in texts):
+        raise DataError(
+            "streaming: expected conversations in each source of the mixture, with one rejected answer in each row, "
+            f"got a row of {', '.join(row)}. Convert its source by `sightline data convert`, or set streaming to false."
+        )
+    images = row_images(row)
+    even = {column: _in_parts(row[column], len(images) if column in ("messages", "prompt") else 0) for column in texts}
+    others = {"rejected_images": rejected_images(row)} if "rejected_images" in row else {}
+    return {**even, "images": images, **others}
 
 
 def join(parts: Sequence[Dataset], names: Sequence[str]) -> Dataset:

@@ -14,7 +14,7 @@ from trl.chat_template_utils import get_training_chat_template, has_generation_m
 from sightline.data.checks import DataSummary, check_rows
 from sightline.data.formats import TrainingRows, has_images, preference_rows, sft_rows
 from sightline.data.formats.registry import Goal
-from sightline.data.mixtures import Share, counts_of, draw, join
+from sightline.data.mixtures import Share, blend, counts_of, draw, join, streamed_shares
 from sightline.data.picture_columns import PictureAccess
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources import RowNames, read_dataset, source_name, stream_dataset
@@ -36,13 +36,20 @@ def training_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> tup
     script = settings.script
     encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
     evaluates = settings.training.eval_strategy != "no"
+    if _streams(settings) and settings.training.max_steps <= 0:
+        raise ConfigError("streaming: expected max_steps, since a stream has no known end; got none. Set --max_steps.")
     if settings.mixture.datasets:
-        return _mixture(settings, goal, encoder, evaluates)
+        mix = _streamed_mixture if _streams(settings) else _mixture
+        return mix(settings, goal, encoder, evaluates)
     if script.dataset_name is None:
         raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
-    read = _streamed if script.dataset_streaming or settings.mixture.streaming else _whole
+    read = _streamed if _streams(settings) else _whole
     train = read(settings, goal, script.dataset_train_split, encoder)
     return train, read(settings, goal, script.dataset_test_split, encoder) if evaluates else None
+
+
+def _streams(settings: TrainingSettings) -> bool:
+    return bool(settings.script.dataset_streaming or settings.mixture.streaming)
 
 
 def unchecked_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> Any:
@@ -53,13 +60,13 @@ def unchecked_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> An
         InputError: the rows cannot be read, or are streamed.
     """
     script = settings.script
+    if _streams(settings):
+        raise ConfigError("streaming: expected rows that can be counted and looked up; got a stream. Set it to false.")
     if settings.mixture.datasets:
         encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
         return _mixture(settings, goal, encoder, evaluates=False)[0]
     if script.dataset_name is None:
         raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
-    if script.dataset_streaming or settings.mixture.streaming:
-        raise ConfigError("streaming: expected rows that can be counted and looked up; got a stream. Set it to false.")
     name, rows = _read(settings, goal, script.dataset_train_split)
     rows.dataset.info.dataset_name = name
     return rows.dataset
@@ -86,25 +93,33 @@ def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: Sequence
 
 
 def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
-    if goal != "sft":
-        raise ConfigError(
-            "streaming: expected demonstrations, got preferences, whose references and pairs are looked up by row. "
-            "Set streaming to false."
-        )
     script = settings.script
     assert script.dataset_name is not None
-    if settings.training.max_steps <= 0:
-        raise ConfigError("streaming: expected max_steps, since a stream has no known end; got none. Set --max_steps.")
     name = source_name(script.dataset_name, split)
-    rows = sft_rows(stream_dataset(script.dataset_name, split, script.dataset_config, _access(settings)), name)
+    rows = READ[goal](stream_dataset(script.dataset_name, split, script.dataset_config, _access(settings)), name)
     print(f"{name}: {rows.format.name}, streamed: a row is checked when its batch comes.", file=sys.stderr)
     return rows.dataset
 
 
+def _streamed_mixture(
+    settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder, evaluates: bool
+) -> tuple[Any, None]:
+    mixture = settings.mixture
+    if evaluates or mixture.test_split_size is not None:
+        raise ConfigError(
+            "streaming: expected a mixture without test_split_size and eval_strategy, since rows to hold out cannot be "
+            "drawn from streams. Set eval_strategy to no, and evaluate by `sightline eval`."
+        )
+    shares = streamed_shares([Share(entry.fraction, entry.rows) for entry in mixture.datasets])
+    sources = [_source(entry, goal, _access(settings), streams=True) for entry in mixture.datasets]
+    for (name, rows), share in zip(sources, shares, strict=True):
+        line = f"{name}: {rows.format.name}, {share:.0%} of the rows, streamed: checked when their batch comes."
+        print(line, file=sys.stderr)
+    return blend([rows.dataset for _, rows in sources], shares, settings.training.seed), None
+
+
 def _mixture(settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder, evaluates: bool) -> tuple[Any, Any]:
     mixture, seed = settings.mixture, settings.training.seed
-    if mixture.streaming:
-        raise ConfigError("streaming: expected dataset_name, got a mixture, whose shares need the number of rows.")
     if evaluates and mixture.test_split_size is None:
         raise ConfigError(
             "datasets: expected test_split_size, the share of rows to evaluate on, since eval_strategy is "
@@ -130,15 +145,20 @@ def _mixture(settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder, e
     return _joined(train, names), _joined(test, names) if evaluates else None
 
 
-def _source(entry: MixtureSource, goal: Goal, access: PictureAccess) -> tuple[str, TrainingRows]:
+def _source(entry: MixtureSource, goal: Goal, access: PictureAccess, streams: bool = False) -> tuple[str, TrainingRows]:
     name = source_name(entry.path, entry.split)
     if entry.data_dir is not None or entry.data_files is not None:
         dataset = datasets.load_dataset(
-            entry.path, entry.name, data_dir=entry.data_dir, data_files=entry.data_files, split=entry.split
+            entry.path,
+            entry.name,
+            data_dir=entry.data_dir,
+            data_files=entry.data_files,
+            split=entry.split,
+            streaming=streams,
         )
     else:
         access = PictureAccess(entry.image_folder or access.image_folder, access.allow_urls)
-        dataset = read_dataset(entry.path, entry.split, entry.name, access)
+        dataset = (stream_dataset if streams else read_dataset)(entry.path, entry.split, entry.name, access)
     if entry.columns is not None:
         dataset = dataset.select_columns(entry.columns)
     return name, READ[goal](dataset, name)
