@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sightline.cli.main import run
+from sightline.data.fetched import find_fetched, keep_fetched
 from sightline.engine.store import TensorStore
 
 
@@ -40,8 +41,22 @@ def test_verify_finds_and_removes_damaged_shards(capsys: pytest.CaptureFixture[s
     (path,) = cache.glob("features/a/*.safetensors")
     path.write_bytes(path.read_bytes()[:-1] + b"!")
     assert run(["cache", "verify"]) == 1
-    assert "1 damaged shards removed" in capsys.readouterr().out
+    assert "1 damaged files removed" in capsys.readouterr().out
     assert run(["cache", "verify"]) == 0
+
+
+def test_fetched_pictures_are_listed_verified_and_cleared(capsys: pytest.CaptureFixture[str], cache: Path) -> None:
+    path = keep_fetched("https://a.test/1", b"one", "png")
+    keep_fetched("https://a.test/2", b"other", "png")
+    assert run(["cache"]) == 0
+    assert "pictures           2 entries" in capsys.readouterr().out
+    path.write_bytes(b"two")
+    assert run(["cache", "verify"]) == 1
+    assert "1 damaged files removed" in capsys.readouterr().out and find_fetched("https://a.test/1") is None
+    assert run(["cache", "clear", "--kind", "pictures"]) == 0
+    assert find_fetched("https://a.test/2") is None and list(cache.glob("features/*"))
+    assert run(["cache", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out.partition("\n")[2])["pictures"]["entries"] == 0
 
 
 def test_clear_removes_one_kind_or_all(capsys: pytest.CaptureFixture[str], cache: Path) -> None:
@@ -56,7 +71,7 @@ def test_clear_removes_one_kind_or_all(capsys: pytest.CaptureFixture[str], cache
     ("arguments", "message"),
     [
         (["drop"], "expected one of list, clear, verify; got 'drop'"),
-        (["clear", "--kind", "all"], "expected one of features, references, with clear; got 'all'"),
+        (["clear", "--kind", "all"], "expected one of features, references, pictures, with clear; got 'all'"),
         (["list", "--kind", "features"], "got 'features' with list"),
     ],
 )

@@ -101,6 +101,17 @@ def test_the_host_is_asked_for_once_and_the_checked_address_is_the_one_connected
     assert asked == ["pictures.test"]
 
 
+def test_a_resolver_that_never_answers_is_left_at_the_deadline() -> None:
+    answered = threading.Event()
+
+    def silent(host: str, port: int) -> list[str]:
+        answered.wait(30)
+        return ["127.0.0.1"]
+
+    refuses(r"took longer than 0.2 s", given=limits(silent, seconds=0.2))
+    answered.set()
+
+
 def test_a_name_that_moves_to_a_private_address_is_refused_at_the_redirect() -> None:
     answers = iter([["127.0.0.1"], ["10.0.0.1"]])
     refuses(

@@ -11,51 +11,55 @@ ACTIONS = ("list", "clear", "verify")
 
 def cache_command(
     action: str = typer.Argument("list", help="list, clear or verify."),
-    kind: str | None = typer.Option(None, "--kind", help="With clear: features or references only."),
+    kind: str | None = typer.Option(None, "--kind", help="With clear: features, references or pictures only."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout."),
 ) -> None:
-    """What is stored between runs: features of images and reference log-probabilities.
+    """What is stored between runs: features of images, reference log-probabilities, and pictures fetched from the web.
 
-    list shows each store; verify reads every shard, removes damaged ones (they are computed again when needed) and
-    exits with 1 if there were any; clear removes all. The folder is SIGHTLINE_CACHE, by default ~/.cache/sightline;
-    all stores together keep to SIGHTLINE_CACHE_GIB (20), the least recently used going first.
+    list shows each store; verify reads every file, removes damaged ones (they are computed or fetched again when
+    needed) and exits with 1 if there were any; clear removes all. The folder is SIGHTLINE_CACHE, by default
+    ~/.cache/sightline; features and references keep to SIGHTLINE_CACHE_GIB (20), the least recently used going first.
     """
     from json import dumps
     from sys import stderr
 
+    from sightline.data.fetched import KIND, list_fetched, remove_fetched
     from sightline.engine.store import KINDS, clear_stores, limit_bytes, list_stores, remove_damaged
     from sightline.errors import ConfigError
     from sightline.runs import cache_folder, plain_data
 
     if action not in ACTIONS:
         raise ConfigError(f"cache: expected one of {', '.join(ACTIONS)}; got '{action}'.")
-    if kind is not None and (kind not in KINDS or action != "clear"):
-        raise ConfigError(f"--kind: expected one of {', '.join(KINDS)}, with clear; got '{kind}' with {action}.")
+    kinds = (*KINDS, KIND)
+    if kind is not None and (kind not in kinds or action != "clear"):
+        raise ConfigError(f"--kind: expected one of {', '.join(kinds)}, with clear; got '{kind}' with {action}.")
     if action == "clear":
-        freed = clear_stores(kind)
+        freed = (0 if kind == KIND else clear_stores(kind)) + (remove_fetched() if kind in (None, KIND) else 0)
         print(dumps({"freed_bytes": freed}) if json else f"{freed / 2**20:,.1f} MiB freed in {cache_folder()}")
         return
-    stores = list_stores(verify=action == "verify")
+    stores, pictures = list_stores(verify=action == "verify"), list_fetched(verify=action == "verify")
     if action == "verify":
         for store in stores:
             remove_damaged(store)
+        remove_fetched(pictures.damaged or ())
     if json:
         facts = {"folder": str(cache_folder()), "limit_bytes": limit_bytes(), "stores": plain_data(stores)}
-        print(dumps(facts, indent=2))
+        print(dumps({**facts, "pictures": plain_data(pictures)}, indent=2))
     else:
         for store in stores:
-            print(_line(store))
+            print(_line(store, ", ".join(str(value) for value in store.about.values())))
+        if pictures.entries:
+            print(_line(pictures, "fetched from the web"))
         used = sum(store.bytes for store in stores) / 2**30
-        print(f"{used:.2f} of {limit_bytes() / 2**30:.1f} GiB in {cache_folder()}", file=stderr)
-    if any(store.damaged for store in stores):
+        print(f"Stores: {used:.2f} of {limit_bytes() / 2**30:.1f} GiB in {cache_folder()}", file=stderr)
+    if pictures.damaged or any(store.damaged for store in stores):
         raise typer.Exit(1)
 
 
-def _line(store: Any) -> str:
-    """One store: what, how much, when it was last used, and damaged shards where there are any."""
+def _line(store: Any, about: str) -> str:
+    """One store: what, how much, when it was last used, and damaged files where there are any."""
     from time import localtime, strftime
 
     used = strftime("%Y-%m-%d %H:%M", localtime(store.used))
-    about = ", ".join(str(value) for value in store.about.values())
-    damaged = f", {len(store.damaged)} damaged shards removed" if store.damaged else ""
+    damaged = f", {len(store.damaged)} damaged files removed" if store.damaged else ""
     return f"{store.kind:10} {store.entries:9,} entries {store.bytes / 2**20:10,.1f} MiB  {used}  {about}{damaged}"

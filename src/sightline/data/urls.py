@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import http.client
 import ipaddress
 import socket
@@ -11,13 +10,14 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, urljoin, urlsplit
 
+from sightline.data.fetched import find_fetched, keep_fetched
 from sightline.data.images import encoded_format
 from sightline.errors import DataError
-from sightline.runs import cache_folder, write_bytes
 
 MOST_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -71,17 +71,11 @@ def fetch_picture(address: str, limits: Limits | None = None) -> Path:
     Raises:
         UrlError: another scheme, a private address, a redirect too many, too large, too slow, or no picture.
     """
-    known = cache_folder() / "pictures" / "addresses" / hashlib.sha256(address.encode()).hexdigest()
-    if known.is_file():
-        stored = known.parent.parent / known.read_text(encoding="utf-8")
-        if stored.is_file():
-            return stored
+    stored = find_fetched(address)
+    if stored is not None:
+        return stored
     content = _download(address, limits or Limits())
-    stored = known.parent.parent / f"{hashlib.sha256(content).hexdigest()}.{_kind(content, address)}"
-    known.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(stored, content)
-    write_bytes(known, stored.name.encode())
-    return stored
+    return keep_fetched(address, content, _kind(content, address))
 
 
 def _download(address: str, limits: Limits) -> bytes:
@@ -118,7 +112,9 @@ def _checked(place: str, address: str) -> SplitResult:
 def _answer(parts: SplitResult, address: str, limits: Limits, deadline: float) -> bytes | str:
     """The content at a place, or the place that it redirects to; all of it before the deadline."""
     host, port = str(parts.hostname), parts.port or 443
-    connected = socket.create_connection((_public(host, port, address, limits), port), timeout=_left(deadline))
+    connected = socket.create_connection(
+        (_public(host, port, address, limits, deadline), port), timeout=_left(deadline)
+    )
     with limits.tls.wrap_socket(connected, server_hostname=host, do_handshake_on_connect=False) as secured:
         # A server that sends a byte now and then never runs into a socket's timeout: at the deadline it is cut off.
         watchdog = threading.Timer(_left(deadline), _cut, [secured])
@@ -141,10 +137,12 @@ def _answer(parts: SplitResult, address: str, limits: Limits, deadline: float) -
             connection.close()
 
 
-def _public(host: str, port: int, address: str, limits: Limits) -> str:
+def _public(host: str, port: int, address: str, limits: Limits, deadline: float) -> str:
     """An address of the host that was checked: the name is asked for once, and never again while connecting."""
     try:
-        found = limits.resolve(host, port)
+        found = _addresses(host, port, limits, deadline)
+    except TimeoutError:
+        raise
     except (OSError, UnicodeError) as error:
         raise UrlError(f"'{address}': the host {host} has no address ({error}). Mend the address.") from error
     private = [one for one in found if not limits.allowed(one)]
@@ -154,6 +152,20 @@ def _public(host: str, port: int, address: str, limits: Limits) -> str:
             "Pictures of your own network are not fetched; put them into files."
         )
     return found[0]
+
+
+def _addresses(host: str, port: int, limits: Limits, deadline: float) -> list[str]:
+    """The addresses of a host. The system's resolver knows no deadline, so at ours it is left to itself."""
+    answer: Future[list[str]] = Future()
+
+    def ask() -> None:
+        try:
+            answer.set_result(limits.resolve(host, port))
+        except Exception as error:
+            answer.set_exception(error)
+
+    threading.Thread(target=ask, daemon=True).start()
+    return answer.result(_left(deadline))
 
 
 def _body(response: http.client.HTTPResponse, address: str, limits: Limits) -> bytes:

@@ -1,0 +1,84 @@
+"""Pictures that were fetched from the web: files of the cache folder, named by their content and found by address."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from sightline.runs import cache_folder, write_bytes
+
+KIND = "pictures"
+
+
+@dataclass(frozen=True)
+class FetchedPictures:
+    """What lies there.
+
+    Attributes:
+        used: time of the latest fetch, seconds since the epoch.
+        damaged: names of files whose content is not what was fetched; None where content was not looked at.
+    """
+
+    kind: str
+    entries: int
+    bytes: int
+    used: float
+    damaged: tuple[str, ...] | None
+
+
+def find_fetched(address: str) -> Path | None:
+    """The picture that an address gave, if it was fetched."""
+    known = _addresses() / _key(address)
+    if not known.is_file():
+        return None
+    stored = _folder() / known.read_text(encoding="utf-8")
+    return stored if stored.is_file() else None
+
+
+def keep_fetched(address: str, content: bytes, suffix: str) -> Path:
+    """The picture of an address as a file with that suffix."""
+    stored = _folder() / f"{hashlib.sha256(content).hexdigest()}.{suffix}"
+    _addresses().mkdir(parents=True, exist_ok=True)
+    write_bytes(stored, content)
+    write_bytes(_addresses() / _key(address), stored.name.encode())
+    return stored
+
+
+def list_fetched(verify: bool = False) -> FetchedPictures:
+    """All pictures fetched; `verify` reads each."""
+    files = _files()
+    damaged = tuple(file.name for file in files if not _is_whole(file)) if verify else None
+    stats = [file.stat() for file in files]
+    used = max((stat.st_mtime for stat in stats), default=0.0)
+    return FetchedPictures(KIND, len(files), sum(stat.st_size for stat in stats), used, damaged)
+
+
+def remove_fetched(names: Iterable[str] | None = None) -> int:
+    """Removes pictures by name, or all and what they were found by; returns the bytes that became free."""
+    files = _files() if names is None else [_folder() / name for name in names]
+    freed = sum(file.stat().st_size for file in files)
+    for file in [*files, *(_addresses().glob("*") if names is None else ())]:
+        file.unlink(missing_ok=True)
+    return freed
+
+
+def _folder() -> Path:
+    return cache_folder() / KIND
+
+
+def _addresses() -> Path:
+    return _folder() / "addresses"
+
+
+def _key(address: str) -> str:
+    return hashlib.sha256(address.encode()).hexdigest()
+
+
+def _files() -> list[Path]:
+    return sorted(path for path in _folder().glob("[!.]*") if path.is_file())
+
+
+def _is_whole(path: Path) -> bool:
+    return hashlib.sha256(path.read_bytes()).hexdigest() == path.stem
