@@ -11,8 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 
 from sightline.cli.main import run
+from sightline.data.formats.registry import FORMATS
 from sightline.data.worlds.rows import write_world
 from sightline.inspection.doctor import Diagnosis, diagnose, diagnose_recipe
 from sightline.inspection.environment import read_environment
@@ -105,11 +107,13 @@ def test_an_empty_answer_and_a_missing_answer_are_found(tmp_path: Path) -> None:
     assert seen.failed and "1 of 4 rows cannot be used" in texts(seen)
 
 
-def test_keys_tell_the_method_and_columns_where_they_do_not(tmp_path: Path) -> None:
+def test_keys_tell_the_method_and_rows_where_they_do_not(tmp_path: Path) -> None:
     assert method_of(["--beta", "0.1"]) == "dpo" and method_of(["--assistant_only_loss", "true"]) == "sft"
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.jpg")
     file = tmp_path / "rows.jsonl"
-    file.write_text(json.dumps({"prompt": "what", "chosen": "red", "rejected": "blue"}))
-    assert method_of(["--dataset_name", str(file)]) == "dpo"
+    for one in FORMATS:
+        file.write_text(json.dumps(one.example))
+        assert method_of(["--dataset_name", str(file)]) == ("dpo" if one.goal == "preferences" else "sft"), one.name
 
 
 def test_ties_are_one_module() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from datasets import Dataset
 
 from sightline.config import read_flags, read_recipe
+from sightline.data.formats import are_preferences
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources import read_dataset
 from sightline.errors import ConfigError, DataError
@@ -114,8 +115,8 @@ def _method_of_columns(given: Mapping[str, Any]) -> str:
     if given.get("dataset_name") is None:
         raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
     split = given.get("dataset_train_split") or ScriptArguments.dataset_train_split
-    columns = set(read_dataset(given["dataset_name"], split, given.get("dataset_config")).column_names)
-    return DPO if {"chosen", "rejected"} <= columns else SFT
+    dataset = read_dataset(given["dataset_name"], split, given.get("dataset_config"))
+    return DPO if are_preferences(dataset) else SFT
 
 
 def chosen_rows(plan: PlannedRun, numbers: Many[int] | None, limit: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from sightline.data.formats.columns import (
     TrainingRows,
+    are_preferences,
     has_images,
     image_counts,
     preference_rows,
@@ -13,6 +14,7 @@ from sightline.data.formats.columns import (
 
 __all__ = [
     "TrainingRows",
+    "are_preferences",
     "has_images",
     "image_counts",
     "preference_rows",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.formats.conversations import is_exchange, without_parts
-from sightline.data.formats.registry import Format, Goal, Row, recognise
+from sightline.data.formats.registry import Format, Goal, Row, holds_preferences, recognise
 from sightline.data.images import row_images
 from sightline.data.picture_columns import close_images
 from sightline.data.sources import row_name
@@ -86,6 +86,12 @@ def require_columns(columns: Iterable[str], formats: Iterable[tuple[str, ...]], 
 def has_images(dataset: Dataset | IterableDataset) -> bool:
     """Whether the dataset has an `image` or `images` column."""
     return bool(set(_columns(dataset)) & {"image", "images"})
+
+
+def are_preferences(dataset: Dataset | IterableDataset) -> bool:
+    """Whether the rows are preferences in one of the formats, by their columns and the first of them."""
+    dataset = close_images(dataset)
+    return holds_preferences(_columns(dataset), list(itertools.islice(dataset, FIRST_ROWS)))
 
 
 def _training_rows(dataset: Any, goal: Goal, source: str) -> TrainingRows:

@@ -56,7 +56,7 @@ def recognise(columns: Iterable[str], first_rows: list[Row], goal: Goal, source:
         DataError: none does; names what was found and the nearest format, or the command that the rows are for.
     """
     found = set(columns)
-    fitting = [one for one in FORMATS if set(one.columns) <= found and one.matches(first_rows)]
+    fitting = _fitting(found, first_rows)
     wanted = next((one for one in fitting if one.goal == goal), None)
     if wanted is not None:
         return wanted
@@ -75,6 +75,15 @@ def recognise(columns: Iterable[str], first_rows: list[Row], goal: Goal, source:
         f"{nearest.name}, of which it {lacks}. Rename the columns, or convert the file; docs/formats.md shows a row of "
         "each format."
     )
+
+
+def holds_preferences(columns: Iterable[str], first_rows: list[Row]) -> bool:
+    """Whether rows of these columns are preferences in one of the formats."""
+    return any(one.goal == "preferences" for one in _fitting(set(columns), first_rows))
+
+
+def _fitting(found: set[str], first_rows: list[Row]) -> list[Format]:
+    return [one for one in FORMATS if set(one.columns) <= found and one.matches(first_rows)]
 
 
 def _choices(goal: Goal) -> str:
