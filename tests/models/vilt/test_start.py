@@ -108,6 +108,12 @@ def test_waves_tell_every_place_apart():
     assert waves.shape == (64, 32) and distances.min() > 0.01
 
 
+def test_embeddings_and_heads_are_drawn_with_the_initializer_range():
+    model = build_answering(tiny_start(initializer_range=0.5), [str(number) for number in range(50)])
+    for weight in (model.vilt.embeddings.text_embeddings.word_embeddings.weight, model.classifier[3].weight):
+        assert float(weight.detach().std()) == pytest.approx(0.5, rel=0.1)
+
+
 def test_sizes_default_to_vilt_b32():
     sizes = ViltSizes()
     assert (sizes.hidden_size, sizes.num_hidden_layers, sizes.patch_size, sizes.image_size) == (768, 12, 32, 384)

@@ -212,6 +212,7 @@ def test_hidden_words_reach_the_model_with_their_labels(folder):
     ("flags", "error", "message"),
     [
         (["--objectives", "itm", "mim"], ConfigError, "objectives: expected some of itm, mlm, mpp; got mim"),
+        (["--initializer_range", "0"], ConfigError, "initializer_range: expected a number above 0, got 0"),
         (["--mlm_probability", "1.5"], ConfigError, "mlm_probability: expected a share between 0 and 1, got 1.5"),
         (["--hiden_size", "3"], ConfigError, "Did you mean 'hidden_size'"),
         (["--vit", "a", "--model_name_or_path", "b"], ConfigError, "a ViLT brings everything"),

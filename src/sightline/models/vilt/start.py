@@ -30,6 +30,7 @@ class ViltSizes:
         max_text_length: longest text, in tokens.
         vocab_size: most entries of a vocabulary made from the training texts.
         max_image_length: most patches of a picture in training; -1 for all. The paper pretrains with 200.
+        initializer_range: deviation of drawn embeddings and heads.
     """
 
     hidden_size: int = 768
@@ -41,6 +42,7 @@ class ViltSizes:
     max_text_length: int = 40
     vocab_size: int = 30522
     max_image_length: int = -1
+    initializer_range: float = 0.02
     dropout: float = 0.1
 
 
@@ -202,6 +204,7 @@ def _config(sizes: ViltSizes, vit: Any, bert: Any, tokenizer: Any) -> ViltConfig
         max_image_length=sizes.max_image_length,
         hidden_dropout_prob=sizes.dropout,
         attention_probs_dropout_prob=sizes.dropout,
+        initializer_range=sizes.initializer_range,
         layer_norm_eps=1e-12 if vit is None else vit.config.layer_norm_eps,
         qkv_bias=True if vit is None else vit.config.qkv_bias,
         pad_token_id=tokenizer.pad_token_id,

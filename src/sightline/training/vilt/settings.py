@@ -47,6 +47,10 @@ class ViltModelArguments:
     max_text_length: int = ViltSizes.max_text_length
     vocab_size: int = ViltSizes.vocab_size
     max_image_length: int = ViltSizes.max_image_length
+    initializer_range: float = field(
+        default=ViltSizes.initializer_range,
+        metadata={"help": "Deviation of drawn embeddings and heads; about 1 / sqrt(hidden_size) for a small model."},
+    )
     dropout: float = ViltSizes.dropout
 
     def sizes(self) -> ViltSizes:
@@ -120,6 +124,8 @@ def _check(data: ViltDataArguments, model: ViltModelArguments, objectives: ViltO
         raise ConfigError("train_data: expected a file, got nothing. Set --train_data.")
     if model.model_name_or_path is not None and (model.vit or model.bert):
         raise ConfigError("model_name_or_path: a ViLT brings everything. Leave out vit and bert, or this.")
+    if model.initializer_range <= 0:
+        raise ConfigError(f"initializer_range: expected a number above 0, got {model.initializer_range}.")
     unknown = sorted(set(objectives.objectives) - set(OBJECTIVES))
     if unknown or not objectives.objectives:
         got = ", ".join(unknown) or "none"
