@@ -54,9 +54,14 @@ def raising(error):
     [
         (DataError("train.jsonl row 12: no answer."), 2, "error: train.jsonl row 12: no answer.\n"),
         (MachineError("The disk is full."), 1, "error: The disk is full.\n"),
+        (
+            NotADirectoryError(20, "Not a directory", "photo.jpg/runs"),
+            2,
+            "error: photo.jpg/runs: Not a directory. Name another path, or mend this one.\n",
+        ),
     ],
 )
-def test_errors_of_ours_become_a_message_and_an_exit_code(capsys, monkeypatch, error, code, message):
+def test_errors_become_a_message_and_an_exit_code(capsys, monkeypatch, error, code, message):
     monkeypatch.setattr(main, "build_app", app_that(raising(error)))
     assert main.run(["go"]) == code
     assert capsys.readouterr().err == message

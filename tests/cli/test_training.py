@@ -265,9 +265,18 @@ def with_ctrl_c(usual: Any) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("verb", ["sft", "dpo"])
-def test_the_command_starts_in_a_process_of_its_own(verb: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sft", "--bf16", "false"], "error: model_name_or_path: "),
+        (["dpo", "--bf16", "false"], "error: model_name_or_path: "),
+        (["ask", "model", "missing.png", "what?"], "error: ask: image 'missing.png' not found."),
+        (["vilt", "vqa"], "error: train_data: expected a file"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else "",
+)
+def test_the_command_starts_in_a_process_of_its_own(arguments: list[str], said: str, tmp_path: Path) -> None:
     """These tests have declared torchvision's operators; a user's process must do so by itself."""
-    arguments = [sys.executable, "-m", "sightline.cli.main", verb, "--bf16", "false", "--output_dir", str(tmp_path)]
-    done = subprocess.run(arguments, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stderr[:27]) == (2, "error: model_name_or_path: ")
+    line = [sys.executable, "-m", "sightline.cli.main", *arguments]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr[: len(said)]) == (2, said)

@@ -119,6 +119,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
     except SightlineError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
+    except (NotADirectoryError, IsADirectoryError, FileExistsError, PermissionError) as error:
+        print(f"error: {error.filename}: {error.strerror}. Name another path, or mend this one.", file=sys.stderr)
+        return 2
     except BrokenPipeError:  # the reader of our output left, as `| head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1

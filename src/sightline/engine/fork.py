@@ -6,18 +6,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sightline.engine.features import placed
 from sightline.engine.forest import Forest
 from sightline.errors import ConfigError
 from sightline.types import FamilyFacts
+
+if TYPE_CHECKING:
+    from transformers.modeling_layers import GradientCheckpointingLayer
 
 MIN_BRANCH = 2  # below it layers run the kernels of decoding, which are not made for training: fla's raise in backward
 
@@ -179,6 +181,9 @@ class _Decoder:
         self._feature_T = torch.full_like(self._ids_T, -1)
         self._feature_T[shown_T] = forest.feature_P
         self._filler = self._ids_T[~shown_T][0]  # no placeholder, so that it asks for no feature
+        # Imported here, because it loads what needs torchvision's operators, which are declared when a model is loaded.
+        from transformers.modeling_layers import GradientCheckpointingLayer
+
         decoder = model.get_decoder()
         self._layers = [layer for layer in decoder.modules() if isinstance(layer, GradientCheckpointingLayer)]
 
