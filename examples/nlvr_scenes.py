@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from nlvr_sentences import Box, Items, Question, Towers
+from nlvr_sentences import BOX_PIXELS, Box, Items, Question, Towers
 from PIL import Image
 
 NEW_PICTURES = 8000
-BOX_PIXELS, BOX_PITCH = 100, 150
+BOX_PITCH = 150
 LEAST_SHARE, EACH_ANSWER = 0.08, 2  # of pictures, for an answer to be asked for; pictures of each answer
 CROWD = 4  # how often the crowd's sentences come
 
@@ -52,7 +52,7 @@ class Shown(NamedTuple):
 def main(source: Path, folder: Path) -> None:
     """Write all files and the new pictures into the folder."""
     draw = random.Random(0)
-    own = _read(source)
+    own = read_shown(source)
     shown = [*_recombined(own, folder / "pictures", draw), *own]
     towers = [picture for picture in shown if picture.has_towers]
     others = [picture for picture in shown if not picture.has_towers]
@@ -73,7 +73,7 @@ def main(source: Path, folder: Path) -> None:
     _write(folder / "sentences.jsonl", sentences + crowd * CROWD, draw)
 
 
-def _read(source: Path) -> list[Shown]:
+def read_shown(source: Path) -> list[Shown]:
     """The pictures of a file: 0 to 5 of a scene show its boxes in six orders."""
     rows = [json.loads(line) for line in source.read_text(encoding="utf-8").splitlines()]
     scenes = {row["identifier"]: row["structured_rep"] for row in rows if row["structured_rep"]}

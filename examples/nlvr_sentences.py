@@ -6,6 +6,7 @@ The forms are those of the 247 sentences that NLVR's part for training has; what
 from __future__ import annotations
 
 import random
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -48,23 +49,19 @@ class Property(NamedTuple):
     words: str
 
 
-class Scenes:
-    """What can be asked and said of pictures of one kind."""
+class Scenes(ABC):
+    """What can be counted in pictures of one kind, and said of them."""
 
     def __init__(self, draw: random.Random) -> None:
         self.draw = draw
 
-    def look(self) -> Question:
-        """A question that one place of the picture answers."""
-        raise NotImplementedError
-
+    @abstractmethod
     def counted(self) -> Counted:
         """Something to count."""
-        raise NotImplementedError
 
-    def said_of_all(self) -> Question:
-        """A sentence that is no count."""
-        raise NotImplementedError
+    @abstractmethod
+    def other_claim(self) -> Question:
+        """A sentence that does not begin with "there"."""
 
     def count(self) -> Question:
         """How many there are of something."""
@@ -73,7 +70,7 @@ class Scenes:
 
     def claim(self) -> Question:
         """A sentence that is true or false."""
-        return self.said_of_all() if self.draw.random() < 0.2 else self._quantified(*self.counted())
+        return self.other_claim() if self.draw.random() < 0.2 else self._quantified(*self.counted())
 
     def _quantified(self, counts_N: np.ndarray, thing: str, rest: str) -> Question:
         kind = self.draw.random()
@@ -125,6 +122,7 @@ class Towers(Scenes):
         self._several_T = np.sum(seen_TC, axis=0)
 
     def look(self) -> Question:
+        """A question that one place of the picture answers."""
         place = self.draw.randrange(len(PLACES))
         where = f"the {PLACES[place]} tower"
         kind = self.draw.random()
@@ -177,7 +175,7 @@ class Towers(Scenes):
             rest = _joined(rest, self.one_of("having", "and", "with", ", and it has"), second.words)
         return Counted(_per_picture(holds_T), thing, rest)
 
-    def said_of_all(self) -> Question:
+    def other_claim(self) -> Question:
         kind = self.draw.random()
         if kind < 0.3:
             has = self._property()
@@ -297,12 +295,6 @@ class Items(Scenes):
         self._side_I = (left_I <= 0) | (left_I + sizes_I >= BOX_PIXELS)
         self._ends_I = (top_I <= 0) | self._bottom_I
 
-    def look(self) -> Question:
-        place = self.draw.randrange(len(PLACES))
-        holds_I, thing = self._thing()
-        counts_N = self._in_boxes(holds_I)[place::3]
-        return Question(f"how many {plural(thing)} in the {PLACES[place]} box", counts_N.clip(max=10))
-
     def counted(self) -> Counted:
         if self.draw.random() < 0.4:
             first = self._property()
@@ -320,7 +312,7 @@ class Items(Scenes):
             return Counted(_per_picture(self._in_boxes(holds_I & touching_I)), thing, rest)
         return Counted(_per_picture(self._in_boxes(holds_I)), thing)
 
-    def said_of_all(self) -> Question:
+    def other_claim(self) -> Question:
         if self.draw.random() < 0.5:
             has = self._property()
             start = self.one_of("each box has", "each box contains", "each grey box contains", "each grey box has")

@@ -72,9 +72,10 @@ def test_an_interrupt_exits_with_130(monkeypatch):
     assert main.run(["go"]) == 130
 
 
-def test_an_unexpected_error_keeps_its_traceback(monkeypatch):
-    monkeypatch.setattr(main, "build_app", app_that(raising(ZeroDivisionError("a bug"))))
-    with pytest.raises(ZeroDivisionError, match="a bug"):
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), FileExistsError("a bug")])
+def test_an_unexpected_error_keeps_its_traceback(monkeypatch, error):
+    monkeypatch.setattr(main, "build_app", app_that(raising(error)))
+    with pytest.raises(type(error), match="a bug"):
         main.run(["go"])
 
 

@@ -273,7 +273,7 @@ def with_ctrl_c(usual: Any) -> Any:
         (["ask", "model", "missing.png", "what?"], "error: ask: image 'missing.png' not found."),
         (["vilt", "vqa"], "error: train_data: expected a file"),
     ],
-    ids=lambda value: value[0] if isinstance(value, list) else "",
+    ids=["sft", "dpo", "ask", "vilt"],
 )
 def test_the_command_starts_in_a_process_of_its_own(arguments: list[str], said: str, tmp_path: Path) -> None:
     """These tests have declared torchvision's operators; a user's process must do so by itself."""

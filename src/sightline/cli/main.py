@@ -120,6 +120,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     except (NotADirectoryError, IsADirectoryError, FileExistsError, PermissionError) as error:
+        if error.filename is None:
+            raise
         print(f"error: {error.filename}: {error.strerror}. Name another path, or mend this one.", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of our output left, as `| head` does

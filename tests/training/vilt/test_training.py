@@ -114,14 +114,15 @@ def test_a_run_is_not_resumed_with_another_vocabulary(folder):
 
 
 @pytest.mark.slow
-def test_a_start_keeps_its_sizes_and_takes_the_dropout_given(folder):
+def test_a_start_keeps_its_sizes_and_takes_the_dropout_and_the_range_given(folder):
     train(folder, "pretrain", "captions.jsonl")
     start = ["--model_name_or_path", str(folder / "run")]
     with pytest.raises(ConfigError, match="hidden_size: .* has 32, but the settings say 64"):
         train(folder, "vqa", "questions.jsonl", *start, "--hidden_size", "64", out="wider")
-    train(folder, "vqa", "questions.jsonl", *start, "--dropout", "0.3", out="answers")
+    train(folder, "vqa", "questions.jsonl", *start, "--dropout", "0.3", "--initializer_range", "0.5", out="answers")
     config = ViltForQuestionAnswering.from_pretrained(folder / "answers").config
     assert config.hidden_dropout_prob == config.attention_probs_dropout_prob == 0.3
+    assert config.initializer_range == 0.5
 
 
 @pytest.mark.slow

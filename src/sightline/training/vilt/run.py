@@ -92,10 +92,12 @@ def _start(settings: ViltSettings, task: Task, rows: list[Any]) -> Start:
 
 
 def _loaded_start(name: str, asked: ViltModelArguments, given: Mapping[str, Any]) -> Start:
-    """A ViLT to go on from. Its dropout may be set anew; its sizes are what they are."""
+    """A ViLT to go on from. Its dropout and how new heads are drawn may be set anew; its sizes are what they are."""
     start = load_start(name)
     if "dropout" in given:
         start.config.hidden_dropout_prob = start.config.attention_probs_dropout_prob = asked.dropout
+    if "initializer_range" in given:
+        start.config.initializer_range = asked.initializer_range
     for size in SIZES:
         if size in given and getattr(asked, size) != getattr(start.config, size):
             raise ConfigError(
