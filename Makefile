@@ -32,6 +32,7 @@ bench: $(INSTALLED)  ## speed against TRL and transformers on the same work; JSO
 	$(BIN)/python benchmarks/doctor_memory.py
 	$(BIN)/python benchmarks/eval_options.py
 	$(BIN)/python benchmarks/eval_questions.py
+	$(BIN)/python benchmarks/first_step.py
 	$(BIN)/python benchmarks/packing.py
 	$(BIN)/python benchmarks/projector_stage.py
 	$(BIN)/python benchmarks/sft_questions.py
