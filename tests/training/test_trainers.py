@@ -11,6 +11,7 @@ import torch
 import trl
 from datasets import Dataset
 from peft import LoraConfig
+from PIL import Image
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
@@ -109,6 +110,30 @@ class TestPlainBatchesEqualTrls:
         assert set(ours) == set(theirs)
         for name, value in theirs.items():
             torch.testing.assert_close(ours[name], value, rtol=0, atol=0)
+
+
+def transparent(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows with pictures whose middle is red and whose ground is transparent black."""
+    logo = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
+    logo.paste((255, 0, 0, 255), (10, 10, 30, 30))
+    return [{**row, "images": [logo]} for row in rows]
+
+
+@pytest.mark.parametrize("share", [True, False])
+@pytest.mark.parametrize("kind", ["demonstrations", "preferences"])
+def test_transparent_pictures_reach_the_model_as_trls_collators_give_them(kind: str, share: bool) -> None:
+    """On white: the corner of the logo is white to CLIP's processor, (1 - mean) / deviation in each channel."""
+    if kind == "demonstrations":
+        rows = transparent(as_completions(vqa_rows(2, images=1)))
+        theirs = DataCollatorForVisionLanguageModeling(tiny_processor())(copy.deepcopy(rows))
+        ours = SFTCollator(encoder(), 0, share=share)(rows)
+    else:
+        rows = transparent(preference_rows(2, images=1))
+        theirs = DataCollatorForVisionPreference(tiny_processor())(copy.deepcopy(rows))
+        ours = PreferenceCollator(encoder(), 0, share=share)(rows)
+    pixels = ours["pixel_values"]
+    assert torch.equal(pixels[0], theirs["pixel_values"][0])
+    assert pixels[0, :, 0, 0].tolist() == pytest.approx([1.9303, 2.0749, 2.1459], abs=1e-4)
 
 
 @pytest.mark.parametrize("share", [True, False])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from sightline.data.fit import DROPPING
-from sightline.data.images import IMAGE_COLUMNS, open_image, rejected_images, row_images, stored_image, upright_size
+from sightline.data.images import IMAGE_COLUMNS, WIDE_MODES, open_image, rejected_images, row_images, stored_image, upright_size
 from sightline.data.lengths import Kind, Track, first_of, table_of_kinds
 from sightline.data.preferences import answer_pairs, require_difference, require_other_images
 from sightline.data.sequences import SequenceEncoder
@@ -133,6 +133,8 @@ def _read_whole(key: str | bytes, name: str) -> tuple[int, int]:
     """Width and height as training sees them; a JPEG is decoded at an eighth of its size, which finds a cut file."""
     try:
         with Image.open(BytesIO(key) if isinstance(key, bytes) else key) as image:
+            if image.mode in WIDE_MODES:
+                return open_image(key, name).size
             size = upright_size(image)
             image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
             image.load()

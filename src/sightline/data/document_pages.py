@@ -8,6 +8,8 @@ from io import BytesIO
 import numpy as np
 from PIL import Image, ImageFilter
 
+from sightline.data.images import as_rgb
+
 TILT = math.radians(2)
 STRIP_TILT = 0.1  # the ends of a long strip move by no more than this share of its height, half up, half down
 CORNER_SHARE = 0.01  # of the shorter side: how far a corner moves besides
@@ -23,7 +25,7 @@ def as_copied(image: Image.Image, random: np.random.Generator) -> Image.Image:
     page = _lit(_tilted(image, random), random)
     page = page.filter(ImageFilter.GaussianBlur(random.uniform(0, max(0.4, BLUR_SHARE * min(page.size)))))
     if random.random() < GREY_SHARE:
-        page = page.convert("L").convert("RGB")
+        page = as_rgb(page.convert("L"))
     return _compressed(_noisy(page, random), int(random.integers(*QUALITY, endpoint=True)))
 
 
@@ -67,4 +69,4 @@ def _noisy(image: Image.Image, random: np.random.Generator) -> Image.Image:
 def _compressed(image: Image.Image, quality: int) -> Image.Image:
     buffer = BytesIO()
     image.save(buffer, format="JPEG", quality=quality)
-    return Image.open(buffer).convert("RGB")
+    return as_rgb(Image.open(buffer))

@@ -17,6 +17,8 @@ from sightline.errors import DataError
 
 IMAGE_COLUMNS = ("image", "images", "rejected_images")
 STRIP_PIXELS = 1_000_000
+WIDE_MODES = ("I", "F")  # Pillow's names of 32-bit whole numbers and of floats
+_AS_SHOWN = b"laid on white"  # part of keys of stored pictures: what was kept of them under another rule is not reused
 Change = Callable[[Image.Image], Image.Image]
 
 
@@ -108,14 +110,46 @@ def upright_size(image: Image.Image) -> tuple[int, int]:
 
 
 def upright_rgb(image: Image.Image) -> Image.Image:
-    """The picture turned by its EXIF tag, in RGB: of an animation the first frame, of 16-bit greys the upper 8 bits.
+    """The picture turned by its EXIF tag, in RGB as `as_rgb` makes it; of an animation the first frame."""
+    return as_rgb(ImageOps.exif_transpose(image))
 
-    Pixels that are transparent show the colour stored beneath, as with transformers and `datasets`.
+
+def as_rgb(image: Image.Image) -> Image.Image:
+    """The picture in RGB: laid on white where it is transparent, of 16-bit greys the upper 8 bits.
+
+    The only way to RGB in the project, equal to the bit to what processors do (`convert_to_rgb`, transformers 5.23),
+    but for greys over 8 bits, which Pillow 13 would cut off at 255.
+
+    Raises:
+        WidePixels: values of 32 bits that 8 bits cannot hold.
+        ValueError: a mode that Pillow cannot convert.
     """
-    upright = ImageOps.exif_transpose(image)
-    if upright.mode.startswith("I;16"):  # Pillow 13 would make every value over 255 white
-        upright = Image.fromarray((np.asarray(upright) >> 8).astype(np.uint8))
-    return upright if upright.mode == "RGB" else upright.convert("RGB")
+    transparent = image.info.get("transparency")
+    if image.mode in WIDE_MODES:
+        _require_8_bits(image)
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image)
+        image = Image.fromarray((values >> 8).astype(np.uint8))
+        if transparent is not None:
+            image.putalpha(Image.fromarray(np.where(values == transparent, 0, 255).astype(np.uint8)))
+    elif image.mode == "RGB" and transparent is None:
+        return image
+    if "A" not in image.getbands() and transparent is None:
+        return image.convert("RGB")
+    ground = Image.new("RGBA", image.size, (255, 255, 255, 255))
+    return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
+
+
+class WidePixels(ValueError):
+    """Pixels of more than 8 bits whose white nobody knows."""
+
+
+def _require_8_bits(image: Image.Image) -> None:
+    values = np.asarray(image)
+    low, high = values.min(), values.max()
+    parts_of_one = image.mode == "F" and 0 < high <= 1
+    if not (low >= 0 and high <= 255) or parts_of_one:  # what is not a number compares as false
+        raise WidePixels(f"its pixels of mode {image.mode} (32 bits) run from {low:g} to {high:g}, expected 0 to 255")
 
 
 def encoded_format(content: bytes) -> str:
@@ -164,14 +198,18 @@ def stored_key(value: Any) -> str:
     if isinstance(value, Mapping):
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes | bytearray):
-        return hashlib.blake2b(value, digest_size=16).hexdigest()
+        return _encoded_key(value)
     stat = Path(value).stat()
     return _file_key(str(value), stat.st_mtime_ns, stat.st_size)
 
 
 @functools.lru_cache(maxsize=100_000)
 def _file_key(path: str, mtime_ns: int, size: int) -> str:
-    return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+    return _encoded_key(Path(path).read_bytes())
+
+
+def _encoded_key(content: bytes | bytearray) -> str:
+    return hashlib.blake2b(content, digest_size=16, person=_AS_SHOWN).hexdigest()
 
 
 def _open(file: BytesIO | Path, name: str, what: str) -> Image.Image:
@@ -187,5 +225,7 @@ def _open(file: BytesIO | Path, name: str, what: str) -> Image.Image:
 def _decode(image: Image.Image, name: str, what: str) -> Image.Image:
     try:
         return upright_rgb(image)
+    except WidePixels as error:
+        raise DataError(f"{name}: {what} cannot be shown: {error}. Scale it to 8 bits and save it as PNG.") from error
     except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError for a broken PNG
         raise DataError(f"{name}: {what} is damaged: {error}. Replace it or leave it out.") from error

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.images import as_rgb
 from sightline.errors import DataError, InputError
 from sightline.evaluation.sources import open_rows
 from sightline.evaluation.task import Source
@@ -23,7 +24,7 @@ SMALL_PICTURE_SIDE = 128
 
 def picture_address(image: Image, max_side: int = MAX_PICTURE_SIDE) -> str:
     """A data address of the picture, at most `max_side` pixels wide and high; small ones stay exact."""
-    copy = image.convert("RGB")
+    copy = as_rgb(image).copy()
     copy.thumbnail((max_side, max_side))
     exact = max(image.size) <= SMALL_PICTURE_SIDE
     buffer = BytesIO()

@@ -14,6 +14,7 @@ from PIL import Image
 from sightline.data.checking.check import Source, check_data
 from sightline.data.checking.copies import are_copies
 from sightline.data.checking.looks import REACH, Looks, glance, most_alike
+from sightline.data.images import as_rgb
 from tests.data.checking.trap_files import noise_picture
 
 FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
@@ -21,7 +22,7 @@ FILTERS = (Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling
 
 def encoded(picture: Image.Image, kind: str = "PNG", **settings: int) -> bytes:
     buffer = BytesIO()
-    picture.convert("RGB").save(buffer, kind, **settings)
+    as_rgb(picture).save(buffer, kind, **settings)
     return buffer.getvalue()
 
 
@@ -29,7 +30,7 @@ def copied(picture: Image.Image, draw: random.Random) -> bytes:
     """The picture at half to one and a half times its size, as a JPEG of quality 50 to 90."""
     scale = draw.uniform(0.5, 1.5)
     size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return encoded(picture.convert("RGB").resize(size, draw.choice(FILTERS)), "JPEG", quality=draw.randint(50, 90))
+    return encoded(as_rgb(picture).resize(size, draw.choice(FILTERS)), "JPEG", quality=draw.randint(50, 90))
 
 
 def table(pictures: list[bytes], question: str = "what is it?") -> Dataset:

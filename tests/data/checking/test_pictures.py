@@ -32,6 +32,7 @@ def traps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ("lfs", "unreadable", "git lfs pull"),
         ("cut", "truncated", "truncated"),
         ("cut_head", "truncated", "in its head"),
+        ("wide", "wide_values", "from 70000 to 70000"),
         ("bomb", "too_large", "13342 x 13342 pixels"),
     ],
 )
@@ -64,6 +65,7 @@ def test_what_training_opens_of_odd_pictures(traps):
     assert open_image(traps["turned"], "row 1").size == (64, 96)
     assert open_image(traps["cmyk"], "row 1").mode == "RGB"
     assert open_image(traps["palette"], "row 1").getpixel((15, 15)) == (0, 0, 255)
+    assert open_image(traps["palette"], "row 1").getpixel((0, 0)) == (255, 255, 255)  # what shines through is white
     assert (inspect_picture(str(traps["turned"])).width, inspect_picture(str(traps["turned"])).height) == (64, 96)
     assert open_image(traps["strip"], "row 1").size == (1, 5000)
 

@@ -31,9 +31,10 @@ def write_traps(folder: Path) -> dict[str, Path]:
     glass = Image.new("RGBA", (40, 40), (255, 0, 0, 0))
     ImageDraw.Draw(glass).rectangle((10, 10, 20, 20), fill=(0, 0, 255, 255))
     glass.quantize(8).save(paths["palette"])
-    black = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
-    ImageDraw.Draw(black).rectangle((10, 10, 20, 20), fill=(0, 0, 0, 255))
-    black.save(paths["vanishing"])
+    white = Image.new("RGBA", (40, 40), (0, 0, 0, 0))
+    ImageDraw.Draw(white).rectangle((10, 10, 20, 20), fill=(255, 255, 255, 255))
+    white.save(paths["vanishing"])
+    Image.fromarray(np.full((9, 9), 70_000, dtype=np.int32)).save(paths["wide"])
     exif = Image.Exif()
     exif[0x0112] = 6
     photo.save(paths["turned"], exif=exif)
@@ -45,7 +46,7 @@ FILES = {
     "cut": "cut.jpg", "cut_head": "cut_head.jpg", "text": "text.png", "svg": "drawing.svg", "empty": "empty.png",
     "web_page": "page.jpg", "lfs": "lfs.png", "bomb": "bomb.png", "animated": "animated.gif", "cmyk": "cmyk.jpg",
     "sixteen_bit": "sixteen.png", "palette": "palette.png", "vanishing": "vanishing.png", "turned": "turned.jpg",
-    "strip": "strip.png", "missing": "missing.png",
+    "strip": "strip.png", "wide": "wide.tif", "missing": "missing.png",
 }  # fmt: skip
 
 

@@ -37,6 +37,9 @@ KINDS = {
         ERROR, ROWS, "more or fewer rejected_images than images", "Give one for each image, or none."
     ),
     "empty_answer": Kind(ERROR, ROWS, "empty answer", "Fill it in, or drop the row."),
+    "wide_values": Kind(
+        ERROR, PICTURES, "pixels of 32 bits beyond 0 to 255", "Scale them to 8 bits, and save the picture as PNG."
+    ),
     "same_answers": Kind(ERROR, ROWS, "chosen and rejected are the same", "Mend one of them, or drop the row."),
     "leaked_picture": Kind(
         ERROR, EVAL_ROWS, "evaluation picture is in the training data", "Drop the picture from one of the two."
@@ -57,11 +60,8 @@ KINDS = {
     "vanishing": Kind(
         WARNING,
         PICTURES,
-        "nothing is left without transparency",
-        "Put it on a background: training takes the colours beneath transparent pixels.",
-    ),
-    "wide_values": Kind(
-        WARNING, PICTURES, "pixels of 32 bits, cut off at 255", "Scale them to 8 bits, and save the picture as PNG."
+        "nothing is left on white",
+        "Put it on a darker background: training lays transparent pictures on white.",
     ),
     "strip": Kind(
         WARNING, PICTURES, "over 100 times as long as wide", "Cut it into parts: many processors refuse such a picture."
@@ -93,7 +93,7 @@ KINDS = {
     "cmyk": Kind(NOTE, PICTURES, "CMYK, turned into RGB", "Colours are those of a plain conversion, without profile."),
     "sixteen_bit": Kind(NOTE, PICTURES, "16 bits a pixel, scaled to 8", "Nothing to do."),
     "transparent": Kind(
-        NOTE, PICTURES, "transparent pixels show the colour beneath", "Put the picture on the background that you mean."
+        NOTE, PICTURES, "transparent, laid on white", "Put the picture on the background that you mean."
     ),
     "turned": Kind(NOTE, PICTURES, "turned upright by its EXIF tag", "Nothing to do."),
 }

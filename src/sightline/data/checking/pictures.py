@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from sightline.data.checking.looks import glance
-from sightline.data.images import content_key, upright_rgb
+from sightline.data.images import WidePixels, content_key, upright_rgb
 
 MAX_PIXELS = 89_478_485  # Pillow's own limit: it warns of a decompression bomb beyond, and refuses twice as many
 PILLOW_REFUSES = 2 * MAX_PIXELS
@@ -71,6 +71,8 @@ def inspect_picture(stored: Any, max_pixels: int = MAX_PIXELS) -> PictureFacts:
         try:
             with _ONE_LARGE if width * height > LARGE_PIXELS else nullcontext():
                 return _read(image, found)
+        except WidePixels as error:
+            return PictureFacts("wide_values", str(error), (), width, height, found.format)
         except Exception as error:
             return PictureFacts("truncated", f"{found.format}: {error}", (), width, height, found.format)
 
@@ -84,8 +86,6 @@ def _read(image: Image.Image, found: PictureFacts) -> PictureFacts:
         traits.append(("cmyk", found.format))
     if image.mode.startswith("I;16"):
         traits.append(("sixteen_bit", image.mode))
-    if image.mode in ("I", "F"):
-        traits.append(("wide_values", f"mode {image.mode}"))
     if max(width, height) > STRIP_RATIO * min(width, height):
         traits.append(("strip", f"{width} x {height} pixels"))
     if 2 <= orientation <= 8:
@@ -100,7 +100,7 @@ def _read(image: Image.Image, found: PictureFacts) -> PictureFacts:
 
 
 def _transparency(image: Image.Image, rgb: Image.Image) -> list[tuple[str, str]]:
-    """Whether some pixels are transparent, and whether the picture has one colour once they are not."""
+    """Whether some pixels are transparent, and whether the picture has one colour on white."""
     if not image.has_transparency_data:
         return []
     opacities = image.convert("RGBA").getchannel("A").histogram()
