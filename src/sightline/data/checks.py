@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from sightline.data.fit import DROPPING
-from sightline.data.images import IMAGE_COLUMNS, WIDE_MODES, open_image, rejected_images, row_images, stored_image, upright_size
+from sightline.data.images import (
+    IMAGE_COLUMNS,
+    WIDE_MODES,
+    open_image,
+    rejected_images,
+    row_images,
+    stored_image,
+    upright_size,
+)
 from sightline.data.lengths import Kind, Track, first_of, table_of_kinds
 from sightline.data.preferences import answer_pairs, require_difference, require_other_images
 from sightline.data.sequences import SequenceEncoder
