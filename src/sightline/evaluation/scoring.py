@@ -25,6 +25,7 @@ from sightline.evaluation.scorers import (
     vqa,
     yes_no,
 )
+from sightline.evaluation.scorers.reasoning import as_lmms_eval
 from sightline.evaluation.scorers.verdicts import matching
 from sightline.evaluation.task import Item, Metric, Scorer, Verdict
 
@@ -61,7 +62,11 @@ VLMEVALKIT_CHOICE = matching(can_infer.read_vlmevalkit)
 EXACT = _scoring({"strict": by_options(STRICT_CHOICE, exact.score_strict)}, ACCURACY)
 CHOICE = _scoring({"strict": STRICT_CHOICE, "vlmevalkit": VLMEVALKIT_CHOICE}, ACCURACY)
 MMBENCH = _scoring(
-    {"strict": STRICT_CHOICE, "vlmevalkit": VLMEVALKIT_CHOICE, "lmms-eval": matching(can_infer.read_lmms_eval)},
+    {
+        "strict": STRICT_CHOICE,
+        "vlmevalkit": VLMEVALKIT_CHOICE,
+        "lmms-eval": as_lmms_eval(matching(can_infer.read_lmms_eval)),
+    },
     (circular_accuracy(), vanilla_accuracy(), mean_score("accuracy")),
 )
 AI2D = _scoring(
@@ -72,7 +77,7 @@ SCIENCEQA = _scoring(
         "strict": STRICT_CHOICE,
         "llava": matching(scienceqa.read_llava),
         "vlmevalkit": VLMEVALKIT_CHOICE,
-        "lmms-eval": matching(scienceqa.read_lmms_eval),
+        "lmms-eval": as_lmms_eval(matching(scienceqa.read_lmms_eval)),
     },
     ACCURACY,
 )
@@ -81,7 +86,7 @@ MMMU = _scoring(
         "strict": by_options(STRICT_CHOICE, open_answer.score_strict),
         "official": by_options(matching(mmmu.read_official_choice), mmmu.score_official_open),
         "vlmevalkit": by_options(VLMEVALKIT_CHOICE, can_infer.score_vlmevalkit_open),
-        "lmms-eval": by_options(matching(mmmu.read_lmms_eval_choice), mmmu.score_official_open),
+        "lmms-eval": as_lmms_eval(by_options(matching(mmmu.read_lmms_eval_choice), mmmu.score_official_open)),
     },
     (mean_score("accuracy"), *mmmu_disciplines()),
 )
@@ -90,7 +95,7 @@ MATHVISTA = _scoring(
         "strict": mathvista.score_strict,
         "official": mathvista.score_official,
         "vlmevalkit": mathvista.score_vlmevalkit,
-        "lmms-eval": mathvista.score_lmms_eval,
+        "lmms-eval": as_lmms_eval(mathvista.score_lmms_eval),
     },
     ACCURACY,
 )
@@ -99,7 +104,7 @@ POPE = _scoring(
         "strict": matching(yes_no.read_strict),
         "official": matching(yes_no.read_pope),
         "vlmevalkit": matching(yes_no.read_vlmevalkit),
-        "lmms-eval": matching(yes_no.read_lmms_eval_pope),
+        "lmms-eval": as_lmms_eval(matching(yes_no.read_lmms_eval_pope)),
     },
     yes_no_metrics(),
     vlmevalkit=vlmevalkit_yes_no_metrics(),
@@ -110,7 +115,7 @@ MME = _scoring(
         "strict": matching(yes_no.read_strict),
         "official": matching(yes_no.read_mme),
         "vlmevalkit": matching(yes_no.read_vlmevalkit),
-        "lmms-eval": matching(yes_no.read_lmms_eval_mme),
+        "lmms-eval": as_lmms_eval(matching(yes_no.read_lmms_eval_mme)),
     },
     mme_metrics(),
 )
@@ -118,7 +123,7 @@ VQAV2 = _scoring(
     {
         "strict": vqa.score_strict,
         "official": vqa.score_official,
-        "lmms-eval": vqa.scoring_with(vqa.official_spelling),
+        "lmms-eval": as_lmms_eval(vqa.scoring_with(vqa.official_spelling)),
     },
     (mean_score("vqa_accuracy"),),
 )
@@ -127,12 +132,12 @@ TEXTVQA = _scoring(
         "strict": vqa.score_strict,
         "official": vqa.scoring_with(vqa.evalai_spelling),
         "vlmevalkit": vqa.scoring_with(vqa.vlmevalkit_spelling),
-        "lmms-eval": vqa.scoring_with(vqa.evalai_spelling),
+        "lmms-eval": as_lmms_eval(vqa.scoring_with(vqa.evalai_spelling)),
     },
     (mean_score("vqa_accuracy"),),
 )
 DOCVQA = _scoring(
-    {"strict": anls.score_strict, "vlmevalkit": anls.score_lmms_eval, "lmms-eval": anls.score_lmms_eval},
+    {"strict": anls.score_strict, "vlmevalkit": anls.score_lmms_eval, "lmms-eval": as_lmms_eval(anls.score_lmms_eval)},
     (mean_score("anls"),),
 )
 OCRBENCH = _scoring(
@@ -140,7 +145,7 @@ OCRBENCH = _scoring(
         "strict": ocrbench.score_strict,
         "official": ocrbench.score_official,
         "vlmevalkit": ocrbench.score_official,
-        "lmms-eval": ocrbench.score_lmms_eval,
+        "lmms-eval": as_lmms_eval(ocrbench.score_lmms_eval),
     },
     (points("points", scale=1000.0), mean_score("accuracy")),
 )
@@ -153,7 +158,7 @@ CAPTIONS = _scoring(
         "strict": captions.score_strict,
         "official": captions.score_official,
         "vlmevalkit": captions.score_vlmevalkit,
-        "lmms-eval": captions.score_official,
+        "lmms-eval": as_lmms_eval(captions.score_official),
     },
     caption_metrics(),
     vlmevalkit=vlmevalkit_caption_metrics(),

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import string
 
+from sightline.evaluation.scorers.reasoning import without_lmms_eval_tags
 from sightline.evaluation.task import Item
 
 _OPENING = re.compile(r"\s*([A-Z])\.")
@@ -15,11 +16,13 @@ _NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
 def read_lmms_eval(item: Item, answer: str) -> str | None:
-    """The opening letter before a period, else the whole answer without punctuation if that is one letter.
+    """The opening letter before a period, else the answer without thought and punctuation if that is one letter.
 
-    Blanks are kept, so "B " is unparsed.
+    lmms-eval looks for the opening letter before it takes thought away, so "<think>...</think>B. cat" is unparsed.
+    Blanks are kept where there is no thought, so "B " is unparsed.
     """
     if opening := _OPENING.match(answer):
         return opening.group(1)
-    bare = answer.translate(_NO_PUNCTUATION).upper()
+    said = without_lmms_eval_tags(answer)
+    bare = (answer if said == answer.strip() else said).translate(_NO_PUNCTUATION).upper()
     return bare if len(bare) == 1 and bare.isalpha() else None

@@ -7,16 +7,14 @@ VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0, LLaVA m4c_evaluator.py at c121f
 from __future__ import annotations
 
 from sightline.evaluation.scorers.edit_distance import edit_distance
-from sightline.evaluation.scorers.verdicts import UNPARSED
+from sightline.evaluation.scorers.short_texts import judge_short
 from sightline.evaluation.task import Item, Verdict
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
-    """The greatest similarity to a gold answer: 1 - distance / longer length, 0 below one half; empty is unparsed."""
-    said = _collapsed(answer)
-    if not said:
-        return UNPARSED
-    return Verdict(max(_cut(_similarity(said, _collapsed(gold))) for gold in item.answers), said)
+    """The greatest similarity to a gold answer: 1 - distance / longer length, 0 below one half."""
+    golds = [_collapsed(gold) for gold in item.answers]
+    return judge_short(item, answer, lambda said: max(_cut(_similarity(_collapsed(said), gold)) for gold in golds))
 
 
 def score_lmms_eval(item: Item, answer: str) -> Verdict:

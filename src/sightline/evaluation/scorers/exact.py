@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from sightline.evaluation.normalise import matches
-from sightline.evaluation.scorers.verdicts import UNPARSED
+from sightline.evaluation.scorers.short_texts import judge_short
 from sightline.evaluation.task import Item, Verdict
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
-    """Right where the answer says one of the gold answers in VQA's spelling; an empty answer is unparsed."""
-    said = answer.strip()
-    return Verdict(float(matches(said, item.answers)), said) if said else UNPARSED
+    """Right where the answer says one of the gold answers in VQA's spelling."""
+    return judge_short(item, answer, lambda said: float(matches(said, item.answers)))

@@ -1,48 +1,95 @@
-"""What of a long answer is its final answer: behind the reasoning, in answer tags, in LaTeX's box."""
+"""What of a long answer is its final answer: behind the thought, in answer tags, a field, a fence, LaTeX's box."""
 
 from __future__ import annotations
 
 import re
 
-_REASONING = re.compile(r"^.*</think(?:ing)?>|<think(?:ing)?>.*$", re.DOTALL | re.IGNORECASE)
-_TAGS = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL | re.IGNORECASE)
+from sightline.evaluation.scorers.reasoning import without_thought
+
+_TAG_NAMES = r"answer|final[ _-]?answer|conclusion"
+_TAGS = re.compile(
+    rf"<({_TAG_NAMES})>(.*?)(?:</\1>|$)|<\|begin_of_box\|>(.*?)(?:<\|end_of_box\|>|$)", re.DOTALL | re.IGNORECASE
+)
+_CLOSING_TAG = re.compile(rf"</(?:{_TAG_NAMES})>.*$|<\|end_of_box\|>.*$", re.DOTALL | re.IGNORECASE)
 _NEXT_QUESTION = re.compile(r"(?<=\S)\s*\n\s*(?:Question|Hint|Q)\s*:")
 _ANSWERED = re.compile(r"\banswer\b|^\W*[A-H]\b[).:]", re.IGNORECASE)
-_TEXT_COMMAND = re.compile(r"\\(?:text|mathrm|mathbf|textbf|mathit|textit|operatorname)\s*\{([^{}]*)\}")
+# The answer's field of a JSON object or a Python dictionary, also of one that was cut off behind it.
+_FIELD = re.compile(
+    r"""[{,]\s*(["'])(?:(?:final|correct|your)[ _])?answer\1\s*:\s*
+    (?:"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'|(?P<bare>\[[^\]\n]*\]|[^\s,}\]"'{]+))""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# Only these escapes: the others begin LaTeX's commands, whose backslash models forget to double.
+_ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"'\\/]|n(?!eq|u\b|ot|e\b|abla)))")
+_FENCE = re.compile(r"```[^\n`]*\n(.*?)\n?```", re.DOTALL)
+_BOX = re.compile(r"(?:\\(?:boxed|fbox)|\x08oxed|(?<![\\\w])boxed)\s*\{")
+_TEXT_COMMAND = re.compile(
+    r"\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|boldsymbol|operatorname|mbox)\s*"
+    r"\{([^{}]*)\}"
+)
+# $x$ holds a formula where no blank follows the first and no digit the second, so "$5 or $6" stays money.
+_INLINE = re.compile(r"(?<!\\)\\[(\[]\s*|\s*(?<!\\)\\[)\]]|\$\$|(?<![\\$\d])\$(?=\S)([^$\n]*?)(?<=[^\s\\])\$(?!\d)")
 
 
 def after_reasoning(answer: str) -> str:
-    """The answer without its <think> part, and without questions that it goes on to ask itself.
+    """The final answer without what it is wrapped in: thought, tags, box tokens, JSON, a fence, LaTeX's delimiters.
 
-    Of that, what the last <answer> tags hold, where there are such. Thought that never ends leaves nothing.
+    Of what stands behind the thought, the last answer tags, box tokens or field "answer", where there are such; and
+    without questions that a model goes on to ask itself. Thought that never ends leaves nothing.
 
-    >>> after_reasoning("<think>Is it A?</think><answer>B</answer>")
-    'B'
+    >>> after_reasoning("<think>Is it A?</think><answer>B</answer>"), after_reasoning("Answer: \\\\( \\\\text{B} \\\\)")
+    ('B', 'Answer: B')
     """
-    said = _REASONING.sub("", answer).replace("</s>", "")
+    said = without_thought(answer)
     first, *asked_on = _NEXT_QUESTION.split(said)
     # One such line may be the question said again; after an answer, or twice, it is the model going on by itself.
     text = first if len(asked_on) != 1 or _ANSWERED.search(first) else said
-    tagged = _TAGS.findall(text)
-    return (tagged[-1] if tagged else text).strip()
+    return without_latex(_in_field(_in_tags(text))).strip()
+
+
+def without_latex(text: str) -> str:
+    """Without the delimiters of formulas, and with \\text{...} and its like opened."""
+    while (opened := _TEXT_COMMAND.sub(r"\1", text)) != text:
+        text = opened
+    return _INLINE.sub(lambda formula: formula[1] or "", text)
 
 
 def boxed(text: str) -> str | None:
-    """What the last \\boxed{...} holds, with \\text{...} and its like opened; None where there is no box.
+    """What the last \\boxed{...} or \\fbox{...} holds, with \\text{...} opened; None where there is no box.
 
     >>> boxed(r"so $\\boxed{\\text{C}}$")
     'C'
     """
-    start = text.rfind("\\boxed{")
-    if start < 0:
+    boxes = list(_BOX.finditer(text))
+    if not boxes:
         return None
-    start += len("\\boxed{")
+    start = boxes[-1].end()
     depth = 1
     for end in range(start, len(text)):
         depth += {"{": 1, "}": -1}.get(text[end], 0)
         if depth == 0:
-            return _TEXT_COMMAND.sub(r"\1", text[start:end]).strip()
+            return without_latex(text[start:end]).strip()
     return None
+
+
+def _in_tags(text: str) -> str:
+    """What the last tags or box tokens hold; an end without beginning closes what stands before it."""
+    held = [tags[2] if tags[2] is not None else tags[3] for tags in _TAGS.finditer(text)]
+    return held[-1] if held else _CLOSING_TAG.sub("", text)
+
+
+def _in_field(text: str) -> str:
+    """The last field "answer", else what the fence holds that is the whole text."""
+    fields = list(_FIELD.finditer(text))
+    if not fields:
+        fence = _FENCE.fullmatch(text.strip())
+        return fence[1] if fence else text
+    quoted = fields[-1]["double"] or fields[-1]["single"] or ""
+    return _ESCAPED.sub(_unescape, quoted) or (fields[-1]["bare"] or "").removeprefix("null")
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    return chr(int(escape[1], 16)) if escape[1] else "\n" if escape[2] == "n" else escape[2]
 
 
 _REFUSAL = re.compile(

@@ -5,8 +5,7 @@ Sources: Masry et al., 2022, "ChartQA"; VLMEvalKit dataset/utils/vqa_eval.py at 
 
 from __future__ import annotations
 
-from sightline.evaluation.scorers.final_answer import after_reasoning, boxed
-from sightline.evaluation.scorers.verdicts import UNPARSED
+from sightline.evaluation.scorers.short_texts import judge_short
 from sightline.evaluation.task import Item, Verdict
 
 TOLERANCE = 0.05
@@ -21,12 +20,9 @@ def score_vlmevalkit(item: Item, answer: str) -> Verdict:
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
-    """The same for the answer behind its reasoning, with thousands commas, dollars and a final period taken off."""
-    text = after_reasoning(answer)
-    said = _bare(boxed(text) or text)
-    if not said:
-        return UNPARSED
-    return Verdict(float(any(_relaxed(said, _bare(gold)) for gold in item.answers)), said)
+    """The same for what the answer says, with thousands commas, dollars and a final period taken off."""
+    golds = [_bare(gold) for gold in item.answers]
+    return judge_short(item, answer, lambda said: float(any(_relaxed(_bare(said), gold) for gold in golds)))
 
 
 def _relaxed(said: str, gold: str) -> bool:

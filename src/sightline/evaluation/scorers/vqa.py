@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence as Many
 
 from sightline.errors import DataError
 from sightline.evaluation.normalise import normalise, normalise_words, strip_punctuation
-from sightline.evaluation.scorers.verdicts import UNPARSED
+from sightline.evaluation.scorers.short_texts import judge_short
 from sightline.evaluation.task import Item, Scorer, Verdict
 
 Spelling = Callable[[str], str]
@@ -27,8 +27,10 @@ def score_official(item: Item, answer: str) -> Verdict:
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
-    """VQA accuracy with equal spellings always; an empty answer is unparsed."""
-    return _accuracy(item, answer, normalise) if answer.strip() else UNPARSED
+    """VQA accuracy of what the answer says, with equal spellings always."""
+    _check_people(item)
+    golds = [normalise(gold) for gold in item.answers]
+    return judge_short(item, answer, lambda said: _leave_one_out(normalise(said), golds))
 
 
 def scoring_with(spelling: Spelling) -> Scorer:
@@ -59,13 +61,17 @@ def vlmevalkit_punctuation(text: str) -> str:
 
 def _accuracy(item: Item, answer: str, spelling: Spelling) -> Verdict:
     """Mean over the people of min(1, how many of the others say the same / 3)."""
+    _check_people(item)
+    said, golds = spelling(answer), [spelling(gold) for gold in item.answers]
+    return Verdict(_leave_one_out(said, golds), said)
+
+
+def _check_people(item: Item) -> None:
     if len(item.answers) < 4:
         raise DataError(
             f"{item.name}: VQA accuracy needs the answers of several people (ten in VQAv2 and TextVQA), "
             f"got {len(item.answers)}. Score rows with one gold answer as a custom task."
         )
-    said, golds = spelling(answer), [spelling(gold) for gold in item.answers]
-    return Verdict(_leave_one_out(said, golds), said)
 
 
 def _leave_one_out(said: str, golds: Many[str]) -> float:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sightline.data.vilt.questions import plain_answer, row_scores
 from sightline.errors import DataError
 from sightline.evaluation.metrics.means import mean_score
-from sightline.evaluation.scorers.verdicts import UNPARSED
+from sightline.evaluation.scorers.short_texts import judge_short
 from sightline.evaluation.task import Item, Row, Task, Verdict
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
 from sightline.evaluation.tasks.prompts import as_asked, short_answer
@@ -35,8 +35,8 @@ def _read(row: Row) -> Iterator[Item]:
 
 
 def _score(item: Item, answer: str) -> Verdict:
-    said = plain_answer(answer)
-    return Verdict(float(item.facts["answer_scores"].get(said, 0.0)), said) if said else UNPARSED
+    scores = item.facts["answer_scores"]
+    return judge_short(item, answer, lambda said: float(scores.get(plain_answer(said), 0.0)))
 
 
 TASKS = {
