@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.engine.features import encode_images
-from sightline.engine.fingerprint import weights_fingerprint
+from sightline.engine.fingerprint import model_fingerprint
 from sightline.engine.store import TensorStore
 from sightline.types import FamilyFacts
 
@@ -94,11 +94,11 @@ def find_storable(
 
 
 def stage_fingerprint(model: Any, stage: str) -> str:
-    """A hash of all weights that stored tensors of this stage depend on."""
+    """A hash of all weights and settings that stored tensors of this stage depend on."""
     left_out = [model.get_decoder(), model.get_output_embeddings()]
     if stage == TOWER:
         left_out.append(_projector(model))
-    return weights_fingerprint(model, left_out)
+    return model_fingerprint(model, left_out)
 
 
 def measure_image(

@@ -31,52 +31,77 @@ class Answering:
 
 
 def local_answering(loaded: LoadedVlm, batch_tokens: int | None = None) -> Answering:
-    """A loaded model; the fingerprint covers weights, processor, chat template, tokenizer and stop tokens."""
-    from sightline.engine.fingerprint import fingerprint, processor_fingerprint, weights_fingerprint
+    """A loaded model; the fingerprint covers all that decides what it answers: weights, settings, adapters, processor,
+    chat template, tokenizer, decoding, and our own way from rows and pictures to its inputs."""
+    from sightline.engine.fingerprint import (
+        adapter_settings,
+        config_settings,
+        fingerprint,
+        generation_settings,
+        processor_fingerprint,
+        processor_settings,
+        settings_fingerprint,
+        stored_under,
+        tokenizer_fingerprint,
+        weights_fingerprint,
+    )
     from sightline.evaluation.local import LocalAnswerer
 
     answerer = LocalAnswerer(loaded, batch_tokens)
     processor: Any = loaded.processor
-    decoding = {
-        "strategy": "greedy",
-        "stop_ids": sorted(answerer.rules.stop_ids),
-        "repetition_penalty": answerer.rules.repetition_penalty,
-        "others": list(answerer.rules.others),
-    }
+    rules = answerer.rules
     provenance = {
         "weights": weights_fingerprint(loaded.model),
+        "model_settings": config_settings(loaded.inner.config),
+        "adapter_settings": adapter_settings(loaded.model),
+        "modules": settings_fingerprint(loaded.inner),
         "processor": processor_fingerprint(processor),
-        "processor_settings": processor.image_processor.to_dict(),
-        "chat_template": fingerprint(processor.chat_template),
-        "tokenizer": fingerprint(sorted(processor.tokenizer.get_vocab().items())),
+        "processor_settings": processor_settings(processor),
+        "chat_template": fingerprint(processor.chat_template, processor.tokenizer.chat_template),
+        "tokenizer": tokenizer_fingerprint(processor.tokenizer),
         "dtype": str(loaded.model.dtype),
         "attention": str(loaded.model.config.get_text_config()._attn_implementation),
-        "decoding": decoding,
+        "decoding": {
+            "strategy": "greedy",
+            "stop_ids": sorted(rules.stop_ids),
+            "repetition_penalty": rules.repetition_penalty,
+            "others": list(rules.others),
+            "settings": generation_settings(loaded.inner),
+        },
     }
-    kept = {name: value for name, value in provenance.items() if name != "processor_settings"}
-    return Answering(answerer, fingerprint(kept), provenance)
+    return Answering(answerer, stored_under(provenance), provenance)
 
 
 def vilt_answering(speaker: ViltSpeaker) -> Answering:
-    """A ViLT; the fingerprint covers weights, processor, tokenizer and the answers that it chooses among."""
-    from sightline.engine.fingerprint import fingerprint, processor_fingerprint, weights_fingerprint
+    """A ViLT; the fingerprint covers weights, settings, processor, tokenizer and the answers that it chooses among."""
+    from sightline.engine.fingerprint import (
+        config_settings,
+        fingerprint,
+        processor_fingerprint,
+        processor_settings,
+        settings_fingerprint,
+        stored_under,
+        tokenizer_fingerprint,
+        weights_fingerprint,
+    )
 
     provenance = {
         "weights": weights_fingerprint(speaker.model),
+        "model_settings": config_settings(speaker.model.config),
+        "modules": settings_fingerprint(speaker.model),
         "processor": processor_fingerprint(speaker.processor),
-        "processor_settings": speaker.processor.image_processor.to_dict(),
-        "tokenizer": fingerprint(sorted(speaker.processor.tokenizer.get_vocab().items())),
+        "processor_settings": processor_settings(speaker.processor),
+        "tokenizer": tokenizer_fingerprint(speaker.processor.tokenizer),
         "answers": fingerprint(speaker.answers),
         "dtype": str(speaker.model.dtype),
         "decoding": {"strategy": "the most probable answer"},
     }
-    kept = {name: value for name, value in provenance.items() if name != "processor_settings"}
-    return Answering(speaker, fingerprint(kept), provenance, bare=True)
+    return Answering(speaker, stored_under(provenance), provenance, bare=True)
 
 
 def remote_answering(endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> Answering:
     """A model behind an endpoint, of which only address and name are known; `opening` stands before every question."""
-    from sightline.engine.fingerprint import fingerprint
+    from sightline.engine.fingerprint import stored_under
     from sightline.models.remote import EndpointAnswerer
 
     known: dict[str, Any] = {
@@ -85,4 +110,4 @@ def remote_answering(endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> 
         "decoding": {"strategy": "greedy"},
         **({"opening": list(opening)} if opening else {}),
     }
-    return Answering(EndpointAnswerer(endpoint, opening), fingerprint(known), known)
+    return Answering(EndpointAnswerer(endpoint, opening), stored_under(known), known)

@@ -20,7 +20,14 @@ from transformers import PreTrainedConfig
 from sightline.data.augmentation import NONE
 from sightline.data.formats import has_images
 from sightline.data.sequences import SequenceEncoder
-from sightline.engine.fingerprint import fingerprint, processor_fingerprint, weights_fingerprint
+from sightline.engine.fingerprint import (
+    adapter_settings,
+    fingerprint,
+    model_fingerprint,
+    processor_fingerprint,
+    stored_under,
+    tokenizer_fingerprint,
+)
 from sightline.engine.store import TensorStore
 from sightline.errors import ConfigError
 from sightline.training.augmentation import policy_of
@@ -149,13 +156,16 @@ def _obstacle(args: Any, train_dataset: Any, data_collator: Any) -> str | None:
 
 
 def _open_store(trainer: Any) -> TensorStore:
-    """The store of this reference: its weights, the processor, the precision."""
+    """The store of this reference: its weights and settings, processor, tokenizer, precision."""
     model = trainer.ref_model or trainer.model
     adapters = [name for name in getattr(model, "peft_config", {}) if name != "ref"]
     base = model.get_base_model() if isinstance(model, PeftModel) else trainer.accelerator.unwrap_model(model)
-    namespace = fingerprint(
-        weights_fingerprint(base, adapters=adapters),
+    counted = {name: value for name, value in adapter_settings(model).items() if name == "ref"}
+    namespace = stored_under(
+        model_fingerprint(base, adapters=adapters),
+        counted,
         processor_fingerprint(trainer.processing_class),
+        tokenizer_fingerprint(trainer.processing_class.tokenizer),
         trainer.accelerator.mixed_precision,
     )
     about = {

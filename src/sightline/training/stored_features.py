@@ -14,7 +14,7 @@ from sightline.data.augmentation import NONE
 from sightline.data.images import IMAGE_COLUMNS, row_images, stored_key
 from sightline.data.sequences import EncodedBatch
 from sightline.engine.feature_store import FeatureStore, find_storable, measure_image, stage_fingerprint
-from sightline.engine.fingerprint import fingerprint, processor_fingerprint
+from sightline.engine.fingerprint import processor_fingerprint, stored_under
 from sightline.engine.store import TensorStore, limit_bytes
 from sightline.errors import ConfigError
 from sightline.models.families import family_of
@@ -156,7 +156,7 @@ def open_store(
         return None, storable.reason
     seconds, size = measure_image(model, facts, inputs, storable.stage, trainer.accelerator.autocast())
     precision = trainer.accelerator.mixed_precision
-    namespace = fingerprint(
+    namespace = stored_under(
         storable.stage,
         stage_fingerprint(model, storable.stage),
         processor_fingerprint(trainer.processing_class),

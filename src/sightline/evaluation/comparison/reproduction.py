@@ -130,7 +130,7 @@ def _decoding(
     if None in decodings:
         return Aspect("decoding", tuple(differences), (_missing("how answers were decoded", decodings),))
     chosen = [{name: value for name, value in decoding.items() if name != "stop_ids"} for decoding in decodings]
-    return Aspect("decoding", (*differences, *_differing(*chosen)))
+    return Aspect("decoding", (*differences, *_differing(*map(_flat, chosen))))
 
 
 def _processor(one: Mapping[str, Any], two: Mapping[str, Any]) -> Aspect:
@@ -154,10 +154,17 @@ def _model(one: Mapping[str, Any], two: Mapping[str, Any]) -> Aspect:
     if None in weights:
         return Aspect("model", (*names, *_differing(*asked)), (_missing("the weights", weights),))
     loaded = [{name: run["provenance"].get(name) for name in ("dtype", "attention")} for run in (one, two)]
-    differences = (*_differing(*asked), *_differing(*loaded))
-    if weights[0] == weights[1]:
-        return Aspect("model", differences, notes=tuple(names))
-    return Aspect("model", ("weights differ", *names, *differences))
+    settings = [run["provenance"].get("model_settings") for run in (one, two)]
+    adapters = [run["provenance"].get("adapter_settings") or {} for run in (one, two)]
+    unknown = (_missing("the model's settings", settings),) if None in settings else ()
+    differences = [*_differing(*asked), *_differing(*loaded)]
+    if not unknown:
+        differences += [*_differing(*map(_flat, settings)), *_differing(*map(_flat, adapters))]
+    if not differences and not unknown and one["provenance"].get("modules") != two["provenance"].get("modules"):
+        differences = ["modules differ in what the settings do not show"]
+    if weights[0] != weights[1]:
+        return Aspect("model", ("weights differ", *names, *differences), unknown)
+    return Aspect("model", tuple(differences), unknown, notes=tuple(names))
 
 
 def _versions(before: RunRecord, after: RunRecord) -> Aspect:
@@ -206,6 +213,15 @@ def _joined(name: str, parts: Many[Aspect]) -> Aspect:
         tuple(dict.fromkeys(text for part in parts for text in part.unknown)),
         tuple(dict.fromkeys(text for part in parts for text in part.notes)),
     )
+
+
+def _flat(settings: Mapping[str, Any], name: str = "") -> dict[str, Any]:
+    """Nested settings under names such as `text_config.rope_parameters.rope_theta`."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        where = f"{name}.{key}".lstrip(".")
+        flat |= _flat(value, where) if isinstance(value, Mapping) and value else {where: value}
+    return flat
 
 
 def _differing(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[str]:

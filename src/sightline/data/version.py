@@ -1,0 +1,24 @@
+"""The version of what Sightline makes of rows and pictures: part of every key under which something is kept."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_LAYERS = ("data", "engine", "models")  # whose code decides what a row, a picture or a prompt becomes
+
+
+@functools.cache
+def encoding_version() -> str:
+    """A hash of Sightline's version and of the code that turns rows and pictures into tensors.
+
+    Nobody has to remember to raise a number: a changed rule (how transparency is laid on white, say) is a new version,
+    and what an older one stored is computed again.
+    """
+    digest = hashlib.blake2b(importlib.metadata.version("sightline").encode(), digest_size=16)
+    for path in sorted(path for layer in _LAYERS for path in (_PACKAGE / layer).rglob("*.py")):
+        digest.update(f"\n{path.relative_to(_PACKAGE)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
