@@ -200,16 +200,21 @@ def stored_key(value: Any) -> str:
     if isinstance(value, bytes | bytearray):
         return _encoded_key(value)
     stat = Path(value).stat()
-    return _file_key(str(value), stat.st_mtime_ns, stat.st_size)
+    return _file_key(str(value), (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size))
 
 
 @functools.lru_cache(maxsize=100_000)
+<<<<<<< HEAD
 def _file_key(path: str, mtime_ns: int, size: int) -> str:
     return _encoded_key(Path(path).read_bytes())
 
 
 def _encoded_key(content: bytes | bytearray) -> str:
     return hashlib.blake2b(content, digest_size=16, person=_AS_SHOWN).hexdigest()
+=======
+def _file_key(path: str, stamps: tuple[int, ...]) -> str:
+    return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
+>>>>>>> 639aeda (Conversions are kept under content and our version, never in the user's folder)
 
 
 def _open(file: BytesIO | Path, name: str, what: str) -> Image.Image:

@@ -10,6 +10,7 @@ import numpy as np
 
 from sightline.data.formats import image_counts
 from sightline.data.images import rejected_images, row_images
+from sightline.data.kept_rows import map_rows
 from sightline.data.preferences import is_list_of_answers
 from sightline.errors import ConfigError, DataError
 
@@ -165,7 +166,13 @@ def _even(part: Dataset) -> Dataset:
         first = next(column for column in texts if column in ("messages", "prompt"))
         return {column: _in_parts(row[column], counts[index] if column == first else 0) for column in texts}
 
-    even = part.select_columns(texts).map(parts_of, with_indices=True, desc="Fitting sources together")
+    even = map_rows(
+        part.select_columns(texts),
+        parts_of,
+        ("even", texts, counts),
+        with_indices=True,
+        desc="Fitting sources together",
+    )
     closed = List(Image(decode=False))
     if "image" in part.column_names and "images" not in part.column_names:
         listed = [[] if image is None else [image] for image in part["image"][:]]

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.data.documents import document_rows, token_rows
 from sightline.data.images import IMAGE_COLUMNS
+from sightline.data.kept_rows import file_signature
 from sightline.data.picture_columns import PictureAccess, PictureFinder
 from sightline.data.shards import PICTURES, read_shards
+from sightline.data.version import encoding_version
 from sightline.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,9 +45,9 @@ def read_shard_table(paths: Sequence[Path]) -> Dataset:
     """The samples of tar shards, in a table on disk in the cache of `datasets`."""
     from datasets import Dataset, Image, List
 
-    # Size and time are part of what `datasets` keeps the table under, so a shard that changed is read again.
-    stamps = [(path.stat().st_size, path.stat().st_mtime_ns) for path in paths]
-    gen_kwargs = {"paths": [str(path) for path in paths], "stamps": tuple(stamps)}
+    # What `datasets` keeps the table under: a shard that changed, or that we read in another way since, is read again.
+    stamps = (encoding_version(), *map(file_signature, paths))
+    gen_kwargs = {"paths": [str(path) for path in paths], "stamps": stamps}
     dataset = Dataset.from_generator(_stamped_shards, gen_kwargs=gen_kwargs)
     for column, feature in (("image", Image()), ("images", List(Image()))):
         if column in dataset.column_names:
@@ -80,7 +82,7 @@ def stream_rows(paths: Sequence[str], pictures: PictureAccess) -> Iterator[Row]:
             yield row
 
 
-def _stamped_shards(paths: list[str], stamps: tuple[tuple[int, int], ...]) -> Iterator[Row]:
+def _stamped_shards(paths: list[str], stamps: tuple[str, ...]) -> Iterator[Row]:
     yield from read_shards(paths)
 
 

@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.kept_rows import folder_signature
 from sightline.data.picture_columns import PictureAccess, PictureFinder, open_columns
 from sightline.data.row_files import READERS, ROW_SUFFIXES, class_rows, dataset_of, read_shard_table, stream_rows
+from sightline.data.shards import PICTURES
 from sightline.errors import ConfigError, DataError, nearest
 
 if TYPE_CHECKING:
@@ -173,7 +175,9 @@ def _read_folder(path: Path, split: str | None, config: str | None, pictures: Pi
         rows = class_rows(folder)
         if rows:
             return _opened(dataset_of(rows, folder), folder, str(path), pictures)
-    return _opened(_load(str(path), split, config), path, str(path), pictures)
+    # `datasets` (5.0) knows files again by path and time of modification alone; a description is part of its key, too.
+    content = folder_signature(path, PICTURES)
+    return _opened(_load(str(path), split, config, description=content), path, str(path), pictures)
 
 
 def _require_hub_id(name: str | Path, path: Path) -> None:
@@ -186,11 +190,11 @@ def _require_hub_id(name: str | Path, path: Path) -> None:
         raise DataError(f"There is no file or folder {name}. Paths count from {Path.cwd()}.")
 
 
-def _load(name: str, split: str | None, config: str | None) -> Dataset:
+def _load(name: str, split: str | None, config: str | None, **known_by: str) -> Dataset:
     from datasets import load_dataset
 
     try:
-        return _choose_split(load_dataset(name, config), split, name)
+        return _choose_split(load_dataset(name, config, **known_by), split, name)
     except DataError:
         raise
     except ConnectionError as error:

@@ -13,6 +13,7 @@ import trl
 from datasets import Dataset
 
 from sightline.data.formats.registry import Goal
+from sightline.data.kept_rows import maps_in_temporary_files
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, InputError
 from sightline.runs import RunFolder
@@ -110,7 +111,7 @@ def _run(
     folder.check(resume)
     source = model_source(settings)
     train, test = training_rows(settings, goal, source.processor)
-    with quiet_input_errors(settings):
+    with quiet_input_errors(settings), maps_in_temporary_files():
         trainer = build(settings, source, train, test)
     if score is not None:
         add_task_scores(trainer, score)

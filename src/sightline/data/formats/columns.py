@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.formats.conversations import is_exchange, without_parts
 from sightline.data.formats.registry import Format, Goal, Row, holds_preferences, recognise
 from sightline.data.images import row_images
+from sightline.data.kept_rows import map_rows
 from sightline.data.picture_columns import close_images
 from sightline.data.sources import row_name
 from sightline.errors import DataError
@@ -128,8 +129,14 @@ def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> T
         names = made[0] if made else {_ORIGIN: None}
         return {column: [row[column] for row in made] for column in names}
 
-    text = dataset.select_columns(inputs).map(
-        convert, batched=True, with_indices=True, remove_columns=inputs, desc=f"Reading {format_.name}"
+    text = map_rows(
+        dataset.select_columns(inputs),
+        convert,
+        (format_.name, format_.goal, inputs, counts, shown, str(source)),
+        batched=True,
+        with_indices=True,
+        remove_columns=inputs,
+        desc=f"Reading {format_.name}",
     )
     if not len(text):
         raise DataError(f"{source}: no row of {len(dataset):,} ({format_.name}) has a pair of answers that differ.")
@@ -170,7 +177,9 @@ def _split_exchanges(text: Any) -> Any:
     text = text.remove_columns(_EXCHANGE)
     if not single:
         return text
-    return text.map(_prompt_and_completion, remove_columns=["messages"], desc="Telling answers from questions")
+    return map_rows(
+        text, _prompt_and_completion, ("exchange",), remove_columns=["messages"], desc="Telling answers from questions"
+    )
 
 
 def _prompt_and_completion(row: Row) -> Row:

@@ -1,0 +1,132 @@
+"""Rows made of a dataset's rows, kept beside the caches of `datasets` under all that they depend on."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sightline.data.version import encoding_version
+from sightline.runs import write_text
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+WHOLE_BYTES = 2**20  # a file of up to so many is read whole for its key
+SAMPLES, SAMPLE_BYTES = 16, 2**14  # of a larger one
+SECONDS_KEPT = 30 * 24 * 3600  # since it was last used; the digest beside it may go before, and costs one conversion
+DIGEST = ".digest"
+
+
+def map_rows(dataset: Dataset, function: Callable[..., Any], parameters: Iterable[Any] = (), **options: Any) -> Dataset:
+    """`dataset.map` that believes what was kept only where rows, parameters and our code are the same.
+
+    `datasets` (5.0) keeps what a function made under a hash of that function, which knows those that it calls by name
+    alone, and writes it into the folder of the dataset: the user's own, for one that `save_to_disk` wrote. Rows in
+    memory stay there.
+
+    Args:
+        parameters: what the function depends on besides the rows.
+    """
+    files = [Path(file["filename"]) for file in dataset.cache_files]
+    signatures = [path.name if path.parent == _folder() else file_signature(path) for path in files]
+    parts = [encoding_version(), dataset._fingerprint, *parameters, *signatures]
+    key = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+    place = _place(key) if files else None
+    if place is None:
+        return dataset.map(function, new_fingerprint=key, **options)
+    whole = _is_whole(place)
+    kept = dataset.map(function, new_fingerprint=key, cache_file_name=str(place), load_from_cache_file=whole, **options)
+    with contextlib.suppress(OSError):
+        if whole:
+            os.utime(place)
+        else:
+            write_text(place.with_suffix(DIGEST), _digest(place))
+    return kept
+
+
+@contextmanager
+def maps_in_temporary_files() -> Iterator[None]:
+    """Lets `dataset.map`, whoever calls it, write into files that go with the process, not into the user's folders."""
+    import datasets
+
+    enabled = datasets.is_caching_enabled()
+    datasets.disable_caching()
+    try:
+        yield
+    finally:
+        if enabled:
+            datasets.enable_caching()
+
+
+def file_signature(path: str | Path) -> str:
+    """A key of a file's content without reading a large one whole: times, inode, size, and samples of its bytes.
+
+    The time of change (ctime) is set by every writing, and no program can set it back, as it can that of modification.
+    """
+    stat = os.stat(path)
+    stamps = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+    digest = hashlib.blake2b(repr(stamps).encode(), digest_size=16)
+    with open(path, "rb") as file:
+        if stat.st_size <= WHOLE_BYTES:
+            digest.update(file.read())
+        else:
+            for number in range(SAMPLES):
+                file.seek(number * (stat.st_size - SAMPLE_BYTES) // (SAMPLES - 1))
+                digest.update(file.read(SAMPLE_BYTES))
+    return digest.hexdigest()
+
+
+def folder_signature(folder: Path, left_out: Collection[str]) -> str:
+    """A key of the files below a folder: names of those whose suffix is left out, and content of the others."""
+    parts = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        known = path.suffix.lower().lstrip(".") in left_out
+        parts.append((str(path.relative_to(folder)), "" if known else file_signature(path)))
+    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+
+
+def _place(key: str) -> Path:
+    """Where what has this key is kept, or a file for this process alone where nothing can be kept."""
+    from datasets.fingerprint import get_temporary_cache_files_directory
+
+    folder = _folder()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError
+        _remove_unused(folder)
+    except OSError:
+        folder = Path(get_temporary_cache_files_directory())
+    return folder / f"{key}.arrow"
+
+
+def _is_whole(place: Path) -> bool:
+    """Whether what is kept there is what was written."""
+    try:
+        return place.with_suffix(DIGEST).read_text(encoding="utf-8") == _digest(place)
+    except OSError:
+        return False
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "blake2b").hexdigest()
+
+
+def _folder() -> Path:
+    from datasets import config
+
+    return Path(config.HF_DATASETS_CACHE) / "sightline"
+
+
+def _remove_unused(folder: Path) -> None:
+    for path in folder.glob("*"):
+        with contextlib.suppress(OSError):  # another process removed it
+            if time.time() - path.stat().st_mtime > SECONDS_KEPT:
+                path.unlink()
