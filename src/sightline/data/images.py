@@ -204,17 +204,12 @@ def stored_key(value: Any) -> str:
 
 
 @functools.lru_cache(maxsize=100_000)
-<<<<<<< HEAD
-def _file_key(path: str, mtime_ns: int, size: int) -> str:
+def _file_key(path: str, stamps: tuple[int, ...]) -> str:
     return _encoded_key(Path(path).read_bytes())
 
 
 def _encoded_key(content: bytes | bytearray) -> str:
     return hashlib.blake2b(content, digest_size=16, person=_AS_SHOWN).hexdigest()
-=======
-def _file_key(path: str, stamps: tuple[int, ...]) -> str:
-    return hashlib.blake2b(Path(path).read_bytes(), digest_size=16).hexdigest()
->>>>>>> 639aeda (Conversions are kept under content and our version, never in the user's folder)
 
 
 def _open(file: BytesIO | Path, name: str, what: str) -> Image.Image:
