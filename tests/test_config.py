@@ -13,7 +13,7 @@ from sightline.config import (
     check_keys,
     check_values,
     find_recipe,
-    merge_flags,
+    place,
     read_flags,
     read_recipe,
     set_environment,
@@ -32,11 +32,16 @@ def recipe(tmp_path: Path) -> typing.Callable[[str], Path]:
     return write
 
 
+def read(path: Path, **kinds: typing.Any) -> dict[str, typing.Any]:
+    """The settings of a recipe, each as its kind wants it, and as YAML 1.2 reads it where it has none."""
+    return check_values(read_recipe(path), kinds, path.name)
+
+
 def test_variables_expand_at_any_depth_and_defaults_fill_what_is_not_set(recipe, monkeypatch):
     monkeypatch.setenv("DATA", "/data")
     monkeypatch.delenv("STEPS", raising=False)
     path = recipe("train: ${DATA}/a.jsonl\nmax_steps: ${STEPS:-12}\nnested: {files: ['${DATA}/b', plain]}\n")
-    assert read_recipe(path) == {"train": "/data/a.jsonl", "max_steps": 12, "nested": {"files": ["/data/b", "plain"]}}
+    assert read(path) == {"train": "/data/a.jsonl", "max_steps": 12, "nested": {"files": ["/data/b", "plain"]}}
 
 
 def test_a_variable_without_value_or_default_is_an_error_that_names_key_and_remedy(recipe, monkeypatch):
@@ -45,15 +50,17 @@ def test_a_variable_without_value_or_default_is_an_error_that_names_key_and_reme
         read_recipe(recipe("train: ${DATA}/a.jsonl\n"))
 
 
-def test_words_that_yaml_1_1_takes_for_truth_values_and_dates_stay_words(recipe):
-    path = recipe("eval_strategy: no\nlearning_rate: 1e-5\nday: 2024-01-02\nbf16: true\nname: 1_000\nempty:\n")
-    read = read_recipe(path)
-    assert read == {
+def test_words_that_yaml_1_1_takes_for_truth_values_numbers_and_dates_stay_words(recipe):
+    path = recipe(
+        "eval_strategy: no\nlearning_rate: 1e-5\nday: 2024-01-02\nbf16: true\nname: 1_000\ntime: 12:30\nempty:\n"
+    )
+    assert read(path) == {
         "eval_strategy": "no",
         "learning_rate": 1e-5,
         "day": "2024-01-02",
         "bf16": True,
-        "name": 1000,
+        "name": "1_000",
+        "time": "12:30",
         "empty": None,
     }
 
@@ -93,14 +100,13 @@ def test_a_file_of_the_working_directory_goes_before_a_shipped_one(tmp_path, mon
         own = tmp_path / "recipes" / name
         own.parent.mkdir(parents=True)
         own.write_text("seed: 1\n")
-        assert read_recipe(f"recipes/{name}") == {"seed": 1}
+        assert read_recipe(f"recipes/{name}") == {"seed": "1"}
 
 
-def test_flags_read_as_yaml_reads_and_win_over_the_recipe():
+def test_flags_without_a_kind_read_as_yaml_reads():
     argv = "--learning-rate 1e-5 --packing --no_bf16 --loss_type sigmoid ipo --max_steps=-1 --seed -3 --name x".split()
-    assert merge_flags({"learning_rate": 1.0, "beta": 0.1}, argv) == {
+    assert check_values(read_flags(argv), {}, COMMAND_LINE) == {
         "learning_rate": 1e-5,
-        "beta": 0.1,
         "packing": True,
         "bf16": False,
         "loss_type": ["sigmoid", "ipo"],
@@ -112,7 +118,93 @@ def test_flags_read_as_yaml_reads_and_win_over_the_recipe():
 
 def test_a_flag_with_text_that_looks_like_yaml_stays_text_and_a_mapping_is_read():
     read = read_flags(["--prompt", "Answer: yes or no?", "--kwargs", '{"dtype": "float32"}', "--a", "[1, 2]"])
-    assert read == {"prompt": "Answer: yes or no?", "kwargs": {"dtype": "float32"}, "a": [1, 2]}
+    assert check_values(read, {}, COMMAND_LINE) == {
+        "prompt": "Answer: yes or no?",
+        "kwargs": {"dtype": "float32"},
+        "a": [1, 2],
+    }
+
+
+TYPED = [
+    "010", "0x10", "1e3", "1_000", "20261129_1840", "12:30", "true", "no", "null", "~x", "exp #3", "a: b", "[a", "[a]",
+    "{a: 1}", "!x", "&x", "*x", "%x", "@x", "`x", "'x'", '"x"', "- x", "? x", "|", ">", "a\tb", " x ", "é日本🙂", "",
+    "-1", "2024-01-02", ".5", "+1", "=", "<<", "a\nb", "none", "1.0",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", TYPED)
+@pytest.mark.parametrize("kind", [str, str | None, typing.Optional[str]])  # noqa: UP045
+def test_text_on_the_command_line_stays_as_it_is_typed(typed, kind):
+    for argv in ([f"--run_name={typed}"], ["--run_name", typed])[: 1 if typed.startswith("- ") else 2]:
+        assert check_values(read_flags(argv), {"run_name": kind}, COMMAND_LINE) == {"run_name": typed}
+
+
+@pytest.mark.parametrize("typed", ["010", "true", "1e3", "a: b", "x #2", "&x", "no"])
+def test_texts_of_a_list_stay_as_they_are_typed(typed):
+    kinds = {"lora_target_modules": list[str] | None, "report_to": None | str | list[str]}
+    for argv in (["--lora_target_modules", typed], ["--lora_target_modules", typed, "q"]):
+        given = check_values(read_flags(argv), kinds, COMMAND_LINE)
+        assert given == {"lora_target_modules": [typed, *argv[2:]]}
+    assert check_values(read_flags(["--report_to", typed]), kinds, COMMAND_LINE) == {"report_to": typed}
+
+
+@pytest.mark.parametrize(
+    ("kind", "typed", "read"),
+    [
+        (list[str] | None, "[q_proj, 010, no]", ["q_proj", "010", "no"]),
+        (None | str | list[str], "[a, b]", ["a", "b"]),
+        (list[float] | None, "[0.9, 1]", [0.9, 1.0]),
+        (list[str] | None, "null", None),
+        (int, "010", 10),
+        (int, "1_000", 1000),
+        (int | None, "1e3", 1000),
+        (int | str | None, "8", 8),
+        (bool | str | None, "true", True),
+        (bool | str | None, "out/checkpoint-010", "out/checkpoint-010"),
+        (str | bool, "no", "no"),
+        (typing.Literal["8", 16], "8", "8"),
+        (typing.Literal["8", 16], "16", 16),
+        (None | str | typing.Literal[False], "false", False),
+        (dict[str, typing.Any] | str | None, "{lr: 1e-5, at: 010, on: yes}", {"lr": 1e-5, "at": 10, "on": "yes"}),
+        (dict | str | None, "ds.json", "ds.json"),
+    ],
+)
+def test_lists_mappings_numbers_and_truth_values_are_read_where_they_are_wanted(kind, typed, read):
+    value = check_values(read_flags(["--key", typed]), {"key": kind}, COMMAND_LINE)["key"]
+    assert value == read and type(value) is type(read)
+
+
+def test_text_in_a_recipe_stays_as_it_is_written(recipe):
+    path = recipe("output_dir: 010\nrun_name: true\nday: 1e3\nhub_model_id: null\nquoted: '0x1'\nseed: 007\n")
+    kinds = {"output_dir": str | None, "run_name": str, "day": str, "hub_model_id": str | None, "quoted": str}
+    assert read(path, **kinds, seed=int) == {
+        "output_dir": "010",
+        "run_name": "true",
+        "day": "1e3",
+        "hub_model_id": None,
+        "quoted": "0x1",
+        "seed": 7,
+    }
+
+
+def test_home_and_variables_mean_the_same_in_a_path_of_a_flag_and_of_a_recipe(recipe, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    monkeypatch.setenv("RUN", "010")
+    typed = {"output_dir": "~/${RUN}", "run_name": "~/x", "data_files": "[~/a, '${NO_SUCH:-b}']"}
+    flags = read_flags([word for key, value in typed.items() for word in (f"--{key}", value)])
+    kinds = {"output_dir": str, "run_name": str, "data_files": str | list[str] | None}
+    read_both = [check_values(flags, kinds, COMMAND_LINE)]
+    read_both.append(read(recipe("".join(f"{key}: {value}\n" for key, value in typed.items())), **kinds))
+    for given in read_both:
+        assert given == {"output_dir": "/home/ada/010", "run_name": "~/x", "data_files": ["/home/ada/a", "b"]}
+
+
+def test_a_path_with_an_unknown_variable_or_home_is_refused(monkeypatch):
+    monkeypatch.delenv("NO_SUCH", raising=False)
+    with pytest.raises(ConfigError, match=r"command line: --output_dir uses \$\{NO_SUCH\}, which is not set"):
+        check_values(read_flags(["--output_dir", "${NO_SUCH}/x"]), {"output_dir": str}, COMMAND_LINE)
+    with pytest.raises(ConfigError, match="there is no home folder for '~nobody-of-that-name/x'"):
+        place("~nobody-of-that-name/x", "model")
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,15 @@ from typing import Any
 import yaml
 
 from sightline.errors import ConfigError, nearest
-from sightline.values import describe, read_as
+from sightline.values import RecipeLoader, Written, describe, read_as
 
 COMMAND_LINE = "command line"
+PLACES = frozenset(
+    "adapter annotations answers benchmarks bert captions card chat_template_path config data data_dir data_files "
+    "dataset_name decoder deepspeed eval_annotations eval_data eval_dataset_name evals fsdp_config image image_folder "
+    "images model model_name_or_path out output_dir output_path path policy predictions prompts resume_from_checkpoint "
+    "run run_a run_b source tokenizer tower train_data vit".split()
+)  # settings that name files, folders or Hub ids
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 _NUMBER = re.compile(r"-\.?\d")
@@ -22,15 +28,16 @@ _NUMBER = re.compile(r"-\.?\d")
 def read_recipe(path: str | Path) -> dict[str, Any]:
     """The settings of a YAML recipe with `${VAR}` and `${VAR:-default}` expanded.
 
-    `yes`, `no`, `on` and `off` stay words, so that `eval_strategy: no` means what it says; `check_values` makes
-    them truth values where a setting is one. Relative paths stay relative to the working directory.
+    Numbers and truth values are kept as they are written, until `check_values` reads them as their settings want:
+    `output_dir: 010` names the folder `010`, and `eval_strategy: no` means what it says. Relative paths stay relative
+    to the working directory.
 
     Raises:
         ConfigError: the file is missing, is no mapping, sets a key twice, or uses a variable that is not set.
     """
     found = find_recipe(path)
     try:
-        settings = yaml.load(found.read_text(encoding="utf-8"), _RecipeLoader)
+        settings = yaml.load(found.read_text(encoding="utf-8"), RecipeLoader)
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {error}") from error
     except UnicodeDecodeError as error:
@@ -51,7 +58,7 @@ def find_recipe(path: str | Path) -> Path:
     Raises:
         ConfigError: there is neither.
     """
-    given = Path(path)
+    given = Path(place(str(path), "config"))
     if given.is_file():
         return given
     if not given.is_absolute():
@@ -76,9 +83,27 @@ def recipes_folder() -> Path:
     return installed if installed.is_dir() else package.parents[1] / "recipes"
 
 
-def merge_flags(recipe: Mapping[str, Any], argv: Iterable[str]) -> dict[str, Any]:
-    """The recipe with the flags of a command line laid over it; a flag wins."""
-    return {**recipe, **read_flags(argv)}
+def place(text: str, where: str) -> str:
+    """A path, or the name of a model or dataset, with `${VAR}`, `${VAR:-default}` and a leading `~` expanded.
+
+    All settings in `PLACES` pass here, whether a command, a flag or a recipe names them.
+
+    Raises:
+        ConfigError: a variable that is not set, or `~` of nobody; `where` starts the message.
+    """
+    expanded = os.path.expanduser(_VARIABLE.sub(lambda match: _variable(match, where), text))
+    if expanded.startswith("~"):
+        raise ConfigError(f"{where}: there is no home folder for {text!r}. Write ./{text} for a name that begins so.")
+    return expanded
+
+
+def placed(value: Any, where: str) -> Any:
+    """A value of a setting in `PLACES`: its text, or each text in its list, as `place` gives it."""
+    if isinstance(value, list):
+        return [placed(item, where) for item in value]
+    if isinstance(value, Path):
+        return Path(place(str(value), where))
+    return place(value, where) if isinstance(value, str) else value
 
 
 def set_environment(recipe: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -97,7 +122,8 @@ def set_environment(recipe: Mapping[str, Any], where: str) -> dict[str, Any]:
 def read_flags(argv: Iterable[str]) -> dict[str, Any]:
     """Settings given as `--key value`, `--key=value`, `--key a b c` (a list), `--key` (true) or `--no_key` (false).
 
-    Hyphens in a key read as underscores. Values are read as YAML reads them, so `[a, b]` and `{a: 1}` work.
+    Hyphens in a key read as underscores. Values stay as they were typed until `check_values` reads them: where a
+    setting is a list, a mapping or a number, as YAML does, so `[a, b]` and `{a: 1}` work; where it is text, not at all.
 
     Raises:
         ConfigError: an argument stands where a flag was expected.
@@ -144,54 +170,26 @@ def check_values(settings: Mapping[str, Any], kinds: Mapping[str, Any], where: s
     """
     checked: dict[str, Any] = {}
     for key, value in settings.items():
+        shown = f"--{key}" if where == COMMAND_LINE else key
         try:
             checked[key] = read_as(value, kinds.get(key, Any))
         except (TypeError, ValueError) as error:
-            shown = f"--{key}" if where == COMMAND_LINE else key
             raise ConfigError(f"{where}: {shown} must be {describe(kinds[key])}, but is {value!r}.") from error
+        if key in PLACES:
+            checked[key] = placed(checked[key], f"{where}: {shown}")
     return checked
 
 
-_YAML_1_1 = {"bool", "float", "timestamp"}
-
-
-class _RecipeLoader(yaml.SafeLoader):
-    """YAML with the booleans and floats of version 1.2, dates as text, and no key twice."""
-
-    yaml_implicit_resolvers = {
-        first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in _YAML_1_1]
-        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-    }
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key_node, _ in node.value:
-            if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
-                line = key_node.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line} sets {key_node.value!r} again. Keep one.")
-            seen.add(str(key_node.value))
-        return super().construct_mapping(node, deep)
-
-
-_RecipeLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
-)
-_RecipeLoader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^([-+]?(\.\d+|\d+\.\d*|\d+(?=[eE]))([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"),
-    list("-+.0123456789"),
-)
-
-
 def _expand(value: Any, where: str) -> Any:
-    """`value` with its variables replaced, at any depth; a text that had one is read again as YAML reads a scalar."""
+    """`value` with its variables replaced, at any depth; a text that had one is read as a plain scalar is."""
     if isinstance(value, dict):
         return {key: _expand(item, where) for key, item in value.items()}
     if isinstance(value, list):
         return [_expand(item, where) for item in value]
     if not isinstance(value, str) or not _VARIABLE.search(value):
         return value
-    return _read_scalar(_VARIABLE.sub(lambda match: _variable(match, where), value))
+    expanded = _VARIABLE.sub(lambda match: _variable(match, where), value)
+    return Written(expanded) if expanded else None
 
 
 def _variable(match: re.Match[str], where: str) -> str:
@@ -209,15 +207,4 @@ def _flag_setting(name: str, values: list[str]) -> tuple[str, Any]:
         return name.removeprefix("no_"), False
     if not values:
         return name, True
-    read = [_read_scalar(value) for value in values]
-    return name, read[0] if len(read) == 1 else read
-
-
-def _read_scalar(text: str) -> Any:
-    """A value as YAML reads it; text that is no YAML (a prompt with a colon, say) stays text."""
-    try:
-        value = yaml.load(text, _RecipeLoader)
-    except yaml.YAMLError:
-        return text
-    is_mapping_by_accident = isinstance(value, dict) and not text.lstrip().startswith("{")
-    return text if is_mapping_by_accident else value
+    return name, Written(values[0]) if len(values) == 1 else [Written(value) for value in values]

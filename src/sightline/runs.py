@@ -21,6 +21,7 @@ from typing import Any
 
 import yaml
 
+from sightline.config import place
 from sightline.errors import RunFolderError
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.jsonl"
@@ -117,7 +118,7 @@ class RunFolder:
 def cache_folder() -> Path:
     """Where stores lie: `SIGHTLINE_CACHE`, else `sightline` in the user's cache folder."""
     given = os.environ.get("SIGHTLINE_CACHE")
-    return Path(given) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline"
+    return Path(place(given, "SIGHTLINE_CACHE")) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline"
 
 
 def write_text(path: Path, text: str) -> Path:

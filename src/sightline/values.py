@@ -1,19 +1,33 @@
-"""A setting's value, read as its annotation wants it: `"1e-5"` is a float where a float is due."""
+"""A setting's value, read as its annotation wants it: `010` is a number where a number is due, text where text is."""
 
 from __future__ import annotations
 
+import dataclasses
 import enum
 import json
+import re
 import types
 import typing
 from collections.abc import Iterable
 from typing import Any
 
+import yaml
+
+_NULLS = ("", "~", "null")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+
+
+class Written(str):
+    """A setting as it was written, of a kind that only its annotation tells: `010` is a name, or a number.
+
+    It stands for what is typed on a command line, and in a recipe for numbers and truth values without quotes.
+    """
 
 
 def read_as(value: Any, kind: Any) -> Any:
     """`value` as the annotation `kind` wants it; a kind that is no plain data lets every value pass.
+
+    What is `Written` stays as it is where text is wanted, and is read as YAML 1.2 reads it where anything else is.
 
     Raises:
         ValueError, TypeError: the value cannot be read as `kind`.
@@ -29,18 +43,32 @@ def read_as(value: Any, kind: Any) -> Any:
     if isinstance(plain, type) and issubclass(plain, enum.Enum):
         return _member(value, [member.value for member in plain] + list(plain))
     if plain in (list, tuple):
-        items = value if isinstance(value, list | tuple) else [value]
+        listed = _interpreted(value)
+        items = listed if isinstance(listed, list | tuple) else [value]
         return [read_as(item, arguments[0] if arguments else Any) for item in items]
+    if dataclasses.is_dataclass(plain):
+        return value  # whose fields are read by its own annotations
+    if plain is str:
+        return _to_text(value)
     reader = _READERS.get(plain)
-    return reader(value) if reader else value
+    return reader(_plain(value)) if reader else _plain(value)
 
 
 def _read_union(value: Any, kinds: tuple[Any, ...]) -> Any:
-    """`value` unchanged if it already is of one of the kinds, else as the first that can read it."""
+    """`value` unchanged if it already is of one of the kinds, else as the first that can read it.
+
+    What is written stays text where text is among the kinds, unless it is a list, number or the like that is, too;
+    `null` is text where nothing else but text may stand.
+    """
+    takes_text = str in kinds
+    if isinstance(value, Written) and takes_text and set(kinds) <= {str, type(None)}:
+        return str(value)
+    found = _interpreted(value)
     for kind in kinds:
-        plain = typing.get_origin(kind) or kind
-        if isinstance(plain, type) and type(value) is plain:
-            return read_as(value, kind)
+        if kind is not str and _is_of(found, kind):
+            return read_as(found, kind)
+    if takes_text and isinstance(value, str):
+        return str(value)
     for kind in kinds:
         try:
             return read_as(value, kind)
@@ -49,10 +77,41 @@ def _read_union(value: Any, kinds: tuple[Any, ...]) -> Any:
     raise ValueError(value)
 
 
+def _is_of(value: Any, kind: Any) -> bool:
+    if typing.get_origin(kind) is typing.Literal:
+        return any(value is allowed for allowed in typing.get_args(kind))
+    plain = typing.get_origin(kind) or kind
+    return isinstance(plain, type) and type(value) is plain
+
+
+def _plain(value: Any) -> Any:
+    """`value` with what is written in it read as YAML 1.2 reads it, at any depth."""
+    found = _interpreted(value)
+    if isinstance(found, dict):
+        return {_plain(key): _plain(item) for key, item in found.items()}
+    return [_plain(item) for item in found] if isinstance(found, list) else found
+
+
+def _interpreted(value: Any) -> Any:
+    """What is written as YAML reads it, its parts still as they are written; text that is no YAML stays text."""
+    if not isinstance(value, Written):
+        return value
+    try:
+        found = yaml.load(value, RecipeLoader)
+        found = yaml.load(value, _ScalarLoader) if isinstance(found, Written) else found
+    except yaml.YAMLError:
+        return str(value)
+    opening = {dict: "{", list: "["}.get(type(found), "")
+    is_accident = not value.lstrip().startswith(opening) or (found is None and value.lower() not in _NULLS)
+    return str(value) if is_accident else found
+
+
 def _member(value: Any, allowed: Iterable[Any]) -> Any:
-    if value not in allowed:
-        raise ValueError(value)
-    return value
+    allowed = list(allowed)
+    for read in (str(value) if isinstance(value, Written) else value, _plain(value)):
+        if read in allowed:
+            return read
+    raise ValueError(value)
 
 
 def _to_bool(value: Any) -> bool:
@@ -97,10 +156,61 @@ _READERS: dict[Any, Any] = {
     bool: _to_bool,
     int: _to_int,
     float: _to_float,
-    str: _to_text,
     dict: _to_mapping,
     type(None): _to_none,
 }
+
+
+_YAML_1_1 = {"bool", "float", "int", "timestamp"}
+
+
+class _ScalarLoader(yaml.SafeLoader):
+    """YAML with the numbers and truth values of version 1.2, dates as text, and no key twice."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[1] not in _YAML_1_1]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: set[str] = set()
+        for key_node, _ in node.value:
+            if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
+                line = key_node.start_mark.line + 1
+                raise yaml.YAMLError(f"line {line} sets {key_node.value!r} again. Keep one.")
+            seen.add(str(key_node.value))
+        return super().construct_mapping(node, deep)
+
+
+_ScalarLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_ScalarLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^([-+]?(\.\d+|\d+\.\d*|\d+(?=[eE]))([eE][-+]?\d+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN))$"),
+    list("-+.0123456789"),
+)
+_ScalarLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int", re.compile(r"^([-+]?[0-9]+|0x[0-9a-fA-F]+)$"), list("-+0123456789")
+)
+
+
+class RecipeLoader(_ScalarLoader):
+    """YAML whose numbers and truth values are kept as they are written."""
+
+
+def _decimal(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
+    text = str(loader.construct_scalar(node))
+    return int(text, 16) if text.startswith("0x") else int(text)  # 010 is ten since version 1.2
+
+
+def _written(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Written:
+    return Written(loader.construct_scalar(node))
+
+
+_ScalarLoader.add_constructor("tag:yaml.org,2002:int", _decimal)
+for _kind in ("bool", "int", "float"):
+    RecipeLoader.add_constructor(f"tag:yaml.org,2002:{_kind}", _written)
 
 
 def describe(kind: Any) -> str:

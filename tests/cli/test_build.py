@@ -29,4 +29,7 @@ def test_build_refuses_half_a_specification_and_writes_nothing(tmp_path, capsys)
     assert "both --tower and --decoder" in capsys.readouterr().err
     assert run(["build", str(out), "--preset", "nano", "--tower", "tower.json"]) == 2
     assert "it names all parts" in capsys.readouterr().err
+    for flags in (["--image_size", "448"], ["--projector", "relu"], ["--feature_layer", "-2"], ["--tokenizer", "t"]):
+        assert run(["build", str(out), "--preset", "nano", *flags]) == 2
+        assert "--image_size and --feature_layer cannot change it" in capsys.readouterr().err
     assert not out.exists()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 import os
+from pathlib import Path
 
 import pytest
 import typer
 
 from sightline import __version__
 from sightline.cli import environment, main
+from sightline.config import PLACES
 from sightline.errors import DataError, MachineError
 
 
@@ -92,3 +95,55 @@ def test_each_verb_is_a_light_module_with_its_command(verb):
     module = importlib.import_module(f"sightline.cli.{verb.name}")
     for name in [inner.name for inner in verb.verbs] or [verb.name]:
         assert callable(getattr(module, f"{name}_command"))
+
+
+NO_PLACES = {
+    "task", "text", "question", "sentence", "endpoint", "judge", "kind", "export", "profile", "to", "rows", "limit",
+    "skip_bad_rows", "preset", "split", "eval_split", "name", "top", "candidates", "compare", "report_pictures",
+}  # fmt: skip
+
+
+def parameters_of_all_commands():
+    """(verb, name, parameter) of each option and argument of each command."""
+    for verb in main.VERBS:
+        for inner in verb.verbs or (verb,):
+            command = inner.load(verb.name if verb.verbs else "")
+            for name, parameter in inspect.signature(command).parameters.items():
+                yield f"{verb.name} {inner.name}", name, parameter
+
+
+def test_each_option_that_names_a_file_or_folder_is_known_as_a_place():
+    """Those typed as paths, and texts whose help speaks of files, folders or the Hub."""
+    for verb, name, parameter in parameters_of_all_commands():
+        help_text = getattr(parameter.default, "help", None) or ""
+        speaks = any(word in help_text.lower() for word in ("folder", "file", "hub id", "evaluation data"))
+        is_text = "str" in str(parameter.annotation) and name not in NO_PLACES
+        if "Path" in str(parameter.annotation) or (speaks and is_text):
+            assert name in PLACES, f"{verb}: {name} is not in config.PLACES, so ~ and variables stay as they are"
+
+
+def test_home_and_variables_are_expanded_in_paths_of_any_verb(tmp_path, monkeypatch, capsys):
+    """The messages name what was looked for: nothing is there."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("RUN", "one")
+    for arguments in (
+        ["compare", "~/one", "~/two"],
+        ["score", "${HOME}/${RUN}"],
+        ["doctor", "--config=~/one.yaml"],
+        ["data", "check", "~/one.jsonl"],
+        ["data", "convert", "~/one.jsonl", "~/x.jsonl", "--to", "trl-sft"],
+    ):
+        assert main.run(arguments) == 2
+        assert str(tmp_path / "home/one") in capsys.readouterr().err
+    assert main.run(["compare", "~/one", "${NO_SUCH_RUN}"]) == 2
+    assert "run_b uses ${NO_SUCH_RUN}, which is not set" in capsys.readouterr().err
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_folder_below_home_is_written_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "rows.jsonl").write_text('{"question": "how many?", "answer": "two"}\n')
+    main.run(["data", "check", "rows.jsonl", "--output_dir=~/010"])
+    assert {path.name for path in Path(tmp_path).iterdir()} == {"rows.jsonl", "010"}

@@ -31,6 +31,11 @@ def build_command(
 
     if preset is not None and (tower is not None or decoder is not None):
         raise ConfigError("preset: it names all parts. Give --preset, or --tower and --decoder.")
+    if preset is not None and (projector, tokenizer, image_size, feature_layer) != ("gelu", None, None, -1):
+        raise ConfigError(
+            "preset: it names all parts, so --projector, --tokenizer, --image_size and --feature_layer cannot change "
+            "it. Leave them out, or give --tower and --decoder."
+        )
     check_empty(out)
     if preset is not None:
         spec = preset_spec(preset)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import sys
@@ -13,6 +14,7 @@ import typer
 
 from sightline import __version__
 from sightline.cli.environment import set_quiet_defaults
+from sightline.config import PLACES, placed
 from sightline.errors import SightlineError
 
 
@@ -29,7 +31,14 @@ class Verb:
     def load(self, group: str = "") -> Callable[..., Any]:
         module = importlib.import_module(f"sightline.cli.{group or self.name}")
         command: Callable[..., Any] = getattr(module, f"{self.name}_command")
-        return command
+
+        @functools.wraps(command)  # whose signature Typer reads
+        def run_placed(**given: Any) -> Any:
+            """The command with `~` and variables of its paths expanded, as flags and recipes of training have them."""
+            places = {name: placed(given[name], f"command line: {name}") for name in given.keys() & PLACES}
+            return command(**{**given, **places})
+
+        return run_placed
 
     def add_to(self, app: typer.Typer, group: str = "") -> None:
         """Adds the command, or the group with all of its commands, to the application."""

@@ -12,6 +12,7 @@ from typing import Any
 import torch.distributed
 from peft import PeftModel
 
+from sightline.config import place
 from sightline.errors import ConfigError
 from sightline.evaluation.asking import ask_all
 from sightline.evaluation.eval_config import CUSTOM
@@ -89,6 +90,7 @@ def task_scores(named: Many[str] | None, limit: int | None = None) -> TaskScores
     parts: dict[str, _Part] = {}
     for spec in specs:
         name, _, data = spec.partition(":")
+        data = place(data, "eval_tasks")
         label = Path(data).stem if name == CUSTOM and data else name
         if label in parts:
             raise ConfigError(f"eval_tasks: expected each name once, got '{label}' twice. Rename a file, or drop one.")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence as Many
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_type_hints
 
 from datasets import Dataset
 
-from sightline.config import read_flags, read_recipe
+from sightline.config import check_values, read_flags, read_recipe
 from sightline.data.formats import are_preferences
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources import read_dataset
@@ -108,7 +108,9 @@ def method_of(argv: Many[str]) -> str:
 def given_settings(argv: Many[str]) -> dict[str, Any]:
     """What the recipe and the flags say, not yet checked; a flag wins."""
     flags = read_flags(argv)
-    return {**(read_recipe(flags["config"]) if "config" in flags else {}), **flags}
+    given = {**(read_recipe(flags["config"]) if "config" in flags else {}), **flags}
+    named = {key: value for key, value in given.items() if key.startswith("dataset_")}
+    return given | check_values(named, get_type_hints(ScriptArguments), "settings")
 
 
 def _method_of_columns(given: Mapping[str, Any]) -> str:

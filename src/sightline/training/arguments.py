@@ -13,6 +13,7 @@ import trl.scripts.utils
 from sightline.config import COMMAND_LINE, check_keys, check_values, read_flags, read_recipe, set_environment
 from sightline.errors import ConfigError
 
+STORES = ("feature_store", "reference_store")  # auto, on or off, and true and false for the last two
 EVAL_TASKS_HELP = (
     "Benchmarks to answer at each evaluation, separated by commas: TASK, or TASK:DATA to say where its rows lie; "
     "custom:FILE for rows of your own."
@@ -112,10 +113,12 @@ def read_records(argv: Many[str], records: Many[type]) -> tuple[dict[str, Any], 
         if field.init
     }
     kinds["resume_from_checkpoint"] = bool | str | None  # transformers says str, and takes True for the latest one
+    kinds |= {store: bool | str for store in STORES if store in kinds}
     given: dict[str, Any] = {}
     for settings, where in ((recipe, str(recipe_path)), (flags, COMMAND_LINE)):
         check_keys(settings, kinds, where)
         given |= check_values(settings, kinds, where)
+    given |= {store: "on" if given[store] else "off" for store in STORES if isinstance(given.get(store), bool)}
     return given, [_record(kind, given) for kind in records]
 
 
