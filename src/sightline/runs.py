@@ -118,7 +118,9 @@ class RunFolder:
 def cache_folder() -> Path:
     """Where stores lie: `SIGHTLINE_CACHE`, else `sightline` in the user's cache folder."""
     given = os.environ.get("SIGHTLINE_CACHE")
-    return Path(place(given, "SIGHTLINE_CACHE")) if given else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline"
+    if given:
+        return Path(place(given, "SIGHTLINE_CACHE"))
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline"
 
 
 def write_text(path: Path, text: str) -> Path:

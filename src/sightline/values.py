@@ -101,7 +101,7 @@ def _interpreted(value: Any) -> Any:
         found = yaml.load(value, _ScalarLoader) if isinstance(found, Written) else found
     except yaml.YAMLError:
         return str(value)
-    opening = {dict: "{", list: "["}.get(type(found), "")
+    opening = "{" if isinstance(found, dict) else "[" if isinstance(found, list) else ""
     is_accident = not value.lstrip().startswith(opening) or (found is None and value.lower() not in _NULLS)
     return str(value) if is_accident else found
 
