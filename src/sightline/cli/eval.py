@@ -30,8 +30,9 @@ def eval_command(
     concurrency: int = typer.Option(8, "--concurrency", help="Requests to a server in flight."),
     api_key_env: str = typer.Option("OPENAI_API_KEY", "--api_key_env", help="Variable that holds the server's key."),
     predictions: Path | None = typer.Option(
-        None, "--predictions", help="Score answers in a JSONL, JSON, CSV, XLSX file."
+        None, "--predictions", help="Score answers in a JSONL, JSON, CSV, TSV, Parquet or XLSX file."
     ),
+    prediction_column: str = typer.Option("", "--prediction_column", help="Its column that holds the answers."),
     judge: str | None = typer.Option(None, "--judge", help="Server whose model judges answers that cannot be read."),
     judge_model: str = typer.Option("", "--judge_model", help="The judge's name there."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder: journal, results, samples, report."),
@@ -58,7 +59,7 @@ def eval_command(
     asking = Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm)
     config = EvalConfig(
         model, names, choice, asking, profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,
-        predictions, judge, judge_model, output_dir, report_pictures, resume, Exchange(export, card),
+        predictions, prediction_column, judge, judge_model, output_dir, report_pictures, resume, Exchange(export, card),
     )  # fmt: skip
     with progress_bar("Answering") as progress:
         result = run_eval(config, progress)

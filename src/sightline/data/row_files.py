@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.documents import document_rows, token_rows
 from sightline.data.images import IMAGE_COLUMNS
 from sightline.data.kept_rows import file_signature
+from sightline.data.mixed_columns import is_mixed, kept_texts
 from sightline.data.picture_columns import PictureAccess, PictureFinder
 from sightline.data.shards import PICTURES, read_shards
 from sightline.data.version import encoding_version
@@ -36,7 +37,12 @@ def dataset_of(rows: Sequence[Row], path: Path) -> Dataset:
     try:
         # What Arrow cannot give one type (an answer that is 2 here and "two" there, message content that is a string
         # here and a list of parts there) is stored as JSON and comes back as it was.
-        return Dataset.from_dict(columns, on_mixed_types="use_json")
+        dataset = Dataset.from_dict(columns, on_mixed_types="use_json")
+        mixed = {name: feature for name, feature in dataset.features.items() if is_mixed(feature)}
+        if mixed:
+            columns |= {name: kept_texts(columns[name], feature) for name, feature in mixed.items()}
+            dataset = Dataset.from_dict(columns, on_mixed_types="use_json")
+        return dataset
     except Exception as error:  # pyarrow's own tree: invalid, type and overflow errors
         raise DataError(f"{path.name}: the rows do not fit into one table: {error}") from error
 

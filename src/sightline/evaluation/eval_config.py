@@ -28,6 +28,7 @@ class EvalConfig:
         blind: ask every question a second time without its pictures.
         endpoint: address of an OpenAI-compatible server to ask instead of a model here.
         predictions: file of answers to score instead of asking.
+        prediction_column: the column of that file that holds the answers, where its name leaves doubt.
         judge: address of a server whose `judge_model` judges the answers that the profile cannot read.
         report_pictures: how many pictures `report.html` carries.
         resume: go on with the run in `output_dir`.
@@ -46,6 +47,7 @@ class EvalConfig:
     concurrency: int = 8
     api_key_env: str = DEFAULT_KEY_VARIABLE
     predictions: Path | None = None
+    prediction_column: str = ""
     judge: str | None = None
     judge_model: str = ""
     output_dir: Path | None = None
@@ -81,6 +83,7 @@ def _conflicts(config: EvalConfig) -> list[str]:
         (remote and likelihood, "An endpoint gives no likelihood of options. Use --method generate."),
         (stored and likelihood, "Predictions are texts; their likelihood is not known. Use --method generate."),
         (stored and config.blind, "blind: predictions cannot be asked again without pictures. Leave it out."),
+        (config.prediction_column and not stored, "prediction_column: name the file it is in by --predictions."),
         (stored and len(config.tasks) > 1, "predictions: a file belongs to one task. Name that one by --tasks."),
         (config.choice.data and len(config.tasks) > 1, "data: rows belong to one task. Name that one by --tasks."),
         (config.tasks == (CUSTOM,) and not config.choice.data, "Name benchmarks by --tasks, or your rows by --data."),

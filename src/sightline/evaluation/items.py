@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sightline.data.stored import Row, RowTable
 from sightline.errors import DataError
@@ -20,6 +21,7 @@ class Items:
         fingerprint: of ids, texts, gold answers and pictures: equal for equal items, whatever file they came in.
         bad_rows: messages of the rows that were left out.
         notes: what someone who compares scores must know of the source.
+        row_numbers: of each item by its id, the row it was made of, from 1.
     """
 
     items: tuple[Item, ...]
@@ -27,6 +29,7 @@ class Items:
     fingerprint: str
     bad_rows: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    row_numbers: Mapping[str, int] = field(default_factory=dict)
 
 
 def collect_items(task: Task, source: Source, table: RowTable, limit: int | None, skip_bad_rows: bool) -> Items:
@@ -50,7 +53,7 @@ def collect_items(task: Task, source: Source, table: RowTable, limit: int | None
     if not items:
         reason = f" The first of {len(bad_rows)} bad rows: {bad_rows[0]}" if bad_rows else ""
         raise DataError(f"{source.place}: none of {len(table)} rows is an item of {task.name}.{reason}")
-    return Items(items, source, fingerprint(items), (*bad_rows, *torn))
+    return Items(items, source, fingerprint(items), (*bad_rows, *torn), row_numbers=collector.row_numbers)
 
 
 def fingerprint(items: tuple[Item, ...]) -> str:
@@ -83,10 +86,12 @@ class _Collector:
         self.task = task
         self.limit = limit
         self.items: list[Item] = []
+        self.row_numbers: dict[str, int] = {}
         self._names: dict[str, str] = {}
         self._units: set[str] = set()
         self._opened: set[str] = set()
         self._has_groups = False
+        self._gold: Item | None = None
 
     @property
     def is_full(self) -> bool:
@@ -108,6 +113,7 @@ class _Collector:
                 units.add(unit)
         self._units |= units
         self._names |= {item.id: item.name for item in found.values()}
+        self.row_numbers |= dict.fromkeys(found, row.number)
         self._has_groups = self._has_groups or any(item.group for item in found.values())
         self.items += found.values()
 
@@ -116,7 +122,26 @@ class _Collector:
             raise DataError(
                 f"{item.name}: the id '{item.id}' is that of {self._names[item.id]} already. Give each row its own."
             )
+        strange = [gold for gold in item.answers if self.task.golds and gold not in self.task.golds]
+        if strange:
+            raise DataError(
+                f"{item.name}: expected the answer to be {' or '.join(self.task.golds)}, got '{strange[0]:.60}'. "
+                "No answer would be right. Mend the row, or leave it out."
+            )
+        self._check_reading(item)
         for picture in item.pictures:
             if picture.key not in self._opened:
                 picture.open()
                 self._opened.add(picture.key)
+
+    def _check_reading(self, item: Item) -> None:
+        """Gold answers that are numbers mean one thing in a whole dataset."""
+        if not item.gold_read_as:
+            return
+        self._gold = self._gold or item
+        first = self._gold
+        if item.gold_read_as != first.gold_read_as:
+            raise DataError(
+                f"{item.name}: the answer is a number that only the {item.gold_read_as} of an option explains; that of "
+                f"{first.name} is the {first.gold_read_as} of one. Write letters, or texts in quotes."
+            )

@@ -1,153 +1,291 @@
-"""Answers that are stored already: a file of predictions by item id, of ours, of VLMEvalKit or of LLaVA's scripts."""
+"""Answers that are stored already: which column of a file holds them, and which item each of them belongs to."""
 
 from __future__ import annotations
 
-import csv
-import json
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
+import re
+from collections.abc import Iterator, Mapping, Sequence as Many
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
-from sightline.errors import DataError
+from sightline.data.answers import plain_text
+from sightline.errors import DataError, nearest
+from sightline.evaluation.items import Items
+from sightline.evaluation.prediction_files import Record, read_records
 from sightline.evaluation.task import Item
 from sightline.types import Answer
 
-ID_COLUMNS = ("id", "index", "question_id", "questionId", "pid")
-PREDICTION_COLUMNS = ("prediction", "response", "text", "output", "answer")
+ID_COLUMNS = ("id", "index", "question_id", "questionId", "pid", "doc_id")
+PREDICTION_COLUMNS = (
+    "prediction", "pred", "response", "model_answer", "model_response", "model_output", "predicted_answer",
+    "generated_text", "generated_answer", "filtered_resps",
+)  # fmt: skip
+"""Columns that hold what a model said and nothing else; one of them settles where the answers are."""
+
+UNSURE_COLUMNS = ("text", "output", "resps", "answer")
+"""Columns that hold answers in some files: `text` in LLaVA's, `answer` in those that evaluation servers take. In others
+`text` is the question and `answer` the gold answer, so each is taken only where no other column might be meant."""
+
 NO_ANSWER = "Failed to obtain answer via API"  # what VLMEvalKit writes in place of an answer
-_SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_PLACE = "doc_id"  # lmms-eval's: the place of a row in its data set, from 0
+_QUESTIONS = ("question", "prompt", "input")
+_ASKS_YES_NO = "pleaseansweryesorno"
+_WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+")
 
 
-def read_predictions(path: Path) -> dict[str, str]:
-    """The prediction of each id.
+@dataclass(frozen=True)
+class Predictions:
+    """The records of a file, and the column of what was said."""
 
-    Args:
-        path: .jsonl, .json (a list of records, or an object of predictions by id), .csv, .tsv or .xlsx. A record names
-            its item by the first of ID_COLUMNS it has, what was said by the first of PREDICTION_COLUMNS.
-
-    Raises:
-        DataError: no such file, another format, or a record without id or prediction.
-    """
-    if path.suffix not in _READERS:
-        raise DataError(f"--predictions {path}: expected one of {', '.join(_READERS)}. Convert the file.")
-    if not path.is_file():
-        raise DataError(f"--predictions: there is no file {path}. Paths count from {Path.cwd()}.")
-    predictions: dict[str, str] = {}
-    for number, record in enumerate(_READERS[path.suffix](path), start=1):
-        key = next((str(record[name]) for name in ID_COLUMNS if record.get(name) not in (None, "")), None)
-        said = next((record[name] for name in PREDICTION_COLUMNS if record.get(name) is not None), None)
-        if key is None or said is None:
-            raise DataError(
-                f"{path.name} record {number}: expected an id ({', '.join(ID_COLUMNS)}) and a prediction "
-                f"({', '.join(PREDICTION_COLUMNS)}); found {', '.join(map(str, record))}. Rename the columns."
-            )
-        if key in predictions:
-            raise DataError(f"{path.name} record {number}: the id '{key}' was there before. Keep one prediction each.")
-        predictions[key] = str(said)
-    return predictions
+    path: Path
+    column: str
+    records: tuple[Record, ...]
 
 
-def predicted_answers(predictions: dict[str, str], items: Iterable[Item], path: Path) -> list[Answer]:
-    """The answer of each item; one without a prediction, or with VLMEvalKit's words for none, is an error of that item.
+@dataclass(frozen=True)
+class Matched:
+    """The answer of each item, in order, and what someone who reads the score must know of them."""
+
+    answers: tuple[Answer, ...]
+    notes: tuple[str, ...]
+
+
+def read_predictions(path: Path, column: str = "") -> Predictions:
+    """The records of a file with the column of the answers: `column`, or the one that names leave no doubt of.
 
     Raises:
-        DataError: the file has a prediction for none of the items.
+        DataError: no such file, another format, or no telling which column holds the answers.
     """
-    wanted = list(items)
-    if wanted and not any(item.id in predictions for item in wanted):
+    records = read_records(path)
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    return Predictions(path, _said_column(columns, column, path.name), tuple(records))
+
+
+def predicted_answers(predictions: Predictions, items: Items) -> Matched:
+    """The answer of each item; one without a prediction, or with an empty one, is an error of that item.
+
+    A record names its item by one of ID_COLUMNS, or by such a column of its record `doc`; of several the one is taken
+    that finds most items whose question is that of the record. One way of naming holds for the whole file.
+
+    Raises:
+        DataError: a record without an id, with one that was there before, with a question that is not its item's, or
+            no record of any item.
+    """
+    naming = _naming(predictions, items)
+    given, strangers = _assigned(predictions, items.items, naming)
+    answers = tuple(
+        Answer(error=f"{predictions.path.name} has no prediction") if place not in given else given[place]
+        for place in range(len(items.items))
+    )
+    return Matched(answers, tuple(_notes(predictions, naming, answers, strangers)))
+
+
+@dataclass(frozen=True)
+class _Naming:
+    """A way to name items: the column of a record, and the items, by their places, that each name stands for."""
+
+    column: str
+    places: Mapping[str, Many[int]]
+
+
+def _said_column(columns: Many[str], named: str, file: str) -> str:
+    if named:
+        if named not in columns:
+            hint = nearest(named, columns) or "Name one of these."
+            raise DataError(f"--prediction_column: {file} has {', '.join(columns)}; got '{named}'. {hint}")
+        return named
+    sure = [name for name in columns if _spelled(name) in PREDICTION_COLUMNS]
+    unsure = [name for name in columns if _spelled(name) in UNSURE_COLUMNS]
+    if len(sure) == 1:
+        return sure[0]
+    if not sure and len(unsure) == 1 and (_spelled(unsure[0]) != "answer" or _is_answer_alone(columns)):
+        return unsure[0]
+    raise DataError(
+        f"{file}: which column holds the answers of the model? Its columns are {', '.join(columns)}. Name it by "
+        "--prediction_column; a column of gold answers would score as right whatever was said."
+    )
+
+
+def _is_answer_alone(columns: Many[str]) -> bool:
+    """Whether there are ids beside the answers and nothing else, as in files for evaluation servers."""
+    return all(name in ID_COLUMNS or _spelled(name) == "answer" for name in columns)
+
+
+def _spelled(name: str) -> str:
+    return name.strip().lower().replace(" ", "_").replace("-", "_")
+
+
+def _naming(predictions: Predictions, items: Items) -> _Naming:
+    """The way of naming by which most records find an item whose question is theirs; of equal ones the first.
+
+    Raises:
+        DataError: none finds any, or two find different ones and no question tells which is right.
+    """
+    found = []
+    for naming in _namings(predictions, items):
+        hits = [tuple(naming.places.get(_id_of(record, naming.column), ())) for record in predictions.records]
+        asked = zip(predictions.records, hits, strict=True)
+        agreeing = sum(bool(_with_question(record, places, items.items)) for record, places in asked)
+        found.append((agreeing, sum(map(bool, hits)), hits, naming))
+    if not any(matched for _, matched, _, _ in found):
+        raise DataError(_no_item(predictions, items))
+    best = max(found, key=lambda one: one[:2])
+    rival = next(
+        (one for one in found if one[:2] == best[:2] and one[3].column != best[3].column and one[2] != best[2]), None
+    )
+    if rival is not None:
         raise DataError(
-            f"{path.name} has predictions for {', '.join(list(predictions)[:3])}, ..., but the task's items are "
-            f"{', '.join(item.id for item in wanted[:3])}, ... Check that the file belongs to the task."
+            f"{predictions.path.name}: {best[3].column} and {rival[3].column} name different items, and both fit the "
+            "task. Drop the one that is not meant, or add a column question."
         )
-    return [_answer(predictions.get(item.id), path) for item in wanted]
+    return best[3]
 
 
-def _answer(said: str | None, path: Path) -> Answer:
-    if said is None:
-        return Answer(error=f"{path.name} has no prediction")
-    return Answer(error=f"{path.name}: {said.strip()}") if said.startswith(NO_ANSWER) else Answer(said)
+def _namings(predictions: Predictions, items: Items) -> Iterator[_Naming]:
+    columns = dict.fromkeys(name for record in predictions.records for name in record)
+    docs = (record["doc"] for record in predictions.records if isinstance(record.get("doc"), dict))
+    inner = dict.fromkeys(f"doc.{name}" for doc in docs for name in doc)
+    names = [[_plain_id(name) for name in (item.id, *item.aliases)] for item in items.items]
+    ways = max(map(len, names), default=0)
+    known = [_by_name([own[way] if way < len(own) else own[0] for own in names]) for way in range(ways)]
+    for column in (*(name for name in ID_COLUMNS if name in columns), *(f"doc.{name}" for name in ID_COLUMNS)):
+        if column == _PLACE:
+            continue
+        if column in columns or column in inner:
+            yield from (_Naming(column, places) for places in known)
+    if _PLACE in columns:
+        yield _Naming(_PLACE, _by_name([str(items.row_numbers[item.id] - 1) for item in items.items]))
 
 
-def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
-    with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield _record(_parsed(line, f"{path.name} line {number}"), f"{path.name} line {number}")
+def _by_name(names: Many[str]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    return places
 
 
-def _read_json(path: Path) -> Iterator[dict[str, Any]]:
-    content = _parsed(path.read_text(encoding="utf-8-sig"), path.name)
-    if isinstance(content, dict):
-        content = [{"id": key, "prediction": said} for key, said in content.items()]
-    if not isinstance(content, list):
-        raise DataError(f"{path.name}: expected a list of records, got {str(content)[:40]}.")
-    for number, record in enumerate(content, start=1):
-        yield _record(record, f"{path.name} record {number}")
+def _id_of(record: Record, column: str) -> str:
+    outer, _, inner = column.partition(".")
+    value = record.get(outer)
+    if inner:
+        value = value.get(inner) if isinstance(value, dict) else None
+    return "" if isinstance(value, bool | dict | list) else _plain_id(plain_text(value))
 
 
-def _parsed(text: str, name: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise DataError(f"{name}: no valid JSON ({error}). Write the file again.") from error
+def _plain_id(text: str) -> str:
+    """An id without the ".0" that pandas gives to whole numbers of a column with gaps."""
+    whole = _WHOLE_NUMBER.fullmatch(text.strip())
+    return whole.group(1) if whole else text.strip()
 
 
-def _record(value: Any, name: str) -> dict[str, Any]:
-    if not isinstance(value, dict):
-        raise DataError(f"{name}: expected an object with id and prediction, got {str(value)[:40]}.")
-    return value
+def _assigned(predictions: Predictions, items: Many[Item], naming: _Naming) -> tuple[dict[int, Answer], list[str]]:
+    """The answers by the places of their items, and the ids that belong to none."""
+    given: dict[int, Answer] = {}
+    strangers: dict[tuple[str, str], None] = {}
+    for number, record in enumerate(predictions.records, start=1):
+        name, key = f"{predictions.path.name} record {number}", _id_of(record, naming.column)
+        if not key:
+            raise DataError(
+                f"{name}: expected an id in {naming.column}, got {record.get(naming.column)!r}. Fill it in, or drop "
+                "the record."
+            )
+        places = _items_of(record, key, name, items, naming)
+        again = (key, _letters(_question_of(record))) in strangers if not places else any(p in given for p in places)
+        if again:
+            raise DataError(f"{name}: the id '{key}' was there before. Keep one prediction each.")
+        if not places:
+            strangers[key, _letters(_question_of(record))] = None
+        for place in places:
+            given[place] = _answer(record.get(predictions.column), items[place], f"{name}: {predictions.column}")
+    return given, [key for key, _ in strangers]
 
 
-def _read_table(path: Path) -> Iterator[dict[str, Any]]:
-    csv.field_size_limit(2**31 - 1)
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        yield from csv.DictReader(lines, delimiter="\t" if path.suffix == ".tsv" else ",")
+def _items_of(record: Record, key: str, name: str, items: Many[Item], naming: _Naming) -> Many[int]:
+    """The items that a record answers: all that its id names and that ask its question."""
+    named = naming.places.get(key, ())
+    places = _with_question(record, named, items)
+    if named and not places:
+        raise DataError(
+            f"{name}: the id '{key}' is that of an item that asks '{items[named[0]].question:.60}', but the record's "
+            f"question is '{_question_of(record):.60}'. Check that file and data belong together."
+        )
+    if len({_letters(items[place].question) for place in places}) > 1:
+        raise DataError(
+            f"{name}: the id '{key}' is that of {len(places)} items with different questions "
+            f"({', '.join(items[place].id for place in places[:3])}). Add a column question, or use these ids."
+        )
+    return places
 
 
-def _read_xlsx(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of the first sheet, whose first row names the columns; values only, which is all that result files have."""
-    try:
-        with zipfile.ZipFile(path) as book:
-            shared = _shared_strings(book)
-            sheet = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
-    except (zipfile.BadZipFile, KeyError, ElementTree.ParseError) as error:
-        raise DataError(f"{path.name} is no Excel file that can be read ({error}). Save it as TSV.") from error
-    header: dict[str, str] = {}
-    for row in sheet.iter(f"{_SHEET}row"):
-        cells = {_column(cell): _value(cell, shared) for cell in row.iter(f"{_SHEET}c")}
-        if header:
-            yield {name: cells.get(column) for column, name in header.items()}
-        else:
-            header = {column: str(name) for column, name in cells.items() if name}
+def _with_question(record: Record, places: Many[int], items: Many[Item]) -> Many[int]:
+    """Those of the items that ask what the record says was asked; all where it does not say.
+
+    A prompt that holds none of the questions says nothing of them: it may be one prompt for all.
+    """
+    asked = _letters(_question_of(record))
+    if not asked or not places:
+        return places
+    alike = [place for place in places if _is_asked(_letters(items[place].question), asked)]
+    is_known = "question" in record or _PLACE in record
+    return alike if alike or is_known else places
 
 
-def _shared_strings(book: zipfile.ZipFile) -> list[str]:
-    if "xl/sharedStrings.xml" not in book.namelist():
-        return []
-    root = ElementTree.fromstring(book.read("xl/sharedStrings.xml"))
-    return ["".join(text.text or "" for text in entry.iter(f"{_SHEET}t")) for entry in root.iter(f"{_SHEET}si")]
+def _question_of(record: Record) -> str:
+    doc = record.get("doc")
+    found = next((record[name] for name in _QUESTIONS if isinstance(record.get(name), str)), None)
+    if found is None and isinstance(doc, dict):
+        found = doc.get("question")
+    return found if isinstance(found, str) else ""
 
 
-def _column(cell: ElementTree.Element) -> str:
-    """The letters of a cell's address: "AB" of "AB12"."""
-    return cell.get("r", "").rstrip("0123456789")
+def _is_asked(question: str, asked: str) -> bool:
+    bare = question.removesuffix(_ASKS_YES_NO)
+    return bare in asked or asked in question
 
 
-def _value(cell: ElementTree.Element, shared: list[str]) -> str | None:
-    if cell.get("t") == "inlineStr":
-        return "".join(text.text or "" for text in cell.iter(f"{_SHEET}t"))
-    value = cell.find(f"{_SHEET}v")
-    if value is None or value.text is None:
-        return None
-    return shared[int(value.text)] if cell.get("t") == "s" else value.text
+def _letters(text: str) -> str:
+    """Letters and digits alone, in lower case: what harnesses leave as it is of a question."""
+    return "".join(filter(str.isalnum, text.lower()))
 
 
-_READERS: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
-    ".jsonl": _read_jsonl,
-    ".json": _read_json,
-    ".csv": _read_table,
-    ".tsv": _read_table,
-    ".xlsx": _read_xlsx,
-}
+def _answer(said: Any, item: Item, name: str) -> Answer:
+    while isinstance(said, list | tuple) and len(said) == 1:  # lmms-eval's lists of one answer
+        said = said[0]
+    if isinstance(said, list | tuple | dict | bytes) and said:
+        raise DataError(f"{name}: expected an answer, got {said!r:.60}. Name another column by --prediction_column.")
+    if isinstance(said, bool) and not {gold.strip().lower() for gold in item.answers} & {"yes", "no"}:
+        said = str(said)
+    text = plain_text(said) if not isinstance(said, list | tuple | dict | bytes) else ""
+    if not text.strip():
+        return Answer(error=f"{name} is empty")
+    return Answer(error=f"{name}: {text.strip()}") if text.startswith(NO_ANSWER) else Answer(text)
+
+
+def _no_item(predictions: Predictions, items: Items) -> str:
+    wanted = ", ".join(item.id for item in items.items[:3])
+    columns = dict.fromkeys(name for record in predictions.records for name in record)
+    named = next((name for name in ID_COLUMNS if name in columns), None)
+    if named is None:
+        return (
+            f"{predictions.path.name}: expected an id of each record's item in {', '.join(ID_COLUMNS)}; found "
+            f"{', '.join(columns)}. Rename the column. The task's items are {wanted}, ..."
+        )
+    ids = ", ".join(_id_of(record, named) for record in predictions.records[:3])
+    return (
+        f"{predictions.path.name} has predictions for {ids}, ..., but the task's items are {wanted}, ... "
+        "Check that the file belongs to the task."
+    )
+
+
+def _notes(predictions: Predictions, naming: _Naming, answers: Many[Answer], strangers: Many[str]) -> Iterator[str]:
+    name, count = predictions.path.name, len(predictions.records)
+    yield f"{name}: answers from the column {predictions.column}, items by {naming.column}."
+    if strangers:
+        some = ", ".join(strangers[:3]) + (", ..." if len(strangers) > 3 else "")
+        yield f"{name}: {len(strangers):,} of {count:,} predictions are of no item that was asked ({some})."
+    missing = sum(answer.error == f"{name} has no prediction" for answer in answers)
+    if missing:
+        yield f"{name}: {missing:,} of {len(answers):,} items have no prediction, and count as wrong."
+    empty = sum(answer.error.endswith(" is empty") for answer in answers)
+    if empty:
+        yield f"{name}: {empty:,} predictions are empty, and count as wrong."

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from PIL.Image import Image
 
+from sightline.data.answers import answer_texts
 from sightline.data.images import content_key, open_image
 from sightline.data.picture_columns import close_images
 from sightline.data.sources import row_name
@@ -122,9 +123,7 @@ def _question(record: dict[str, Any], name: str) -> str:
 def _answers(record: dict[str, Any], name: str) -> tuple[str, ...]:
     """The gold answers as texts, each once, in order."""
     value = record.get("answers") if record.get("answers") is not None else record.get("answer")
-    values = value if isinstance(value, list) else [value]
-    texts = [str(item["answer"] if isinstance(item, dict) else item).strip() for item in values if item is not None]
-    answers = tuple(dict.fromkeys(text for text in texts if text))
+    answers = tuple(dict.fromkeys(text.strip() for text in answer_texts(value, f"{name}: answer")))
     if not answers:
         raise DataError(f"{name}: the answer is empty. Fill it in or drop the row.")
     return answers

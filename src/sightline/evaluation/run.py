@@ -17,7 +17,7 @@ from sightline.evaluation.items import Items
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.judge import SecondOpinion, judge_unparsed
 from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
-from sightline.evaluation.predictions import predicted_answers, read_predictions
+from sightline.evaluation.predictions import Matched, predicted_answers, read_predictions
 from sightline.evaluation.processes import Processes, joined_processes
 from sightline.evaluation.report import REPORT, render_report
 from sightline.evaluation.requests import QUESTION_ALONE, Request, requests_of
@@ -36,7 +36,8 @@ from sightline.types import Answer
 
 @dataclass(frozen=True)
 class _Part:
-    """A task of the run, with its items and what is asked of each, without pictures too where that is wanted."""
+    """A task of the run, with its items and what is asked of each, without pictures too where that is wanted, or the
+    answers that are stored already."""
 
     task: Task
     items: Items
@@ -44,6 +45,7 @@ class _Part:
     profile: str
     requests: list[Request]
     blind: list[Request]
+    stored: Matched | None = None
 
 
 ReadTasks = Callable[[EvalConfig], list[tuple[Task, Items]]]
@@ -162,15 +164,21 @@ def _part(task: Task, items: Items, config: EvalConfig, answering: Answering | N
         profile=check_profile(task, config.profile),
         requests=requests_of(task, items.items, asking, fingerprint),
         blind=requests_of(task, items.items, asking, fingerprint, blind=True) if config.blind else [],
+        stored=_stored(config, items),
     )
+
+
+def _stored(config: EvalConfig, items: Items) -> Matched | None:
+    """The answers of a file of predictions; None where they are yet to be asked for."""
+    if config.predictions is None:
+        return None
+    return predicted_answers(read_predictions(config.predictions, config.prediction_column), items)
 
 
 def _outcome(config: EvalConfig, part: _Part, answers: Mapping[str, Answer], journal: Journal | None) -> TaskOutcome:
     task, items = part.task, part.items.items
-    if config.predictions is not None:
-        given = predicted_answers(read_predictions(config.predictions), items, config.predictions)
-    else:
-        given = [answers[request.key] for request in part.requests]
+    stored = part.stored.answers if part.stored is not None else None
+    given = stored if stored is not None else [answers[request.key] for request in part.requests]
     blind_given = [answers[request.key] for request in part.blind]
     opinion = _judged_again(config, judge_items(task, items, given, part.profile, config.asking), journal)
     blind = judge_items(task, items, blind_given, part.profile, config.asking) if part.blind else None
@@ -178,7 +186,7 @@ def _outcome(config: EvalConfig, part: _Part, answers: Mapping[str, Answer], jou
         sample_of(
             task.name,
             one,
-            part.requests[place].question.text if config.predictions is None else "",
+            part.requests[place].question.text if stored is None else "",
             given[place],
             (blind[place], blind_given[place]) if blind is not None else None,
             opinion.notes.get(one.item.id),
@@ -187,7 +195,7 @@ def _outcome(config: EvalConfig, part: _Part, answers: Mapping[str, Answer], jou
     )
     return TaskOutcome(
         title=task.title if task.name != CUSTOM else Path(part.items.source.place).name,
-        prompt=part.prompt if config.predictions is None else "not known: stored predictions",
+        prompt=part.prompt if stored is None else "not known: stored predictions",
         max_new_tokens=config.asking.max_new_tokens or task.max_new_tokens,
         data=_data(part),
         scores=score_task(task, opinion.judged, part.profile),
@@ -212,12 +220,12 @@ def _data(part: _Part) -> dict[str, Any]:
         "items": len(items.items),
         "fingerprint": items.fingerprint,
         "bad_rows": list(items.bad_rows),
-        "notes": list(items.notes),
+        "notes": [*items.notes, *(part.stored.notes if part.stored is not None else ())],
     }
 
 
 def _settings(config: EvalConfig) -> dict[str, Any]:
-    names = ("adapter", "blind", "endpoint", "predictions", "judge", "judge_model")
+    names = ("adapter", "blind", "endpoint", "predictions", "prediction_column", "judge", "judge_model")
     return {**vars(config.asking), **{name: getattr(config, name) for name in names}, "limit": config.choice.limit}
 
 

@@ -29,6 +29,8 @@ class Item:
             `facts["group_size"]` says how many there are.
         facts: further columns that prompts, scorers or metrics read (hint, answer_type, precision, unit, l2-category);
             `cluster` names what items of several pictures have in common, where intervals must know it.
+        gold_read_as: "index" or "text" where a gold answer was a number that only one of the two explains.
+        aliases: what else files of predictions call the item, one name per way of naming; several items may share one.
     """
 
     id: str
@@ -40,6 +42,8 @@ class Item:
     category: str = ""
     group: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+    gold_read_as: str = ""
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,6 +128,7 @@ class Task:
         scorers: scorers by profile ("strict", "official", "lmms-eval", "vlmevalkit").
         metrics: metrics by profile; the first of a profile is the headline.
         max_new_tokens: how long an answer may get.
+        golds: the only gold answers that an item may have, where the scorers know no others.
         rows: how many items the publisher's data have; 0 where that is not known.
         licence: of the data, with what is not known said so.
         paper: citation or address.
@@ -143,6 +148,7 @@ class Task:
     default_profile: str = "strict"
     licence: str = ""
     paper: str = ""
+    golds: tuple[str, ...] = ()
     rows: int = 0
     note: str = ""
     example: Item = Item("example", "example", "What is shown?")

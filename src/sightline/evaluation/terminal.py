@@ -85,6 +85,9 @@ def print_run(result: RunResult, as_json: bool, folder: Path | None = None) -> N
     for outcome in result.tasks.values():
         if len(outcome.scores.categories) > 1:
             print_table(category_table(outcome), file)
+    for name, outcome in result.tasks.items():
+        for note in outcome.data["notes"]:
+            print(f"{name}: {note}", file=sys.stderr)
     if as_json:
         print(json.dumps(plain_data(to_json(result)), ensure_ascii=False, indent=2))
     if folder is not None:

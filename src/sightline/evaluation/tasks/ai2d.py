@@ -12,17 +12,17 @@ from sightline.evaluation.tasks.cells import (
     gold_letter,
     letter_at,
     lettered_options,
+    listed_options,
     optional,
     pictures,
     text,
-    texts,
 )
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer, qwen2_vl_choice, vlmevalkit_choice
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
-    options = texts(row, "options")
+    options = listed_options(row, "options")
     yield Item(
         id=str(row.number),
         name=row.name,

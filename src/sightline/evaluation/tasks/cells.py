@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as Many
 from string import ascii_uppercase
 from typing import Any
 
+from sightline.data.answers import answer_texts, plain_text, written_list
 from sightline.errors import DataError
 from sightline.evaluation.task import Item, Row
 from sightline.types import Picture
@@ -42,28 +42,65 @@ def cell(row: Row, column: str) -> Any:
 
 def text(row: Row, column: str) -> str:
     """The text of a column that must be there and filled."""
-    value = cell(row, column)
-    if value is None or value == "":
+    value = plain_text(cell(row, column))
+    if not value:
         raise DataError(f"{row.name}: {column} is empty. Fill it in, or leave the row out.")
-    return str(value)
+    return value
 
 
 def optional(row: Row, column: str) -> str:
     """The text of a column; empty where the row has nothing there."""
-    value = row.cells.get(column)
-    return "" if value is None else str(value)
+    return plain_text(row.cells.get(column))
+
+
+def truth(row: Row, column: str) -> str:
+    """The text of a column whose booleans mean True and False, as answers of statements do."""
+    value = cell(row, column)
+    return str(value) if isinstance(value, bool) else text(row, column)
 
 
 def texts(row: Row, column: str) -> tuple[str, ...]:
-    """The texts of a column that holds a list, a Python list written as text, or one text."""
+    """The texts of a column that holds a list, one written as text, records, or one text: gold answers, mostly.
+
+    A list of numbers written as text is one answer where the column's name is that of one: boxes and points are.
+    """
     value = cell(row, column)
-    if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
-        value = _literal(value)
-    values = value if isinstance(value, list | tuple) else [value]
-    found = tuple(str(part) for part in values if part is not None and part != "")
+    written = written_list(value)
+    if isinstance(written, list) and (column.endswith("s") or not all(map(_is_number, written))):
+        value = written
+    found = answer_texts(value, f"{row.name}: {column}")
     if not found:
         raise DataError(f"{row.name}: {column} is empty. Fill it in, or leave the row out.")
     return found
+
+
+def listed_options(row: Row, column: str) -> tuple[str, ...]:
+    """The options of a column that holds a list, an object of texts by letter, or either written as text.
+
+    Empty ones at the end are none. One in between would move the letters of those behind it, so it is refused.
+    """
+    value = written_list(cell(row, column))
+    if isinstance(value, dict):
+        value = _by_letter(row, column, value)
+    if not isinstance(value, list | tuple):
+        raise DataError(
+            f"{row.name}: expected a list in {column}, got {value!r:.60}. Write the options as a list, "
+            "or each into a column of its own: A, B, ..."
+        )
+    options = [_option(row, column, part) for part in value]
+    while options and not options[-1].strip():
+        options.pop()
+    if not options:
+        raise DataError(f"{row.name}: {column} is empty. Fill it in, or leave the row out.")
+    empty = next((place for place, option in enumerate(options) if not option.strip()), None)
+    if empty is not None:
+        raise DataError(f"{row.name}: option {empty + 1} of {len(options)} in {column} is empty. Fill it in.")
+    if len(options) > len(ascii_uppercase):
+        raise DataError(
+            f"{row.name}: {len(options)} options in {column}, but letters go to {ascii_uppercase[-1]}. "
+            "Leave out options, or ask without them."
+        )
+    return tuple(options)
 
 
 def pictures(row: Row, *columns: str) -> tuple[Picture, ...]:
@@ -107,10 +144,8 @@ def checked_letter(row: Row, letter: str, options: Many[str]) -> str:
 
 def letter_at(row: Row, index: Any, options: Many[str]) -> str:
     """The letter of the option at an index counted from 0, given as a number or as text."""
-    try:
-        place = int(index)
-    except (TypeError, ValueError):
-        place = -1
+    said = "" if isinstance(index, bool) else plain_text(index).strip()
+    place = int(said) if said.isdecimal() else -1
     if not 0 <= place < len(options):
         raise DataError(
             f"{row.name}: expected the answer to be the index of one of {len(options)} options, from 0; got {index!r}. "
@@ -129,8 +164,25 @@ def letter_of(row: Row, answer: str, options: Many[str]) -> str:
     return ascii_uppercase[list(options).index(answer)]
 
 
-def _literal(value: str) -> Any:
-    try:
-        return ast.literal_eval(value)
-    except (ValueError, SyntaxError):  # a text in brackets, such as "[1, 2)"
-        return value
+def _by_letter(row: Row, column: str, options: dict[str, Any]) -> list[Any]:
+    """The texts of an object of options, in the order of its letters A, B, ..."""
+    said, labels = options.get("text"), options.get("label")
+    if isinstance(said, list) and isinstance(labels, list) and len(said) == len(labels):  # as ARC has them
+        options = dict(zip(map(str, labels), said, strict=True))
+    filled = {str(key).strip().upper(): value for key, value in options.items() if plain_text(value)}
+    if sorted(filled) != list(ascii_uppercase[: len(filled)]):
+        raise DataError(
+            f"{row.name}: expected the options in {column} by the letters A, B, ..., got "
+            f"{', '.join(map(str, options))}. Write them as a list."
+        )
+    return [filled[letter] for letter in sorted(filled)]
+
+
+def _option(row: Row, column: str, part: Any) -> str:
+    if isinstance(part, list | tuple | dict | bytes):
+        raise DataError(f"{row.name}: expected texts in {column}, got {part!r:.60}. Write each option as a text.")
+    return plain_text(part)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

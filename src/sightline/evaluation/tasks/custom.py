@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence as Many
+from collections.abc import Iterator
 from string import ascii_uppercase
 from typing import Any
 
+from sightline.data.answers import plain_text
 from sightline.errors import DataError, nearest
 from sightline.evaluation.scoring import EXACT
 from sightline.evaluation.task import Item, Row, Task
-from sightline.evaluation.tasks.cells import by_kind, cell, letter_at, lettered_options, optional, text, texts
+from sightline.evaluation.tasks.cells import by_kind, lettered_options, listed_options, optional, text, texts
+from sightline.evaluation.tasks.gold import chosen_option
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, as_asked, letter_answer, short_answer, vlmevalkit_choice
 from sightline.types import Picture
 
@@ -22,6 +24,7 @@ _USED = {"id", "index", "question", *_OPTION_COLUMNS, *_ANSWER_COLUMNS, *_PICTUR
 
 def _read(row: Row) -> Iterator[Item]:
     options = _options(row)
+    gold = chosen_option(row, _answer_column(row), options) if options else None
     kind = next((column for column in _KIND_COLUMNS if optional(row, column)), "")
     yield Item(
         id=optional(row, "id") or optional(row, "index") or str(row.number),
@@ -29,31 +32,24 @@ def _read(row: Row) -> Iterator[Item]:
         question=text(row, "question"),
         pictures=_pictures(row),
         options=options,
-        answers=_answers(row, options),
+        answers=(gold.letter,) if gold else texts(row, _answer_column(row)),
         category=optional(row, kind) if kind else "",
+        gold_read_as=gold.read_as if gold else "",
         facts={name: value for name, value in row.cells.items() if name not in _USED},
     )
 
 
 def _options(row: Row) -> tuple[str, ...]:
-    for column in _OPTION_COLUMNS:
-        if row.cells.get(column):
-            return texts(row, column)
-    return lettered_options(row)
-
-
-def _answers(row: Row, options: tuple[str, ...]) -> tuple[str, ...]:
-    column = _answer_column(row)
-    if options:
-        return (_letter(row, cell(row, column), options),)
-    value = cell(row, column)
-    parts = value if isinstance(value, list) else texts(row, column)
-    return tuple(str(part["answer"] if isinstance(part, dict) else part) for part in parts)
+    column = next((name for name in _OPTION_COLUMNS if not _is_empty(row.cells.get(name))), None)
+    options = listed_options(row, column) if column else lettered_options(row)
+    if len(options) == 1:
+        raise DataError(f"{row.name}: one option, '{options[0]}', leaves no choice. Add the others, or take it out.")
+    return options
 
 
 def _answer_column(row: Row) -> str:
     named = [name for name in _ANSWER_COLUMNS if name in row.cells]
-    filled = [name for name in named if row.cells[name] not in (None, "", [])]
+    filled = [name for name in named if not _is_empty(row.cells[name])]
     if filled:
         return filled[0]
     if named:
@@ -67,25 +63,11 @@ def _answer_column(row: Row) -> str:
     )
 
 
-def _letter(row: Row, value: Any, options: Many[str]) -> str:
-    """The letter of the option that an answer means: its text, its letter, or (a number) its index from 0."""
-    answer = str(value[0] if isinstance(value, list) and len(value) == 1 else value).strip()
-    letters = ascii_uppercase[: len(options)]
-    by_text = letters[list(options).index(answer)] if answer in options else ""
-    by_letter = answer if len(answer) == 1 and answer in letters else ""
-    if by_text and by_letter and by_text != by_letter:
-        raise DataError(
-            f"{row.name}: the answer '{answer}' is the letter of option {by_letter} and the text of option {by_text}. "
-            "Give its index, counted from 0, as a number."
-        )
-    if isinstance(value, int) and not by_text:
-        return letter_at(row, value, options)
-    if not by_text and not by_letter:
-        raise DataError(
-            f"{row.name}: the answer '{answer}' is none of the options {', '.join(options)}, and none of the letters "
-            f"{', '.join(letters)}. Mend the row, or leave it out."
-        )
-    return by_text or by_letter
+def _is_empty(value: Any) -> bool:
+    """Whether a cell holds nothing: no value, NaN, a blank text, or a list of such."""
+    if isinstance(value, list | tuple):
+        return all(map(_is_empty, value))
+    return not plain_text(value).strip()
 
 
 def _pictures(row: Row) -> tuple[Picture, ...]:
@@ -124,7 +106,9 @@ TASKS = {
         default_prompt="sightline",
         example=CHOICE_EXAMPLE,
         licence="That of your rows.",
-        note="Columns: question; answer or answers; options or choices (or A, B, ...), where the answer is the text, "
-        "the letter or the index of one; image or images, or neither; category; id.",
+        note="Columns: question; answer or answers; options or choices (a list, texts by letter, or columns A, B, ...), "
+        "where the answer is the text, the letter or, as a number, the index from 0 of one; image or images, or "
+        "neither; category; id. A boolean means yes or no, 3.0 is 3, a class label is the name of its class. An answer "
+        "that may mean two options is refused.",
     )
 }

@@ -12,10 +12,10 @@ from sightline.evaluation.tasks.cells import (
     by_kind,
     checked_letter,
     letter_of,
+    listed_options,
     optional,
     pictures,
     text,
-    texts,
 )
 from sightline.evaluation.tasks.places import vlmevalkit_file
 from sightline.evaluation.tasks.prompts import LETTER_ANSWER, option_lines
@@ -78,7 +78,7 @@ def _item(row: Row, facts: Mapping[str, Any], **parts: Any) -> Item:
 
 
 def _options(row: Row) -> tuple[str, ...]:
-    return texts(row, "choices") if text(row, "question_type") == "multi_choice" else ()
+    return listed_options(row, "choices") if text(row, "question_type") == "multi_choice" else ()
 
 
 def _metadata(cells: object) -> dict[str, Any]:

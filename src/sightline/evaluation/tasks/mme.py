@@ -15,24 +15,26 @@ from sightline.evaluation.tasks.prompts import YES_NO_EXAMPLE, as_asked, yes_no,
 def _read_hub(row: Row) -> Iterator[Item]:
     picture = text(row, "question_id")  # names the picture, so both of its questions have it
     about = hashlib.blake2b(text(row, "question").encode(), digest_size=4).hexdigest()
-    yield _item(row, f"{picture}#{about}", picture)
+    yield _item(row, f"{picture}#{about}", picture, picture)
 
 
 def _read_tsv(row: Row) -> Iterator[Item]:
     picture = optional(row, "image_path") or pictures(row, "image")[0].key
-    yield _item(row, text(row, "index"), f"{text(row, 'category')}/{picture}")
+    group = f"{text(row, 'category')}/{picture}"
+    yield _item(row, text(row, "index"), group, picture, group)
 
 
-def _item(row: Row, identity: str, group: str) -> Item:
+def _item(row: Row, identity: str, group: str, *aliases: str) -> Item:
     return Item(
         id=identity,
         name=row.name,
         question=text(row, "question"),
         pictures=pictures(row, "image"),
-        answers=(text(row, "answer").lower(),),
+        answers=(text(row, "answer").strip().lower(),),
         category=text(row, "category"),
         group=group,
         facts={"group_size": 2},
+        aliases=aliases,
     )
 
 
@@ -53,6 +55,7 @@ TASKS = {
             "model-card:llava-1.5": yes_no_short_answer,
             "model-card:qwen2-vl": yes_no,
         },
+        golds=("yes", "no"),
         scorers=MME.scorers,
         metrics=MME.metrics,
         max_new_tokens=16,

@@ -12,6 +12,7 @@ from sightline.evaluation.tasks.cells import (
     by_kind,
     gold_letter,
     lettered_options,
+    listed_options,
     optional,
     pictures,
     text,
@@ -34,7 +35,7 @@ _COLUMNS = tuple(f"image_{number}" for number in range(1, 8))
 
 def _read_hub(row: Row) -> Iterator[Item]:
     is_choice = text(row, "question_type") == "multiple-choice"
-    options = texts(row, "options") if is_choice else ()
+    options = listed_options(row, "options") if is_choice else ()
     identity = text(row, "id")
     yield Item(
         id=identity,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from sightline.evaluation.scoring import EXACT
 from sightline.evaluation.task import Item, Row, Source, Task
-from sightline.evaluation.tasks.cells import by_kind, letter_of, optional, pictures, text
+from sightline.evaluation.tasks.cells import by_kind, letter_of, optional, pictures, text, truth
 
 _OPTIONS = ("true", "false")
 
@@ -21,7 +21,7 @@ def _read(row: Row) -> Iterator[Item]:
         question=text(row, "question"),
         pictures=pictures(row, "image"),
         options=_OPTIONS,
-        answers=(letter_of(row, text(row, "answer").lower(), _OPTIONS),),
+        answers=(letter_of(row, truth(row, "answer").lower(), _OPTIONS),),
         facts={"sentence": identifier, **presentation},
     )
 

@@ -10,26 +10,38 @@ from sightline.evaluation.tasks.cells import by_kind, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import YES_NO_EXAMPLE, without_yes_no, yes_no, yes_no_short_answer
 
+# Source: haotian-liu/LLaVA playground/data/eval/pope/llava_pope_test.jsonl at 32cebc3.
+_LLAVA_FIRST = {"adversarial": 0, "random": 10_000_000, "popular": 20_000_000}
+
 
 def _read_hub(row: Row) -> Iterator[Item]:
-    category = text(row, "category")
-    yield _item(row, f"{category}-{text(row, 'question_id')}", category)
+    category, question = text(row, "category"), text(row, "question_id")
+    yield _item(row, f"{category}-{question}", category, question, _in_llava(category, question))
 
 
 def _read_tsv(row: Row) -> Iterator[Item]:
     """One item per category: the file holds a question once and names all the categories it belongs to."""
     for category in text(row, "category").split(","):
-        yield _item(row, f"{category.strip()}-{text(row, 'index')}", category.strip())
+        index = text(row, "index")
+        yield _item(row, f"{category.strip()}-{index}", category.strip(), index)
 
 
-def _item(row: Row, identity: str, category: str) -> Item:
+def _in_llava(category: str, question: str) -> str:
+    """The question's number in LLaVA's files, which count the three samplings in one row of numbers."""
+    if category not in _LLAVA_FIRST or not question.isdecimal():
+        return question
+    return str(_LLAVA_FIRST[category] + int(question))
+
+
+def _item(row: Row, identity: str, category: str, *aliases: str) -> Item:
     return Item(
         id=identity,
         name=row.name,
         question=text(row, "question"),
         pictures=pictures(row, "image"),
-        answers=(text(row, "answer").lower(),),
+        answers=(text(row, "answer").strip().lower(),),
         category=category,
+        aliases=aliases,
     )
 
 
@@ -50,6 +62,7 @@ TASKS = {
             "model-card:llava-1.5": yes_no_short_answer,
             "model-card:qwen2-vl": yes_no,
         },
+        golds=("yes", "no"),
         scorers=POPE.scorers,
         metrics=POPE.metrics,
         max_new_tokens=16,

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 
 from sightline.evaluation.scoring import CHOICE
 from sightline.evaluation.task import Item, Row, Source, Task
-from sightline.evaluation.tasks.cells import by_kind, letter_of, optional, pictures, text, texts
+from sightline.evaluation.tasks.cells import by_kind, letter_of, listed_options, optional, pictures, text
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer
 
 
 def _read(row: Row) -> Iterator[Item]:
     """The publisher calls the options `options`, and files made from its data `choices`."""
-    options = texts(row, "choices" if "choices" in row.cells else "options")
+    options = listed_options(row, "choices" if "choices" in row.cells else "options")
     yield Item(
         id=optional(row, "id") or str(row.number),
         name=row.name,

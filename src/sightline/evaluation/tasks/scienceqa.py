@@ -13,10 +13,10 @@ from sightline.evaluation.tasks.cells import (
     gold_letter,
     letter_at,
     lettered_options,
+    listed_options,
     optional,
     pictures,
     text,
-    texts,
 )
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer, qwen2_vl_choice, vlmevalkit_choice
@@ -25,7 +25,7 @@ _FACTS = ("hint", "grade", "subject", "topic", "skill")
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
-    options = texts(row, "choices")
+    options = listed_options(row, "choices")
     yield _item(row, str(row.number), options, letter_at(row, cell(row, "answer"), options), "subject")
 
 

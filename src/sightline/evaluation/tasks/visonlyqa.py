@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sightline.evaluation.scorers import visonlyqa
 from sightline.evaluation.scoring import ACCURACY
 from sightline.evaluation.task import Item, Row, Source, Task
-from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
+from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, truth
 
 
 def _read(row: Row) -> Iterator[Item]:
@@ -17,7 +17,7 @@ def _read(row: Row) -> Iterator[Item]:
         name=row.name,
         question=text(row, "question"),
         pictures=pictures(row, "image", "decoded_image"),
-        answers=(text(row, "answer"),),
+        answers=(truth(row, "answer"),),
         category=optional(row, "subset") or optional(row, "task_category"),
         facts={
             "question_type": optional(row, "question_type"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.data.answers import answer_texts
 from sightline.errors import DataError
 from sightline.evaluation.scoring import VQAV2
 from sightline.evaluation.task import Item, Row, Task
@@ -29,7 +30,7 @@ def _people(row: Row) -> tuple[str, ...]:
     said = cell(row, "answers")
     if not isinstance(said, list | tuple) or not said:
         raise DataError(f"{row.name}: expected a list of people's answers, got {said!r}. Test splits have none.")
-    return tuple(str(one["answer"] if isinstance(one, dict) else one) for one in said)
+    return answer_texts(said, f"{row.name}: answers")
 
 
 TASKS = {

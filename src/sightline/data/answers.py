@@ -1,0 +1,104 @@
+"""What a cell says, wherever answers are read: texts, numbers, booleans, lists, records, and lists written as text."""
+
+from __future__ import annotations
+
+import ast
+import io
+import itertools
+import json
+import math
+import re
+import tokenize
+from typing import Any
+
+from sightline.errors import DataError
+
+YES, NO = "yes", "no"
+_RECORD_KEYS = ("answer", "text", "value")
+_WHOLE = 2**53  # the largest float up to which every whole number is one
+_QUOTES_MEET = re.compile(r"""['"]\s*['"]""")
+
+
+def plain_text(value: Any) -> str:
+    """A value as people write it: "3" for 3.0, yes and no for booleans, nothing for None and NaN.
+
+    pandas makes 3.0 of 3 where a column has a gap.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, bool):
+        return YES if value else NO
+    if isinstance(value, float) and value.is_integer() and abs(value) <= _WHOLE:
+        return str(int(value))
+    return str(value)
+
+
+def answer_texts(value: Any, name: str) -> tuple[str, ...]:
+    """Every answer of a cell, in order, equal ones kept; empty where it holds none.
+
+    A record gives its `answer`, `text` or `value`, which may be a list, as SQuAD's are.
+
+    Args:
+        name: what messages call the cell ("train.jsonl row 12: answers").
+
+    Raises:
+        DataError: a record without these, or lists within lists.
+    """
+    parts = value if isinstance(value, list | tuple) else [value]
+    found: list[str] = []
+    for part in parts:
+        if isinstance(part, dict):
+            inner = _of_record(part, name)
+            found += answer_texts(inner, name) if isinstance(inner, list | tuple) else [plain_text(inner)]
+        elif isinstance(part, list | tuple):
+            raise DataError(f"{name}: expected answers, got a list in a list: {part!r:.60}. Write one flat list.")
+        elif isinstance(part, bytes):
+            raise DataError(f"{name}: expected answers, got {len(part)} bytes. Write them as text.")
+        else:
+            found.append(plain_text(part))
+    return tuple(text for text in found if text.strip())
+
+
+def written_list(value: Any) -> Any:
+    """The list or object that a text holds, written in JSON, by Python, or by NumPy without commas; else the value.
+
+    A CSV or TSV file has no other way to hold one. A text of which nothing of that can be read stays as it is.
+
+    >>> written_list("['cat' 'dog']"), written_list("[1, 2)")
+    (['cat', 'dog'], '[1, 2)')
+    """
+    if not isinstance(value, str):
+        return value
+    text = value.strip()
+    if not (text.startswith("[") and text.endswith("]")) and not (text.startswith("{") and text.endswith("}")):
+        return value
+    for read in (json.loads, _read_python):
+        try:
+            found = read(text)
+        except (ValueError, SyntaxError, RecursionError, MemoryError, tokenize.TokenError):
+            continue
+        if isinstance(found, list | dict):
+            return found
+    return value
+
+
+def _read_python(text: str) -> Any:
+    """What Python reads, but for texts without commas between them, which Python joins into one and NumPy writes so."""
+    if _QUOTES_MEET.search(text):
+        tokens = [token for token in tokenize.generate_tokens(io.StringIO(text).readline) if token.string.strip()]
+        texts = [token.string for token in tokens if token.type == tokenize.STRING]
+        is_numpy = len(texts) == len(tokens) - 2
+        meets = any(one.type == two.type == tokenize.STRING for one, two in itertools.pairwise(tokens))
+        if meets:
+            return [ast.literal_eval(one) for one in texts] if is_numpy else text
+    return ast.literal_eval(text)
+
+
+def _of_record(record: dict[str, Any], name: str) -> Any:
+    key = next((key for key in _RECORD_KEYS if record.get(key) is not None), None)
+    if key is None and not any(key in record for key in _RECORD_KEYS):
+        raise DataError(
+            f"{name}: expected a record with {', '.join(_RECORD_KEYS[:-1])} or {_RECORD_KEYS[-1]}, got one with "
+            f"{', '.join(map(str, record)) or 'nothing'}. Rename its key, or write the answer as text."
+        )
+    return record[key] if key is not None else None

@@ -1,0 +1,48 @@
+"""Columns of mixed types, which `datasets` stores as JSON: a text in them stays the text that it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+
+def kept_texts(values: Sequence[Any], feature: Any) -> list[Any]:
+    """The values of a column with feature `feature`, for `datasets` to store: texts that are JSON, too, in quotes.
+
+    `datasets` 5 takes a text that can be read as JSON for JSON that was written before, so that beside a number or a
+    list the text "007" would come back as 7, "true" as True and "null" as nothing.
+    """
+    return [_kept(value, feature) for value in values]
+
+
+def is_mixed(feature: Any) -> bool:
+    """Whether a column, or a part of it, is stored as JSON."""
+    from datasets import Json
+
+    if isinstance(feature, dict):
+        return any(map(is_mixed, feature.values()))
+    return isinstance(feature, Json) or is_mixed(getattr(feature, "feature", None) or {})
+
+
+def _kept(value: Any, feature: Any) -> Any:
+    from datasets import Json
+
+    if value is None:
+        return None
+    if isinstance(feature, Json):
+        return json.dumps(value) if isinstance(value, str) and _is_json(value) else value
+    if isinstance(feature, dict):
+        return {name: _kept(part, feature.get(name)) for name, part in value.items()}
+    part = getattr(feature, "feature", None)
+    return [_kept(one, part) for one in value] if part is not None and isinstance(value, list) else value
+
+
+def _is_json(text: str) -> bool:
+    from datasets.utils.json import ujson_loads
+
+    try:
+        ujson_loads(text)
+    except ValueError:
+        return False
+    return True
