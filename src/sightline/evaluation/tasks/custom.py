@@ -106,7 +106,7 @@ TASKS = {
         default_prompt="sightline",
         example=CHOICE_EXAMPLE,
         licence="That of your rows.",
-        note="Columns: question; answer or answers; options or choices (a list, texts by letter, or columns A, B, ...), "
+        note="Columns: question; answer or answers; options or choices (a list, texts by letter, columns A, B, ...), "
         "where the answer is the text, the letter or, as a number, the index from 0 of one; image or images, or "
         "neither; category; id. A boolean means yes or no, 3.0 is 3, a class label is the name of its class. An answer "
         "that may mean two options is refused.",
