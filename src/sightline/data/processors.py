@@ -3,12 +3,14 @@
 # Dims: L tokens of a text, K tokens that an image's placeholder becomes.
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from sightline.data.borders import find_borders, spelt_out
 from sightline.errors import DataError
 from sightline.types import Sequence
 
@@ -25,8 +27,11 @@ class Layout:
         end: what follows a prompt that has an image.
         strips: spaces around a prompt are dropped.
         feature_token: the token that stands for a feature, where it is not the one that stands for an image.
+        behind_image: what follows an image in front, before the text.
         beside: the output that counts the images of each row, where images that share their row are processed in
             another way than an image alone.
+        prompts_alone: TRL 1.16 cannot make the processor's rows, since it hands answers to it without their prompts:
+            the processor wants an image with them, or writes in front of them.
     """
 
     image_in_front: bool = False
@@ -34,17 +39,19 @@ class Layout:
     end: str = ""
     strips: bool = False
     feature_token: str = ""
+    behind_image: str = ""
     beside: str = ""
+    prompts_alone: bool = False
 
 
 # Read in transformers 5.23; keyed by the processor's class. A processor that is not here writes nothing by itself.
 LAYOUTS: dict[str, Layout] = {
     "Blip2Processor": Layout(image_in_front=True),
     "FuyuProcessor": Layout(image_in_front=True, end="<0x04>"),
-    "Kosmos2Processor": Layout(image_in_front=True, strips=True),
+    "Kosmos2Processor": Layout(image_in_front=True, strips=True, behind_image=" ", prompts_alone=True),
     "LlavaOnevisionProcessor": Layout(beside="batch_num_images"),
-    "Molmo2Processor": Layout(start=FRONT, feature_token="<im_patch>"),
-    "PaliGemmaProcessor": Layout(start=AFTER_IMAGES, end="\n"),
+    "Molmo2Processor": Layout(start=FRONT, feature_token="<im_patch>", prompts_alone=True),
+    "PaliGemmaProcessor": Layout(start=AFTER_IMAGES, end="\n", prompts_alone=True),
 }
 IN_FRONT = -1  # stands for an image that the text does not name
 _RENAMED = {"image_patches": "pixel_values"}  # Fuyu's old name, gone with transformers 5.24
@@ -60,11 +67,15 @@ class Expansion:
         ids_K: token ids.
         is_feature_K: whether a token stands for a feature.
         is_image_K: whether the processor counts a token as part of the image.
+        around: words in front of these tokens and behind them, which are tokenized with those of the row.
+        is_apart: whether the row's words tokenize around these tokens as they do around the placeholder.
     """
 
     ids_K: np.ndarray
     is_feature_K: np.ndarray
     is_image_K: np.ndarray
+    around: tuple[str, str] = ("", "")
+    is_apart: bool = True
 
 
 @dataclass(frozen=True)
@@ -115,29 +126,64 @@ def feature_token_id(processor: Any) -> int:
     return int(processor.tokenizer.convert_tokens_to_ids(image_token(processor)))
 
 
-def prompt_ids(processor: Any, tokenize: Callable[[str], np.ndarray], text: str, images: int, label: str) -> np.ndarray:
-    """Token ids of a prompt that shows so many images, with one hole for each, as the processor writes it.
+def prompt_ids(
+    processor: Any, tokenize: Callable[[str], np.ndarray], text: str, around: Many[tuple[str, str]], label: str
+) -> np.ndarray:
+    """Token ids of a prompt as the processor writes it, with one hole for each image; `around` are the words that it
+    writes around the tokens of each.
 
     Raises:
         DataError: more images than the processor takes.
     """
     layout, start = layout_of(processor), start_token(processor)
-    if layout.strips:
-        text = text.strip()
-    if layout.start == FRONT and not text.startswith(start):
-        text = start + text
-    if not images:
+    text = started(processor, text)
+    if not around:
         return tokenize(text)
     if layout.start == AFTER_IMAGES:
         before, token, behind = text.rpartition(image_token(processor))
         text = before + token + start + behind
-    ids_L = tokenize(text + layout.end)
     if not layout.image_in_front:
-        return ids_L
-    if images > 1:
+        return tokenize(spelt_out(text, image_token(processor), around) + layout.end)
+    if len(around) > 1:
         name = type(processor).__name__
-        raise DataError(f"{label}: {images} images, but {name} takes one image a prompt. Keep one of them.")
-    return np.concatenate([[IN_FRONT], ids_L])
+        raise DataError(f"{label}: {len(around)} images, but {name} takes one image a prompt. Keep one of them.")
+    return np.concatenate([[IN_FRONT], tokenize(layout.behind_image + text + layout.end)])
+
+
+def started(processor: Any, text: str) -> str:
+    """The text without outer spaces, and behind the start token, where the processor has texts so."""
+    layout, start = layout_of(processor), start_token(processor)
+    if layout.strips:
+        text = text.strip()
+    return start + text if layout.start == FRONT and not text.startswith(start) else text
+
+
+@functools.lru_cache(maxsize=16)
+def foreign_tokens(processor: Any) -> dict[int, str]:
+    """Tokens that a text must not hold, and what they stand for: features, which have images, and other media."""
+    tokenizer, hole = processor.tokenizer, hole_id(processor)
+    ids = {feature_token_id(processor)}
+    if "mm_token_type_ids" in processor.model_input_names:
+        ids |= {int(token) for token in processor.image_token_ids if token is not None}
+    found = dict.fromkeys(ids - {hole}, "image")
+    for medium in ("video", "audio"):
+        word = getattr(processor, f"{medium}_token", None)
+        token = tokenizer.convert_tokens_to_ids(str(word)) if word is not None else None
+        if token not in (None, tokenizer.unk_token_id, hole):
+            found[token] = medium
+    return found
+
+
+def require_own_words(processor: Any, ids_L: np.ndarray, label: str) -> None:
+    """Raise DataError where a text holds a token that stands for part of an image, for a video or for sound."""
+    foreign = foreign_tokens(processor)
+    held = np.isin(ids_L, list(foreign))
+    if held.any():
+        token = int(ids_L[held][0])
+        raise DataError(
+            f"{label}: the text holds {processor.tokenizer.convert_ids_to_tokens(token)!r}, which stands for "
+            f"{'a part of an image' if foreign[token] == 'image' else foreign[token]}. Take it out of the text."
+        )
 
 
 def start_token(processor: Any) -> str:
@@ -166,8 +212,13 @@ def process_images(processor: Any, images: Many[Any], beside: Many[bool] = ()) -
         padding_side="right",
         return_tensors="pt",
         add_special_tokens=False,
+        **({} if layout.image_in_front else {"return_text_replacement_offsets": True}),
     )
+    written = encoded.pop("text_replacement_offsets", None)
     expansions = [part for index, row in enumerate(rows) for part in _expansions(processor, encoded, index, len(row))]
+    if written is not None:
+        texts = [each["replacement"] for row in written for each in row]
+        expansions = [_cut_out(processor, *pair) for pair in zip(expansions, texts, strict=True)]
     inputs = {_RENAMED.get(name, name): value for name, value in encoded.items() if name not in _TEXT_OUTPUTS}
     if layout.beside:
         inputs = {name: value[: len(images)] for name, value in inputs.items()}
@@ -235,8 +286,22 @@ def _expansions(processor: Any, encoded: Any, row: int, images: int) -> list[Exp
     is_image_K = next((type_K for type_K in types.values() if type_K.any()), is_feature_K)
     start = start_token(processor)
     head = len(processor.tokenizer(start, add_special_tokens=False)["input_ids"]) if layout.start == FRONT else 0
-    written = (start if layout.start == AFTER_IMAGES else "") + layout.end
+    written = layout.behind_image + (start if layout.start == AFTER_IMAGES else "") + layout.end
     tail = len(processor.tokenizer(written, add_special_tokens=False)["input_ids"]) if written else 0
     own = slice(head, len(ids_K) - tail)
     parts = (np.split(values[own], images) for values in (ids_K, is_feature_K, is_image_K))
     return [Expansion(*part) for part in zip(*parts, strict=True)]
+
+
+def _cut_out(processor: Any, expansion: Expansion, written: str) -> Expansion:
+    """The expansion without the words at its ends that the tokenizer may merge with those of a row."""
+    borders = find_borders(processor.tokenizer, image_token(processor), written)
+    if borders is None:
+        return replace(expansion, is_apart=False)
+    own = slice(borders.first, borders.end)
+    return Expansion(
+        expansion.ids_K[own],
+        expansion.is_feature_K[own],
+        expansion.is_image_K[own],
+        (borders.before, borders.after),
+    )

@@ -4,12 +4,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from sightline.data.processors import Layout, layout_of, prompt_ids
+from sightline.data.processors import Layout, layout_of, prompt_ids, require_own_words
 from sightline.errors import DataError, InputError
 from sightline.types import Picture, Question
 
@@ -22,7 +23,7 @@ class Prompt:
 
     Attributes:
         text: by the chat template, with the processor's placeholder where a picture stands.
-        ids_L: token ids, one for each placeholder.
+        ids_L: token ids, one for each placeholder and none of what the processor writes around it.
         pictures: the picture behind each placeholder, in order.
         adds_tokens: whether the tokenizer adds its own special tokens: only where neither the template writes a start
             token nor the processor, as in transformers.
@@ -57,12 +58,24 @@ def render_prompt(processor: Any, question: Question) -> Prompt:
     )
     bos = processor.tokenizer.bos_token
     adds_tokens = layout_of(processor) == Layout() and not (bos and text.startswith(bos))
-
-    def tokenize(words: str) -> np.ndarray:
-        return np.asarray(processor.tokenizer(words, add_special_tokens=adds_tokens)["input_ids"], dtype=np.int64)
-
-    ids_L = prompt_ids(processor, tokenize, text, len(pictures), "The question")
+    ids_L = _text_ids(processor, text, adds_tokens, (("", ""),) * len(pictures))
     return Prompt(text, ids_L, pictures, adds_tokens)
+
+
+def ids_around(processor: Any, prompt: Prompt, around: Many[tuple[str, str]]) -> np.ndarray:
+    """Token ids of a prompt whose pictures the processor puts between words: `around` are those of each picture."""
+    if not any(before or after for before, after in around):
+        return prompt.ids_L
+    return _text_ids(processor, prompt.text, prompt.adds_tokens, around)
+
+
+def _text_ids(processor: Any, text: str, adds_tokens: bool, around: Many[tuple[str, str]]) -> np.ndarray:
+    def tokenize(words: str) -> np.ndarray:
+        ids_L = np.asarray(processor.tokenizer(words, add_special_tokens=adds_tokens)["input_ids"], dtype=np.int64)
+        require_own_words(processor, ids_L, "The question")
+        return ids_L
+
+    return prompt_ids(processor, tokenize, text, around, "The question")
 
 
 def content_parts(question: Question) -> list[Picture | str]:

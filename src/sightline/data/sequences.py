@@ -6,29 +6,39 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Hashable, Iterable, Sequence as Many
+from collections.abc import Hashable, Sequence as Many
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from sightline.data.borders import spelt_out
 from sightline.data.fit import LENGTH_POLICIES, FittedRow, fit_row
 from sightline.data.images import Change, ChangedImage, content_key, open_image, stored_key
 from sightline.data.preferences import answer_pairs, image_groups
 from sightline.data.processors import (
-    FRONT,
     ImageTable,
     expand_images,
+    image_token,
     layout_of,
-    mismatch,
     process_images,
     prompt_ids,
-    start_token,
+    require_own_words,
+    started,
+)
+from sightline.data.rendering import (
+    inside_spans,
+    moved_spans,
+    render_columns,
+    render_messages,
+    require_words,
+    structured,
 )
 from sightline.errors import ConfigError, DataError
 from sightline.types import Sequence
 
 MAX_REMEMBERED_TEXTS = 100_000
+Around = tuple[tuple[str, str], ...]  # the words that a processor writes around the tokens of each image of a row
 
 
 @dataclass(frozen=True)
@@ -60,6 +70,7 @@ class EncodingSettings:
         chat_template: used instead of the processor's own for `messages`.
         dataset_text_field: column of plain text rows.
         perturbation: with it, chosen answers are also scored under other images.
+        keeps_empty: rows without a word of prompt or answer are kept, as TRL keeps them.
     """
 
     max_length: int | None = None
@@ -69,6 +80,7 @@ class EncodingSettings:
     dataset_text_field: str = "text"
     perturbation: Change | None = None
     length_policy: str = "truncate"
+    keeps_empty: bool = False
 
     def __post_init__(self) -> None:
         if self.length_policy not in LENGTH_POLICIES:
@@ -119,7 +131,7 @@ class SequenceEncoder:
         ]
         keys = []
         for pair in answer_pairs(row, name):
-            chosen, rejected = self._remembered(pair, len(groups[0]), self._preference_texts, name)
+            chosen, rejected = self._remembered(pair, (("", ""),) * len(groups[0]), self._preference_texts, name)
             shown = [(chosen, groups[0]), (rejected, groups[0]), *((chosen, group) for group in groups[1:])]
             keys.append(tuple(_sequence_key(text, group, self.settings) for text, group in shown))
         return tuple(keys)
@@ -135,12 +147,16 @@ class SequenceEncoder:
         def render(row: dict[str, Any]) -> tuple[Sequence, ...]:
             own, *others = shown
             if not preferences:
-                (text,) = self._remembered(row, len(own), self._sft_texts, name)
+                (text,) = self._remembered(row, _around(table, own), self._sft_texts, name)
                 return (self._expand(text, own, table, name),)
+
+            def texts(part: int, group: tuple[int, ...]) -> list[_Text]:
+                around = _around(table, group)
+                return [self._remembered(pair, around, self._preference_texts, name)[part] for pair in pairs]
+
             pairs = answer_pairs(row, name)
-            texts = [self._remembered(pair, len(own), self._preference_texts, name) for pair in pairs]
             parts = [(0, own), (1, own), *((0, group) for group in others)]
-            return tuple(self._expand(text[part], group, table, name) for part, group in parts for text in texts)
+            return tuple(self._expand(text, group, table, name) for part, group in parts for text in texts(part, group))
 
         return fit_row(row, render, self.settings, self.processor.tokenizer, name)
 
@@ -187,101 +203,93 @@ class SequenceEncoder:
         """Whether the images of a row are processed in another way because they share it."""
         return len(images) > 1 and bool(layout_of(self.processor).beside)
 
-    def _remembered(self, row: dict[str, Any], images: int, texts_of: Any, label: str) -> tuple[_Text, ...]:
+    def _remembered(self, row: dict[str, Any], around: Around, texts_of: Any, label: str) -> tuple[_Text, ...]:
         parts: dict[str, Any] = {
             key: row[key] for key in ("messages", "prompt", "completion", "chosen", "rejected") if key in row
         }
         parts[self.settings.dataset_text_field] = row.get(self.settings.dataset_text_field)
-        extra = [row.get("tools"), row.get("chat_template_kwargs")]
-        key = json.dumps([parts, images, extra], sort_keys=True, default=repr)
+        key = json.dumps([parts, around, row.get("chat_template_kwargs")], sort_keys=True, default=repr)
         if key not in self._texts:
             if len(self._texts) >= MAX_REMEMBERED_TEXTS:
                 self._texts.clear()
-            self._texts[key] = texts_of(row, images, label)
+            self._texts[key] = texts_of(row, around, label)
         return self._texts[key]
 
-    def _sft_texts(self, row: dict[str, Any], images: int, label: str) -> tuple[_Text, ...]:
+    def _sft_texts(self, row: dict[str, Any], around: Around, label: str) -> tuple[_Text, ...]:
         settings = self.settings
         if row.get("messages") is not None:
-            return (self._messages_text(row, images, label),)
+            return (self._messages_text(row, around, label),)
         if settings.assistant_only_loss:
             raise DataError(f"{label}: assistant_only_loss needs the column messages; found {', '.join(row)}.")
         if "prompt" in row and "completion" in row:
-            prompt, completion = self._render(row, images, ("prompt", "completion"), label)
-            return (self._joined(self._prompt(prompt, images, label), completion, settings.completion_only_loss),)
-        self._check_whole_rows(images, label)
-        ids_L = self._tokenize(row[settings.dataset_text_field])
+            prompt, completion = self._render(row, around, ("prompt", "completion"), label)
+            return (
+                self._joined(self._prompt(prompt, around, label), completion, settings.completion_only_loss, label),
+            )
+        self._check_whole_rows(around, label)
+        ids_L = self._prompt(row[settings.dataset_text_field], around, label)
         return (_Text(ids_L, np.ones(len(ids_L), dtype=bool)),)
 
-    def _preference_texts(self, row: dict[str, Any], images: int, label: str) -> tuple[_Text, ...]:
-        prompt, chosen, rejected = self._render(row, images, ("prompt", "chosen", "rejected"), label)
-        prompt_L = self._prompt(prompt, images, label)
-        return self._joined(prompt_L, chosen, True), self._joined(prompt_L, rejected, True)
+    def _preference_texts(self, row: dict[str, Any], around: Around, label: str) -> tuple[_Text, ...]:
+        prompt, chosen, rejected = self._render(row, around, ("prompt", "chosen", "rejected"), label)
+        prompt_L = self._prompt(prompt, around, label)
+        return self._joined(prompt_L, chosen, True, label), self._joined(prompt_L, rejected, True, label)
 
-    def _render(self, row: dict[str, Any], images: int, columns: tuple[str, ...], label: str) -> list[str]:
-        """The columns as text, by the chat template if they are conversations."""
-        from trl.data_utils import apply_chat_template, is_conversational
+    def _render(self, row: dict[str, Any], around: Around, columns: tuple[str, ...], label: str) -> list[str]:
+        if not self.settings.keeps_empty:
+            require_words(row, columns, label)
+        return render_columns(self.processor, row, len(around), columns, label)
 
-        example: dict[str, Any] = {column: row[column] for column in columns}
-        for column in columns:
-            _require_text(example[column], column, label)
-        if is_conversational(example):
-            for column in columns:
-                example[column] = structured(example[column], images if column == "prompt" else 0, label)
-            example = apply_chat_template(
-                {**example, "chat_template_kwargs": row.get("chat_template_kwargs") or {}},
-                self.processor,
-                tools=_tools(row),
-            )
-        return [example[column] for column in columns]
+    def _prompt(self, prompt: str, around: Around, label: str) -> np.ndarray:
+        return prompt_ids(self.processor, lambda text: self._tokenize(text, label), prompt, around, label)
 
-    def _prompt(self, prompt: str, images: int, label: str) -> np.ndarray:
-        return prompt_ids(self.processor, self._tokenize, prompt, images, label)
-
-    def _joined(self, prompt_L: np.ndarray, completion: str, completion_only: bool) -> _Text:
+    def _joined(self, prompt_L: np.ndarray, completion: str, completion_only: bool, label: str) -> _Text:
         """Prompt and completion tokenized apart, as TRL's vision collators do."""
-        completion_L = self._tokenize(completion)
+        completion_L = self._tokenize(completion.strip() if layout_of(self.processor).strips else completion, label)
         scored_L = np.ones(len(prompt_L) + len(completion_L), dtype=bool)
         scored_L[: len(prompt_L)] = not completion_only
         return _Text(np.concatenate([prompt_L, completion_L]), scored_L)
 
-    def _check_whole_rows(self, images: int, label: str) -> None:
+    def _check_whole_rows(self, around: Around, label: str) -> None:
         """Raise DataError for a row of prompt and answer in one where the processor must tell them apart."""
         layout = layout_of(self.processor)
-        if images and (layout.image_in_front or layout.end):
+        if around and (layout.image_in_front or layout.end):
             raise DataError(
                 f"{label}: {type(self.processor).__name__} writes into the prompt by itself, so prompt and answer must "
                 f"stand apart. Use the columns prompt and completion."
             )
 
-    def _messages_text(self, row: dict[str, Any], images: int, label: str) -> _Text:
-        self._check_whole_rows(images, label)
-        output = self.processor.tokenizer.apply_chat_template(
-            structured(row["messages"], images, label),
-            tools=_tools(row),
-            chat_template=self.settings.chat_template or self.processor.chat_template,
-            tokenize=True,
-            return_dict=True,
-            return_assistant_tokens_mask=self.settings.assistant_only_loss,
-            **(row.get("chat_template_kwargs") or {}),
-        )
-        ids_L = np.asarray(output["input_ids"], dtype=np.int64)
-        scored_L = np.ones(len(ids_L), dtype=bool)
-        if self.settings.assistant_only_loss:
-            scored_L = np.asarray(output["assistant_masks"], dtype=bool)
-        if layout_of(self.processor).start == FRONT:
-            start_L = self._tokenize(start_token(self.processor))
-            if not np.array_equal(ids_L[: len(start_L)], start_L):
-                ids_L, scored_L = np.concatenate([start_L, ids_L]), np.pad(scored_L, (len(start_L), 0), mode="edge")
-        if not scored_L.any():
+    def _messages_text(self, row: dict[str, Any], around: Around, label: str) -> _Text:
+        self._check_whole_rows(around, label)
+        by_turns = self.settings.assistant_only_loss
+        messages = structured(row["messages"], len(around), label)
+        text, spans = render_messages(self.processor, messages, self.settings.chat_template, by_turns)
+        if not by_turns:
+            ids_L = self._prompt(text, around, label)
+            return _Text(ids_L, np.ones(len(ids_L), dtype=bool))
+        start = len(started(self.processor, text)) - len(text)
+        spans = [(first + start, end + start) for first, end in moved_spans(self.processor, text, around, spans)]
+        text = spelt_out(started(self.processor, text), image_token(self.processor), around)
+        encoded = self.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids_L = np.asarray(encoded["input_ids"], dtype=np.int64)
+        require_own_words(self.processor, ids_L, label)
+        scored_L = inside_spans(encoded["offset_mapping"], spans)
+        if not scored_L.any() and not self.settings.keeps_empty:
             raise DataError(f"{label}: no assistant turn to train on. Add one, or drop the row.")
         return _Text(ids_L, scored_L)
 
-    def _tokenize(self, text: str) -> np.ndarray:
-        return np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
+    def _tokenize(self, text: str, label: str) -> np.ndarray:
+        ids_L = np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
+        require_own_words(self.processor, ids_L, label)
+        return ids_L
 
     def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> Sequence:
         return expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)
+
+
+def _around(table: ImageTable, shown: tuple[int, ...]) -> Around:
+    """The words that the processor writes around the tokens of each image."""
+    return tuple(table.expansions[image].around for image in shown)
 
 
 def _part(sequences: tuple[Sequence, ...], part: int, parts: int) -> tuple[Sequence, ...]:
@@ -307,54 +315,3 @@ def _stored_key(value: Any) -> Hashable:
     if isinstance(value, dict):
         return value.get("bytes") or str(value["path"])
     return value if isinstance(value, str | bytes) else id(value)
-
-
-def structured(messages: Iterable[dict[str, Any]], images: int, label: str) -> list[dict[str, Any]]:
-    """Messages whose content is a list of parts, with image placeholders before the first user text if none are set.
-
-    Raises:
-        DataError: an unknown role, or placeholders that do not match the number of images.
-    """
-    from trl.data_utils import prepare_multimodal_messages
-
-    clean = [_without_empty_fields(message) for message in messages]
-    placeholders = sum(
-        part.get("type") == "image"
-        for message in clean
-        if isinstance(message.get("content"), list)
-        for part in message["content"]
-    )
-    textual = any(isinstance(message.get("content"), str) for message in clean if message.get("role") == "user")
-    if placeholders != images and not (textual and not placeholders):
-        raise DataError(mismatch(label, images, placeholders))
-    try:
-        return prepare_multimodal_messages(clean, images=["image"] * images)
-    except ValueError as error:
-        raise DataError(f"{label}: {error}") from error
-
-
-def _require_text(value: Any, column: str, label: str) -> None:
-    """Raise DataError if a text, or every message of a conversation, is empty."""
-    messages = [{"content": value}] if isinstance(value, str) else value or []
-    contents = [message.get("content") for message in messages]
-    texts = [
-        part.get("text") if isinstance(part, dict) else part
-        for content in contents
-        for part in (content if isinstance(content, list) else [content])
-    ]
-    if not any(isinstance(text, str) and text.strip() for text in texts):
-        noun = "prompt" if column == "prompt" else f"answer ({column})"
-        raise DataError(f"{label}: the {noun} is empty. Fill it in, or drop the row.")
-
-
-def _without_empty_fields(message: dict[str, Any]) -> dict[str, Any]:
-    """The message without the None fields that Arrow fills in where rows differ in shape."""
-    content = message.get("content")
-    if isinstance(content, list):
-        content = [{key: value for key, value in part.items() if value is not None} for part in content]
-    return {**{key: value for key, value in message.items() if value is not None}, "content": content}
-
-
-def _tools(row: dict[str, Any]) -> Any:
-    tools = row.get("tools")
-    return json.loads(tools) if isinstance(tools, str) else tools

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sightline.data.processors import expand_images
-from sightline.data.prompts import Prompt, check_template, option_ids, render_prompt
+from sightline.data.prompts import Prompt, check_template, ids_around, option_ids, render_prompt
 from sightline.engine.decode import Prompts, decode
 from sightline.engine.decode_selftest import choose_decoding
 from sightline.engine.forest import build_forest
@@ -255,9 +255,11 @@ class LocalAnswerer:
     def _sequence(self, one: _Asked, table: PictureTable, option: str = "") -> Sequence:
         """The question's prompt, with an option behind it whose tokens are scored."""
         behind_L = option_ids(self.loaded.processor, option) if option else np.zeros(0, dtype=np.int64)
-        ids_L = np.concatenate([one.prompt.ids_L, behind_L])
-        scored_L = np.arange(len(ids_L)) >= len(one.prompt.ids_L)
         shown = tuple(table.images.keys.index(key) for key in one.pictures)
+        around = [table.images.expansions[image].around for image in shown]
+        prompt_L = ids_around(self.loaded.processor, one.prompt, around)
+        ids_L = np.concatenate([prompt_L, behind_L])
+        scored_L = np.arange(len(ids_L)) >= len(prompt_L)
         return expand_images(self.loaded.processor, ids_L, scored_L, shown, table.images, self.name)
 
     def _prompts(self, sequences: list[Sequence], table: PictureTable) -> Prompts:

@@ -84,7 +84,7 @@ def answer_view(sequences: Many[Sequence], pad_id: int) -> tuple[torch.Tensor, t
     labels_NT = torch.full((len(sequences), width), NO_LABEL)
     for row, (sequence, positions) in enumerate(zip(sequences, scored, strict=True)):
         answer = torch.from_numpy(sequence.ids_L[positions])
-        ids_NT[row, 0] = int(sequence.ids_L[positions[0] - 1])
+        ids_NT[row, 0] = int(sequence.ids_L[positions[0] - 1 if len(positions) else -1])
         ids_NT[row, 1 : 1 + len(answer)] = answer
         labels_NT[row, 1 : 1 + len(answer)] = answer
         if sequence.scored_L[0]:

@@ -49,6 +49,7 @@ def encoding_settings(trl_collator: Any, args: Any) -> EncodingSettings:
         assistant_only_loss=getattr(trl_collator, "assistant_only_loss", False),
         chat_template=getattr(trl_collator, "chat_template", None),
         dataset_text_field=getattr(args, "dataset_text_field", "text"),
+        keeps_empty=True,
     )
 
 
