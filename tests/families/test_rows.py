@@ -21,7 +21,7 @@ from tests.families.odd_rows import TOKENIZERS, odd_row, tokenizer_maker
 from tests.families.tiny_families import BUILDERS, WITHOUT_TEMPLATE, built_family
 
 FAST_ROWS, MANY_ROWS = 3, 100
-FORMS = (
+FORMS: tuple[tuple[str, dict[str, bool]], ...] = (
     ("sft", {"completion_only_loss": True}),
     ("sft", {"completion_only_loss": False}),
     ("messages", {}),

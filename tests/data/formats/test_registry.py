@@ -12,7 +12,7 @@ from PIL import Image
 from sightline.cli.main import run
 from sightline.data.formats import preference_rows, sft_rows
 from sightline.data.formats.registry import FORMATS, Format
-from sightline.data.sequences import structured
+from sightline.data.rendering import structured
 from sightline.data.sources import read_dataset
 from sightline.errors import DataError
 
