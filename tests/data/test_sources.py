@@ -11,7 +11,7 @@ import pytest
 from datasets import Dataset, DatasetDict, Image as ImageFeature, List
 from PIL import Image
 
-from sightline.data.sources import read_dataset, row_name
+from sightline.data.sources import read_dataset, row_name, stream_dataset
 from sightline.errors import DataError
 
 
@@ -149,3 +149,28 @@ def test_forty_thousand_rows_are_read_in_seconds(folder: Path) -> None:
 def test_rows_count_from_one() -> None:
     assert row_name("data/train.jsonl", 11) == "train.jsonl row 12"
     assert row_name("owner/name", 0) == "owner/name row 1"
+
+
+def test_one_file_does_not_answer_to_every_split(tmp_path):
+    """Only to train, which every trainer asks for, and to a split that stands in its name."""
+    rows = Dataset.from_list([{"question": "what?", "answer": "red"}] * 3)
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    rows.to_parquet(tmp_path / "rows.parquet")
+    rows.save_to_disk(tmp_path / "saved")
+    rows.to_json(tmp_path / "rows.jsonl")
+    (tmp_path / "rows.json").write_text(json.dumps({"data": list(rows)}))
+    (tmp_path / "captions.token").write_text("a.png#0\tred\n")
+    for name in ("rows.csv", "rows.parquet", "saved", "rows.jsonl", "rows.json", "captions.token"):
+        for split in ("test", "validation", "tests"):
+            with pytest.raises(DataError, match=f"{name} has no split '{split}'"):
+                read_dataset(tmp_path / name, split)
+    for name in ("rows.csv", "rows.parquet", "saved", "rows.jsonl", "rows.json"):
+        assert len(read_dataset(tmp_path / name, "train")) == len(read_dataset(tmp_path / name)) == 3
+    for name, split in (("test.jsonl", "test"), ("my_test-00000-of-00001.jsonl", "test"), ("val2017.jsonl", "val")):
+        rows.to_json(tmp_path / name)
+        assert len(read_dataset(tmp_path / name, split)) == 3
+    with pytest.raises(DataError, match="contest.jsonl has no split 'test'"):
+        rows.to_json(tmp_path / "contest.jsonl")
+        read_dataset(tmp_path / "contest.jsonl", "test")
+    with pytest.raises(DataError, match="rows.jsonl has no split 'test'"):
+        stream_dataset(tmp_path / "rows.jsonl", "test")

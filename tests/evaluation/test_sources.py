@@ -153,6 +153,15 @@ def test_a_hub_id_of_your_own_takes_split_and_revision_from_you(monkeypatch: pyt
     assert hub.loaded == [("me/pope", None, "test", COMMIT[::-1]), ("me/pope", "x", "validation", COMMIT)]
 
 
+def test_a_split_that_the_data_do_not_have_is_refused(tmp_path: Path) -> None:
+    dataset_of(HUB_ROW).to_parquet(tmp_path / "pope.parquet")
+    for path in (tmp_path / "pope.parquet", write_tsv(tmp_path / "any.tsv", TSV_ROW)):
+        with pytest.raises(DataError, match=f"{path.name} has no split 'test'"):
+            load_items(POPE, DataChoice(data=str(path), split="test"))
+    with pytest.raises(ConfigError, match="--split: 'test' of what"):
+        load_items(POPE, DataChoice(split="test"))
+
+
 BAD = [
     TSV_ROW,
     TSV_ROW | {"index": 2, "image": "bm8gcGljdHVyZSwgYnV0IGxvbmcgZW5vdWdo" * 4},

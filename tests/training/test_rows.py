@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
 from sightline.cli.main import run
 from sightline.errors import ConfigError, DataError
@@ -57,6 +58,88 @@ def test_what_a_mixture_holds_out_is_evaluated(folder: Path) -> None:
         rows_of(folder, [{"path": "vqa.jsonl"}], eval_strategy="steps", eval_steps=1)
 
 
+EVALUATES: dict[str, Any] = {"eval_strategy": "steps", "eval_steps": 1}
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".parquet"])
+@pytest.mark.parametrize("given", [{}, {"load_best_model_at_end": True, "save_steps": 1}])
+def test_a_file_without_a_test_split_is_not_evaluated_on_its_own_rows(folder: Path, suffix: str, given: Any) -> None:
+    rows = Dataset.from_list([{"image": f"{n % 4}.png", "question": "what ?", "answer": "red"} for n in range(8)])
+    path = folder / f"rows{suffix}"
+    if suffix == ".parquet":
+        rows.to_parquet(path)
+    elif suffix == ".csv":
+        rows.to_csv(path, index=False)
+    else:
+        path.write_text(("\n" if suffix == ".jsonl" else "").join(map(json.dumps, rows)))
+        if suffix == ".json":
+            path.write_text(json.dumps(list(rows)))
+    with pytest.raises((ConfigError, DataError), match=f"rows{suffix} has no split 'test'"):
+        rows_of(folder, dataset_name=str(path), **EVALUATES, **given)
+    train, test = rows_of(folder, dataset_name=str(path), test_split_size=0.25, **EVALUATES, **given)
+    assert (len(train), len(test)) == (6, 2)
+    assert rows_of(folder, dataset_name=str(path))[1] is None
+
+
+def test_a_streamed_file_without_a_test_split_is_not_evaluated_on_its_own_rows(folder: Path) -> None:
+    given: dict[str, Any] = {"dataset_name": str(folder / "vqa.jsonl"), "streaming": True, "max_steps": 1, **EVALUATES}
+    with pytest.raises(ConfigError, match="vqa.jsonl has no split 'test' to evaluate on, and eval_strategy is steps"):
+        rows_of(folder, **given)
+    _, test = rows_of(folder, **given, eval_dataset_name=str(folder / "llava.json"))
+    assert len(test) == 4
+
+
+def test_a_share_of_one_file_is_held_out_as_of_a_mixture(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(folder / "many.jsonl", [{"image": "0.png", "question": f"what {n} ?", "answer": "red"} for n in range(20)])
+    given: dict[str, Any] = {"test_split_size": 0.25, "seed": 7, **EVALUATES}
+    train, test = rows_of(folder, dataset_name=str(folder / "many.jsonl"), **given)
+    mixed_train, mixed_test = rows_of(folder, [{"path": "many.jsonl"}], **given)
+    assert "many.jsonl: question and answer, 15 of 20 rows taken, 5 held out." in capsys.readouterr().err
+    assert (train[:]["prompt"], test[:]["prompt"]) == (mixed_train[:]["prompt"], mixed_test[:]["prompt"])
+    told = [row["prompt"][0]["content"] for row in [*train, *test]]
+    assert sorted(map(str, told)) == sorted({str(content) for content in told}) and len(told) == 20
+    for share, said in ((0.01, "holds none out"), (1.5, "between 0 and 1"), (0, "between 0 and 1")):
+        with pytest.raises(ConfigError, match=f"test_split_size: .*{said}"):
+            rows_of(folder, dataset_name=str(folder / "many.jsonl"), **{**given, "test_split_size": share})
+
+
+@pytest.mark.parametrize("training", [{"dataset_name": "vqa.jsonl"}, {"datasets": [{"path": "vqa.jsonl"}]}])
+def test_rows_to_evaluate_on_are_those_that_are_named(folder: Path, training: dict[str, Any], monkeypatch) -> None:
+    monkeypatch.chdir(folder)
+    train, test = rows_of(folder, **training, eval_dataset_name="llava.json", **EVALUATES)
+    assert (len(train), len(test)) == (8, 4)
+    write(folder / "more.jsonl", [{"image": "0.png", "question": "what ?", "answer": "blue"}])
+    both = [{"path": "llava.json"}, {"path": "more.jsonl"}]
+    assert len(rows_of(folder, **training, eval_datasets=both, **EVALUATES)[1]) == 5
+    assert rows_of(folder, **training, eval_dataset_name="llava.json")[1] is None
+    refused: tuple[tuple[dict[str, Any], str], ...] = (
+        ({"eval_dataset_name": "./vqa.jsonl"}, "vqa.jsonl holds the rows that train"),
+        ({"eval_dataset_name": "more.jsonl", "test_split_size": 0.5}, "named already"),
+        ({"eval_dataset_name": "more.jsonl", "eval_datasets": both}, "expected this or eval_datasets, got both"),
+        ({"eval_datasets": [{"path": "more.jsonl", "split": "test"}]}, "more.jsonl has no split 'test'"),
+    )
+    for given, said in refused:
+        with pytest.raises((ConfigError, DataError), match=said):
+            rows_of(folder, **training, **given, **EVALUATES)
+
+
+def test_a_folder_of_splits_is_evaluated_on_its_test_split(folder: Path) -> None:
+    splits = folder / "splits"
+    splits.mkdir()
+    for name, count in (("train", 3), ("validation", 2), ("test", 1)):
+        write(splits / f"{name}.jsonl", [{"image": "../0.png", "question": "what ?", "answer": "red"}] * count)
+    vqa = str(folder / "vqa.jsonl")
+    assert [len(rows) for rows in rows_of(folder, dataset_name=str(splits), **EVALUATES)] == [3, 1]
+    given: dict[str, Any] = {"dataset_name": str(splits), "dataset_test_split": "validation", **EVALUATES}
+    assert [len(rows) for rows in rows_of(folder, **given)] == [3, 2]
+    given = {"dataset_name": vqa, "eval_dataset_name": str(splits), **EVALUATES}
+    assert [len(rows) for rows in rows_of(folder, **given)] == [8, 1]
+    given = {"dataset_name": str(splits), "eval_dataset_name": str(splits), **EVALUATES}
+    assert [len(rows) for rows in rows_of(folder, **given)] == [3, 1]
+    given = {"dataset_name": str(splits / "train.jsonl"), "eval_dataset_name": str(splits / "validation.jsonl")}
+    assert [len(rows) for rows in rows_of(folder, **given, **EVALUATES)] == [3, 2]
+
+
 def test_a_bad_row_of_a_mixture_is_named_by_its_own_source(folder: Path) -> None:
     rows = [json.loads(line) for line in (folder / "vqa.jsonl").read_text().splitlines()]
     rows[5]["answer"] = " "
@@ -82,7 +165,7 @@ def test_what_cannot_be_streamed_is_refused(folder: Path) -> None:
         with pytest.raises(ConfigError, match="streaming: expected a fraction of at least 0 for each source"):
             rows_of(folder, [{"path": "vqa.jsonl", **shares}], **streamed)
     for held_out in ({"test_split_size": 0.1}, {"eval_strategy": "steps", "eval_steps": 1}):
-        with pytest.raises(ConfigError, match="streaming: expected a mixture without test_split_size"):
+        with pytest.raises(ConfigError, match="streaming: expected no test_split_size, and eval_strategy only with"):
             rows_of(folder, [{"path": "vqa.jsonl", "fraction": 1}], **streamed, **held_out)
     write(folder / "text.jsonl", [{"text": "plain"}])
     sources = [{"path": "vqa.jsonl", "fraction": 0.5}, {"path": "text.jsonl", "fraction": 0.5}]

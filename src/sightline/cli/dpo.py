@@ -14,8 +14,9 @@ def dpo_command(context: typer.Context) -> None:
     `reference_store`, `length_policy`, `augmentation` (none, light, randaugment or document), `image_margin_rows`, the
     losses `mpo` and `mdpo`, and `mdpo_perturbation`, `mdpo_crop`, `mdpo_delta`. dataset_name may be a file, a folder or
     a Hub id of any format in docs/formats.md, where `rejected` may hold several answers; `datasets` mixes several,
-    `image_folder` and `allow_urls` say where pictures are. `eval_tasks` (pope,custom:rows.jsonl) answers benchmarks at
-    each evaluation, of each the first `eval_tasks_limit` items.
+    `image_folder` and `allow_urls` say where pictures are. Each evaluation reads the rows of `eval_dataset_name`, the
+    share `test_split_size` of the training rows, or `dataset_test_split`; `eval_tasks` (pope,custom:rows.jsonl) answers
+    benchmarks besides, of each the first `eval_tasks_limit` items.
     """
     import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
     from sightline.evaluation.in_training import task_scores

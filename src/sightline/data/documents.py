@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,9 +54,11 @@ def document_rows(content: Record, file: Path, place: Place, split: str | None) 
         DataError: no known file.
     """
     if "questions" in content:
+        require_split(file, split)
         annotations = _read_annotations(file)
         return [_question_row(record, place) for record in vqav2_questions(content, annotations, file)]
     if {"images", "annotations"} <= set(content):
+        require_split(file, split)
         return _caption_rows(coco_captions(content, file), place)
     if "images" in content:
         records = (record for record in karpathy_captions(content, file) if in_split(record.split, split))
@@ -135,6 +138,25 @@ def vqav2_questions(content: Record, annotations: list[Record] | None, file: Pat
             annotation.get("multiple_choice_answer", ""),
             tuple(answer["answer"] for answer in annotation.get("answers", ())),
             annotation.get("answer_type", ""),
+        )
+
+
+def holds_split(file: Path, split: str | None) -> bool:
+    """Whether a file whose rows name no split holds the wanted one: `train`, or one that stands in its name."""
+    wanted = rf"(?<![a-z]){re.escape((split or 'train').lower())}(?![a-z])"
+    return split in (None, "train") or re.search(wanted, file.stem.lower()) is not None
+
+
+def require_split(file: Path, split: str | None) -> None:
+    """Nothing where `holds_split`.
+
+    Raises:
+        DataError: else, since its rows would answer to every split, those of training to that of evaluation.
+    """
+    if not holds_split(file, split):
+        raise DataError(
+            f"{file.name} has no split '{split}': one file is one split. Name the file that holds '{split}', a folder "
+            "that has it, or leave the split out."
         )
 
 

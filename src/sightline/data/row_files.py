@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.documents import document_rows, token_rows
+from sightline.data.documents import document_rows, require_split, token_rows
 from sightline.data.images import IMAGE_COLUMNS
 from sightline.data.kept_rows import file_signature
 from sightline.data.mixed_columns import is_mixed, kept_texts
@@ -147,6 +147,8 @@ def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
     rows = content.get("data") if isinstance(content, dict) else content
     if isinstance(content, dict) and rows is None:
         rows = document_rows(content, path, finder.place, split)
+    else:
+        require_split(path, split)
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise DataError(f'{path.name}: expected a list of rows, or {{"data": [rows]}}, each row an object of columns.')
     return dataset_of(rows, path)

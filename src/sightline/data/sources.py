@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.documents import require_split
 from sightline.data.kept_rows import folder_signature
 from sightline.data.picture_columns import PictureAccess, PictureFinder, open_columns
 from sightline.data.row_files import READERS, ROW_SUFFIXES, class_rows, dataset_of, read_shard_table, stream_rows
@@ -34,7 +35,7 @@ def read_dataset(
         name: a file (see `READERS`), a folder (written by `save_to_disk`, or holding `SPLIT.jsonl` and the like, tar
             shards, pictures with `metadata.jsonl`, pictures in a folder for each class, or any other that
             `load_dataset` takes), or a Hub id.
-        split: "train" by default, or the only split there is.
+        split: "train" by default, or the only split there is. A file holds "train" and what its name says.
         config: the configuration of a Hub dataset that has several.
         pictures: where paths count from, and whether addresses are fetched.
 
@@ -43,6 +44,8 @@ def read_dataset(
     """
     path = Path(name).expanduser()
     if path.is_file():
+        if path.suffix != ".json":  # whose splits may stand in its rows
+            require_split(path, split)
         return _read_file(path, split, pictures)
     if path.is_dir():
         return _read_folder(path, split, config, pictures)
@@ -62,6 +65,8 @@ def stream_dataset(
     from datasets import IterableDataset, load_dataset
 
     path = Path(name).expanduser()
+    if path.is_file():
+        require_split(path, split)
     files = _files_of(path, split)
     if not files and not path.exists():
         _require_hub_id(name, path)
@@ -171,7 +176,7 @@ def _read_folder(path: Path, split: str | None, config: str | None, pictures: Pi
     for folder in (path / wanted, path) if wanted == "train" else (path / wanted,):
         for suffix in (".jsonl", ".csv"):
             if (folder / f"metadata{suffix}").is_file():
-                return _read_file(folder / f"metadata{suffix}", split, pictures)
+                return _read_file(folder / f"metadata{suffix}", None, pictures)
         rows = class_rows(folder)
         if rows:
             return _opened(dataset_of(rows, folder), folder, str(path), pictures)
@@ -208,6 +213,11 @@ def _load(name: str, split: str | None, config: str | None, **known_by: str) -> 
 
 def _choose_split(loaded: Dataset | DatasetDict, split: str | None, name: str) -> Any:
     if not isinstance(loaded, dict):
+        if split not in (None, "train", str(loaded.split)):
+            raise DataError(
+                f"{name} has no split '{split}': it was saved as one dataset. Name the folder that holds '{split}', or "
+                "leave the split out."
+            )
         return loaded
     wanted = split or ("train" if "train" in loaded or len(loaded) != 1 else next(iter(loaded)))
     if wanted in loaded:

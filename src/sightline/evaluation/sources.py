@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline.data.documents import require_split
 from sightline.data.row_files import READERS
 from sightline.data.sources import read_dataset
 from sightline.data.stored import DatasetTable, RowTable
@@ -64,6 +65,8 @@ def load_items(task: Task, choice: DataChoice | None = None) -> Items:
         DataError: no source can be reached (the message says where to get one), or a row cannot be used.
     """
     choice = choice or DataChoice()
+    if choice.data is None and choice.split is not None:
+        raise ConfigError(f"--split: '{choice.split}' of what? A benchmark has its own. Leave it out, or add --data.")
     opened = _open_named(task, choice, choice.data) if choice.data is not None else _open_own(task, choice)
     items = collect_items(task, opened.source, opened.table, choice.limit, choice.skip_bad_rows)
     return replace(items, notes=opened.notes)
@@ -94,6 +97,7 @@ def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
     """What `--data` names. A Hub id takes split and configuration from the task's own Hub source, unless given."""
     path = Path(data).expanduser()
     if path.is_file() and path.suffix == ".tsv":
+        require_split(path, choice.split)
         return _open_tsv(Source("tsv", data), path)
     if path.exists() or path.suffix in READERS or path.is_absolute() or data.startswith("."):
         dataset = read_dataset(data, choice.split, choice.config)

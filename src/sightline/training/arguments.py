@@ -22,12 +22,16 @@ EVAL_TASKS_HELP = (
 
 @dataclass
 class ScriptArguments(trl.ScriptArguments):
-    """TRL's ScriptArguments with `preset`, `eval_tasks`, `image_folder` and `allow_urls`; `dataset_name` may also be a
-    file or folder of any format in docs/formats.md."""
+    """TRL's ScriptArguments with `preset`, `eval_dataset_name`, `eval_tasks`, `image_folder` and `allow_urls`;
+    `dataset_name` may also be a file or folder of any format in docs/formats.md."""
 
     preset: str | None = field(
         default=None,
         metadata={"help": "Build this preset from scratch (see `sightline build`) instead of loading a model."},
+    )
+    eval_dataset_name: str | None = field(
+        default=None,
+        metadata={"help": "File, folder or Hub id of rows to evaluate on; of a folder or Hub id dataset_test_split."},
     )
     eval_tasks: list[str] | None = field(default=None, metadata={"help": EVAL_TASKS_HELP})
     eval_tasks_limit: int | None = field(default=None, metadata={"help": "Only the first so many items of each task."})
@@ -48,23 +52,41 @@ class MixtureSource(trl.scripts.utils.DatasetConfig):
 
 
 @dataclass
+class EvaluationSource(MixtureSource):
+    """A source of rows to evaluate on; `split` is dataset_test_split by default, and all of a file."""
+
+    split: str | None = None
+
+
+@dataclass
 class MixtureConfig(trl.DatasetMixtureConfig):
-    """TRL's mixture, each source of which may be of any format in docs/formats.md."""
+    """TRL's mixture, each source of which may be of any format in docs/formats.md; `test_split_size` acts on a single
+    `dataset_name`, too."""
 
     datasets: list[MixtureSource] = field(
         default_factory=list, metadata={"help": "The sources of a mixture: path, and fraction or rows."}
     )
 
+    eval_datasets: list[EvaluationSource] = field(
+        default_factory=list, metadata={"help": "The sources of rows to evaluate on: path, and split."}
+    )
+
     def __post_init__(self) -> None:
-        kinds = get_type_hints(MixtureSource)
-        for index, entry in enumerate(self.datasets):
-            if isinstance(entry, MixtureSource):
-                continue
-            where = f"datasets, source {index + 1}"
-            if not isinstance(entry, dict) or "path" not in entry:
-                raise ConfigError(f"{where}: expected a mapping with a path, got {entry!r}. Write `- path: FILE`.")
-            check_keys(entry, kinds, where)
-            self.datasets[index] = MixtureSource(**check_values(entry, kinds, where))
+        _fill(self.datasets, MixtureSource, "datasets")
+        _fill(self.eval_datasets, EvaluationSource, "eval_datasets")
+
+
+def _fill(entries: list[Any], record: type, setting: str) -> None:
+    """Puts a record in place of each mapping of a setting."""
+    kinds = get_type_hints(record)
+    for index, entry in enumerate(entries):
+        if isinstance(entry, record):
+            continue
+        where = f"{setting}, source {index + 1}"
+        if not isinstance(entry, dict) or "path" not in entry:
+            raise ConfigError(f"{where}: expected a mapping with a path, got {entry!r}. Write `- path: FILE`.")
+        check_keys(entry, kinds, where)
+        entries[index] = record(**check_values(entry, kinds, where))
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence as Many
 from typing import Any
 
 import datasets
@@ -21,6 +21,7 @@ from sightline.data.sources import RowNames, read_dataset, source_name, stream_d
 from sightline.errors import ConfigError
 from sightline.training.arguments import MixtureSource, TrainingSettings
 from sightline.training.dpo import DPOConfig
+from sightline.training.evaluation_rows import evaluation_sources, mixture_sources, require_test_split
 from sightline.training.losses import perturbation
 
 READ: dict[Goal, Callable[[Any, str], TrainingRows]] = {"sft": sft_rows, "preferences": preference_rows}
@@ -35,17 +36,21 @@ def training_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> tup
     """
     script = settings.script
     encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
-    evaluates = settings.training.eval_strategy != "no"
+    named = evaluation_sources(settings)
+    holds_out = settings.training.eval_strategy != "no" and not named
     if _streams(settings) and settings.training.max_steps <= 0:
         raise ConfigError("streaming: expected max_steps, since a stream has no known end; got none. Set --max_steps.")
-    if settings.mixture.datasets:
+    entries = mixture_sources(settings)
+    if entries:
         mix = _streamed_mixture if _streams(settings) else _mixture
-        return mix(settings, goal, encoder, evaluates)
-    if script.dataset_name is None:
-        raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
-    read = _streamed if _streams(settings) else _whole
-    train = read(settings, goal, script.dataset_train_split, encoder)
-    return train, read(settings, goal, script.dataset_test_split, encoder) if evaluates else None
+        train, test = mix(settings, entries, goal, encoder, holds_out)
+    else:
+        if holds_out:
+            require_test_split(settings)
+        read = _streamed if _streams(settings) else _whole
+        train = read(settings, goal, script.dataset_train_split, encoder)
+        test = read(settings, goal, script.dataset_test_split, encoder) if holds_out else None
+    return train, _evaluation_rows(settings, named, goal, encoder) if named else test
 
 
 def _streams(settings: TrainingSettings) -> bool:
@@ -62,11 +67,10 @@ def unchecked_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> An
     script = settings.script
     if _streams(settings):
         raise ConfigError("streaming: expected rows that can be counted and looked up; got a stream. Set it to false.")
-    if settings.mixture.datasets:
+    entries = mixture_sources(settings)
+    if entries:
         encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
-        return _mixture(settings, goal, encoder, evaluates=False)[0]
-    if script.dataset_name is None:
-        raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
+        return _mixture(settings, entries, goal, encoder, holds_out=False)[0]
     name, rows = _read(settings, goal, script.dataset_train_split)
     rows.dataset.info.dataset_name = name
     return rows.dataset
@@ -81,7 +85,10 @@ def _read(settings: TrainingSettings, goal: Goal, split: str) -> tuple[str, Trai
 
 
 def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
-    name, rows = _read(settings, goal, split)
+    return _checked(*_read(settings, goal, split), goal, encoder)
+
+
+def _checked(name: str, rows: TrainingRows, goal: Goal, encoder: SequenceEncoder) -> Any:
     dataset = rows.dataset
     if not has_images(dataset):
         return dataset
@@ -102,31 +109,33 @@ def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: Seque
 
 
 def _streamed_mixture(
-    settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder, evaluates: bool
+    settings: TrainingSettings, entries: Many[MixtureSource], goal: Goal, encoder: SequenceEncoder, holds_out: bool
 ) -> tuple[Any, None]:
-    mixture = settings.mixture
-    if evaluates or mixture.test_split_size is not None:
+    if holds_out or settings.mixture.test_split_size is not None:
         raise ConfigError(
-            "streaming: expected a mixture without test_split_size and eval_strategy, since rows to hold out cannot be "
-            "drawn from streams. Set eval_strategy to no, and evaluate by `sightline eval`."
+            "streaming: expected no test_split_size, and eval_strategy only with rows named by eval_dataset_name, "
+            "since rows to hold out cannot be drawn from streams. Name them, or set eval_strategy to no."
         )
-    shares = streamed_shares([Share(entry.fraction, entry.rows) for entry in mixture.datasets])
-    sources = [_source(entry, goal, _access(settings), streams=True) for entry in mixture.datasets]
+    shares = streamed_shares([Share(entry.fraction, entry.rows) for entry in entries])
+    sources = [_source(entry, goal, _access(settings), streams=True) for entry in entries]
     for (name, rows), share in zip(sources, shares, strict=True):
         line = f"{name}: {rows.format.name}, {share:.0%} of the rows, streamed: checked when their batch comes."
         print(line, file=sys.stderr)
     return blend([rows.dataset for _, rows in sources], shares, settings.training.seed), None
 
 
-def _mixture(settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder, evaluates: bool) -> tuple[Any, Any]:
+def _mixture(
+    settings: TrainingSettings, entries: Many[MixtureSource], goal: Goal, encoder: SequenceEncoder, holds_out: bool
+) -> tuple[Any, Any]:
     mixture, seed = settings.mixture, settings.training.seed
-    if evaluates and mixture.test_split_size is None:
+    if holds_out and mixture.test_split_size is None:
         raise ConfigError(
             "datasets: expected test_split_size, the share of rows to evaluate on, since eval_strategy is "
-            f"{settings.training.eval_strategy}; got none. Set it, or eval_strategy to no."
+            f"{settings.training.eval_strategy.value}; got none. Set it, name rows by eval_dataset_name, or set "
+            "eval_strategy to no."
         )
-    sources = [_source(entry, goal, _access(settings)) for entry in mixture.datasets]
-    shares = [Share(entry.fraction, entry.rows) for entry in mixture.datasets]
+    sources = [_source(entry, goal, _access(settings)) for entry in entries]
+    shares = [Share(entry.fraction, entry.rows) for entry in entries]
     counts = counts_of([len(rows.dataset) for _, rows in sources], shares)
     train: list[Any] = []
     test: list[Any] = []
@@ -142,7 +151,20 @@ def _mixture(settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder, e
         line = f"{name}: {rows.format.name}, {len(drawn.train):,} of {len(rows.dataset):,} rows taken{held}."
         print(line, file=sys.stderr)
     names = [name for name, _ in sources]
-    return _joined(train, names), _joined(test, names) if evaluates else None
+    if holds_out and not any(len(part) for part in test):
+        raise ConfigError(
+            f"test_split_size: {mixture.test_split_size} of {', '.join(map(str, counts))} rows holds none out to "
+            "evaluate on. Raise it."
+        )
+    return _joined(train, names), _joined(test, names) if holds_out else None
+
+
+def _evaluation_rows(
+    settings: TrainingSettings, named: Many[MixtureSource], goal: Goal, encoder: SequenceEncoder
+) -> Any:
+    sources = [_source(entry, goal, _access(settings)) for entry in named]
+    parts = [_checked(name, rows, goal, encoder) for name, rows in sources]
+    return parts[0] if len(parts) == 1 else _joined(parts, [name for name, _ in sources])
 
 
 def _source(entry: MixtureSource, goal: Goal, access: PictureAccess, streams: bool = False) -> tuple[str, TrainingRows]:

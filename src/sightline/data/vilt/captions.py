@@ -6,7 +6,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sightline.data.documents import CaptionRecord, coco_captions, in_split, karpathy_captions, token_captions
+from sightline.data.documents import (
+    CaptionRecord,
+    coco_captions,
+    in_split,
+    karpathy_captions,
+    require_split,
+    token_captions,
+)
 from sightline.data.vilt.sources import (
     Picture,
     PictureFolder,
@@ -66,6 +73,8 @@ def read_captions(
 
 
 def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[CaptionedPicture]:
+    if file.suffix in (".arrow", ".token", ".txt", ".tsv"):
+        require_split(file, split)
     if file.suffix == ".arrow":
         return _from_arrow(file)
     if file.suffix in (".token", ".txt", ".tsv"):
@@ -78,6 +87,7 @@ def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[Ca
     if isinstance(content, list):
         return _from_rows(file, content, pictures, split)
     if isinstance(content, dict) and {"images", "annotations"} <= set(content):
+        require_split(file, split)
         return _from_records(coco_captions(content, file), pictures)
     if isinstance(content, dict) and "images" in content:
         records = karpathy_captions(content, file)
@@ -100,6 +110,8 @@ def _from_records(records: Iterable[CaptionRecord], pictures: PictureFolder) -> 
 def _from_rows(
     file: Path, records: list[Record], pictures: PictureFolder, split: str | None
 ) -> Iterator[CaptionedPicture]:
+    if not any("split" in record for record in records):
+        require_split(file, split)
     if records and {"question", "answer"} <= set(records[0]) and not {"caption", "captions"} & set(records[0]):
         yield from _from_answers(file, records, pictures)
         return

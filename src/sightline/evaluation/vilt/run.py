@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightline.data.documents import require_split
 from sightline.data.vilt.captions import read_captions
 from sightline.data.vilt.questions import outside_vocabulary, read_questions
 from sightline.data.vilt.sentences import read_sentences
@@ -73,6 +74,7 @@ def run_vilt_eval(
 def _questions(config: ViltEvalConfig, say: Callable[[str], None]) -> tuple[Task, Items]:
     from transformers import AutoConfig
 
+    require_split(Path(config.data), config.split)
     rows = read_questions(config.data, config.image_folder, config.annotations)[: config.limit]
     outside = outside_vocabulary(rows, AutoConfig.from_pretrained(config.model).id2label.values())
     if outside:
@@ -81,6 +83,7 @@ def _questions(config: ViltEvalConfig, say: Callable[[str], None]) -> tuple[Task
 
 
 def _sentences(config: ViltEvalConfig) -> tuple[Task, Items]:
+    require_split(Path(config.data), config.split)
     return sentence_items(read_sentences(config.data, config.image_folder)[: config.limit], config.data)
 
 

@@ -122,6 +122,8 @@ def read_vilt_settings(argv: Many[str]) -> ViltSettings:
 def _check(data: ViltDataArguments, model: ViltModelArguments, objectives: ViltObjectiveArguments) -> None:
     if data.train_data is None:
         raise ConfigError("train_data: expected a file, got nothing. Set --train_data.")
+    if (data.eval_data, data.eval_split) == (data.train_data, data.split):
+        raise ConfigError(f"eval_data: {data.eval_data} holds the rows that train. Name others, or splits of it.")
     if model.model_name_or_path is not None and (model.vit or model.bert):
         raise ConfigError("model_name_or_path: a ViLT brings everything. Leave out vit and bert, or this.")
     if model.initializer_range <= 0:

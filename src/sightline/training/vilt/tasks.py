@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence as Many
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from sightline.data.documents import require_split
 from sightline.data.vilt.captions import CaptionedPicture, read_captions
 from sightline.data.vilt.questions import (
     AskedPicture,
@@ -191,6 +193,7 @@ class Answering(Task):
     answers: list[str]
 
     def read(self, path: str, is_training: bool) -> list[AskedPicture]:
+        require_split(Path(path), self._split(is_training))
         data = self.settings.data
         return read_questions(path, data.image_folder, data.annotations if is_training else data.eval_annotations)
 
@@ -281,6 +284,7 @@ class Judging(Task):
     """Whether a sentence is true of one picture (NLVR) or of two (NLVR2)."""
 
     def read(self, path: str, is_training: bool) -> list[JudgedPictures]:
+        require_split(Path(path), self._split(is_training))
         return read_sentences(path, self.settings.data.image_folder)
 
     def pictures(self, rows: Many[JudgedPictures]) -> Iterator[tuple[Picture, str]]:
