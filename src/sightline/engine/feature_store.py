@@ -3,6 +3,7 @@
 # Dims: F feature rows of all distinct images, H hidden. S rows and W width of what the projector takes.
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Sequence as Many
 from contextlib import AbstractContextManager
@@ -15,7 +16,10 @@ from torch import Tensor, nn
 from sightline.engine.features import encode_images
 from sightline.engine.fingerprint import model_fingerprint
 from sightline.engine.store import TensorStore
+from sightline.engine.unchanged import Unchanged
 from sightline.types import FamilyFacts
+
+logger = logging.getLogger("sightline")
 
 PROJECTORS = ("multi_modal_projector", "connector")  # transformers' names of what stands between tower and decoder
 FEATURES, TOWER = "features", "tower"
@@ -37,9 +41,21 @@ class Storable:
 class FeatureStore:
     """Encodes images as `encode_images` does, and takes from disk what it finds there."""
 
-    def __init__(self, store: TensorStore, stage: str) -> None:
+    def __init__(self, store: TensorStore, stage: str, model: Any) -> None:
         self.store = store
         self._stage = stage
+        self._watch: Unchanged | None = Unchanged(model, _left_out(model, stage), frozen=True)
+
+    def holds(self, thorough: bool = False) -> bool:
+        """Whether what is stored is what the model would compute; once it is not, that is said, and stays so."""
+        if self._watch is not None:
+            reason = self._watch.reason(thorough)
+            if reason:
+                self._watch = None
+                logger.warning(
+                    "Stored features are used no more, since %s: images pass the vision tower from here on.", reason
+                )
+        return self._watch is not None
 
     def encode(
         self, model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], spans: Many[tuple[str, int]]
@@ -77,9 +93,9 @@ def find_storable(
         return Storable(reason="tower and decoder of this model cannot be told apart")
     if training - inside:
         return Storable(reason="the vision tower trains")
-    dropout = _dropout(model)
-    if dropout:
-        return Storable(reason=f"the vision tower drops at random ({dropout})")
+    reason = _unsteady(model)
+    if reason:
+        return Storable(reason=reason)
     if not training:
         return Storable(FEATURES)
     with torch.no_grad():
@@ -95,10 +111,13 @@ def find_storable(
 
 def stage_fingerprint(model: Any, stage: str) -> str:
     """A hash of all weights and settings that stored tensors of this stage depend on."""
-    left_out = [model.get_decoder(), model.get_output_embeddings()]
-    if stage == TOWER:
-        left_out.append(_projector(model))
-    return model_fingerprint(model, left_out)
+    return model_fingerprint(model, _left_out(model, stage))
+
+
+def _left_out(model: Any, stage: str) -> list[nn.Module]:
+    """The modules that stored tensors of this stage do not depend on."""
+    parts = [model.get_decoder(), model.get_output_embeddings(), _projector(model) if stage == TOWER else None]
+    return [part for part in parts if part is not None]
 
 
 def measure_image(
@@ -120,6 +139,23 @@ def vision_parameters(model: Any) -> list[nn.Parameter]:
         return []
     rest = {id(parameter) for part in (decoder, model.get_output_embeddings()) for parameter in part.parameters()}
     return [parameter for parameter in model.parameters() if id(parameter) not in rest]
+
+
+def adapts_vision(model: Any) -> bool:
+    """Whether a layer behind the features has an adapter, so that a model whose adapters are off has other features.
+
+    Where tower and decoder cannot be told apart, adapters that train do not count: their features have gradients.
+    """
+    if not vision_parameters(model):
+        adapted = filter(is_adapted, model.modules())
+        return any(not any(weight.requires_grad for weight in module.parameters()) for module in adapted)
+    inside = {id(module) for part in _left_out(model, FEATURES) for module in part.modules()}
+    return any(is_adapted(module) for module in model.modules() if id(module) not in inside)
+
+
+def is_adapted(module: nn.Module) -> bool:
+    """Whether PEFT wraps the module."""
+    return "base_layer" in module._modules or "original_module" in module._modules
 
 
 def _encode_stage(model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], stage: str) -> Tensor:
@@ -162,11 +198,25 @@ def _projector(model: Any) -> nn.Module | None:
     return next((children[name] for name in PROJECTORS if name in children), None)
 
 
-def _dropout(model: Any) -> str:
-    """The first setting of the vision tower that drops at random, as `name value`, or an empty string."""
+def _unsteady(model: Any) -> str:
+    """Why the vision tower and what follows it give an image other features at another time; empty where they do not.
+
+    Training turns dropout on whatever mode the model is in now, and an adapter is off when it makes the reference.
+    """
+    inside = {id(module) for part in _left_out(model, FEATURES) for module in part.modules()}
+    for name, module in model.named_modules():
+        if id(module) in inside:
+            continue
+        if is_adapted(module):
+            return f"the vision tower carries an adapter ({name})"
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            return f"the vision tower norms by batch ({name})"
+        for setting, value in vars(module).items():
+            drops = setting == "p" and isinstance(module, nn.modules.dropout._DropoutNd) or "drop" in setting
+            if drops and isinstance(value, float) and value > 0:
+                return f"the vision tower drops at random ({name} {setting} {value})"
     config = getattr(model.config, "vision_config", None)
-    settings = config.to_dict() if config is not None else {}
-    for name, value in settings.items():
-        if "drop" in name and isinstance(value, float) and value > 0:
-            return f"{name} {value}"
+    for setting, value in (config.to_dict() if config is not None else {}).items():
+        if "drop" in setting and isinstance(value, float) and value > 0:
+            return f"the vision tower drops at random ({setting} {value})"
     return ""

@@ -25,7 +25,7 @@ IDLE_SETTINGS = frozenset(
         "vocab_file", "merges_file", "special_tokens_map_file", "cache_dir", "local_files_only", "is_local", "backend",
         "dtype", "torch_dtype", "use_cache", "output_attentions", "output_hidden_states", "return_dict", "loss_type",
         "gradient_checkpointing", "training", "inference_mode", "padding_side", "max_seq_len_cached",
-        "_from_model_config",
+        "_from_model_config", "pad_token_id", "bos_token_id", "eos_token_id",
     }
 )  # fmt: skip
 _SET_WHEN_ASKED = frozenset(
@@ -60,7 +60,8 @@ def settings_fingerprint(model: Any, left_out: Collection[Any] = (), adapters: C
         left_out: modules that do not count.
         adapters: names of PEFT adapters that do not count.
     """
-    return fingerprint(config_settings(model.config), list(_module_settings(model, left_out, adapters)))
+    settings = config_settings(model.config, [getattr(part, "config", None) for part in left_out])
+    return fingerprint(settings, list(_module_settings(model, left_out, adapters)))
 
 
 def weights_fingerprint(module: Any, left_out: Collection[Any] = (), adapters: Collection[str] = ()) -> str:
@@ -82,13 +83,18 @@ def weights_fingerprint(module: Any, left_out: Collection[Any] = (), adapters: C
     return digest.hexdigest()
 
 
-def config_settings(config: Any) -> dict[str, Any]:
+def config_settings(config: Any, left_out: Collection[Any] = ()) -> dict[str, Any]:
     """All settings of a model's config, in the types of JSON, but `IDLE_SETTINGS`; and each part's attention.
 
-    Attention counts, since it may change more than rounding: SDPA knows no cap on attention logits, for example.
+    Attention counts, since it may change more than rounding: SDPA knows no cap on attention logits, for example. That
+    of parts whose configs are left out does not.
     """
     settings: dict[str, Any] = plain_settings(config.to_dict())
-    return {**settings, "attention": dict(_attention_of(config))}
+    skipped = {id(part) for part in left_out if part is not None}
+    return {
+        **settings,
+        "attention": {name: kind for name, kind, part in _attention_of(config) if id(part) not in skipped},
+    }
 
 
 def adapter_settings(model: Any) -> dict[str, Any]:
@@ -146,8 +152,8 @@ def plain_settings(value: Any) -> Any:
     return value if isinstance(value, _PLAIN) else str(value)
 
 
-def _attention_of(config: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    yield name, str(getattr(config, "_attn_implementation", None))
+def _attention_of(config: Any, name: str = "") -> Iterator[tuple[str, str, Any]]:
+    yield name, str(getattr(config, "_attn_implementation", None)), config
     for part in getattr(config, "sub_configs", None) or ():
         inner = getattr(config, part, None)
         if inner is not None:

@@ -43,8 +43,10 @@ from sightline.training.losses import (
 from sightline.training.packing import ONE_ROW, hidden_packing, require_mask
 from sightline.training.precision import choose_precision
 from sightline.training.references import (
+    REFERENCE_COLUMNS,
     REFERENCE_STORE_HELP,
     NoReference,
+    ReferenceWatch,
     release_reference,
     store_references,
     uses_reference_store,
@@ -96,6 +98,7 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
     """
 
     data_collator: Any
+    reference_watch: ReferenceWatch | None = None
 
     def __init__(
         self,
@@ -165,6 +168,8 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
             self.data_collator.references = store_references(self, encoder)
             if getattr(self.args, "reference_store", "auto") == "on":
                 release_reference(self)
+            self.reference_watch = ReferenceWatch(self)
+            self.add_callback(self.reference_watch)
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()
@@ -173,6 +178,8 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         """TRL's loss; pairs that were not there when the trainer was made ask the reference model as TRL does."""
+        if self.reference_watch is not None and not self.reference_watch.holds(self):
+            inputs = {name: value for name, value in inputs.items() if name not in REFERENCE_COLUMNS}
         self.precompute_ref_logps = "ref_chosen_logps" in inputs
         adapted = isinstance(self.accelerator.unwrap_model(self.model), PeftModel)
         if not self.precompute_ref_logps and self.ref_model is None and not adapted:

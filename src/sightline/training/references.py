@@ -3,6 +3,7 @@
 # Dims: B pairs.
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -15,7 +16,7 @@ from datasets import Dataset, DatasetDict
 from peft import PeftModel
 from rich.console import Console
 from rich.progress import track
-from transformers import PreTrainedConfig
+from transformers import PreTrainedConfig, TrainerCallback
 
 from sightline.data.augmentation import NONE
 from sightline.data.formats import has_images
@@ -29,8 +30,11 @@ from sightline.engine.fingerprint import (
     tokenizer_fingerprint,
 )
 from sightline.engine.store import TensorStore
+from sightline.engine.unchanged import Unchanged
 from sightline.errors import ConfigError
 from sightline.training.augmentation import policy_of
+
+logger = logging.getLogger("sightline")
 
 STORE_CHOICES = ("auto", "on", "off")
 REFERENCE_STORE_HELP = (
@@ -123,6 +127,48 @@ def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences
     return references
 
 
+class ReferenceWatch(TrainerCallback):
+    """Whether stored references are still those of the trainer's reference model; looks closely at each epoch's start.
+
+    A policy that is its own reference by what it was before its first step, with no model kept, cannot change.
+    """
+
+    def __init__(self, trainer: Any) -> None:
+        self._reference = trainer.ref_model
+        self._unchanged: Unchanged | None = None
+        self.ended = False
+        if trainer.ref_model is not None:
+            self._unchanged = Unchanged(trainer.accelerator.unwrap_model(trainer.ref_model))
+        elif isinstance(model := trainer.accelerator.unwrap_model(trainer.model), PeftModel):
+            self._unchanged = Unchanged(model.get_base_model(), adapters=_trained_adapters(model))
+
+    def holds(self, trainer: Any) -> bool:
+        """Whether batches may take what is stored; once they may not, that is said, and stays so."""
+        if trainer.ref_model is not self._reference:
+            self._end("trainer.ref_model is another model")
+        self._look(thorough=False)
+        return not self.ended
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._look(thorough=True)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._look(thorough=True)
+
+    def _look(self, thorough: bool) -> None:
+        reason = self._unchanged.reason(thorough) if self._unchanged is not None and not self.ended else ""
+        if reason:
+            self._end(reason)
+
+    def _end(self, reason: str) -> None:
+        if not self.ended:
+            logger.warning(
+                "Stored references are used no more, since %s: the reference is asked in each step from here on.",
+                reason,
+            )
+        self.ended = True
+
+
 def planned_rows(args: Any, rows: int) -> float:
     """Rows that a run over a dataset of so many trains on, repetitions counted."""
     batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size
@@ -158,7 +204,7 @@ def _obstacle(args: Any, train_dataset: Any, data_collator: Any) -> str | None:
 def _open_store(trainer: Any) -> TensorStore:
     """The store of this reference: its weights and settings, processor, tokenizer, precision."""
     model = trainer.ref_model or trainer.model
-    adapters = [name for name in getattr(model, "peft_config", {}) if name != "ref"]
+    adapters = _trained_adapters(model)
     base = model.get_base_model() if isinstance(model, PeftModel) else trainer.accelerator.unwrap_model(model)
     counted = {name: value for name, value in adapter_settings(model).items() if name == "ref"}
     namespace = stored_under(
@@ -174,6 +220,11 @@ def _open_store(trainer: Any) -> TensorStore:
         "precision": trainer.accelerator.mixed_precision,
     }
     return TensorStore("references", namespace, about)
+
+
+def _trained_adapters(model: Any) -> list[str]:
+    """The adapters that are no part of the reference; what TRL calls "ref" is a copy of the policy's first one."""
+    return [name for name in getattr(model, "peft_config", {}) if name != "ref"]
 
 
 def _rows_of_keys(trainer: Any, references: StoredReferences) -> dict[Any, Any]:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from trl.trainer.utils import FusedCausalLMOutput
 
-from sightline.engine.feature_store import FeatureStore
+from sightline.engine.feature_store import FeatureStore, adapts_vision
 from sightline.engine.features import encode_images
 from sightline.engine.forest import Forest
 from sightline.engine.logprobs import EdgeScores
@@ -38,7 +38,7 @@ def add_forest_forward(
     are looked up on each call, since PEFT and FSDP replace them after patching.
     """
     forward_without_forest = model.forward
-    remembered = _FrozenFeatures(store)
+    remembered = _FrozenFeatures(store, adapts_vision(model))
 
     # Keeps the original signature: `generate` validates its arguments against it.
     @functools.wraps(type(model).forward)
@@ -57,10 +57,11 @@ def add_forest_forward(
 
 class _FrozenFeatures:
     """Features of the latest batch when nothing in tower or projector trains, so that the reference of a PEFT run,
-    which is the same model with its adapters off, need not encode the images again."""
+    which is the same model with its adapters off, need not encode the images again; unless the tower is `adapted`."""
 
-    def __init__(self, store: FeatureStore | None) -> None:
+    def __init__(self, store: FeatureStore | None, adapted: bool) -> None:
         self._store = store
+        self._adapted = adapted
         self._inputs: weakref.ref[Tensor] | None = None
         self._features_FH: Tensor | None = None
 
@@ -70,12 +71,12 @@ class _FrozenFeatures:
         first = next(iter(image_inputs.values()))
         if self._inputs is not None and self._inputs() is first and self._features_FH is not None:
             return self._features_FH
-        if self._store is not None and spans:
+        if self._store is not None and spans and self._store.holds():
             features_FH = self._store.encode(model, facts, image_inputs, spans)
         else:
             features_FH = encode_images(model, facts, image_inputs)
         # Only a pass with gradients on can tell that no parameter behind the features trains.
-        frozen = torch.is_grad_enabled() and not features_FH.requires_grad
+        frozen = torch.is_grad_enabled() and not features_FH.requires_grad and not self._adapted
         self._inputs = weakref.ref(first) if frozen else None
         self._features_FH = features_FH if frozen else None
         return features_FH

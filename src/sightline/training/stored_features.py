@@ -73,10 +73,18 @@ class Estimate:
 
 
 class StoreKeeper(TrainerCallback):
-    """Writes collected features at each checkpoint and epoch, and takes in what other processes wrote."""
+    """Writes collected features at each checkpoint and epoch, takes in what other processes wrote, and looks closely
+    whether the model still is the one that they came from."""
 
-    def __init__(self, store: TensorStore) -> None:
-        self._store = store
+    def __init__(self, features: FeatureStore) -> None:
+        self._features = features
+        self._store = features.store
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._features.holds(thorough=True)
+
+    def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self._features.holds(thorough=True)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._store.flush()
@@ -125,7 +133,7 @@ def store_features(
         print(f"Features {'are' if used else 'are not'} stored: {estimate}.", file=sys.stderr)
     if not used:
         return None
-    trainer.add_callback(StoreKeeper(store.store))
+    trainer.add_callback(StoreKeeper(store))
     return store
 
 
@@ -169,7 +177,7 @@ def open_store(
     passes = planned_rows(trainer.args, items) / items + extra_passes
     measured = len(batch.image_spans)
     estimate = Estimate(images, min(images, len(store)), passes, size / measured, seconds / measured)
-    return (FeatureStore(store, storable.stage), estimate), ""
+    return (FeatureStore(store, storable.stage, model), estimate), ""
 
 
 def _image_columns(dataset: Dataset) -> Dataset:
