@@ -64,7 +64,8 @@ def trainer(folder: Path, method: str = "sft", model: Any = None, optimized: str
         "dpo": (sightline.DPOConfig, sightline.DPOTrainer, preference_rows(8, 4)),
     }
     config_class, trainer_class, rows = methods[method]
-    arguments = {name: given.pop(name) for name in ("callbacks", "ref_model", "peft_config") if name in given}
+    names = ("callbacks", "ref_model", "peft_config")
+    arguments: dict[str, Any] = {name: given.pop(name) for name in names if name in given}
     model = model or frozen_llava()
     if optimized == "all":
         optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
