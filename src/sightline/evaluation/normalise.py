@@ -8,6 +8,8 @@ import re
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
 _DIGIT_COMMA_DIGIT = re.compile(r"\d,\d")
 PERIOD = re.compile(r"\.(?!\d)")
+# VLMEvalKit looks behind the period, where the official pattern means to and does not: "5." keeps it.
+_LONE_PERIOD = re.compile(r"(?<!\d)\.(?!\d)")
 _MAX_PERIODS = 32  # the official code hands `re.UNICODE`, which is 32, to the argument that limits replacements
 _ARTICLES = frozenset({"a", "an", "the"})
 _NUMBERS = {"none": "0"} | {
@@ -55,6 +57,11 @@ def strip_punctuation(text: str, period: re.Pattern[str] = PERIOD) -> str:
         vanishes = has_long_number or f"{mark} " in text or f" {mark}" in text
         stripped = stripped.replace(mark, "" if vanishes else " ")
     return period.sub("", stripped, count=_MAX_PERIODS)
+
+
+def vlmevalkit_punctuation(text: str) -> str:
+    """The same step as VLMEvalKit takes it."""
+    return strip_punctuation(text, _LONE_PERIOD)
 
 
 def normalise_words(text: str) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sightline.evaluation.scorers.final_answer import after_reasoning, boxed
-from sightline.evaluation.scorers.short_texts import read_short
+from sightline.evaluation.scorers.short_texts import readings
+from tests.evaluation.scorers.cases import item
 
 WRAPPED = [
     "blue",
@@ -50,7 +51,7 @@ WRAPPED = [
 
 @pytest.mark.parametrize("answer", WRAPPED)
 def test_short_texts_are_read_without_what_they_are_wrapped_in(answer: str) -> None:
-    assert read_short(answer)[-1] == "blue"
+    assert list(readings(item(["green"]), answer))[-1] == "blue"
 
 
 def test_money_is_no_formula() -> None:

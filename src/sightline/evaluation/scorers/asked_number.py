@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-from sightline.evaluation.scorers.final_answer import sentences
-from sightline.evaluation.scorers.numbers import ANY_NUMBER, digits, read_number
+from sightline.evaluation.scorers.final_answer import refuses, sentences
+from sightline.evaluation.scorers.number_spelling import spelled
+from sightline.evaluation.scorers.numbers import ANY_NUMBER, Number, number_of, read_number
 
 _BLANK = re.compile(r"(?:\(_+\)|_{2,})\s*(\w+(?:\s+\w+){1,2})")
 _WHICH_YEAR = re.compile(r"\b(?:which|what)\s+year\b|^\s*when\b", re.IGNORECASE)
@@ -13,38 +14,55 @@ _YEAR = re.compile(r"(?<![\w.,$€£])(?:1[89]|20)\d\d(?!\w|[.,]\d)")
 _HOW_MANY = re.compile(r"\bhow\s+many\s+(?:of\s+the\s+|more\s+|other\s+|different\s+)*([a-z'’-]+?)s?\b", re.IGNORECASE)
 _COMPARES = re.compile(r"\b(?:than|below|above|under|over|least|most|between|exactly)\s*$", re.IGNORECASE)
 _CONCLUDES = re.compile(r"\b(?:answer|total|therefore|thus|hence|so)\b|=", re.IGNORECASE)
+_NONE = re.compile(
+    r"\W*(?:none|nil|no\s+[\w-]+(?:\s+[\w-]+)?|没有[^。，]{0,8}|keine?[rn]?|aucune?|ninguno|nessuno)\W*", re.IGNORECASE
+)
+_NO_SUCH = r"\b(?:there|has|have|contains?|shows?|see)\b[^.]{{0,20}}\bno\s+(?:[\w-]+\s+)?{thing}s?\b"
 
 
-def read_asked_number(question: str, text: str) -> str | None:
+def read_asked_number(question: str, text: str) -> Number | None:
     """The number that the text gives in the question's words, else the one that it comes to.
 
-    >>> read_asked_number("It has 9 dots. There are (_) dots in each row.", "It has 9 dots, with 3 dots in each row.")
+    >>> read_asked_number("It has 9 dots. There are (_) dots in each row.", "9 dots, with 3 dots in each row.").written
     '3'
-    >>> read_asked_number("Which year has more rain?", "It was 2016, with 94 days.")
+    >>> read_asked_number("Which year has more rain?", "It was 2016, with 94 days.").written
     '2016'
-    >>> read_asked_number("How many items sold more than 5 units?", "In the chart, 10 items sold more than 5 units.")
+    >>> read_asked_number("How many items sold more than 5 units?", "In it, 10 items sold more than 5 units.").written
     '10'
     """
     said = read_number(text)
     if blank := _BLANK.search(question):
-        return _first_before(blank[1], text) or said
+        return _first_before(blank[1], spelled(text)) or said
     if _WHICH_YEAR.search(question):
         years = _YEAR.findall(text)
-        return years[0] if years and said not in years else said
-    if (counted := _HOW_MANY.search(question)) and not _CONCLUDES.search(text):
-        return _only_count(counted[1], text) or said
+        return number_of(years[0]) if years and said is not None and said.written not in years else said
+    if counted := _HOW_MANY.search(question):
+        if _says_none(counted[1], text):
+            return number_of("0")
+        if not _CONCLUDES.search(text):
+            return _only_count(counted[1], spelled(text)) or said
     return said
 
 
-def _first_before(words: str, text: str) -> str | None:
+def _says_none(thing: str, text: str) -> bool:
+    """Whether all of the text is "none", or its last sentence says that there is no such thing."""
+    if _NONE.fullmatch(text):
+        return True
+    last = (sentences(text) or [""])[-1]
+    return not refuses(text) and re.search(_NO_SUCH.format(thing=re.escape(thing)), last, re.IGNORECASE) is not None
+
+
+def _first_before(words: str, text: str) -> Number | None:
     phrase = r"\s+".join(map(re.escape, words.split()))
     found = re.search(rf"({ANY_NUMBER.pattern})\**\s+{phrase}\b", text, re.IGNORECASE)
-    return digits(found[1]) if found else None
+    number = number_of(found[1]) if found else None
+    return number if number and number.value is not None else None
 
 
-def _only_count(thing: str, text: str) -> str | None:
+def _only_count(thing: str, text: str) -> Number | None:
     """What all numbers before the thing that is counted say, where they say the same."""
     count = re.compile(rf"({ANY_NUMBER.pattern})\**(?:\s+[a-z-]+){{0,2}}?\s+\**{re.escape(thing)}s?\b", re.IGNORECASE)
     told = " \n".join(sentence for sentence in sentences(text) if not sentence.endswith("?"))
-    said = {digits(found[1]) for found in count.finditer(told) if not _COMPARES.search(told[: found.start()])}
-    return said.pop() if len(said) == 1 else None
+    said = {number_of(found[1]) for found in count.finditer(told) if not _COMPARES.search(told[: found.start()])}
+    number = said.pop() if len(said) == 1 else None
+    return number if number and number.value is not None else None

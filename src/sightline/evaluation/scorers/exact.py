@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from sightline.evaluation.normalise import matches
-from sightline.evaluation.scorers.short_texts import judge_short
+from sightline.evaluation.scorers.short_texts import judge_short, same_text
 from sightline.evaluation.task import Item, Verdict
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
-    """Right where the answer says one of the gold answers in VQA's spelling."""
-    return judge_short(item, answer, lambda said: float(matches(said, item.answers)))
+    """Right where the answer says one of the gold answers, in VQA's spelling or as a number."""
+    return judge_short(item, answer, lambda said: float(any(same_text(said, gold) for gold in item.answers)))

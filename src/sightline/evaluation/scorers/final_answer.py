@@ -92,14 +92,50 @@ def _unescape(escape: re.Match[str]) -> str:
     return chr(int(escape[1], 16)) if escape[1] else "\n" if escape[2] == "n" else escape[2]
 
 
+# "The answer is" in other languages.
+FOREIGN_CUES = (
+    r"(?:答案|回答|答え|正解|정답|답)\s*(?:[:：是为は은]|です)\s*"
+    r"|\b(?:antwort|réponse|respuesta|risposta|resposta|ответ)\b\s*(?:ist|lautet|est|es|è|é|[:—-])[\s:]*"
+)
+_CORRECTION = re.compile(
+    r"\b(?:wait|actually|correction|scratch\s+that|on\s+second\s+thought|I\s+mean|oops"
+    r"|let\s+me\s+(?:correct|recount|re-?check|re-?consider))\b|[,.;]\s+no,\s|等等|不对|更正",
+    re.IGNORECASE,
+)
+
+
+def corrected(text: str) -> str:
+    """What stands behind the last words by which a text corrects itself; nothing where it does not.
+
+    >>> corrected("There are 3. Wait, no, 4.")
+    ', no, 4.'
+    """
+    marks = list(_CORRECTION.finditer(text))
+    return text[marks[-1].end() :] if marks else ""
+
+
 _REFUSAL = re.compile(
     r"\b(?:can['’]?t|cannot|can\s+not|could\s?n['’]?t|could\s+not|unable|impossible|insufficient|sorry"
-    r"|not\s+(?:possible|sufficient|provided?|clear|able|specified)"
+    r"|not\s+(?:possible|sufficient|provided?|clear|able|specified|sure|certain|visible|legible|readable)"
+    r"|(?:no|any)\s+(?:idea|clue)|unsure|unclear|hard\s+to\s+(?:tell|say)|(?:do|does)(?:n['’]t|\s+not)\s+know"
     r"|not\s+enough\s+(?:\w+\s+){0,2}(?:information|context|data|details)"
     r"|(?:do|does)(?:n['’]t|\s+not)\s+(?:provide|contain|specify|give)"
+    r"|(?:do|does)(?:n['’]t|\s+not)\s+(?:see|have)\s+(?:an?|the)\s+(?:image|picture|photo)"
     r"|(?:do|does)(?:n['’]t|\s+not)\s+have\s+(?:enough|any|sufficient|access|the\s+ability)"
-    r"|no\s+(?:specific\s+)?(?:information|image|data|context)|please\s+provide|need\s+more|more\s+information"
-    r"|not\s+(?:available\s+)?(?:in|among)\s+the\s+(?:options|choices)|none\s+of\s+the\s+(?:options|choices))\b",
+    r"|no\s+(?:specific\s+)?(?:information|image|picture|photo|data|context)|please\s+(?:provide|upload|share)"
+    r"|need\s+more|more\s+information|unanswerable|illegible|unreadable"
+    r"|not\s+(?:available\s+)?(?:in|among)\s+the\s+(?:options|choices)|none\s+of\s+the\s+(?:options|choices|above))\b"
+    # German, French, Spanish and Portuguese, Italian, Russian, Chinese, Japanese, Korean
+    r"|\b(?:tut\s+mir\s+leid|leider|entschuldigung|keine\s+ahnung|nicht\s+(?:erkennbar|möglich|sicher|erkennen|bestimmen"
+    r"|beantworten|sagen|lesbar)|weiß\s+(?:es\s+)?nicht|kein\s+bild"
+    r"|désolée?|je\s+ne\s+(?:peux|vois|sais|suis|parviens)|n['’]est\s+pas\s+(?:possible|visible|lisible)|aucune\s+image"
+    r"|lo\s+siento|imposible|no\s+(?:puedo|se\s+puede|sé|veo|es\s+posible|hay\s+suficiente|hay\s+ninguna\s+imagen)"
+    r"|desculpe|sinto\s+muito|impossível|não\s+(?:posso|consigo|é\s+possível|sei|vejo|há\s+informa)"
+    r"|mi\s+dispiace|impossibile|non\s+(?:posso|riesco|è\s+possibile|so|vedo|si\s+può)"
+    r"|извините|простите|невозможно|не\s+(?:могу|вижу|знаю|удаётся|удается)|к\s+сожалению)\b"
+    r"|无法|抱歉|对不起|不知道|不确定|看不清|不清楚|没有提供|没有(?:图|足够)|不能(?:确定|判断|回答|识别)"
+    r"|申し訳|(?:分か|わか)り(?:ません|かね)|判断できま?せ?ん|できません|不明|見えません"
+    r"|죄송|알\s?수\s?없|할\s?수\s?없|볼\s?수\s?없|모르겠|확인할\s?수",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+(?=\S)|\n+|(?<=。)")

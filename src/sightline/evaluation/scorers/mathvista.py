@@ -16,6 +16,7 @@ from sightline.evaluation.scorers.can_infer import read_vlmevalkit
 from sightline.evaluation.scorers.edit_distance import edit_distance
 from sightline.evaluation.scorers.final_answer import after_reasoning, refuses, sentences
 from sightline.evaluation.scorers.multiple_choice import read_strict
+from sightline.evaluation.scorers.numbers import Number
 from sightline.evaluation.scorers.statements import denies
 from sightline.evaluation.scorers.verdicts import UNPARSED, matching
 from sightline.evaluation.task import Item, Verdict
@@ -38,10 +39,12 @@ _score_choice = matching(read_strict)
 def score_strict(item: Item, answer: str) -> Verdict:
     """The chosen option, or the value written as the gold answers are; nothing becomes an option that is none.
 
-    A value that cannot be written so, such as 4/3 where an integer is asked for, is wrong.
+    A value that is none of these, such as 4/3 where an integer is asked for, is wrong.
     """
     if item.options:
         return _score_choice(item, answer)
+    if item.facts.get("answer_type") in ("integer", "float"):
+        return _score_number(item, read_asked_number(item.question, after_reasoning(answer)))
     said = extract_by_rules(item, answer)
     return UNPARSED if said is None else Verdict(float(normalise_extraction(item, said) == gold_text(item)), said)
 
@@ -120,7 +123,8 @@ def extract_by_rules(item: Item, answer: str) -> str | None:
     if item.facts.get("answer_type") == "list":
         return read_list(text)
     if not item.options:
-        return read_asked_number(item.question, text)
+        number = read_asked_number(item.question, text)
+        return None if number is None else number.written
     return read_strict(item, answer) or _without_choice(item, text)
 
 
@@ -134,6 +138,15 @@ def gold_text(item: Item) -> str:
     """The gold answer as the normalised extraction spells it: the text of the gold option, or the answer itself."""
     gold = item.answers[0]
     return item.options[ord(gold) - ord("A")] if item.options else gold
+
+
+def _score_number(item: Item, number: Number | None) -> Verdict:
+    """Right where the value is the gold integer, or rounds to the gold float; a share also as per cent."""
+    if number is None:
+        return UNPARSED
+    places = item.facts.get("precision")
+    spellings = {str(value if places is None else round(float(value), int(places))) for value in number.values()}
+    return Verdict(float(item.answers[0] in spellings), number.written)
 
 
 def _normalised(item: Item, answer: str) -> str | None:

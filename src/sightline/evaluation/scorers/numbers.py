@@ -3,56 +3,176 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from fractions import Fraction
 
-from sightline.evaluation.scorers.final_answer import boxed, refuses, sentences
+from sightline.evaluation.scorers.final_answer import FOREIGN_CUES, boxed, corrected, refuses, sentences
+from sightline.evaluation.scorers.number_spelling import spelled
 
-_DIGITS = r"(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[+-]?\d+)?|\.\d+"
-# With its sign and currency; a fraction, ratio or range is one number, which no digits can say.
+# Patterns read numbers as `spelled` writes them.
+_DIGITS = r"(?:[$€£¥₹]\s?)?(?:\d+(?:\.\d+)?|\.\d+)(?!\d)"
+# What makes one of several numbers, mostly one that no digits can say: a fraction, a range, alternatives, a ratio, a
+# date, a time, a sum that is not worked out.
+_WORD_JOINS = r"(?:\b(?:to|x|or|bis|oder|ou|o|или|à)\b|至|到|或|または|또는)"
+_JOINS = rf"(?:\s?%)?(?:\s?(?:[/~×+–-]|\*(?!\*))\s?|:|\s:\s|\s?{_WORD_JOINS}\s?)"
+_OR = re.compile(r"\s?\b(?:or|oder|ou|o|или)\b\s?|\s?(?:或|または|또는)\s?", re.IGNORECASE)
+_AND = r"(?:and|et|y|e|und)"
+_BETWEEN = rf"\b(?:between|entre|zwischen)\s+{_DIGITS}%?\s+{_AND}\s+{_DIGITS}"
 _NUMBER = (
-    rf"(?<![\w.^])(?:(?<!\d)(?<!\d\s)[-−–]\s?)?(?:[$€£]\s?)?(?:{_DIGITS})(?!\d)"
-    r"(?:\s?[/:]\s?\d+|[-–]\d+)*(?!\s*(?:decimal|significant|sig))"
+    rf"(?:{_BETWEEN}|(?<![A-Za-z\d_.^√])(?:(?<!\d)(?<!\d\s)-\s?)?{_DIGITS}(?:{_JOINS}{_DIGITS})*(?:\s?[π√]\d*)?)"
+    r"(?!\s*(?:decimal|significant|sig))"
 )
-_UP_TO_TWENTY = """
-    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
-    eighteen nineteen twenty
-""".split()
-_WORDS = {word: number for number, word in enumerate(_UP_TO_TWENTY)}
-ANY_NUMBER = re.compile(rf"{_NUMBER}|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
+ANY_NUMBER = re.compile(_NUMBER, re.IGNORECASE)
+_CURRENCY = re.compile(r"[$€£¥₹]")
+_FRACTION = re.compile(r"(\d+(?:\.\d+)?)/(\d+(?:\.\d+)?)")
+_SCALES = {
+    **dict.fromkeys(("%", "percent", "per cent", "pct", "prozent"), Fraction(1, 100)),
+    **dict.fromkeys(("k", "thousand"), Fraction(10**3)),
+    **dict.fromkeys(("万", "萬"), Fraction(10**4)),
+    **dict.fromkeys(("million", "millions", "mil"), Fraction(10**6)),
+    **dict.fromkeys(("亿", "億"), Fraction(10**8)),
+    **dict.fromkeys(("billion", "billions", "bn"), Fraction(10**9)),
+    "trillion": Fraction(10**12),
+}
+_SCALE = re.compile(rf"\s?({'|'.join(sorted(_SCALES, key=len, reverse=True))})(?![A-Za-z])", re.IGNORECASE)
 _BOLD = re.compile(rf"\*\*[^*\n]*?({_NUMBER})[^*\n]*\*\*", re.IGNORECASE)
 _ANSWER_IS = re.compile(
-    r"\b(?:answer|final\s+(?:answer|value|result))\b(?:[^.\n\d]{0,40}?\b(?:is|are|be)\b|\s*[:=])|答案\w?\s*[:：是为]?",
+    r"\b(?:answer|final\s+(?:answer|value|result))\b(?:[^.\n\d]{0,40}?\b(?:is|are|be)\b|\s*[:=])|答案\w?\s*[:：是为]?"
+    rf"|{FOREIGN_CUES}",
     re.IGNORECASE,
 )
 _CONCLUSION = re.compile(
-    r"\W*(?:therefore|thus|hence|so|in\s+(?:conclusion|total|summary)|finally|所以|因此)\b", re.IGNORECASE
+    r"\W*(?:therefore|thus|hence|so|in\s+(?:conclusion|total|summary)|finally|also|donc|entonces|quindi|portanto"
+    r"|итак|所以|因此|よって|따라서)\b",
+    re.IGNORECASE,
 )
 # What stands directly before a number that is the value of something, and before one that is not.
 _STATES = re.compile(
-    r"(?:\b(?:is|are|was|were|be|been|equals?|equal\s+to|has|have|had|needs?|approaches|gives?|get|total\s+of|sum\s+of)"
+    r"(?:\b(?:is|are|was|were|be|been|equals?|equal\s+to|has|have|had|needs?|approaches|gives?|get|total\s+of|sum\s+of"
+    r"|sind|beträgt|gibt|sont|hay|son|sono|são|il\s+y\s+a)"
     r"|[=≈:：是为])[\s*$\\(]*"
     r"(?:(?:approximately|about|around|roughly|only|exactly|also|still|a|an|the|now|just|at|to|by)[\s*]+)*$",
     re.IGNORECASE,
 )
-_LIMITS = re.compile(
-    r"\b(?:than|below|above|under|over|at|least|most|from|since|until|between|year|step|question|figure|fig|exactly|"
-    r"past|day|row|column|age|message|number)[\s*.(]*(?:the\s+)?[$€£]?$",
+# "At least 3" is a bound, "step 3" a name: neither is a value.
+_NO_VALUE = re.compile(
+    r"\b(?:than|below|above|under|over|at\s+least|at\s+most|up\s+to|step|question|figure|fig|message)[\s*.(]*(?:the\s+)?$",
     re.IGNORECASE,
 )
+_LIMITS = re.compile(
+    r"\b(?:than|below|above|under|over|at|least|most|from|since|until|between|year|step|question|figure|fig|exactly|"
+    r"past|day|row|column|age|message|number|out\s+of)[\s*.(]*(?:the\s+)?$",
+    re.IGNORECASE,
+)
+# "3 dogs (2 brown, 1 black)": what follows the opening number explains it.
+_EXPLAINED = re.compile(
+    r"[\s*]*(?:[^\W\d]+[\s*]*){0,3}(?:[(—]|:(?=\D*\d\D+\d)|,\s*(?:because|since|as|of\s+which|including|counting)\b)"
+)
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
+_ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 
 
-def read_number(text: str) -> str | None:
-    """The number as digits without thousands commas, currency and unit; None where the text comes to none.
+@dataclass(frozen=True)
+class Number:
+    """A number that a text says.
+
+    Attributes:
+        written: as it stands, without currency and commas: "1234.5", "3/4"; what a judge would write down.
+        value: what it comes to; None where that is no single value: ranges, alternatives, dates, times.
+        scale: what its unit makes of it: 1/100 for per cent, a million for "million".
+    """
+
+    written: str
+    value: Fraction | None
+    scale: Fraction = Fraction(1)
+
+    def values(self) -> tuple[Fraction, ...]:
+        """What it may be compared by: "2.5 million" is 2.5 where the question gives the unit, else 2,500,000."""
+        return () if self.value is None else (self.value, self.value * self.scale)
+
+
+def read_number(text: str) -> Number | None:
+    """The number that a text comes to; None where it comes to none, or to several.
 
     Asked in this order: LaTeX's box, what follows the last "answer is", sentences that conclude, have bold numbers, or
-    state a value, the last first. Sentences up to the last refusal are not asked.
+    state a value, the last first. Sentences up to the last refusal are not asked, nor what the text itself corrects.
 
-    >>> read_number("There are 3 bars below 40. Therefore, the answer is three.")
+    >>> read_number("There are 3 bars below 40. Therefore, the answer is three.").written
     '3'
-    >>> read_number("The age cannot be determined from the 2 faces.")
+    >>> read_number("The age cannot be determined from the 2 faces."), read_number("3 or 4")
+    (None, None)
     """
+    number = _number_in(spelled(text))
+    return None if number is None or number.value is None else number
+
+
+def number_of(token: str, behind: str = "") -> Number:
+    """The number that a match of ANY_NUMBER is; its scale stands in what follows it.
+
+    Alternatives are one number where they say the same: "3/10 or 30%".
+    """
+    *others, last = _OR.split(token)
+    told = [*map(_single, others), _single(last, behind)]
+    same = all(any(_near(one, two) for one in number.values() for two in told[0].values()) for number in told)
+    return told[0] if same or not others else Number(token, None)
+
+
+def _single(token: str, behind: str = "") -> Number:
+    bare = re.sub(r"[$€£¥₹\s]", "", token)
+    scale = _SCALE.match("%" if bare.endswith("%") else behind)
+    bare = bare.rstrip("%")
+    share = _FRACTION.fullmatch(bare.removeprefix("-"))
+    value = None
+    if share and Fraction(share[2]):
+        value = Fraction(share[1]) / Fraction(share[2]) * (-1 if bare.startswith("-") else 1)
+    elif re.fullmatch(r"-?(?:\d+(?:\.\d+)?|\.\d+)", bare):
+        value = Fraction(bare)
+    return Number(bare, value, _SCALES[scale[1].lower()] if scale else Fraction(1))
+
+
+def _near(one: Fraction, two: Fraction) -> bool:
+    return abs(one - two) <= abs(one) / 200
+
+
+def whole_number(text: str) -> Number | None:
+    """The number that all of a text is, with a currency, a percent sign or a scale; None where it says more.
+
+    Digits that begin with zeros are a code and no number.
+    """
+    plain = spelled(text).strip(" \t\n.*").removesuffix("-").strip()
+    found = ANY_NUMBER.match(plain)
+    if found is None or re.match(r"-?0\d", plain):
+        return None
+    number = number_of(found.group(), plain[found.end() :])
+    scale = _SCALE.match(plain[found.end() :])
+    rest = plain[found.end() + (scale.end() if scale else 0) :]
+    return number if number.value is not None and not rest.strip(" $€£¥₹") else None
+
+
+def same_number(one: str, two: str) -> bool:
+    """Whether two texts are the same number, however it is written: "$1,200" and "1200", "75%" and "0.75".
+
+    >>> same_number("3.0", "3"), same_number("12%", "12 %"), same_number("07", "7"), same_number("$5", "€5")
+    (True, True, False, False)
+    """
+    first, second = whole_number(one), whole_number(two)
+    if first is None or second is None:
+        return False
+    currencies = {mark for text in (one, two) for mark in _CURRENCY.findall(text)}
+    return len(currencies) < 2 and not set(first.values()).isdisjoint(second.values())
+
+
+def has_number(text: str) -> bool:
+    """Whether a number occurs, with or without a single value."""
+    return ANY_NUMBER.search(spelled(text)) is not None
+
+
+def _number_in(text: str) -> Number | None:
     box = boxed(text)
-    if box is not None and (number := _value_in(box)) is not None:
+    if box is not None and (number := _value_in(spelled(box))) is not None:
+        return number
+    latest = corrected(text)
+    if latest and (number := _number_in(latest)) is not None:
         return number
     for cue in reversed(list(_ANSWER_IS.finditer(text))):
         behind = sentences(text[cue.end() :])
@@ -76,30 +196,43 @@ def _telling(text: str) -> list[str]:
     ]
 
 
-def _value_in(sentence: str) -> str | None:
-    """The last bold number, else the last stated one, else the only sum of money, else the last that limits nothing."""
-    if bold := _BOLD.findall(sentence):
-        return digits(bold[-1])
-    numbers = list(ANY_NUMBER.finditer(sentence))
+def _value_in(sentence: str) -> Number | None:
+    """The last bold number, else the opening one that the others explain, else the last stated one, else the only one.
+
+    Where several are left the sentence has no single value, money and what limits nothing aside.
+    """
+    if bold := list(_BOLD.finditer(sentence)):
+        return number_of(bold[-1][1], sentence[bold[-1].end(1) :])
+    numbers = [number for number in ANY_NUMBER.finditer(sentence) if not _NO_VALUE.search(_before(number))]
+    if numbers and _opens(numbers[0]):
+        return _read(numbers[0])
+    if stated := [number for number in numbers if _is_stated(number)]:
+        return _read(stated[-1])
     free = [number for number in numbers if not _only_limits(number)]
     money = [number for number in free if "$" in number.group()]
-    chosen = (
-        [number for number in numbers if _is_stated(number)] or (money if len(money) == 1 else []) or free or numbers
-    )
-    return digits(chosen[-1].group()) if chosen else None
+    values = {_read(number) for number in (money if len(money) == 1 else []) or free or numbers}
+    return values.pop() if len(values) == 1 else Number(sentence, None) if values else None
+
+
+def _read(number: re.Match[str]) -> Number:
+    return number_of(number.group(), number.string[number.end() :])
+
+
+def _opens(number: re.Match[str]) -> bool:
+    alone = not _before(number).strip(" \t*") and _YEAR.fullmatch(number.group().strip()) is None
+    return alone and _EXPLAINED.match(number.string, number.end()) is not None
+
+
+def _before(number: re.Match[str]) -> str:
+    return number.string[: number.start()]
 
 
 def _is_stated(number: re.Match[str]) -> bool:
-    return _STATES.search(number.string[: number.start()]) is not None
+    return _STATES.search(_before(number)) is not None
 
 
 def _only_limits(number: re.Match[str]) -> bool:
-    before = number.string[: number.start()]
-    is_year = _YEAR.fullmatch(number.group().strip()) is not None
-    return _LIMITS.search(before) is not None or (is_year and before.lower().endswith("in "))
-
-
-def digits(number: str) -> str:
-    if number.lower() in _WORDS:
-        return str(_WORDS[number.lower()])
-    return re.sub(r"[,$€£\s]", "", number).replace("−", "-").replace("–", "-")
+    before, said = _before(number), number.group().strip()
+    is_year = _YEAR.fullmatch(said) is not None and before.lower().endswith("in ")
+    is_place = _ORDINAL.match(number.string[number.end() :]) is not None
+    return is_year or is_place or said[0].isalpha() or _LIMITS.search(before) is not None

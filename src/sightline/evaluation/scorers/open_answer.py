@@ -6,7 +6,7 @@ import re
 
 from sightline.evaluation.normalise import normalise
 from sightline.evaluation.scorers.final_answer import after_reasoning, boxed, refuses, sentences
-from sightline.evaluation.scorers.numbers import read_number
+from sightline.evaluation.scorers.numbers import Number, read_number, whole_number
 from sightline.evaluation.scorers.verdicts import UNPARSED
 from sightline.evaluation.task import Item, Verdict
 
@@ -22,10 +22,11 @@ def score_strict(item: Item, answer: str) -> Verdict:
         return UNPARSED
     said = statement
     for gold in item.answers:
-        target = _number(gold)
+        target = whole_number(gold)
         if target is not None:
-            said = read_number(text) or said
-            right = _number(said) is not None and round(_number(said) or 0.0, 2) == round(target, 2)
+            number = read_number(text)
+            said = number.written if number else said
+            right = number is not None and _to_two_places(number) & _to_two_places(target) != set()
         else:
             right = f" {normalise(gold)} " in f" {normalise(statement)} " and not _DENIED.search(statement)
         if right:
@@ -42,8 +43,5 @@ def _statement(text: str) -> str:
     return said[0] if said else (sentences(text) or [""])[-1]
 
 
-def _number(text: str) -> float | None:
-    try:
-        return float(text.replace(",", "").strip("$% "))
-    except ValueError:
-        return None
+def _to_two_places(number: Number) -> set[float]:
+    return {round(float(value), 2) for value in number.values()}

@@ -5,7 +5,8 @@ Sources: Masry et al., 2022, "ChartQA"; VLMEvalKit dataset/utils/vqa_eval.py at 
 
 from __future__ import annotations
 
-from sightline.evaluation.scorers.short_texts import judge_short
+from sightline.evaluation.scorers.numbers import whole_number
+from sightline.evaluation.scorers.short_texts import judge_short, same_text
 from sightline.evaluation.task import Item, Verdict
 
 TOLERANCE = 0.05
@@ -20,9 +21,15 @@ def score_vlmevalkit(item: Item, answer: str) -> Verdict:
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
-    """The same for what the answer says, with thousands commas, dollars and a final period taken off."""
-    golds = [_bare(gold) for gold in item.answers]
-    return judge_short(item, answer, lambda said: float(any(_relaxed(_bare(said), gold) for gold in golds)))
+    """The same for what the answer says, with numbers in any spelling: "$1,500.", "3/4", "2.5 million"."""
+    return judge_short(item, answer, lambda said: float(any(_agree(said, gold) for gold in item.answers)))
+
+
+def _agree(said: str, gold: str) -> bool:
+    number, target = whole_number(said), whole_number(gold)
+    if number is None or target is None or not target.value:
+        return same_text(said, gold)
+    return any(abs(one - two) <= TOLERANCE * abs(two) for one in number.values() for two in target.values() if two)
 
 
 def _relaxed(said: str, gold: str) -> bool:
@@ -37,8 +44,3 @@ def _number(text: str) -> float | None:
         return float(text.rstrip("%")) / 100 if text.endswith("%") else float(text)
     except ValueError:
         return None
-
-
-def _bare(text: str) -> str:
-    bare = text.strip().removesuffix(".").strip("$ ")
-    return bare.replace(",", "") if _number(bare.replace(",", "")) is not None else bare

@@ -1,48 +1,86 @@
-"""Read an answer of a few words: as it stands, without what it is wrapped in, and behind "The answer is"."""
+"""Read an answer of a few words: as it stands, unwrapped, behind "The answer is", or said in a sentence."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
-from sightline.evaluation.scorers.final_answer import after_reasoning, boxed, refuses, sentences
+from sightline.evaluation.normalise import matches
+from sightline.evaluation.scorers.asked_number import read_asked_number
+from sightline.evaluation.scorers.final_answer import (
+    FOREIGN_CUES,
+    after_reasoning,
+    boxed,
+    corrected,
+    refuses,
+    sentences,
+)
+from sightline.evaluation.scorers.numbers import has_number, same_number, whole_number
 from sightline.evaluation.scorers.reasoning import without_thought
+from sightline.evaluation.scorers.restated import restated
 from sightline.evaluation.scorers.verdicts import UNPARSED
+from sightline.evaluation.scorers.yes_no import read_strict as read_yes_no
 from sightline.evaluation.task import Item, Verdict
 
 _EMPHASIS = re.compile(r"(\*{1,3}|_{2,3}|`+)(?=\S)(.+?)(?<=\S)\1", re.DOTALL)
+_BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)\*\*")
 _LINE_MARKS = re.compile(r"^\s*(?:#{1,6}|>|[-*+•])\s+", re.MULTILINE)
 _CUE = re.compile(
-    r"\b(?:answer|result)\b(?:[^.\n:]{0,40}?\b(?:is|are|be)\b|\s*[:=]|\s*(?=\n))[\s:=]*"
-    r"|(?:答案|回答|答え|正解|정답|답)\s*(?:[:：是为は은]|です)\s*"
-    r"|\b(?:antwort|réponse|respuesta|risposta|resposta|ответ)\b\s*(?:ist|lautet|est|es|è|é|[:—-])[\s:]*",
+    r"\b(?:answer|result)\b(?:[^.\n:]{0,40}?\b(?:is|are|be)\b|\s*[:=]|\s*(?=\n))[\s:=]*" rf"|{FOREIGN_CUES}",
+    re.IGNORECASE,
+)
+_CONCLUDES = re.compile(r"\W*(?:therefore|thus|hence|so|in\s+(?:conclusion|summary)|所以|因此)\b", re.IGNORECASE)
+_ABBREVIATION = re.compile(
+    r"\b(?:st|mr|mrs|ms|dr|mt|jr|sr|vs|no|inc|ltd|co|corp|ave|blvd|rd|prof|gen|dept|vol|approx|ft|[A-Z]|[ap]\.m|u\.s)\.$",
     re.IGNORECASE,
 )
 
 
 def judge_short(item: Item, answer: str, score: Callable[[str], float]) -> Verdict:
-    """The best score among what the answer can be read as; without any, a refusal or nothing at all is unparsed."""
-    readings = read_short(answer)
-    if not readings:
-        return UNPARSED
-    scores = [score(reading) for reading in readings]
-    best = max(scores)
-    if best == 0.0 and refuses(readings[-1]):
-        return UNPARSED
-    return Verdict(best, readings[scores.index(best) if best else -1])
+    """The best score among what the answer can be read as.
 
-
-def read_short(answer: str) -> list[str]:
-    """What the answer says, from all of it to its final phrase; empty where it says nothing.
-
-    >>> read_short("<think>Red?</think>The answer is **blue**.")
-    ['The answer is **blue**.', 'The answer is blue.', 'blue.']
+    Without any it is wrong, unless it refuses, says nothing, or gives several numbers where one is due: then unparsed.
     """
-    whole = without_thought(answer)
+    best, said = 0.0, ""
+    for said in readings(item, answer):
+        if (one := score(said)) == 1.0:
+            return Verdict(1.0, said)
+        if one > best:
+            best, best_said = one, said
+    if best:
+        return Verdict(best, best_said)
+    plain = after_reasoning(answer)
+    unread = refuses(plain) or (_asks_number(item) and has_number(plain) and not _number(item, plain))
+    return UNPARSED if unread or not said else Verdict(0.0, said)
+
+
+def readings(item: Item, answer: str) -> Iterator[str]:
+    """What the answer says, from all of it to its final phrase; nothing where it says nothing.
+
+    Where a yes or no or a number is due, what the readers of those find; otherwise what the telling sentence says
+    beyond the question, and what alone is bold.
+    """
     unwrapped = after_reasoning(answer)
+    if not unwrapped:
+        return
     plain = without_markup(unwrapped)
-    said = without_markup(boxed(unwrapped) or "") or _behind_cue(plain)
-    return [text for text in dict.fromkeys((whole, plain, said)) if text] if unwrapped else []
+    said = without_markup(boxed(unwrapped) or "") or _behind_cue(corrected(plain)) or _behind_cue(plain)
+    told = said or _telling_sentence(plain)
+    texts = [without_thought(answer), plain, told]
+    if _asks_yes_or_no(item):
+        texts.append(read_yes_no(item, answer) or "")
+    elif _asks_number(item):
+        texts.append(_number(item, unwrapped))
+    else:
+        texts += restated(item.question, told)
+        bold = set(_BOLD.findall(unwrapped))
+        texts += [] if said or len(bold) != 1 or re.search(r"\bnot\b|n['’]t\b", told) else bold
+    yield from (text for text in dict.fromkeys(texts) if text)
+
+
+def same_text(said: str, gold: str) -> bool:
+    """Whether two short texts say the same: in VQA's spelling, or as numbers."""
+    return matches(said, (gold,)) or same_number(said, gold)
 
 
 def without_markup(text: str) -> str:
@@ -56,5 +94,37 @@ def without_markup(text: str) -> str:
 
 def _behind_cue(text: str) -> str:
     cues = list(_CUE.finditer(text))
-    said = sentences(text[cues[-1].end() :]) if cues else []
+    said = _phrases(text[cues[-1].end() :]) if cues else []
     return without_markup(said[0]) if said else ""
+
+
+def _telling_sentence(text: str) -> str:
+    """The last sentence where it concludes or the text corrects itself, else the first; questions aside."""
+    stated = [sentence for sentence in _phrases(text) if not sentence.endswith("?")]
+    if not stated:
+        return ""
+    return stated[-1] if _CONCLUDES.match(stated[-1]) or corrected(text) else stated[0]
+
+
+def _phrases(text: str) -> list[str]:
+    """Sentences, also where abbreviations end within them."""
+    parts: list[str] = []
+    for part in sentences(text):
+        if parts and _ABBREVIATION.search(parts[-1]):
+            parts[-1] += f" {part}"
+        else:
+            parts.append(part)
+    return parts
+
+
+def _asks_yes_or_no(item: Item) -> bool:
+    return any(gold.strip().lower() in ("yes", "no") for gold in item.answers)
+
+
+def _asks_number(item: Item) -> bool:
+    return any(whole_number(gold) is not None for gold in item.answers)
+
+
+def _number(item: Item, text: str) -> str:
+    number = read_asked_number(item.question, text)
+    return number.written if number else ""

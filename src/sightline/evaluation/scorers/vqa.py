@@ -6,18 +6,15 @@ _task_utils/vqa_eval_metric.py; VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence as Many
 
 from sightline.errors import DataError
-from sightline.evaluation.normalise import normalise, normalise_words, strip_punctuation
+from sightline.evaluation.normalise import normalise, normalise_words, strip_punctuation, vlmevalkit_punctuation
+from sightline.evaluation.scorers.numbers import same_number
 from sightline.evaluation.scorers.short_texts import judge_short
 from sightline.evaluation.task import Item, Scorer, Verdict
 
 Spelling = Callable[[str], str]
-
-# VLMEvalKit looks behind the period, where the official pattern means to and does not: "5." keeps it.
-_LONE_PERIOD = re.compile(r"(?<!\d)\.(?!\d)")
 
 
 def score_official(item: Item, answer: str) -> Verdict:
@@ -27,10 +24,15 @@ def score_official(item: Item, answer: str) -> Verdict:
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
-    """VQA accuracy of what the answer says, with equal spellings always."""
+    """VQA accuracy of what the answer says, with equal spellings always; a number may be spelled as it likes."""
     _check_people(item)
     golds = [normalise(gold) for gold in item.answers]
-    return judge_short(item, answer, lambda said: _leave_one_out(normalise(said), golds))
+
+    def score(said: str) -> float:
+        spellings = {normalise(said), *(gold for gold in set(golds) if same_number(said, gold))}
+        return max(_leave_one_out(spelling, golds) for spelling in spellings)
+
+    return judge_short(item, answer, score)
 
 
 def scoring_with(spelling: Spelling) -> Scorer:
@@ -52,11 +54,6 @@ def evalai_spelling(text: str) -> str:
 def vlmevalkit_spelling(text: str) -> str:
     """The official steps with VLMEvalKit's period."""
     return normalise_words(vlmevalkit_punctuation(_flat(text)))
-
-
-def vlmevalkit_punctuation(text: str) -> str:
-    """The punctuation step alone."""
-    return strip_punctuation(text, _LONE_PERIOD)
 
 
 def _accuracy(item: Item, answer: str, spelling: Spelling) -> Verdict:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import re
 
+from sightline.evaluation.normalise import vlmevalkit_punctuation
 from sightline.evaluation.scorers.final_answer import after_reasoning, boxed
-from sightline.evaluation.scorers.vqa import vlmevalkit_punctuation
 from sightline.evaluation.task import Item
 
 _MEANING = {"yes": "yes", "yeah": "yes", "yep": "yes", "true": "yes", "no": "no", "nope": "no", "false": "no"}

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sightline.data.vilt.questions import plain_answer, row_scores
 from sightline.errors import DataError
 from sightline.evaluation.metrics.means import mean_score
-from sightline.evaluation.scorers.short_texts import judge_short
+from sightline.evaluation.scorers.short_texts import judge_short, same_text
 from sightline.evaluation.task import Item, Row, Task, Verdict
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
 from sightline.evaluation.tasks.prompts import as_asked, short_answer
@@ -36,7 +36,13 @@ def _read(row: Row) -> Iterator[Item]:
 
 def _score(item: Item, answer: str) -> Verdict:
     scores = item.facts["answer_scores"]
-    return judge_short(item, answer, lambda said: float(scores.get(plain_answer(said), 0.0)))
+
+    def score(said: str) -> float:
+        if (plain := plain_answer(said)) in scores:
+            return float(scores[plain])
+        return max((float(worth) for gold, worth in scores.items() if same_text(said, gold)), default=0.0)
+
+    return judge_short(item, answer, score)
 
 
 TASKS = {

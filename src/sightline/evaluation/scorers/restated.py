@@ -1,0 +1,80 @@
+"""What a sentence says beyond the words of its question: "The car in the picture is blue." says "blue"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+_FILLERS = frozenset(
+    "a an the it its this that these those there they he she his her their you we i it's that's there's is are was "
+    "were be been being am of to like have has had do does did can could may might would will appears appear seems seem "
+    "looks look think believe see probably likely maybe perhaps possibly about around roughly says say said reads "
+    "read states stated written shown shows show depicted depicts visible called named labeled labelled displayed "
+    "name image picture photo photograph figure scene document page sign text answer and so thus therefore hence yes".split()
+)
+_PREPOSITIONS = frozenset("in on at of by for with from to into as near inside".split())
+_COPULAS = frozenset("is are was were be says reads states equals".split())
+_WORD_ENDING = re.compile(r"(?:ing|es|ed|s|e|d)$")
+_MARKS = " \t\n.,;:!?\"'“”‘’()[]*"
+_QUOTED = re.compile(r"[\"“«「]([^\"”»」\n]+)[\"”»」]")
+_SIDE_CLAUSE = re.compile(
+    r",?\s+(?:because|since|as\s+(?:shown|seen|can|indicated|it|the|there)|which|based\s+on|according\s+to)\b.*$"
+    r"|(?<=\w)\s+[(—–].*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_OPENING_CLAUSE = re.compile(
+    r"^(?:according\s+to|based\s+on|from|in|as|looking\s+at)\b[^,]*,\s*|^(?:sure|certainly|so)[,!]\s*",
+    re.IGNORECASE,
+)
+
+
+def restated(question: str, sentence: str) -> Iterator[str]:
+    """What is left of a sentence without the question's words and fillers at its ends; then what it quotes.
+
+    >>> list(restated("What is the man holding?", "The man is holding a tennis racket."))
+    ['tennis racket']
+    """
+    asked = {_stem(word) for word in question.split()}
+    plain = _OPENING_CLAUSE.sub("", _SIDE_CLAUSE.sub("", sentence.strip()))
+    words = plain.split()
+    left = _subject_end(words, asked)
+    yield _trimmed(words[left:], asked)
+    if left:
+        yield _trimmed(words, asked)
+    quoted = _QUOTED.findall(sentence)
+    if len(quoted) == 1 and _stem(quoted[0]) not in asked and not re.search(r"\bnot\b|n['’]t\b", sentence):
+        yield quoted[0].strip(_MARKS)
+
+
+def _subject_end(words: list[str], asked: set[str]) -> int:
+    """Where the predicate begins: behind the last "is" whose subject only repeats the question; 0 where none does."""
+    end = 0
+    for index, word in enumerate(words):
+        if word.lower() in _COPULAS and index:
+            end = index + 1
+        elif not _is_known(word, asked) and word.lower() not in _PREPOSITIONS:
+            break
+    return end
+
+
+def _trimmed(words: list[str], asked: set[str]) -> str:
+    start, end = 0, len(words)
+    while start < end and _is_known(words[start], asked):
+        start += 1
+    while end > start and (_is_known(words[end - 1], asked) or _bare(words[end - 1]) in _PREPOSITIONS):
+        end -= 1
+    return " ".join(words[start:end]).strip(_MARKS)
+
+
+def _is_known(word: str, asked: set[str]) -> bool:
+    bare = _bare(word)
+    return not bare or bare in _FILLERS or _stem(bare) in asked
+
+
+def _bare(word: str) -> str:
+    return word.strip(_MARKS).lower()
+
+
+def _stem(word: str) -> str:
+    bare = _bare(word).replace("colour", "color").replace("’", "'").removesuffix("'s")
+    return _WORD_ENDING.sub("", bare) if len(bare) > 3 else bare
