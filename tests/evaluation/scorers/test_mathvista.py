@@ -91,7 +91,7 @@ def test_rules_agree_with_the_judge_on_what_models_answered(shared: Path) -> Non
     assert counts["official of answered"] >= 0.97 * counts["answered"]
     assert counts["strict of parsed"] >= 0.98 * counts["parsed"]
     assert counts["strict of all"] >= 0.948 * counts["all"]
-    assert counts["parsed"] >= 0.78 * counts["all"]
+    assert counts["parsed"] >= 0.77 * counts["all"]
 
 
 @pytest.mark.parametrize("model", ["bard", "llava_llama_2_13b"])

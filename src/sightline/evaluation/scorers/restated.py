@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 
 _FILLERS = frozenset(
-    "a an the it its this that these those there they he she his her their you we i it's that's there's is are was "
-    "were be been being am of to like have has had do does did can could may might would will appears appear seems seem "
-    "looks look think believe see probably likely maybe perhaps possibly about around roughly says say said reads "
-    "read states stated written shown shows show depicted depicts visible called named labeled labelled displayed "
-    "name image picture photo photograph figure scene document page sign text answer and so thus therefore hence yes".split()
+    (
+        "a an the it its this that these those there they he she his her their you we i it's that's there's is are "
+        "was were be been being am of to like have has had do does did can could may might would will appears appear "
+        "seems seem looks look think believe see probably likely maybe perhaps possibly about around roughly says say "
+        "said reads read states stated written shown shows show depicted depicts visible called named labeled "
+        "labelled displayed name image picture photo photograph figure scene document page sign text answer and so "
+        "thus therefore hence yes"
+    ).split()
 )
 _PREPOSITIONS = frozenset("in on at of by for with from to into as near inside".split())
 _COPULAS = frozenset("is are was were be says reads states equals".split())
