@@ -35,8 +35,19 @@ class Prompt:
     adds_tokens: bool
 
 
+def adopt_template(processor: Any) -> None:
+    """Makes the chat template that was set on the processor's tokenizer alone the processor's own.
+
+    transformers does so by `save_pretrained` and `from_pretrained`, and refuses to render before.
+    """
+    tokenizer = getattr(processor, "tokenizer", None)
+    if tokenizer is not None and not processor.chat_template and tokenizer.chat_template:
+        processor.chat_template = tokenizer.chat_template
+
+
 def check_template(processor: Any, name: str) -> None:
     """Raise InputError for a processor without chat template; `name` is the model's."""
+    adopt_template(processor)
     if not processor.chat_template:
         raise InputError(
             f"{name} has no chat template, so a question cannot be put into its words. "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sightline.errors import InputError
+from sightline.models.adapters import base_of_adapter, is_adapter, load_adapter
 from sightline.models.patches import patched_config
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 
@@ -57,29 +57,17 @@ def load_vlm(
     """
     declare_torchvision_operators()
     folder = str(Path(name_or_path).expanduser())
-    if adapter is None and _is_adapter(folder):
-        folder, adapter = _base_of_adapter(folder), folder
+    adapter = str(Path(adapter).expanduser()) if adapter is not None else None
+    if adapter is None and is_adapter(folder):
+        folder, adapter = base_of_adapter(folder), folder
     model = _load_model(folder, dtype)
     processor = _load_processor(folder, adapter)
     if adapter is not None:
-        model = _load_adapter(model, str(adapter))
+        _check_folder(str(adapter), "adapter_config.json", "Expected an adapter folder as PEFT writes it")
+        model = load_adapter(model, str(adapter))
     target = device or ("cuda" if torch.cuda.is_available() else "cpu")
     name = folder if adapter is None else f"{folder} + {adapter}"
     return LoadedVlm(model.to(target).eval(), processor, name, adapted=adapter is not None)
-
-
-def _is_adapter(folder: str) -> bool:
-    return Path(folder, "adapter_config.json").is_file() and not Path(folder, "config.json").is_file()
-
-
-def _base_of_adapter(folder: str) -> str:
-    base = json.loads(Path(folder, "adapter_config.json").read_text()).get("base_model_name_or_path")
-    if not base:
-        raise InputError(
-            f"{folder} holds an adapter that does not name its base model. "
-            "Pass the base model's folder as the model and this folder as the adapter."
-        )
-    return str(base)
 
 
 def _load_model(folder: str, dtype: str | torch.dtype) -> PreTrainedModel:
@@ -112,16 +100,6 @@ def _load_processor(folder: str, adapter: str | Path | None) -> ProcessorMixin:
 
 def _holds_processor(folder: str) -> bool:
     return any(Path(folder, name).is_file() for name in ("processor_config.json", "preprocessor_config.json"))
-
-
-def _load_adapter(model: PreTrainedModel, adapter: str) -> Any:
-    from peft import PeftModel
-
-    _check_folder(adapter, "adapter_config.json", "Expected an adapter folder as PEFT writes it")
-    try:
-        return PeftModel.from_pretrained(model, adapter)
-    except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"The adapter {adapter} does not fit this model: {error}") from error
 
 
 def _check_folder(folder: str, needed: str, expected: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from peft import PeftModel
 
+from sightline.data.prompts import adopt_template
 from sightline.errors import InputError
 from sightline.models.families import FAMILIES, family_of
 from sightline.models.patches import patched_config
@@ -24,6 +25,7 @@ def for_family(model: Any, trl_arguments: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: the model is an encoder-decoder.
     """
+    adopt_template(trl_arguments.get("processing_class"))
     config = patched_config(model)
     if config is None:
         return trl_arguments

@@ -9,6 +9,7 @@ from typing import Any
 from transformers import AutoProcessor, ProcessorMixin
 
 from sightline.errors import ConfigError, InputError
+from sightline.models.adapters import is_adapter
 from sightline.models.patches import patched_config
 from sightline.training.arguments import TrainingSettings
 
@@ -62,6 +63,12 @@ def _processor(name: str, settings: TrainingSettings) -> ProcessorMixin:
     path = Path(name)
     if (path.is_absolute() or name.startswith(".")) and not path.is_dir():
         raise InputError(f"There is no model folder {name}. Name one that `save_pretrained` wrote, or a Hub id.")
+    if is_adapter(name):
+        raise InputError(
+            f"{name} holds an adapter, and training starts from a model. Merge the two first: load_vlm('{name}') of "
+            "sightline.models.load checks that it fits; `.model.merge_and_unload().save_pretrained(FOLDER)` and "
+            "`.processor.save_pretrained(FOLDER)` write the folder to start from."
+        )
     patched_config(name, settings.model.model_revision)
     try:
         processor = AutoProcessor.from_pretrained(name, revision=settings.model.model_revision)

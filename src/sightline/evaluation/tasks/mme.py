@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from sightline.evaluation.metrics.groups import MME_CATEGORIES
 from sightline.evaluation.scoring import MME
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
@@ -31,7 +30,7 @@ def _item(row: Row, identity: str, group: str, *aliases: str) -> Item:
         name=row.name,
         question=text(row, "question"),
         pictures=pictures(row, "image"),
-        answers=(text(row, "answer").strip().lower().removesuffix("."),),
+        answers=(text(row, "answer").strip().lower(),),
         category=text(row, "category"),
         group=group,
         facts={"group_size": 2},
@@ -57,7 +56,6 @@ TASKS = {
             "model-card:qwen2-vl": yes_no,
         },
         golds=("yes", "no"),
-        categories=MME_CATEGORIES,
         scorers=MME.scorers,
         metrics=MME.metrics,
         max_new_tokens=16,
