@@ -58,9 +58,10 @@ Each comes with `image` or `images`. A row of each, in the order in which they a
 
 {examples}
 
-* A conversation becomes `messages`. Where every row of a source is one question and its answer, it becomes `prompt`
-  and `completion`, so that answers alone are trained, as LLaVA trains them; for longer conversations set
-  `assistant_only_loss`.
+* A conversation becomes `messages`, of one exchange or many, and every token of it is trained, as TRL does; the first
+  lines of a run say so. `assistant_only_loss: true` trains the assistant's turns. `completion_only_loss: true` makes
+  `prompt` and `completion` of `conversations`, each of which must be one question and its answer then, so that answers
+  alone are trained, as LLaVA trains them; rows of `messages` are refused with it, as in TRL.
 * `<image>` stands for an image. Conversations without a mark show their images first; another number of marks than
   images is an error that names the row.
 * Captions answer "{caption}", class folders "{label}". A row with several captions becomes several rows.
@@ -114,8 +115,8 @@ messages name it by its own source. Rows of different columns keep what each wou
 ## Streaming
 
 `streaming: true` (or TRL's `dataset_streaming`) with `max_steps` reads JSONL, Parquet, tar shards or a Hub dataset
-while training, in order, and holds a batch in memory. A row is checked when its batch comes, and whether conversations
-are single exchanges is decided by the first 100 rows. A streamed mixture draws each row's source by its `fraction`;
+while training, in order, and holds a batch in memory. A row is checked when its batch comes; a resumed run goes on at
+the row where it stopped, in whatever pass. A streamed mixture draws each row's source by its `fraction`;
 `rows` and `test_split_size` need the number of rows. Preferences that stream have no stored references: the reference
 model reads each batch, as in TRL. Without streaming, JSONL is held as Arrow
 tables and tar shards lie in the cache of `datasets`.

@@ -134,7 +134,8 @@ def _category_sections(outcomes: list[TaskOutcome]) -> tuple[Section, ...]:
             for name, score in outcome.scores.categories.items()
         )
         title = outcome.title if len(outcomes) > 1 else ""
-        caption = f"{_words(outcome.scores.metrics[0].name).capitalize()} per category; in brackets the items."
+        shown = next(iter(outcome.scores.categories.values())).name
+        caption = f"{_words(shown).capitalize()} per category; in brackets the items."
         blocks.append(IntervalChart(title, _series(bool(blind)), rows, caption))
         blocks.append(Folded("As numbers", category_table(outcome)))
     return (Section("By category", tuple(blocks)),) if blocks else ()

@@ -49,11 +49,19 @@ def collect_items(task: Task, source: Source, table: RowTable, limit: int | None
             bad_rows.append(str(error))
         if collector.is_full:
             break
-    items, torn = _whole_groups(collector.items) if bad_rows else (tuple(collector.items), ())
+    whole, torn = _whole_groups(collector.items)
+    items = whole if bad_rows else tuple(collector.items)
     if not items:
         reason = f" The first of {len(bad_rows)} bad rows: {bad_rows[0]}" if bad_rows else ""
         raise DataError(f"{source.place}: none of {len(table)} rows is an item of {task.name}.{reason}")
-    return Items(items, source, fingerprint(items), (*bad_rows, *torn), row_numbers=collector.row_numbers)
+    return Items(
+        items=items,
+        source=source,
+        fingerprint=fingerprint(items),
+        bad_rows=(*bad_rows, *torn) if bad_rows else (),
+        notes=_of_torn_groups(items) if torn and not bad_rows else (),
+        row_numbers=collector.row_numbers,
+    )
 
 
 def fingerprint(items: tuple[Item, ...]) -> str:
@@ -76,6 +84,17 @@ def _whole_groups(items: list[Item]) -> tuple[tuple[Item, ...], tuple[str, ...]]
     return (
         tuple(item for item in items if item.group not in torn),
         tuple(message for item, message in zip(items, messages, strict=True) if item.group in torn),
+    )
+
+
+def _of_torn_groups(items: tuple[Item, ...]) -> tuple[str, ...]:
+    """What to know of a source that lacks rows of its groups by itself."""
+    sizes = Counter(item.group for item in items if item.group)
+    wanted = {item.group: item.facts.get("group_size", 0) for item in items if item.group}
+    torn = [group for group, size in sizes.items() if size < wanted[group]]
+    return (
+        f"{len(torn):,} of {len(sizes):,} groups lack a row ({', '.join(torn[:3])}{', ...' if len(torn) > 3 else ''}): "
+        "they are easier to answer right as a whole.",
     )
 
 
@@ -121,6 +140,11 @@ class _Collector:
         if item.id in self._names:
             raise DataError(
                 f"{item.name}: the id '{item.id}' is that of {self._names[item.id]} already. Give each row its own."
+            )
+        if self.task.categories and item.category not in self.task.categories:
+            raise DataError(
+                f"{item.name}: expected the category to be one of {', '.join(self.task.categories)}; got "
+                f"'{item.category:.60}', which no score counts. Mend the row, or leave it out."
             )
         strange = [gold for gold in item.answers if self.task.golds and gold not in self.task.golds]
         if strange:

@@ -24,7 +24,7 @@ class TaskOutcome:
     """One task of a run.
 
     Attributes:
-        data: source, revision and fingerprint of the items, and what was left out.
+        data: source, revision and fingerprint of the items, what was left out, and what makes them doubtful.
         blind: the scores without pictures, where that was asked.
     """
 
@@ -35,6 +35,16 @@ class TaskOutcome:
     scores: TaskScores
     samples: tuple[Sample, ...]
     blind: TaskScores | None = None
+
+    @property
+    def doubts(self) -> tuple[str, ...]:
+        """Why the data are not known to be the whole benchmark; runs of before that was recorded are in doubt."""
+        return tuple(self.data.get("doubts", ["the run did not record what was verified"]))
+
+    @property
+    def public_name(self) -> str:
+        """The task's name, or where its data are in doubt one that nobody takes for the benchmark's."""
+        return f"{self.scores.task}_unverified" if self.doubts else self.scores.task
 
 
 @dataclass(frozen=True)
@@ -92,12 +102,13 @@ def outcome_table(result: RunResult) -> Table:
 
 
 def category_table(outcome: TaskOutcome) -> Table:
-    """The headline metric per category."""
+    """The headline metric, or what stands for it there, per category."""
     rows = [
         (name, f"{score.interval.n:,}", shown(score.interval.value, score.scale), _interval(score))
         for name, score in outcome.scores.categories.items()
     ]
-    header = ("category", "items", outcome.scores.metrics[0].name, "95% interval")
+    names = {score.name for score in outcome.scores.categories.values()}
+    header = ("category", "items", *names, "95% interval")
     return Table(outcome.title, header, tuple(rows), is_summed=False)
 
 

@@ -26,6 +26,7 @@ from sightline.evaluation.scores import check_profile, judge_items, score_task
 from sightline.evaluation.sources import load_items
 from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.registry import load_task
+from sightline.evaluation.verification import doubts
 from sightline.models.load import load_vlm
 from sightline.models.remote import Endpoint
 from sightline.models.vilt.answers import load_speaker
@@ -197,7 +198,7 @@ def _outcome(config: EvalConfig, part: _Part, answers: Mapping[str, Answer], jou
         title=task.title if task.name != CUSTOM else Path(part.items.source.place).name,
         prompt=part.prompt if stored is None else "not known: stored predictions",
         max_new_tokens=config.asking.max_new_tokens or task.max_new_tokens,
-        data=_data(part),
+        data=_data(part, config.choice.limit),
         scores=score_task(task, opinion.judged, part.profile),
         samples=samples,
         blind=score_task(task, blind, part.profile) if blind is not None else None,
@@ -213,13 +214,14 @@ def _judged_again(config: EvalConfig, judged: list[Any], journal: Journal | None
     return judge_unparsed(judged, judge.answerer, judge.fingerprint, journal)
 
 
-def _data(part: _Part) -> dict[str, Any]:
+def _data(part: _Part, limit: int | None) -> dict[str, Any]:
     items = part.items
     return {
         **vars(items.source),
         "items": len(items.items),
         "fingerprint": items.fingerprint,
         "bad_rows": list(items.bad_rows),
+        "doubts": list(doubts(part.task, items, limit)),
         "notes": [*items.notes, *(part.stored.notes if part.stored is not None else ())],
     }
 

@@ -33,7 +33,8 @@ class TaskScores:
 
     Attributes:
         metrics: those of the profile, the headline first.
-        categories: the headline per category, in order of first appearance; empty where there are none.
+        categories: the headline, or what it names in its place, per category, in order of first appearance; empty
+            where there are none.
         unparsed: items whose answer the profile could not read; they count as wrong.
         errors: items that got no answer; they count as wrong, too.
     """
@@ -88,13 +89,14 @@ def score_task(task: Task, judged: Many[Judged], profile: str) -> TaskScores:
         raise ConfigError(f"{task.name}: there are no items to score. Raise --limit, or look at its rows.")
     metrics = task.metrics[profile]
     names = dict.fromkeys(one.item.category for one in judged if one.item.category)
+    in_category = metrics[0].per_category or metrics[0]
     per_category = {name: [one for one in judged if one.item.category == name] for name in names}
     return TaskScores(
         task=task.name,
         profile=profile,
         judged=tuple(judged),
         metrics=tuple(_score(metric, judged) for metric in metrics),
-        categories={name: _score(metrics[0], members) for name, members in per_category.items()},
+        categories={name: _score(in_category, members) for name, members in per_category.items()},
         unparsed=sum(_is_unparsed(one) for one in judged),
         errors=sum(bool(one.error) for one in judged),
     )

@@ -69,7 +69,7 @@ def load_items(task: Task, choice: DataChoice | None = None) -> Items:
         raise ConfigError(f"--split: '{choice.split}' of what? A benchmark has its own. Leave it out, or add --data.")
     opened = _open_named(task, choice, choice.data) if choice.data is not None else _open_own(task, choice)
     items = collect_items(task, opened.source, opened.table, choice.limit, choice.skip_bad_rows)
-    return replace(items, notes=opened.notes)
+    return replace(items, notes=(*opened.notes, *items.notes))
 
 
 def open_rows(source: Source) -> RowTable:

@@ -84,6 +84,7 @@ class Metric:
         over: with `mean`, the items that it is the mean of; all by default.
         sums: what each item adds to the sums that the metric is a function of, (items, K); None where there are none.
         combine: the metric from sums, (..., K) to (...), so that resampling takes one matrix product.
+        per_category: what the table of categories shows in its place, where it says nothing of a single category.
         scale: what full marks are: 1 for shares (shown in percent), 1000 for OCRBench, 2000 for MME's perception.
     """
 
@@ -94,6 +95,7 @@ class Metric:
     sums: Callable[[Many[Judged]], np.ndarray] | None = None
     combine: Callable[[np.ndarray], np.ndarray] | None = None
     over: Callable[[Item], bool] | None = None
+    per_category: Metric | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +130,7 @@ class Task:
         scorers: scorers by profile ("strict", "official", "lmms-eval", "vlmevalkit").
         metrics: metrics by profile; the first of a profile is the headline.
         max_new_tokens: how long an answer may get.
+        categories: the only categories that an item may have, where the metrics know no others.
         golds: the only gold answers that an item may have, where the scorers know no others.
         rows: how many items the publisher's data have; 0 where that is not known.
         licence: of the data, with what is not known said so.
@@ -149,6 +152,7 @@ class Task:
     licence: str = ""
     paper: str = ""
     golds: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     rows: int = 0
     note: str = ""
     example: Item = Item("example", "example", "What is shown?")

@@ -88,6 +88,8 @@ def print_run(result: RunResult, as_json: bool, folder: Path | None = None) -> N
     for name, outcome in result.tasks.items():
         for note in outcome.data["notes"]:
             print(f"{name}: {note}", file=sys.stderr)
+        if outcome.doubts:
+            print(f"{name}: not verified as the whole benchmark: {'; '.join(outcome.doubts)}.", file=sys.stderr)
     if as_json:
         print(json.dumps(plain_data(to_json(result)), ensure_ascii=False, indent=2))
     if folder is not None:

@@ -47,10 +47,12 @@ from sightline.training.references import (
     REFERENCE_STORE_HELP,
     NoReference,
     ReferenceWatch,
+    moving_reference,
     release_reference,
     store_references,
     uses_reference_store,
 )
+from sightline.training.sampler import check_strategy
 from sightline.training.sft import SHARE_HELP
 from sightline.training.sharing import (
     base_model,
@@ -79,6 +81,7 @@ class DPOConfig(trl.DPOConfig):
 
     def __post_init__(self) -> None:
         check_policy(self.augmentation)
+        check_strategy(self.train_sampling_strategy)
         choose_precision(self)
         expanded = expand_preset(self)
         super().__post_init__()
@@ -127,7 +130,7 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
             raise ConfigError(NO_LOGITS)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
         if self._is_vision_dataset and data_collator is None:
-            self._use_forests(store)
+            self._use_forests(store and not moving_reference(self))
             self.augmenting = augment_training(self)
             return
         require_no_augmentation(self.args, self.route.reason)

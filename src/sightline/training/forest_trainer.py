@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
-from torch.utils.data import DataLoader
+from datasets import IterableDataset
+from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer
 
 from sightline.engine.selftest import RouteChoice
 from sightline.training.augmentation import AugmentingCollator, training_batches
 from sightline.training.card import write_card
 from sightline.training.restore import restore_weights, restores_itself
+from sightline.training.sampler import ImageGroupSampler, describe_order
+from sightline.training.stream_position import StreamPosition
 
 
 class ForestTrainer(Trainer):
@@ -25,8 +29,41 @@ class ForestTrainer(Trainer):
     augmenting: AugmentingCollator | None = None
 
     def get_train_dataloader(self) -> DataLoader:
+        if isinstance(self.train_dataset, IterableDataset) and self._stream_position() is None:
+            self.add_callback(StreamPosition())
         with training_batches(self):
             return super().get_train_dataloader()
+
+    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
+        """TRL's sampler, or one that brings rows of an image into one batch; which of them is said on stderr."""
+        dataset = self.train_dataset if train_dataset is None else train_dataset
+        grouping = self._grouping_sampler(dataset) if self.args.train_sampling_strategy == "random" else None
+        if self.accelerator.is_main_process and self.args.process_index == 0:
+            batch = self.args.per_device_train_batch_size
+            print(describe_order(self.args.train_sampling_strategy, grouping, batch), file=sys.stderr)
+        return super()._get_train_sampler(train_dataset) if grouping is None else grouping
+
+    def _grouping_sampler(self, dataset: Any) -> ImageGroupSampler | None:
+        """A sampler that brings rows of an image into one batch, where batches share them."""
+        return None
+
+    def _stream_position(self) -> StreamPosition | None:
+        callbacks = self.callback_handler.callbacks
+        return next((callback for callback in callbacks if isinstance(callback, StreamPosition)), None)
+
+    def _init_training_state(self, *args: Any, **named: Any) -> tuple[int, int]:
+        """Where to begin: passes over the data that are done, and batches of the next one."""
+        begin: tuple[int, int] = super()._init_training_state(*args, **named)
+        position = self._stream_position()
+        if position is None or self.args.ignore_data_skip:
+            return begin
+        return position.resume(self.state, self.args.gradient_accumulation_steps)
+
+    def floating_point_ops(self, inputs: dict[str, Any]) -> int:
+        return super().floating_point_ops(_whole_rows(self.model, inputs))
+
+    def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
+        super()._track_num_input_tokens(_whole_rows(self.model, inputs))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if restores_itself(self, model or self.model):
@@ -45,3 +82,15 @@ class ForestTrainer(Trainer):
     ) -> None:
         if self.is_world_process_zero():
             write_card(self, model_name, dataset_name, tags)
+
+
+def _whole_rows(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+    """The batch with as many elements in the model's main input as TRL's has, by which transformers (5.23) counts
+    tokens and FLOPs: on a forest `input_ids` are the scored tokens alone, and each distinct image is there once."""
+    forest = inputs.get("forest")
+    if forest is None:
+        return inputs
+    name = getattr(model, "main_input_name", "input_ids")
+    if name in ("input_ids", None) or name not in inputs:
+        return {**inputs, "input_ids": inputs["attention_mask"]}
+    return {**inputs, name: inputs[name][forest.shown_I]}

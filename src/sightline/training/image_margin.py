@@ -44,7 +44,7 @@ class ImageMargin(TrainerCallback):
         self._trainer = trainer
         self._collate = replace(trainer.data_collator, encoder=two_answers)
         self._samples = (rows, [with_changed_images(row, Blank()) for row in rows])
-        reference = trainer.ref_model or trainer.model
+        reference = trainer.model if trainer.ref_model is None else trainer.ref_model
         start = time.perf_counter()
         self._reference_margins = self._margins(
             reference, lambda inputs: trainer.compute_ref_log_probs(reference, inputs)

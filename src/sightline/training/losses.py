@@ -107,7 +107,7 @@ def loss_with_mdpo_terms(trainer: Any, model: Any, inputs: dict[str, Any], trl_l
     stored = [inputs.pop(name) for name in REFERENCE_COLUMNS if name in inputs]
     record = _score(trainer, model, inputs)
     if not stored:
-        reference = trainer.ref_model or trainer.model
+        reference = trainer.model if trainer.ref_model is None else trainer.ref_model
         stored = list(torch.cat(trainer.compute_ref_log_probs(reference, inputs)).chunk(parts))
     pairs = len(stored[0])
     of_pairs = {name: inputs[name][: 2 * pairs] for name in ("input_ids", "completion_mask")}

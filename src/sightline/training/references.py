@@ -108,6 +108,26 @@ def uses_reference_store(args: Any, train_dataset: Any, data_collator: Any) -> b
     return False
 
 
+def moving_reference(trainer: Any) -> bool:
+    """Whether the reference moves while training, so that nothing of it can be stored: adapters of PEFT that train
+    parameters of the model beneath them (`bias: all`), whose reference is that model; says so on stderr.
+
+    Raises:
+        ConfigError: it does, and `reference_store` is on.
+    """
+    adapters = set(getattr(trainer.model, "peft_config", {}))
+    trained = (name for name, value in trainer.model.named_parameters() if value.requires_grad)
+    moving = next((name for name in trained if adapters.isdisjoint(name.split("."))), None)
+    if not adapters or moving is None:
+        return False
+    reason = f"the run trains {moving}, which stays when the adapters are off, so that the reference moves with it"
+    if getattr(trainer.args, "reference_store", "auto") == "on":
+        raise ConfigError(f"reference_store is on, but {reason}. Set reference_store to auto or off.")
+    if trainer.accelerator.is_main_process:
+        print(f"References are not stored: {reason}, as in TRL.", file=sys.stderr)
+    return True
+
+
 def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences:
     """The references of the trainer's datasets, computed where the store lacks them, with progress on stderr.
 
@@ -177,8 +197,12 @@ def planned_rows(args: Any, rows: int) -> float:
 
 def is_sharded(args: Any) -> bool:
     """Whether FSDP or DeepSpeed spreads the weights over processes, so that none can hash or use them alone."""
-    launched = ("ACCELERATE_USE_FSDP", "ACCELERATE_USE_DEEPSPEED")
-    return bool(args.fsdp or args.deepspeed) or any(os.environ.get(name) == "true" for name in launched)
+    return is_fsdp(args) or bool(args.deepspeed) or os.environ.get("ACCELERATE_USE_DEEPSPEED") == "true"
+
+
+def is_fsdp(args: Any) -> bool:
+    """Whether FSDP shards the model, by the arguments or by the launcher."""
+    return bool(args.fsdp) or os.environ.get("ACCELERATE_USE_FSDP") == "true"
 
 
 def release_reference(trainer: Any) -> None:
@@ -203,7 +227,7 @@ def _obstacle(args: Any, train_dataset: Any, data_collator: Any) -> str | None:
 
 def _open_store(trainer: Any) -> TensorStore:
     """The store of this reference: its weights and settings, processor, tokenizer, precision."""
-    model = trainer.ref_model or trainer.model
+    model = trainer.model if trainer.ref_model is None else trainer.ref_model
     adapters = _trained_adapters(model)
     base = model.get_base_model() if isinstance(model, PeftModel) else trainer.accelerator.unwrap_model(model)
     counted = {name: value for name, value in adapter_settings(model).items() if name == "ref"}
@@ -263,7 +287,7 @@ def _compute(trainer: Any, store: TensorStore, mine: Many[tuple[Any, Any]], refe
     """Scores rows with the reference and stores them."""
     size = trainer.args.precompute_ref_batch_size or trainer.args.per_device_train_batch_size
     batches = [mine[start : start + size] for start in range(0, len(mine), size)]
-    model = trainer.ref_model or trainer.model
+    model = trainer.model if trainer.ref_model is None else trainer.ref_model
     was_training = model.training
     model.eval()
     written = time.monotonic()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence as Many
+from collections.abc import Iterable, Sequence as Many
 from typing import Any
 
 import datasets
@@ -23,8 +23,6 @@ from sightline.training.arguments import MixtureSource, TrainingSettings
 from sightline.training.dpo import DPOConfig
 from sightline.training.evaluation_rows import evaluation_sources, mixture_sources, require_test_split
 from sightline.training.losses import perturbation
-
-READ: dict[Goal, Callable[[Any, str], TrainingRows]] = {"sft": sft_rows, "preferences": preference_rows}
 
 
 def training_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> tuple[Any, Any]:
@@ -81,7 +79,8 @@ def _read(settings: TrainingSettings, goal: Goal, split: str) -> tuple[str, Trai
     script = settings.script
     assert script.dataset_name is not None
     name = source_name(script.dataset_name, split)
-    return name, READ[goal](read_dataset(script.dataset_name, split, script.dataset_config, _access(settings)), name)
+    dataset = read_dataset(script.dataset_name, split, script.dataset_config, _access(settings))
+    return name, _in_columns(settings, goal, dataset, name)
 
 
 def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
@@ -103,7 +102,8 @@ def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: Seque
     script = settings.script
     assert script.dataset_name is not None
     name = source_name(script.dataset_name, split)
-    rows = READ[goal](stream_dataset(script.dataset_name, split, script.dataset_config, _access(settings)), name)
+    stream = stream_dataset(script.dataset_name, split, script.dataset_config, _access(settings))
+    rows = _in_columns(settings, goal, stream, name)
     print(f"{name}: {rows.format.name}, streamed: a row is checked when its batch comes.", file=sys.stderr)
     return rows.dataset
 
@@ -117,7 +117,7 @@ def _streamed_mixture(
             "since rows to hold out cannot be drawn from streams. Name them, or set eval_strategy to no."
         )
     shares = streamed_shares([Share(entry.fraction, entry.rows) for entry in entries])
-    sources = [_source(entry, goal, _access(settings), streams=True) for entry in entries]
+    sources = [_source(entry, goal, settings, streams=True) for entry in entries]
     for (name, rows), share in zip(sources, shares, strict=True):
         line = f"{name}: {rows.format.name}, {share:.0%} of the rows, streamed: checked when their batch comes."
         print(line, file=sys.stderr)
@@ -134,7 +134,7 @@ def _mixture(
             f"{settings.training.eval_strategy.value}; got none. Set it, name rows by eval_dataset_name, or set "
             "eval_strategy to no."
         )
-    sources = [_source(entry, goal, _access(settings)) for entry in entries]
+    sources = [_source(entry, goal, settings) for entry in entries]
     shares = [Share(entry.fraction, entry.rows) for entry in entries]
     counts = counts_of([len(rows.dataset) for _, rows in sources], shares)
     train: list[Any] = []
@@ -162,12 +162,14 @@ def _mixture(
 def _evaluation_rows(
     settings: TrainingSettings, named: Many[MixtureSource], goal: Goal, encoder: SequenceEncoder
 ) -> Any:
-    sources = [_source(entry, goal, _access(settings)) for entry in named]
+    sources = [_source(entry, goal, settings) for entry in named]
     parts = [_checked(name, rows, goal, encoder) for name, rows in sources]
     return parts[0] if len(parts) == 1 else _joined(parts, [name for name, _ in sources])
 
 
-def _source(entry: MixtureSource, goal: Goal, access: PictureAccess, streams: bool = False) -> tuple[str, TrainingRows]:
+def _source(
+    entry: MixtureSource, goal: Goal, settings: TrainingSettings, streams: bool = False
+) -> tuple[str, TrainingRows]:
     name = source_name(entry.path, entry.split)
     if entry.data_dir is not None or entry.data_files is not None:
         dataset = datasets.load_dataset(
@@ -179,17 +181,24 @@ def _source(entry: MixtureSource, goal: Goal, access: PictureAccess, streams: bo
             streaming=streams,
         )
     else:
-        access = PictureAccess(entry.image_folder or access.image_folder, access.allow_urls)
+        access = PictureAccess(entry.image_folder or settings.script.image_folder, settings.script.allow_urls)
         dataset = (stream_dataset if streams else read_dataset)(entry.path, entry.split, entry.name, access)
     if entry.columns is not None:
         dataset = dataset.select_columns(entry.columns)
-    return name, READ[goal](dataset, name)
+    return name, _in_columns(settings, goal, dataset, name)
 
 
 def _joined(parts: list[Any], names: list[str]) -> Any:
     dataset = join(parts, names)
     dataset.info.dataset_name = "mixture"
     return dataset
+
+
+def _in_columns(settings: TrainingSettings, goal: Goal, dataset: Any, name: str) -> TrainingRows:
+    """The dataset in TRL's columns, as the trainer of these settings would bring it there."""
+    if goal == "preferences":
+        return preference_rows(dataset, name)
+    return sft_rows(dataset, name, answers_alone=bool(getattr(settings.training, "completion_only_loss", None)))
 
 
 def _access(settings: TrainingSettings) -> PictureAccess:

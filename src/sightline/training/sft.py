@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import trl
-from torch.utils.data import Sampler
 
 from sightline.data.augmentation import NONE, check_policy
 from sightline.data.fit import LENGTH_POLICY_HELP
@@ -30,6 +30,7 @@ from sightline.training.packing import (
     require_mask,
 )
 from sightline.training.precision import choose_precision
+from sightline.training.sampler import ImageGroupSampler, check_strategy
 from sightline.training.sharing import (
     base_model,
     choose_training_route,
@@ -41,6 +42,7 @@ from sightline.training.sharing import (
     training_facts,
 )
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
+from sightline.training.trained_tokens import require_completions, say_what_is_trained
 
 SHARE_HELP = (
     "How rows share what they have in common: `auto` tests the forest on your model and falls back to plain rows with "
@@ -61,6 +63,7 @@ class SFTConfig(trl.SFTConfig):
 
     def __post_init__(self) -> None:
         check_policy(self.augmentation)
+        check_strategy(self.train_sampling_strategy)
         choose_precision(self)
         super().__post_init__()
 
@@ -88,8 +91,11 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
         **trl_arguments: Any,
     ) -> None:
         trl_arguments = for_family(model, trl_arguments)
-        train_dataset = prepared(train_dataset, to_sft_columns)
-        eval_dataset = prepared(eval_dataset, to_sft_columns)
+        to_columns = partial(to_sft_columns, answers_alone=bool(getattr(args, "completion_only_loss", None)))
+        train_dataset = prepared(train_dataset, to_columns)
+        eval_dataset = prepared(eval_dataset, to_columns)
+        if data_collator is None:
+            require_completions(args, {"train_dataset": train_dataset, "eval_dataset": eval_dataset})
         with hidden_packing(args, train_dataset, data_collator):
             super().__init__(model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
         report_adapted_tower(self.model)
@@ -97,6 +103,7 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
         if not self._is_vision_dataset or data_collator is not None:
             require_no_augmentation(self.args, self.route.reason)
             return
+        say_what_is_trained(self)
         encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator, self.args))
         read = fit_datasets(self, encoder, preferences=False, packing=self.args.packing)
         self.route = choose_training_route(self, encoder.encode_sft)
@@ -120,11 +127,8 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
             self.train_dataset = packed
         self.augmenting = augment_training(self)
 
-    def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
-        """TRL's sampler, or where images repeat one that brings rows of an image into one batch."""
-        if self.route.route != "plain" and self.args.train_sampling_strategy == "random":
-            seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-            sampler = grouping_sampler(train_dataset if train_dataset is not None else self.train_dataset, seed)
-            if sampler is not None:
-                return sampler
-        return super()._get_train_sampler(train_dataset)
+    def _grouping_sampler(self, dataset: Any) -> ImageGroupSampler | None:
+        if self.route.route == "plain":
+            return None
+        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
+        return grouping_sampler(dataset, seed)

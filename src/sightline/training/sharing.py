@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -17,8 +17,8 @@ from sightline.engine.feature_store import FeatureStore
 from sightline.engine.selftest import RouteChoice, choose_route, possible, use_attention
 from sightline.errors import ConfigError
 from sightline.models.families import family_of
+from sightline.training.obstacles import fork_obstacle, needs_plain_rows, overridden, refuse_inexact
 from sightline.training.packing import ONE_ROW, shares_rows
-from sightline.training.references import is_sharded
 from sightline.training.sampler import ImageGroupSampler
 from sightline.training.seam import add_forest_forward
 from sightline.types import FamilyFacts
@@ -58,11 +58,14 @@ def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]],
     model = base_model(trainer.model)
     share = getattr(trainer.args, "share", "auto")
     facts = family_of(model)
-    obstacle = _needs_logits(trainer)
+    refuse_inexact(trainer)
+    obstacle = needs_plain_rows(trainer)
     if obstacle is None and facts is not None and "fork" in facts.routes:
-        obstacle = _fork_obstacle(trainer.args)
-        if obstacle and share == "fork":
-            raise ConfigError(f"share is set to fork, but {obstacle}. Change that, or set share to auto or plain.")
+        obstacle = fork_obstacle(trainer.args)
+    if obstacle is None and share == "auto":
+        obstacle = overridden(trainer)
+    if obstacle and share in ("mask", "fork"):
+        raise ConfigError(f"share is set to {share}, but {obstacle}. Change that, or set share to auto or plain.")
     if obstacle and share == "auto":
         choice = possible(RouteChoice("plain", obstacle), family_of(model))
     else:
@@ -137,26 +140,3 @@ def _stored_key(record: Any) -> str:
     if record.get("bytes") is not None:
         return hashlib.blake2b(record["bytes"], digest_size=16).hexdigest()
     return str(record["path"])
-
-
-def _needs_logits(trainer: Any) -> str | None:
-    """Why this run needs the full logits or the model's own outputs, which a forest does not make; or None."""
-    peft_configs: Many[Any] = list(getattr(trainer.model, "peft_config", {}).values())
-    if any(config.is_prompt_learning for config in peft_configs):
-        return "prompt-learning adapters prepend virtual tokens to every row"
-    if trainer.compute_metrics is not None:
-        return "compute_metrics is given the full logits"
-    if trainer.compute_loss_func is not None or trainer.label_smoother is not None:
-        return "compute_loss_func and label_smoothing_factor need the full logits"
-    if trainer.aux_loss_enabled:
-        return "the mixture-of-experts auxiliary loss counts the tokens of plain rows"
-    return None
-
-
-def _fork_obstacle(args: Any) -> str | None:
-    """Why this run cannot take the fork route, or None."""
-    if is_sharded(args):
-        return "FSDP or DeepSpeed shards the model, whose processes would run different numbers of passes"
-    if args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant"):
-        return "gradient checkpointing needs gradient_checkpointing_kwargs {use_reentrant: false} to reach the trunk"
-    return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,16 @@ from PIL import Image
 from sightline.cli.main import run
 from sightline.data.formats import preference_rows, sft_rows
 from sightline.data.formats.registry import FORMATS, Format
+from sightline.data.picture_columns import PictureAccess
 from sightline.data.rendering import structured
-from sightline.data.sources import read_dataset
+from sightline.data.sources import read_dataset, stream_dataset
 from sightline.errors import DataError
 
-READ = {"sft": sft_rows, "preferences": preference_rows}
+READ: dict[str, Any] = {
+    "sft": sft_rows,
+    "preferences": preference_rows,
+    "answers alone": partial(sft_rows, answers_alone=True),
+}
 TEXTS = ("messages", "prompt", "completion", "chosen", "rejected")
 
 every_format = pytest.mark.parametrize("one", FORMATS, ids=lambda one: one.name)
@@ -74,15 +80,18 @@ def test_llava_rows_written_of_it_train_as_its_own_do(one: Format, folder: Path)
     source = written(folder, one.example, {**one.example, "id": "8"})
     command = ["data", "convert", str(source), str(folder / "new.json"), "--to", "llava", "--images", "reference"]
     assert run(command) == 0
-    assert said(folder / "new.json", "sft") == [as_exchange(row) for row in said(source, "sft")]
+    own = said(source, "sft")
+    assert said(folder / "new.json", "sft") == [as_conversation(dict(row)) for row in own]
+    if one.columns != ("messages",) and one.columns != ("conversations",):
+        assert said(folder / "new.json", "answers alone") == own
 
 
-def as_exchange(row: dict[str, Any]) -> dict[str, Any]:
-    """Messages of one question and answer as prompt and completion, as conversations are read."""
-    if "messages" not in row:
+def as_conversation(row: dict[str, Any]) -> dict[str, Any]:
+    """Prompt and completion as the messages of one conversation, as conversations are read."""
+    if "messages" in row:
         return row
-    messages = row.pop("messages")
-    return {**row, "prompt": messages[:-1], "completion": messages[-1:]}
+    messages = row.pop("prompt") + row.pop("completion")
+    return {**row, "messages": messages}
 
 
 @every_format
@@ -138,21 +147,38 @@ class TestConversations:
         ]
         assert messages[4]["content"] == [{"type": "text", "text": "It is red."}]
 
-    def test_single_exchanges_train_their_answers_alone_and_longer_ones_do_not_lose_turns(self, folder: Path) -> None:
+    def test_what_a_row_becomes_does_not_depend_on_other_rows(self, folder: Path) -> None:
         turns = [{"from": "human", "value": "<image>x"}, {"from": "gpt", "value": "y"}]
         more = [{"from": "human", "value": "z"}, {"from": "gpt", "value": "w"}]
         single = {"image": "a.jpg", "conversations": turns}
         double = {"image": "a.jpg", "conversations": turns + more}
-        assert set(self.messages(folder, single, single).column_names) == {"image", "prompt", "completion"}
-        assert [len(messages) for messages in self.messages(folder, single, double)] == [2, 4]
+        alone, beside = self.messages(folder, single, single), self.messages(folder, single, double)
+        assert [len(messages) for messages in beside] == [2, 4]
+        assert alone == [beside[0], beside[0]]
+
+    @pytest.mark.parametrize("column", ["conversations", "messages"])
+    def test_a_stream_becomes_what_a_table_does(self, column: str, folder: Path) -> None:
+        turns = [{"from": "human", "value": "<image>x"}, {"from": "gpt", "value": "y"}]
+        source = written(folder, *[{"image": "a.jpg", column: turns}] * 3)
+        streamed = sft_rows(stream_dataset(source, "train", None, PictureAccess()), "rows.jsonl").dataset
+        assert [row["messages"] for row in streamed] == sft_rows(read_dataset(source), "x").dataset["messages"][:]
+
+    def test_answers_alone_are_trained_where_every_conversation_is_one_exchange(self, folder: Path) -> None:
+        turns = [{"from": "human", "value": "<image>x"}, {"from": "gpt", "value": "y"}]
+        single = {"image": "a.jpg", "conversations": turns}
+        double = {"image": "a.jpg", "conversations": [*turns, {"from": "human", "value": "z"}, turns[1]]}
+        made = sft_rows(read_dataset(written(folder, single, single)), "rows.jsonl", answers_alone=True).dataset
+        assert set(made.column_names) == {"image", "prompt", "completion"}
+        with pytest.raises(DataError, match="row 2: expected one question and one answer, since completion_only_loss"):
+            sft_rows(read_dataset(written(folder, single, double)), "rows.jsonl", answers_alone=True)
 
     def test_rows_with_and_without_images_stay_together(self, folder: Path) -> None:
         text = {"conversations": [{"from": "human", "value": "hello"}, {"from": "gpt", "value": "hi"}]}
         turns = [{"from": "human", "value": "<image>\nwhat"}, {"from": "gpt", "value": "red"}]
         shown = {"image": "a.jpg", "conversations": turns}
-        dataset = self.messages(folder, text, shown)
+        dataset = sft_rows(read_dataset(written(folder, text, shown)), "rows.jsonl").dataset
         assert [row["image"] is None for row in dataset] == [True, False]
-        assert dataset[0]["prompt"][0]["content"] == [{"type": "text", "text": "hello"}]
+        assert dataset[0]["messages"][0]["content"] == [{"type": "text", "text": "hello"}]
 
     @pytest.mark.parametrize(
         ("turns", "message"),

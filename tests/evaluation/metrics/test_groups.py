@@ -6,11 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from sightline.evaluation.metrics.groups import circular_accuracy, mme_metrics, vanilla_accuracy
+from sightline.errors import DataError
+from sightline.evaluation.metrics.groups import MME_CATEGORIES, circular_accuracy, mme_metrics, vanilla_accuracy
 from sightline.evaluation.metrics.means import MMMU_DISCIPLINES
+from sightline.evaluation.scores import score_task
 from sightline.evaluation.scoring import MMBENCH, MME, MMMU, OCRBENCH
 from sightline.evaluation.task import Judged, Verdict
+from sightline.evaluation.tasks.registry import load_task
 from tests.evaluation.scorers.cases import item, read_cases
+from tests.evaluation.tasks.made import RED, from_hub, from_tsv
 
 ROTATION = 1_000_000
 
@@ -84,6 +88,47 @@ def test_mme_worked_by_hand() -> None:
     perception, cognition, score = (metric.value(scored) for metric in mme_metrics())
     assert (perception, cognition, score) == (125.0, 200.0, 325.0)
     assert [metric.scale for metric in mme_metrics()] == [2000.0, 800.0, 2800.0]
+
+
+@pytest.mark.parametrize("category", MME_CATEGORIES)
+def test_mmes_table_of_categories_has_each_categorys_own_score(category: str) -> None:
+    """3 of 4 right, 1 of 2 pictures: 75 + 50 of 200, of cognition as of perception."""
+    golds = [("a", 1.0), ("a", 1.0), ("b", 1.0), ("b", 0.0)]
+    scored = [
+        Judged(item(["yes"], id=str(row), category=category, group=group), "", Verdict(score, "yes"))
+        for row, (group, score) in enumerate(golds)
+    ]
+    scores = score_task(load_task("mme"), scored, "official")
+    assert scores.metrics[0].name == "perception"
+    (found,) = scores.categories.values()
+    assert (found.name, found.interval.value, found.scale) == ("score", 125.0, 200.0)
+    assert found.bounds == (125.0, 125.0)
+
+
+def test_the_categories_of_mme_are_those_of_the_official_tool(shared: Path) -> None:
+    data = read_cases(shared, "mme_score.json")
+    assert set(data["expected_mme_official"]) <= set(MME_CATEGORIES)
+    assert len(set(MME_CATEGORIES)) == 14
+    with pytest.raises(DataError, match="expected the category to be one of existence, .*got 'ocr', which no score"):
+        from_hub("mme", {"question_id": "1", "question": "?", "answer": "Yes", "category": "ocr", "image": RED})
+
+
+@pytest.mark.parametrize(("answer", "gold"), [("Yes", "yes"), ("No.", "no"), (" no ", "no"), (True, "yes")])
+def test_mmes_gold_answers_are_read_as_the_peers_read_them(answer: object, gold: str) -> None:
+    row = {"question_id": "1", "question": "?", "answer": answer, "category": "OCR", "image": RED}
+    assert from_hub("mme", row)[0].answers == (gold,)
+
+
+def test_a_picture_with_one_of_its_two_questions_is_said(tmp_path: Path) -> None:
+    """Its one right answer counts as both being right, which a score out of whole pairs does not."""
+    rows = [
+        {"index": number, "image": RED, "image_path": f"{number // 2}.png", "question": f"{number}?", "answer": "Yes",
+         "category": "count"}
+        for number in range(3)
+    ]  # fmt: skip
+    items = from_tsv(tmp_path, "mme", *rows)
+    assert items.notes == ("1 of 2 groups lack a row (count/1.png): they are easier to answer right as a whole.",)
+    assert from_tsv(tmp_path, "mme", *rows[:2]).notes == ()
 
 
 def test_mme_rows_at_hand_fit_the_figures_of_the_official_tool(shared: Path) -> None:

@@ -149,3 +149,47 @@ def test_every_record_is_whole(name: str) -> None:
     assert all(task.metrics.values())
     assert task.licence
     assert all(len(source.revision) in (0, 40) and len(source.md5) in (0, 32) for source in task.sources)
+
+
+CHINESE = Item("1", "row", "图中是什么？", options=("猫", "狗"), facts={"hint": ""})
+
+
+@pytest.mark.parametrize("edition", ["", "_vanilla", "_v11", "_v11_vanilla"])
+def test_chinese_mmbench_ends_as_the_peers_end_it(edition: str) -> None:
+    """lmms-eval 0.7.3 mmbench_cn_dev.yaml; LLaVA model_vqa_mmbench.py --lang cn; VLMEvalKit qwen2_vl/prompt.py."""
+    prompts = load_task(f"mmbench_dev_cn{edition}").prompts
+    options = "A. 猫\nB. 狗\n"
+    assert {name: prompt(CHINESE) for name, prompt in prompts.items()} == {
+        "lmms-eval": f"图中是什么？ There are several options:\n{options}\n请直接使用所提供的选项字母作为答案回答。",
+        "model-card:llava-1.5": f"图中是什么？\n{options}请直接回答选项字母。",
+        "model-card:qwen2-vl": f"Question: 图中是什么？\nOptions:\n{options}请直接回答选项字母。",
+        "vlmevalkit": f"Question: 图中是什么？\nOptions:\n{options}"
+        "Please select the correct answer from the options above. \n",
+    }
+
+
+@pytest.mark.parametrize("task", ["mmbench_dev_en", "ai2d_masked", "scienceqa_img"])
+def test_qwen2_vl_is_asked_in_chinese_wherever_a_question_has_chinese_characters(task: str) -> None:
+    prompt = load_task(task).prompts["model-card:qwen2-vl"]
+    for item in (
+        CHINESE,
+        Item("1", "row", "What?", options=("cat", "狗")),
+        Item("1", "row", "?", (), ("a", "b"), facts={"hint": "看"}),
+    ):
+        assert prompt(item).endswith("\n请直接回答选项字母。"), item
+    assert prompt(Item("1", "row", "Où?", options=("là", "ハ"))).endswith(
+        "\nPlease select the correct answer from the options above."
+    )
+
+
+def test_qwen2_vl_is_asked_mmmu_in_english_whatever_the_question_is() -> None:
+    """VLMEvalKit's _build_mmmu_prompt looks for no characters."""
+    prompt = load_task("mmmu_val").prompts["model-card:qwen2-vl"]
+    assert prompt(CHINESE).endswith("\nPlease select the correct answer from the options above.")
+
+
+def test_an_english_question_of_a_chinese_edition_is_asked_as_the_edition_is() -> None:
+    prompts = load_task("mmbench_dev_cn").prompts
+    item = Item("1", "row", "What?", options=("a", "b"), facts={"hint": ""})
+    assert prompts["lmms-eval"](item).endswith("请直接使用所提供的选项字母作为答案回答。")
+    assert prompts["model-card:qwen2-vl"](item).endswith("from the options above.")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.formats.conversations import is_exchange, without_parts
+from sightline.data.formats.conversations import answer_alone, without_parts
 from sightline.data.formats.registry import Format, Goal, Row, holds_preferences, recognise
 from sightline.data.images import row_images
 from sightline.data.kept_rows import map_rows
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("sightline")
 
 FIRST_ROWS = 100
-_ORIGIN, _IMAGES, _EXCHANGE = "row of the source", "images of the row", "one exchange"
+_ORIGIN = "row of the source"
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,11 @@ class TrainingRows:
     left_out: int = 0
 
 
-def to_sft_columns(dataset: Dataset | IterableDataset, source: str) -> Dataset | IterableDataset:
+def to_sft_columns(
+    dataset: Dataset | IterableDataset, source: str, answers_alone: bool = False
+) -> Dataset | IterableDataset:
     """The dataset with TRL's SFT columns; see `sft_rows`."""
-    return sft_rows(dataset, source).dataset
+    return sft_rows(dataset, source, answers_alone).dataset
 
 
 def to_preference_columns(dataset: Dataset | IterableDataset, source: str) -> Dataset | IterableDataset:
@@ -51,16 +54,16 @@ def to_preference_columns(dataset: Dataset | IterableDataset, source: str) -> Da
     return preference_rows(dataset, source).dataset
 
 
-def sft_rows(dataset: Dataset | IterableDataset, source: str) -> TrainingRows:
+def sft_rows(dataset: Dataset | IterableDataset, source: str, answers_alone: bool = False) -> TrainingRows:
     """The rows as `messages`, `prompt` and `completion`, or `text`; images stay closed.
 
-    Conversations become `messages`, or where all are one question and its answer, `prompt` and `completion`, so that
-    answers alone are trained. A streamed dataset decides that by its first 100 rows.
+    Conversations become `messages`, whatever the other rows hold. With `answers_alone`, rows of `conversations`, which
+    TRL does not read, become `prompt` and `completion`; each must be one question and its answer then.
 
     Raises:
         DataError: an unknown format, or a row that is broken.
     """
-    return _training_rows(dataset, "sft", source)
+    return _training_rows(dataset, "sft", source, answers_alone)
 
 
 def preference_rows(dataset: Dataset | IterableDataset, source: str) -> TrainingRows:
@@ -95,7 +98,7 @@ def are_preferences(dataset: Dataset | IterableDataset) -> bool:
     return holds_preferences(_columns(dataset), list(itertools.islice(dataset, FIRST_ROWS)))
 
 
-def _training_rows(dataset: Any, goal: Goal, source: str) -> TrainingRows:
+def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = False) -> TrainingRows:
     import datasets
 
     dataset = close_images(dataset)
@@ -104,8 +107,10 @@ def _training_rows(dataset: Any, goal: Goal, source: str) -> TrainingRows:
     format_ = recognise(columns, first_rows, goal, source)
     if format_.convert is None:
         return TrainingRows(dataset, format_)
+    if answers_alone and "conversations" in format_.columns:
+        format_ = replace(format_, convert=partial(answer_alone, format_.convert))
     if isinstance(dataset, datasets.IterableDataset):
-        return TrainingRows(_streamed(dataset, columns, first_rows, format_, source), format_)
+        return TrainingRows(_streamed(dataset, columns, format_, source), format_)
     return _tabled(dataset, columns, format_, source)
 
 
@@ -132,7 +137,7 @@ def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> T
     text = map_rows(
         dataset.select_columns(inputs),
         convert,
-        (format_.name, format_.goal, inputs, counts, shown, str(source)),
+        (format_.name, format_.goal, isinstance(format_.convert, partial), inputs, counts, shown, str(source)),
         batched=True,
         with_indices=True,
         remove_columns=inputs,
@@ -141,7 +146,7 @@ def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> T
     if not len(text):
         raise DataError(f"{source}: no row of {len(dataset):,} ({format_.name}) has a pair of answers that differ.")
     origins = text[_ORIGIN][:]
-    text = _split_exchanges(text.remove_columns(_ORIGIN))
+    text = text.remove_columns(_ORIGIN)
     rest = dataset.remove_columns([column for column in columns if column in {*inputs, *text.column_names}])
     left_out = len(dataset) - len(set(origins))
     if left_out:
@@ -154,36 +159,17 @@ def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> T
 
 
 def _convert(format_: Format, row: Row, images: int, shown: bool, source: str, index: int) -> list[Row]:
-    """What the format makes of a row; says whether `messages` are one exchange."""
+    """What the format makes of a row."""
     assert format_.convert is not None
     rows = format_.convert(row, images, row_name(source, index))
     if not shown:
         rows = [{column: _plain(value) for column, value in new.items()} for new in rows]
-    if format_.goal == "sft" and rows and "messages" in rows[0]:
-        rows = [{**new, _EXCHANGE: is_exchange(new["messages"])} for new in rows]
     return rows
 
 
 def _plain(messages: Any) -> Any:
     """Messages with plain text; anything else as it is."""
     return without_parts(messages) if messages and isinstance(messages[0], dict) else messages
-
-
-def _split_exchanges(text: Any) -> Any:
-    """Messages as prompt and completion, where all rows are one exchange."""
-    if _EXCHANGE not in text.column_names:
-        return text
-    single = all(text[_EXCHANGE])
-    text = text.remove_columns(_EXCHANGE)
-    if not single:
-        return text
-    return map_rows(
-        text, _prompt_and_completion, ("exchange",), remove_columns=["messages"], desc="Telling answers from questions"
-    )
-
-
-def _prompt_and_completion(row: Row) -> Row:
-    return {"prompt": row["messages"][:-1], "completion": row["messages"][-1:]}
 
 
 def image_counts(dataset: Dataset) -> list[int]:
@@ -209,16 +195,10 @@ def _batch_counts(batch: Any) -> list[int]:
     return [int(one) if many < 0 else many for one, many in zip(single, several, strict=True)]
 
 
-def _streamed(dataset: Any, columns: list[str], first_rows: list[Row], format_: Format, source: str) -> Any:
+def _streamed(dataset: Any, columns: list[str], format_: Format, source: str) -> Any:
     """The stream with each row replaced by those made of it."""
     inputs = {*format_.columns, *format_.optional}
     shown = has_images(dataset)
-    first = [
-        new
-        for index, row in enumerate(first_rows)
-        for new in _convert(format_, row, len(row_images(row)), shown, source, index)
-    ]
-    single = all(new.get(_EXCHANGE, False) for new in first)
 
     def convert(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         made: list[Row] = []
@@ -226,22 +206,7 @@ def _streamed(dataset: Any, columns: list[str], first_rows: list[Row], format_: 
             row = {column: values[place] for column, values in batch.items()}
             rest = {column: value for column, value in row.items() if column not in inputs}
             for new in _convert(format_, row, len(row_images(row)), shown, source, index):
-                made.append({**rest, **_settled(new, single, row_name(source, index))})
+                made.append({**rest, **new})
         return {column: [row[column] for row in made] for column in (made[0] if made else ())}
 
     return dataset.map(convert, batched=True, batch_size=32, with_indices=True, remove_columns=columns)
-
-
-def _settled(new: Row, single: bool, name: str) -> Row:
-    """A streamed row in the columns that the first rows have."""
-    if _EXCHANGE not in new:
-        return new
-    row = {"messages": new["messages"]}
-    if not single:
-        return row
-    if not new[_EXCHANGE]:
-        raise DataError(
-            f"{name}: expected one question and one answer, as in the first {FIRST_ROWS} rows, got "
-            f"{len(new['messages'])} turns. Set streaming to false: then all rows are looked at before training."
-        )
-    return _prompt_and_completion(row)

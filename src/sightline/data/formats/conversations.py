@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sightline.errors import DataError
@@ -82,6 +82,23 @@ def without_parts(messages: list[Message]) -> list[Message]:
 def is_exchange(messages: list[Message]) -> bool:
     """Whether they are one question and one answer, with or without a system prompt."""
     return [message["role"] for message in messages if message["role"] != "system"] == ["user", "assistant"]
+
+
+def answer_alone(convert: Callable[[Row, int, str], list[Row]], row: Row, images: int, name: str) -> list[Row]:
+    """The conversation that `convert` makes of a row as `prompt` and `completion`.
+
+    Raises:
+        DataError: it is more than one question and its answer.
+    """
+    (made,) = convert(row, images, name)
+    messages = made["messages"]
+    if not is_exchange(messages):
+        raise DataError(
+            f"{name}: expected one question and one answer, since completion_only_loss is true; got "
+            f"{len(messages)} turns. Leave completion_only_loss out, which trains every token, or set "
+            "assistant_only_loss to true, which trains the assistant's turns."
+        )
+    return [{"prompt": messages[:-1], "completion": messages[-1:]}]
 
 
 def conversation(row: Row, images: int, name: str) -> list[Row]:

@@ -38,7 +38,8 @@ class TaskChange:
         detect: a difference worth seeing, in shares of full marks.
         items_needed: items on which a true difference of `detect` is found in 80 of 100 runs; None where the spread of
             these items does not say.
-        categories: the metric per category, uncorrected.
+        categories: the metric, or what stands for it there, per category, uncorrected.
+        category_scale: what full marks of a category are.
     """
 
     task: str
@@ -53,6 +54,7 @@ class TaskChange:
     items_needed: int | None
     categories: Mapping[str, Change]
     samples: PairedSamples
+    category_scale: float = 1.0
 
 
 def task_change(task: str, title: str, metric: Metric, samples: PairedSamples, detect: float) -> TaskChange:
@@ -62,6 +64,7 @@ def task_change(task: str, title: str, metric: Metric, samples: PairedSamples, d
     names = dict.fromkeys(pair.after.category for pair in samples.pairs if pair.after.category)
     members = {name: tuple(pair for pair in samples.pairs if pair.after.category == name) for name in names}
     error = spread.standard_error
+    in_category = metric.per_category or metric
     known = math.isfinite(error) and error > 0
     return TaskChange(
         task=task,
@@ -74,8 +77,9 @@ def task_change(task: str, title: str, metric: Metric, samples: PairedSamples, d
         mcnemar=_mcnemar(samples.pairs),
         detect=detect,
         items_needed=items_for_error(len(after), error, detect * metric.scale) if known else None,
-        categories={name: _change(metric, pairs) for name, pairs in members.items()},
+        categories={name: _change(in_category, pairs) for name, pairs in members.items()},
         samples=samples,
+        category_scale=in_category.scale,
     )
 
 

@@ -102,7 +102,8 @@ def _category_sections(changes: list[TaskChange]) -> tuple[Section, ...]:
     blocks: list[Block] = []
     for change in changes:
         if len(change.categories) > 1:
-            rows = {f"{name} ({each.difference.n:,})": (each, change.scale) for name, each in change.categories.items()}
+            scale = change.category_scale
+            rows = {f"{name} ({each.difference.n:,})": (each, scale) for name, each in change.categories.items()}
             blocks.append(_chart(change.title if len(changes) > 1 else "", rows))
             blocks.append(Folded("As numbers", category_changes(change)))
     return (Section("By category", tuple(blocks)),) if blocks else ()

@@ -55,7 +55,7 @@ def evidence_table(comparison: RunComparison) -> Table:
 
 def category_changes(change: TaskChange) -> Table:
     """The change per category."""
-    rows = [(name, *_cells(each, change.scale)) for name, each in change.categories.items()]
+    rows = [(name, *_cells(each, change.category_scale)) for name, each in change.categories.items()]
     header = ("category", "items", "A", "B", "change", "95% interval")
     return Table(change.title, header, tuple(rows), "Not corrected for the number of categories.", is_summed=False)
 

@@ -8,6 +8,7 @@ import math
 import re
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +27,13 @@ _NO_FILTER = "none"
 
 def write_lmms_eval(result: RunResult, run: Path) -> list[Path]:
     """`RUN/lmms-eval/MODEL/DATE_results.json` and a `DATE_samples_TASK.jsonl` for each task, as lmms-eval 0.7.3 has
-    them; intervals, bounds and all else that it has no place for are under the key `sightline`."""
+    them; intervals, bounds and all else that it has no place for are under the key `sightline`.
+
+    A task whose data are not known to be the whole benchmark has another name, so that nobody takes it for that."""
     date = time.strftime("%Y%m%d_%H%M%S")
     folder = run / FOLDER / _file_name(result.model)
     folder.mkdir(parents=True, exist_ok=True)
+    result = replace(result, tasks={outcome.public_name: outcome for outcome in result.tasks.values()})
     lines = {name: [*_samples(outcome)] for name, outcome in result.tasks.items()}
     written = [
         write_text(folder / f"{date}_samples_{name}.jsonl", "".join(_line(record) for record in records))
@@ -113,7 +117,7 @@ def _config(result: RunResult, outcome: TaskOutcome) -> dict[str, Any]:
     data = outcome.data
     likelihood = result.settings.get("method") == "likelihood"
     return {
-        "task": outcome.scores.task,
+        "task": outcome.public_name,
         "dataset_path": data["place"],
         "dataset_name": data["config"] or None,
         "dataset_kwargs": {"revision": data["revision"]} if data["revision"] else {},
@@ -131,7 +135,14 @@ def _config(result: RunResult, outcome: TaskOutcome) -> dict[str, Any]:
         "generation_kwargs": {"max_new_tokens": outcome.max_new_tokens, "temperature": 0.0, "do_sample": False},
         "repeats": 1,
         "cluster_key": "picture",
-        "metadata": [{"prompt": outcome.prompt, "profile": outcome.scores.profile, "data": data["fingerprint"]}],
+        "metadata": [
+            {
+                "prompt": outcome.prompt,
+                "profile": outcome.scores.profile,
+                "data": data["fingerprint"],
+                "doubts": [*outcome.doubts],
+            }
+        ],
     }
 
 
@@ -142,7 +153,7 @@ def _counts(outcome: TaskOutcome, limit: int | None) -> dict[str, int]:
 
 def _scores(outcome: TaskOutcome) -> dict[str, Any]:
     """The task's metrics under lmms-eval's keys, `metric,filter` and three kinds of standard error."""
-    found: dict[str, Any] = {"alias": outcome.scores.task}
+    found: dict[str, Any] = {"alias": outcome.public_name}
     for metric, score in zip(_metrics(outcome), outcome.scores.metrics, strict=True):
         alone, clustered = _standard_errors(outcome.scores.judged) if metric.mean else (NOT_KNOWN, NOT_KNOWN)
         found[f"{metric.name},{_NO_FILTER}"] = score.interval.value

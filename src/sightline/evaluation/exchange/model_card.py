@@ -144,8 +144,8 @@ def _entries(result: RunResult, outcome: TaskOutcome) -> Iterator[EvalResult]:
         low, high = (_shown(score, value) for value in (score.interval.low, score.interval.high))
         yield EvalResult(
             task_type=TASK_TYPE,
-            dataset_type=_dataset(outcome) or scores.task,
-            dataset_name=outcome.title,
+            dataset_type=(not outcome.doubts and _dataset(outcome)) or outcome.public_name,
+            dataset_name=_data_name(outcome),
             dataset_config=data["config"] or None,
             dataset_split=data["split"] or None,
             dataset_revision=data["revision"] or None,
@@ -164,12 +164,13 @@ def _entries(result: RunResult, outcome: TaskOutcome) -> Iterator[EvalResult]:
 
 def _leaderboard_entry(result: RunResult, outcome: TaskOutcome) -> EvalResultEntry | str:
     """The entry of a task's headline, or why it has none."""
-    dataset = _dataset(outcome)
+    dataset, count = _dataset(outcome), len(outcome.samples)
     if not dataset:
         return "its rows belong to no dataset of the Hub"
-    count, rows = len(outcome.samples), load_task(outcome.scores.task).rows
-    if result.settings.get("limit") or count < rows:
-        return f"{count:,} items were asked, which is not all" + (f" {rows:,}" if rows else "")
+    if outcome.doubts:
+        return f"its data are not verified: {'; '.join(outcome.doubts)}"
+    if result.settings.get("limit") or outcome.data["bad_rows"]:
+        return f"{count:,} items were asked, which is not all"
     headline = outcome.scores.metrics[0]
     low, high = (_shown(headline, value) for value in (headline.interval.low, headline.interval.high))
     return EvalResultEntry(
@@ -181,6 +182,13 @@ def _leaderboard_entry(result: RunResult, outcome: TaskOutcome) -> EvalResultEnt
         notes=f"Sightline {outcome.scores.task}: {headline.name}, 95% interval {low} to {high}, {count:,} items, "
         f"{outcome.scores.unparsed:,} unparsed, prompt {outcome.prompt}, profile {outcome.scores.profile}",
     )
+
+
+def _data_name(outcome: TaskOutcome) -> str:
+    """What the card calls the data: the benchmark only where they are known to be it."""
+    if not outcome.doubts:
+        return outcome.title
+    return f"{Path(str(outcome.data['place'])).name}, {len(outcome.samples):,} items, not verified as {outcome.title}"
 
 
 def _dataset(outcome: TaskOutcome) -> str:

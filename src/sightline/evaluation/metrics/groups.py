@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence as Many
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,6 +14,7 @@ MME_PERCEPTION = (
     *("existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR"),
 )
 MME_COGNITION = ("commonsense_reasoning", "numerical_calculation", "text_translation", "code_reasoning")
+MME_CATEGORIES = (*MME_PERCEPTION, *MME_COGNITION)
 
 
 def circular_accuracy() -> Metric:
@@ -51,11 +53,12 @@ def mme_score(name: str, categories: Many[str]) -> Metric:
 
 
 def mme_metrics() -> tuple[Metric, ...]:
-    """Perception (of 2000), cognition (of 800), and both, which for one category is that category's score (of 200)."""
+    """Perception (of 2000), cognition (of 800), and both; per category that category's score (of 200)."""
+    both = mme_score("score", MME_CATEGORIES)
     return (
-        mme_score("perception", MME_PERCEPTION),
+        replace(mme_score("perception", MME_PERCEPTION), per_category=replace(both, scale=200.0)),
         mme_score("cognition", MME_COGNITION),
-        mme_score("score", (*MME_PERCEPTION, *MME_COGNITION)),
+        both,
     )
 
 

@@ -24,7 +24,7 @@ _REFUSALS = (
     "Cannot determine the answer",
 )
 _TO_BLANKS = str.maketrans(dict.fromkeys(".()[],:;!*#{}", " "))
-_ANSWER_IS = re.compile(r"(?:correct )?answer is\s+\**([A-D])", re.IGNORECASE)
+_ANSWER_IS = re.compile(r"(?:correct )?answer\s+is\s+\**([A-D])", re.IGNORECASE)
 _LAST_TOKENS = 5
 _LMMS_EVAL_AFFIXES = (
     *(("", suffix) for suffix in ("", ".", ",", ":", ")", ").")),
@@ -93,9 +93,9 @@ def lmms_eval_can_infer(answer: str, options: Mapping[str, str]) -> str | None:
         named = [letter for letter in "ABCDE" if before + letter + after in words]
         if len(named) != 1:
             continue
-        # "A" may be the article, so in longer answers it is no letter.
-        if named == ["A"] and "A" in words and len(words) > 3:
-            break
+        # "A" may be the article, so in longer answers the bare one is no letter; "A." and the like still are.
+        if named == ["A"] and not before + after and len(words) > 3:
+            continue
         return named[0]
     return _contained(answer, {letter: option for letter, option in options.items() if letter in "ABCD"})
 

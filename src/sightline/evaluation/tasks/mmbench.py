@@ -7,12 +7,13 @@ from dataclasses import replace
 
 from sightline.errors import DataError
 from sightline.evaluation.scoring import ACCURACY, MMBENCH
-from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.evaluation.task import Item, Prompt, Row, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, gold_letter, lettered_options, optional, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import (
     CHOICE_EXAMPLE,
     LETTER_ANSWER,
+    LETTER_ANSWER_CN,
     hinted_letter_answer,
     option_lines,
     qwen2_vl_choice,
@@ -67,16 +68,31 @@ def _filled(value: object, missing: str) -> object:
     return "" if missing and value == missing else value
 
 
-def _lmms_eval(item: Item) -> str:
+def _lmms_eval(item: Item, ending: str = LETTER_ANSWER) -> str:
     asked = " ".join(part for part in (item.facts.get("hint", ""), item.question) if part)
-    return f"{asked} There are several options:\n{option_lines(item.options)}\n\n{LETTER_ANSWER}"
+    return f"{asked} There are several options:\n{option_lines(item.options)}\n\n{ending}"
 
 
+_LMMS_EVAL_CN = "请直接使用所提供的选项字母作为答案回答。"
+_PROMPTS: dict[str, Prompt] = {
+    "vlmevalkit": vlmevalkit_choice,
+    "lmms-eval": _lmms_eval,
+    "model-card:llava-1.5": hinted_letter_answer,
+    "model-card:qwen2-vl": qwen2_vl_choice,
+}
+_CHINESE_PROMPTS: dict[str, Prompt] = {
+    **_PROMPTS,
+    "lmms-eval": lambda item: _lmms_eval(item, _LMMS_EVAL_CN),
+    "model-card:llava-1.5": lambda item: hinted_letter_answer(item, LETTER_ANSWER_CN),
+}
 _EXAMPLE = replace(CHOICE_EXAMPLE, facts={"hint": "Look at the sign."})
+_CHINESE_EXAMPLE = replace(CHOICE_EXAMPLE, question="图中是什么？", options=("猫", "狗"), facts={"hint": "请看标志。"})
 
 
 def _task(edition: str, title: str, file: Source, config: str, first_only: bool) -> Task:
     """One edition; the Hub has the first edition of each language and not the revised ones."""
+
+    is_chinese = edition.startswith("dev_cn")
 
     def reader(missing: str) -> Callable[[Row], Iterable[Item]]:
         return lambda row: _read(row, missing, first_only)
@@ -86,17 +102,12 @@ def _task(edition: str, title: str, file: Source, config: str, first_only: bool)
         title=f"MMBench, {title}, {'first rotation only' if first_only else 'every rotation'}",
         sources=(file, *(lmms_eval_datasets("MMBench", "dev", config) if config else ())),
         read=by_kind({"hub": reader(_MISSING), "tsv": reader("")}),
-        prompts={
-            "vlmevalkit": vlmevalkit_choice,
-            "lmms-eval": _lmms_eval,
-            "model-card:llava-1.5": hinted_letter_answer,
-            "model-card:qwen2-vl": qwen2_vl_choice,
-        },
+        prompts=_CHINESE_PROMPTS if is_chinese else _PROMPTS,
         scorers=MMBENCH.scorers,
         metrics=dict.fromkeys(MMBENCH.scorers, ACCURACY) if first_only else MMBENCH.metrics,
         max_new_tokens=64,
         default_prompt="vlmevalkit",
-        example=_EXAMPLE,
+        example=_CHINESE_EXAMPLE if is_chinese else _EXAMPLE,
         licence="Not stated for the data; the pictures come partly from COCO, Places and others. Code Apache-2.0.",
         paper="Liu et al. 2024, arXiv 2307.06281",
         note="A vanilla score is higher than a circular one: guessing one of four is right in 25% of first rotations, "

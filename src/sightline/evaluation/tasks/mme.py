@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from sightline.evaluation.metrics.groups import MME_CATEGORIES
 from sightline.evaluation.scoring import MME
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
@@ -30,7 +31,7 @@ def _item(row: Row, identity: str, group: str, *aliases: str) -> Item:
         name=row.name,
         question=text(row, "question"),
         pictures=pictures(row, "image"),
-        answers=(text(row, "answer").strip().lower(),),
+        answers=(text(row, "answer").strip().lower().removesuffix("."),),
         category=text(row, "category"),
         group=group,
         facts={"group_size": 2},
@@ -56,6 +57,7 @@ TASKS = {
             "model-card:qwen2-vl": yes_no,
         },
         golds=("yes", "no"),
+        categories=MME_CATEGORIES,
         scorers=MME.scorers,
         metrics=MME.metrics,
         max_new_tokens=16,

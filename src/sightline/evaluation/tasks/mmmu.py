@@ -24,7 +24,7 @@ from sightline.evaluation.tasks.prompts import (
     SHORT_ANSWER,
     option_lines,
     pictures_first,
-    qwen2_vl_choice,
+    selected_choice,
     vlmevalkit_choice,
 )
 from sightline.types import Picture
@@ -110,7 +110,7 @@ TASKS = {
             "lmms-eval": _lmms_eval,
             "lmms-eval:simple": lambda item: pictures_first(item, _lmms_eval(item)),
             "vlmevalkit": vlmevalkit_choice,
-            "model-card:qwen2-vl": lambda item: pictures_first(item, qwen2_vl_choice(item)),
+            "model-card:qwen2-vl": lambda item: pictures_first(item, selected_choice(item)),
         },
         scorers=MMMU.scorers,
         metrics=MMMU.metrics,

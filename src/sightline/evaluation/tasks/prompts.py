@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from string import ascii_uppercase
 
@@ -9,7 +10,10 @@ from sightline.evaluation.task import Item
 
 SHORT_ANSWER = "Answer the question using a single word or phrase."
 LETTER_ANSWER = "Answer with the option's letter from the given choices directly."
+LETTER_ANSWER_CN = "请直接回答选项字母。"  # LLaVA-1.5 and Qwen2-VL
 YES_NO = " Please answer yes or no."
+_SELECT = "Please select the correct answer from the options above."
+_CHINESE = re.compile("[\u4e00-\u9fff]")
 
 CHOICE_EXAMPLE = Item("example", "example", "What is shown?", options=("a cat", "a dog"))
 YES_NO_EXAMPLE = Item("example", "example", "Is there a dog in the image?")
@@ -35,23 +39,31 @@ def letter_answer(item: Item) -> str:
     return f"{item.question}\n{option_lines(item.options)}\n{LETTER_ANSWER}"
 
 
-def hinted_letter_answer(item: Item) -> str:
-    """`letter_answer` with the hint as first line where there is one: LLaVA-1.5 on MMBench."""
-    return "\n".join(part for part in (item.facts.get("hint", ""), letter_answer(item)) if part)
+def hinted_letter_answer(item: Item, ending: str = LETTER_ANSWER) -> str:
+    """Question, option lines and `ending`, with the hint as first line where there is one: LLaVA-1.5 on MMBench."""
+    lines = (item.facts.get("hint", ""), item.question, option_lines(item.options), ending)
+    return "\n".join(line for line in lines if line)
 
 
 def vlmevalkit_choice(item: Item) -> str:
-    """VLMEvalKit's multiple choice; its last line ends in a blank and a line break."""
-    return qwen2_vl_choice(item) + (" \n" if item.options else "\n")
+    """VLMEvalKit's multiple choice, in English whatever the question is; its last line ends in a blank and a break."""
+    return selected_choice(item) + (" \n" if item.options else "\n")
 
 
 def qwen2_vl_choice(item: Item) -> str:
-    """Qwen2-VL's multiple choice: VLMEvalKit's without the blank and the line break at the end."""
+    """Qwen2-VL's multiple choice: VLMEvalKit's, ending in Chinese where the question has Chinese characters."""
+    prompt = selected_choice(item)
+    chinese = _CHINESE.search(prompt) is not None
+    return prompt.removesuffix(_SELECT) + LETTER_ANSWER_CN if chinese and item.options else prompt
+
+
+def selected_choice(item: Item) -> str:
+    """Hint, question and options, and a line that asks to select one of them."""
     hint = item.facts.get("hint", "")
     lines = [f"Hint: {hint}"] if hint else []
     lines.append(f"Question: {item.question}")
     if item.options:
-        lines += ["Options:", option_lines(item.options), "Please select the correct answer from the options above."]
+        lines += ["Options:", option_lines(item.options), _SELECT]
     return "\n".join(lines)
 
 

@@ -1,0 +1,52 @@
+"""Which tokens of demonstrations a run trains: one rule for the whole dataset, TRL's, said at the start."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from sightline.errors import ConfigError
+
+
+def require_completions(args: Any, datasets: dict[str, Any]) -> None:
+    """Nothing where `completion_only_loss` fits the rows of the named datasets, or is not set.
+
+    Raises:
+        ConfigError: it is true, and rows are `messages` or text, as TRL 1.16 refuses them once training begins.
+    """
+    if args is None or not getattr(args, "completion_only_loss", None):
+        return
+    for name, dataset in datasets.items():
+        if dataset is None:
+            continue
+        columns = _columns(dataset)
+        if {"prompt", "completion"} <= columns and "messages" not in columns:
+            continue
+        raise ConfigError(
+            f"completion_only_loss: expected rows of prompt and completion, since it is true; got {name} with "
+            f"{', '.join(sorted(columns))}. Leave it out, which trains every token, set assistant_only_loss to true, "
+            "which trains the assistant's turns of messages, or give rows of prompt and completion."
+        )
+
+
+def say_what_is_trained(trainer: Any) -> None:
+    """One line on stderr, from the main process: which tokens of a row the loss counts, and how to change that."""
+    collator, columns = trainer.data_collator, _columns(trainer.train_dataset)
+    if not trainer.accelerator.is_main_process:
+        return
+    completions = {"prompt", "completion"} <= columns
+    said = []
+    if completions and collator.completion_only_loss:
+        said.append("the completions alone")
+    elif completions:
+        said.append("prompts and completions, since completion_only_loss is false")
+    if "messages" in columns and collator.assistant_only_loss:
+        said.append("the assistant's turns of messages")
+    elif "messages" in columns:
+        said.append("every token of messages, questions too, as in TRL (assistant_only_loss: the assistant's alone)")
+    print(f"Trained: {' and '.join(said) or 'every token of the text'}.", file=sys.stderr)
+
+
+def _columns(dataset: Any) -> set[str]:
+    names = getattr(dataset, "column_names", None)
+    return set(next(iter(dataset)) if names is None else names)
