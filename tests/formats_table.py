@@ -62,8 +62,10 @@ Each comes with `image` or `images`. A row of each, in the order in which they a
   lines of a run say so. `assistant_only_loss: true` trains the assistant's turns. `completion_only_loss: true` makes
   `prompt` and `completion` of `conversations`, each of which must be one question and its answer then, so that answers
   alone are trained, as LLaVA trains them; rows of `messages` are refused with it, as in TRL.
-* `<image>` stands for an image. Conversations without a mark show their images first; another number of marks than
-  images is an error that names the row.
+* `<image>` stands for an image, in conversations as in questions and prompts, and so do `<image 1>`, `<image_1>`,
+  `<|image_1|>`, `<|image_pad|>`, `<start_of_image>`, and `<img>` at the start or end of a text. Rows without a mark show
+  their images first; another number of marks or image parts than images is an error that names the row, also where no
+  row has an image.
 * Captions answer "{caption}", class folders "{label}". A row with several captions becomes several rows.
 * Of VLFeedback's rated answers the best and the worst by mean rating make a pair. Rows whose ratings are all equal are
   left out and counted.
@@ -81,8 +83,20 @@ Anything else is a Hub id.
 
 ## Pictures
 
-A picture is a path, base64 (bare or as a `data:` address), bytes, or a web address; `image` may hold one or a list.
-Paths count from the folder of the file or from `images` in it; `--image_folder` names another.
+A picture is a path, base64 (bare or as a `data:` address), bytes, a `file:` or web address, or a record of one of these
+(`bytes`, `path`, `url`, `src`, `file_name` and the like). Paths count from the folder of the file or from `images` in
+it; `--image_folder` names another. What is empty is no picture.
+
+Pictures stand in `image` (one, or a list) or `images`, or wherever else rows name them; every command reads them alike:
+
+* in parts of messages: `{{"type": "image", "image": ...}}` (or `url`, `path`, `base64`), OpenAI's `image_url`, `{{"image":
+  ...}}` without a type, or an `images` key of a message. Parts that name none take theirs from the columns, in order.
+* in one column of another name (`img`, `image_path`, `photo`, any column whose values are pictures), which is then
+  printed; columns that are numbered (`image_1`, `image_2`) are shown one after another, the empty ones left out.
+* row by row in one or another of these, where sources were joined.
+
+Where nobody can tell which picture is meant (`image` and `images` that differ, two columns of pictures and none of
+them `image`), or where a part is no text and no picture (video, audio), the row is refused.
 
 Web addresses are refused unless `allow_urls: true` (`--allow_urls`) allows them. Then:
 

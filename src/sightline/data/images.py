@@ -36,8 +36,8 @@ class ChangedImage:
 
 
 def row_images(row: dict[str, Any]) -> list[Any]:
-    """The images of a row, from `images` or `image`; the row stays as it is."""
-    if row.get("images") is not None:
+    """The images of a row, from `images`, or where that is empty from `image`; the row stays as it is."""
+    if row.get("images"):
         return list(row["images"])
     return [row["image"]] if row.get("image") is not None else []
 

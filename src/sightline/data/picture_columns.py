@@ -8,8 +8,12 @@ import os
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from PIL.Image import Image as OpenImage
 
 from sightline.data.images import IMAGE_COLUMNS
 from sightline.data.urls import UrlError, fetch_picture
@@ -24,6 +28,12 @@ FETCHERS = 8  # threads; a server answers in tens of milliseconds
 # How base64 of a JPEG, PNG, GIF, WebP, BMP or TIFF begins; no path of so many characters does.
 BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0A")
 SHORTEST_BASE64 = 60
+# The keys by which a record names its picture: those of `datasets`, and what people write by hand. The first that is
+# filled counts.
+RECORD_KEYS = (
+    "bytes", "path", "image", "url", "src", "file_name", "filename", "file", "image_url", "image_path", "image_file",
+    "img", "picture", "photo", "uri", "href", "base64", "b64", "data", "source", "content",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -35,11 +45,14 @@ class PictureAccess:
         allow_urls: fetch pictures that rows name by https address.
         keep_missing: leave paths to no file and addresses in their rows, for a check to count, instead of refusing the
             first.
+        gather: read columns of other names, and pictures inside messages, into `image` or `images`. A benchmark's own
+            reader knows its columns.
     """
 
     image_folder: str | None = None
     allow_urls: bool = False
     keep_missing: bool = False
+    gather: bool = True
 
 
 class PictureFinder:
@@ -63,22 +76,30 @@ class PictureFinder:
         found = (str(folder / name) for name in named for folder in self.folders if (folder / name).is_file())
         return next(found, named[0])
 
+    def has(self, name: str) -> bool:
+        """Whether a file of this name is in one of the folders."""
+        return any(os.path.isfile(folder / name) for folder in self.folders)
+
     def record(self, value: Any, name: str) -> Any:
-        """A picture as `{"bytes", "path"}`, a list of them for a list, None for None.
+        """A picture as `{"bytes", "path"}`, a flat list of them for a list, None where there is none, as in "".
 
         Raises:
-            DataError: no such file, no base64, or an address that may not or cannot be fetched; begins with `name`.
+            DataError: no such file, no base64, a record without a key that names a picture, or an address that may not
+                or cannot be fetched; begins with `name`.
         """
-        if isinstance(value, list):
-            return [self.record(one, name) for one in value]
-        if isinstance(value, bytes):
-            return {"bytes": value, "path": None}
-        if isinstance(value, dict) and value.get("bytes") is not None:
+        if isinstance(value, list | tuple):
+            return [one for part in value for one in _flat(self.record(part, name))]
+        if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
             return value
         if isinstance(value, dict):
-            value = value.get("path")
+            return self.record(named_picture(value, name), name)
+        if isinstance(value, bytes | OpenImage):
+            content = value if isinstance(value, bytes) else _encoded(value)
+            return {"bytes": content, "path": None} if content else None
         if value is None or not isinstance(value, str):
             return _none_or_refuse(value, name)
+        if not value.strip():
+            return None
         if value not in self._known:
             found = self._read(value, name)
             if found["bytes"] is not None:
@@ -89,6 +110,7 @@ class PictureFinder:
     def fetch_all(self, values: Iterable[Any]) -> None:
         """Fetch the addresses among the values side by side; those that fail are reported by `record`."""
         flat = (one for value in values for one in (value if isinstance(value, list) else [value]))
+        flat = (next(iter(one.values()), None) if isinstance(one, dict) and len(one) == 1 else one for one in flat)
         addresses = {one for one in flat if isinstance(one, str) and one.startswith("https://")} - self._known.keys()
         if not self.allow_urls or not addresses:
             return
@@ -100,9 +122,11 @@ class PictureFinder:
     def _read(self, value: str, name: str) -> Record:
         if value.startswith("data:"):
             return {"bytes": _decoded(value.partition(",")[2], name), "path": None}
-        if len(value) >= SHORTEST_BASE64 and value.startswith(BASE64_STARTS):
+        if is_base64(value):
             return {"bytes": _decoded(value, name), "path": None}
-        if "://" in value or value.startswith("file:"):
+        if value.lower().startswith("file:"):
+            value = _local_path(value, name)
+        elif "://" in value:
             return {"bytes": None, "path": self._fetch(value, name)}
         for folder in self.folders:
             if os.path.isfile(folder / value):  # False where Path.is_file raises: a text of thousands of characters
@@ -118,10 +142,7 @@ class PictureFinder:
         if not self.allow_urls and self.keep_missing:
             return address
         if not self.allow_urls:
-            raise DataError(
-                f"{name}: expected a picture on this machine, got the address '{address[:200]}'. Nothing is fetched "
-                "unless you say so: set allow_urls to true (--allow_urls), or put the picture into a file."
-            )
+            refuse_address(address, name)
         try:
             return str(fetch_picture(address))
         except UrlError as error:
@@ -130,8 +151,10 @@ class PictureFinder:
             raise DataError(f"{name}: {error}") from error
 
 
-def open_columns(dataset: Dataset, finder: PictureFinder, name_of: Any) -> Dataset:
-    """The dataset with its image columns as lazy `datasets.Image` features, every distinct picture looked up.
+def open_columns(
+    dataset: Dataset, finder: PictureFinder, name_of: Any, columns: Iterable[str] = IMAGE_COLUMNS
+) -> Dataset:
+    """The dataset with these columns as lazy `datasets.Image` features, every distinct picture looked up.
 
     `image` with lists of pictures becomes `images`. `name_of` gives the name of the row at an index.
 
@@ -141,9 +164,9 @@ def open_columns(dataset: Dataset, finder: PictureFinder, name_of: Any) -> Datas
     from datasets import Image, List
 
     order = dataset.column_names
-    for column in (name for name in order if name in IMAGE_COLUMNS):
+    for column in [name for name in order if name in columns]:
         kind = dataset.features[column]
-        if isinstance(kind, Image) or (isinstance(kind, List) and isinstance(kind.feature, Image)):
+        if is_opened(kind):
             continue
         if _is_stored(kind):
             dataset = dataset.cast_column(column, Image())
@@ -161,6 +184,55 @@ def open_columns(dataset: Dataset, finder: PictureFinder, name_of: Any) -> Datas
         dataset = dataset.rename_column(f"{column} (opened)", target)
         order = [target if name == column else name for name in order]
     return dataset.select_columns(order)
+
+
+def is_opened(kind: Any) -> bool:
+    """Whether a feature is `datasets.Image`, or a list of them."""
+    from datasets import Image, List
+
+    return isinstance(kind, Image) or (isinstance(kind, List) and isinstance(kind.feature, Image))
+
+
+def is_base64(text: str) -> bool:
+    """Whether a text begins as base64 of a picture does, and is longer than any path."""
+    return len(text) >= SHORTEST_BASE64 and text.startswith(BASE64_STARTS)
+
+
+def refuse_address(value: Any, name: str) -> None:
+    """Raise DataError for a picture that is named by an address, or by a record of one."""
+    if isinstance(value, dict):
+        value = named_picture(value, name)
+    if isinstance(value, str) and "://" in value[:64] and not value.lower().startswith("file:"):
+        raise DataError(
+            f"{name}: expected a picture on this machine, got the address '{value[:200]}'. Nothing is fetched "
+            "unless you say so: set allow_urls to true (--allow_urls), or put the picture into a file."
+        )
+
+
+def named_picture(record: Record, name: str) -> Any:
+    """What a record names its picture by: the value of the first of RECORD_KEYS that is filled; None for an empty one.
+
+    Raises:
+        DataError: it is filled, but by other keys.
+    """
+    filled = {key: value for key, value in record.items() if value not in (None, "", b"", [])}
+    for key in RECORD_KEYS:
+        if key not in filled:
+            continue
+        value = filled[key]
+        if key == "bytes" and isinstance(value, str) and not value.startswith("data:"):
+            return _decoded(value, name)  # as `to_json` of pandas writes them
+        if key == "bytes" and isinstance(value, list):
+            return _of_numbers(value, name)
+        if key in ("base64", "b64", "data") and isinstance(value, str) and "," not in value[:100]:
+            return _decoded(value, name)
+        return value
+    if filled:
+        raise DataError(
+            f"{name}: expected a picture as a record with bytes, path or url, got one with "
+            f"{', '.join(map(str, filled))}. Rename the key, or write the path in place of the record."
+        )
+    return None
 
 
 def _is_stored(kind: Any) -> bool:
@@ -185,6 +257,35 @@ def _decoded(text: str, name: str) -> bytes:
         raise DataError(f"{name}: the image is no base64 ({error}): '{text[:40]}...'. Encode it again.") from error
 
 
+def _flat(value: Any) -> list[Any]:
+    """The pictures of one entry of a list: an entry of nothing leaves no gap."""
+    return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def _local_path(address: str, name: str) -> str:
+    """The path of a file: address, as Qwen's rows have them."""
+    parts = urlsplit(address)
+    if parts.netloc not in ("", "localhost"):
+        raise DataError(f"{name}: expected a file of this machine, got '{address[:200]}'. Write its path.")
+    return unquote(parts.path)
+
+
+def _encoded(image: OpenImage) -> bytes:
+    """An open picture as PNG, which keeps its pixels and mode; a mode that PNG lacks as TIFF."""
+    content = BytesIO()
+    image.save(content, format="PNG" if image.mode in ("1", "L", "LA", "I", "I;16", "P", "RGB", "RGBA") else "TIFF")
+    return content.getvalue()
+
+
+def _of_numbers(values: list[Any], name: str) -> bytes:
+    try:
+        return bytes(values)
+    except (TypeError, ValueError) as error:
+        raise DataError(
+            f"{name}: expected the bytes of a picture, got other values ({error}). Mend the row."
+        ) from error
+
+
 def _none_or_refuse(value: Any, name: str) -> None:
     if value is not None:
         raise DataError(
@@ -194,11 +295,23 @@ def _none_or_refuse(value: Any, name: str) -> None:
 
 def close_images(dataset: Any) -> Any:
     """The dataset with its images as paths and bytes, so that reading a row opens none."""
+    for column, feature in (dataset.features or {}).items():
+        closed = _closed(feature)
+        if closed is not feature:
+            dataset = dataset.cast_column(column, closed)
+    return dataset
+
+
+def _closed(feature: Any) -> Any:
+    """The feature with every picture in it closed, itself where there is none or all are."""
     import datasets
 
-    for column, feature in (dataset.features or {}).items():
-        if isinstance(feature, datasets.Image):
-            dataset = dataset.cast_column(column, datasets.Image(decode=False))
-        elif isinstance(feature, datasets.List) and isinstance(feature.feature, datasets.Image):
-            dataset = dataset.cast_column(column, datasets.List(datasets.Image(decode=False)))
-    return dataset
+    if isinstance(feature, datasets.Image):
+        return datasets.Image(decode=False) if feature.decode else feature
+    if isinstance(feature, datasets.List):
+        inner = _closed(feature.feature)
+        return feature if inner is feature.feature else datasets.List(inner)
+    if isinstance(feature, dict):
+        parts = {key: _closed(part) for key, part in feature.items()}
+        return feature if all(parts[key] is feature[key] for key in feature) else parts
+    return feature

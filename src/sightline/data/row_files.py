@@ -6,11 +6,12 @@ import csv
 import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.documents import document_rows, require_split, token_rows
-from sightline.data.images import IMAGE_COLUMNS
+from sightline.data.gathering import gather_rows
 from sightline.data.kept_rows import file_signature
 from sightline.data.mixed_columns import is_mixed, kept_texts
 from sightline.data.picture_columns import PictureAccess, PictureFinder
@@ -78,14 +79,11 @@ def stream_rows(paths: Sequence[str], pictures: PictureAccess) -> Iterator[Row]:
     """The rows of JSONL, Parquet or tar files one at a time, their pictures as records of bytes and path."""
     for path in map(Path, paths):
         finder = PictureFinder(path.parent, pictures)
-        for number, row in enumerate(_STREAMS[path.suffix](path), start=1):
-            name = f"{path.name} row {number}"
-            for column in IMAGE_COLUMNS:
-                if column in row:
-                    row[column] = finder.record(row[column], name)
-            if isinstance(row.get("image"), list):
-                row["images"] = row.pop("image")
-            yield row
+        yield from gather_rows(_STREAMS[path.suffix](path), finder, partial(_row_of, path.name))
+
+
+def _row_of(file: str, index: int) -> str:
+    return f"{file} row {index + 1}"
 
 
 def _stamped_shards(paths: list[str], stamps: tuple[str, ...]) -> Iterator[Row]:

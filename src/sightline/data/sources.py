@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.documents import require_split
+from sightline.data.gathering import gather_pictures
 from sightline.data.kept_rows import folder_signature
 from sightline.data.picture_columns import PictureAccess, PictureFinder, open_columns
 from sightline.data.row_files import READERS, ROW_SUFFIXES, class_rows, dataset_of, read_shard_table, stream_rows
@@ -159,7 +160,8 @@ def _opened(dataset: Dataset, folder: Path, source: str, pictures: PictureAccess
     """The dataset with its pictures looked up; `file_name`, as image folders call it, is the image."""
     if "file_name" in dataset.column_names and not {"image", "images"} & set(dataset.column_names):
         dataset = dataset.rename_column("file_name", "image")
-    return open_columns(dataset, PictureFinder(folder, pictures), lambda index: row_name(source, index))
+    read = gather_pictures if pictures.gather else open_columns
+    return read(dataset, PictureFinder(folder, pictures), lambda index: row_name(source, index))
 
 
 def _read_folder(path: Path, split: str | None, config: str | None, pictures: PictureAccess) -> Dataset:

@@ -114,8 +114,8 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         **trl_arguments: Any,
     ) -> None:
         trl_arguments = for_family(model, trl_arguments)
-        train_dataset = _prepared(train_dataset, args)
-        eval_dataset = _prepared(eval_dataset, args)
+        train_dataset = _prepared(train_dataset, args, data_collator is not None)
+        eval_dataset = _prepared(eval_dataset, args, data_collator is not None)
         store = uses_reference_store(args, train_dataset, data_collator)
         adapted = trl_arguments.get("peft_config") is not None or isinstance(model, PeftModel)
         if store and ref_model is None and not adapted:
@@ -197,9 +197,9 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         return loss_with_mdpo_terms(self, model, inputs, super()._compute_loss)
 
 
-def _prepared(dataset: Any, args: Any) -> Any:
+def _prepared(dataset: Any, args: Any, own_collator: bool) -> Any:
     """The dataset as batches are made of it; lists of rejected answers that cannot be trained are refused."""
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
         if part is not None:
             require_trainable_lists(part, "the dataset", args.world_size if args is not None else 1)
-    return prepared(dataset, to_preference_columns)
+    return prepared(dataset, to_preference_columns, own_collator)

@@ -92,8 +92,8 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
     ) -> None:
         trl_arguments = for_family(model, trl_arguments)
         to_columns = partial(to_sft_columns, answers_alone=bool(getattr(args, "completion_only_loss", None)))
-        train_dataset = prepared(train_dataset, to_columns)
-        eval_dataset = prepared(eval_dataset, to_columns)
+        train_dataset = prepared(train_dataset, to_columns, data_collator is not None)
+        eval_dataset = prepared(eval_dataset, to_columns, data_collator is not None)
         if data_collator is None:
             require_completions(args, {"train_dataset": train_dataset, "eval_dataset": eval_dataset})
         with hidden_packing(args, train_dataset, data_collator):

@@ -11,7 +11,7 @@ from typing import Any
 from datasets import Dataset, IterableDataset
 from peft import PeftModel
 
-from sightline.data.formats import has_images
+from sightline.data.formats import gathered, has_images, refuse_addresses, without_pictures
 from sightline.data.sequences import EncodedBatch, EncodingSettings
 from sightline.engine.feature_store import FeatureStore
 from sightline.engine.selftest import RouteChoice, choose_route, possible, use_attention
@@ -26,18 +26,27 @@ from sightline.types import FamilyFacts
 logger = logging.getLogger("sightline")
 
 SELF_TEST_ROWS = 3
+THE_DATASET = "the dataset"  # what messages call rows that come from memory
 
 
-def prepared(dataset: Any, to_columns: Callable[[Any, str], Any]) -> Any:
+def prepared(dataset: Any, to_columns: Callable[[Any, str], Any], own_collator: bool = False) -> Any:
     """The dataset in TRL's columns, its images left as paths and bytes, so that a batch opens each distinct one once.
 
-    Text-only and tokenized datasets pass unchanged.
+    Text-only and tokenized datasets pass unchanged. With `own_collator`, a collator of the user's, messages keep their
+    pictures, which that collator reads.
+
+    Raises:
+        DataError: a prompt shows a picture that is not there, or a picture cannot be found.
     """
     if isinstance(dataset, dict):
-        return type(dataset)({name: prepared(part, to_columns) for name, part in dataset.items()})
-    if dataset is None or not has_images(dataset):
+        return type(dataset)({name: prepared(part, to_columns, own_collator) for name, part in dataset.items()})
+    if not isinstance(dataset, Dataset | IterableDataset) or (own_collator and not has_images(dataset)):
+        refuse_addresses(dataset, THE_DATASET)
         return dataset
-    return to_columns(dataset, "the dataset")
+    pictured = gathered(dataset, THE_DATASET)
+    if not has_images(pictured):
+        return without_pictures(dataset, THE_DATASET)
+    return to_columns(pictured, THE_DATASET)
 
 
 def encoding_settings(trl_collator: Any, args: Any) -> EncodingSettings:

@@ -183,7 +183,10 @@ class TestConversations:
     @pytest.mark.parametrize(
         ("turns", "message"),
         [
-            ([{"from": "human", "value": "<image><image>x"}], "row 1: 1 images, but .* has 2 <image> marks"),
+            (
+                [{"from": "human", "value": "<image><image>x"}],
+                "row 1: 1 image, but the text has 2 marks such as <image>",
+            ),
             ([{"from": "tool", "value": "x"}], r"row 1: expected a role among human, user, .*; got 'tool'"),
             ([], r"row 1: expected a list of turns, got \[\]"),
             ([{"from": "human", "value": None}], "row 1: expected the text of a turn, got None"),

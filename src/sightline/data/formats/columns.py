@@ -7,13 +7,22 @@ import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.formats.conversations import answer_alone, without_parts
+from sightline.data.formats.placed import ASKED, SPOKEN, may_mark, may_show, place as place_marks
 from sightline.data.formats.registry import Format, Goal, Row, holds_preferences, recognise
+from sightline.data.gathering import (
+    gather_pictures,
+    gather_row,
+    refuse_addresses as addresses_in_messages,
+    stream_columns,
+)
 from sightline.data.images import row_images
 from sightline.data.kept_rows import map_rows
-from sightline.data.picture_columns import close_images
+from sightline.data.message_pictures import MESSAGE_COLUMNS
+from sightline.data.picture_columns import PictureAccess, PictureFinder, close_images
 from sightline.data.sources import row_name
 from sightline.errors import DataError
 
@@ -101,17 +110,94 @@ def are_preferences(dataset: Dataset | IterableDataset) -> bool:
 def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = False) -> TrainingRows:
     import datasets
 
-    dataset = close_images(dataset)
+    dataset = close_images(gathered(dataset, source))
     columns = _columns(dataset)
     first_rows = list(itertools.islice(dataset, FIRST_ROWS))
     format_ = recognise(columns, first_rows, goal, source)
-    if format_.convert is None:
-        return TrainingRows(dataset, format_)
-    if answers_alone and "conversations" in format_.columns:
+    if format_.convert is not None and answers_alone and "conversations" in format_.columns:
         format_ = replace(format_, convert=partial(answer_alone, format_.convert))
     if isinstance(dataset, datasets.IterableDataset):
         return TrainingRows(_streamed(dataset, columns, format_, source), format_)
+    if format_.convert is None:
+        return TrainingRows(_as_they_are(dataset, source), format_)
     return _tabled(dataset, columns, format_, source)
+
+
+def _as_they_are(dataset: Any, source: str) -> Any:
+    """Rows of TRL's columns, each picture where a mark stands for it.
+
+    Raises:
+        DataError: a prompt shows pictures that its row has not.
+    """
+    import datasets
+
+    columns = [column for column in ASKED if column in dataset.column_names]
+    counts = image_counts(dataset)
+    if not (may_mark if counts else may_show)(dataset, columns):
+        return dataset
+    rows = [
+        place_marks(row, counts[index] if counts else 0, row_name(source, index), bool(counts))
+        for index, row in enumerate(dataset.select_columns(columns))
+    ]
+    if not counts:
+        return dataset
+    texts = datasets.Dataset.from_dict(
+        {column: [row[column] for row in rows] for column in columns}, on_mixed_types="use_json"
+    )
+    return datasets.concatenate_datasets([dataset.remove_columns(columns), texts], axis=1)
+
+
+def gathered(dataset: Any, source: str) -> Any:
+    """The dataset or stream with its pictures in `image` or `images`; paths count from the working directory."""
+    import datasets
+
+    finder = PictureFinder(Path.cwd(), PictureAccess())
+    if isinstance(dataset, datasets.Dataset):
+        return gather_pictures(dataset, finder, partial(row_name, source))
+    dataset = close_images(dataset)
+    columns = stream_columns(list(itertools.islice(dataset, FIRST_ROWS)), finder, source)
+    if not columns and not set(MESSAGE_COLUMNS) & set(_columns(dataset)):
+        return dataset
+
+    def gather(row: Row, index: int) -> Row:
+        return gather_row(row, columns, finder, row_name(source, index))
+
+    return dataset.map(gather, with_indices=True, remove_columns=_columns(dataset))
+
+
+def refuse_addresses(dataset: Any, source: str) -> None:
+    """Raise DataError where messages that stay as they are name a picture by an address."""
+    addresses_in_messages(dataset, partial(row_name, source))
+
+
+def without_pictures(dataset: Any, source: str) -> Any:
+    """A dataset or stream of text as it is; of a stream each row is looked at when it comes.
+
+    Raises:
+        DataError: a prompt shows a picture that is not there.
+    """
+    import datasets
+
+    if isinstance(dataset, datasets.Dataset):
+        columns = [column for column in ASKED if column in dataset.column_names]
+        if may_show(dataset, columns):
+            _as_they_are(dataset, source)
+        return dataset
+    if not set(MESSAGE_COLUMNS) & set(_columns(dataset)):
+        return dataset
+    finder = PictureFinder(Path.cwd(), PictureAccess())
+
+    def check(row: Row, index: int) -> Row:
+        name = row_name(source, index)
+        if row_images(gather_row(row, (), finder, name)):
+            raise DataError(
+                f"{name}: expected text alone, as in the first {FIRST_ROWS} rows, got a picture. Give each row a "
+                "column images, an empty list where it has none."
+            )
+        place_marks(row, 0, name, False)
+        return row
+
+    return dataset.map(check, with_indices=True, features=dataset.features)
 
 
 def _columns(dataset: Any) -> list[str]:
@@ -124,13 +210,17 @@ def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> T
     inputs = [column for column in (*format_.columns, *format_.optional) if column in columns]
     counts = image_counts(dataset)
     shown = has_images(dataset)
+    marked = may_mark(dataset, [column for column in inputs if column in (*SPOKEN, "text")])
 
     def convert(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         made: list[Row] = []
         for place, index in enumerate(indices):
             row = {column: batch[column][place] for column in inputs}
             images = counts[index] if counts else 0
-            made += [{**new, _ORIGIN: index} for new in _convert(format_, row, images, shown, source, index)]
+            new_rows = _convert(format_, row, images, shown, row_name(source, index))
+            if marked:
+                new_rows = [place_marks(new, images, row_name(source, index), shown) for new in new_rows]
+            made += [{**new, _ORIGIN: index} for new in new_rows]
         names = made[0] if made else {_ORIGIN: None}
         return {column: [row[column] for row in made] for column in names}
 
@@ -158,10 +248,11 @@ def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> T
     return TrainingRows(joined, format_, None if same else origins, left_out)
 
 
-def _convert(format_: Format, row: Row, images: int, shown: bool, source: str, index: int) -> list[Row]:
+def _convert(format_: Format, row: Row, images: int, shown: bool, name: str) -> list[Row]:
     """What the format makes of a row."""
-    assert format_.convert is not None
-    rows = format_.convert(row, images, row_name(source, index))
+    if format_.convert is None:
+        return [row]
+    rows = format_.convert(row, images, name)
     if not shown:
         rows = [{column: _plain(value) for column, value in new.items()} for new in rows]
     return rows
@@ -197,15 +288,22 @@ def _batch_counts(batch: Any) -> list[int]:
 
 def _streamed(dataset: Any, columns: list[str], format_: Format, source: str) -> Any:
     """The stream with each row replaced by those made of it."""
+    if format_.convert is None and not set(ASKED) & set(columns):
+        return dataset
     inputs = {*format_.columns, *format_.optional}
     shown = has_images(dataset)
+
+    def made_of(row: Row, index: int) -> list[Row]:
+        images, name = len(row_images(row)), row_name(source, index)
+        own = {column: value for column, value in row.items() if column in inputs or format_.convert is None}
+        return [place_marks(new, images, name, False) for new in _convert(format_, own, images, shown, name)]
 
     def convert(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         made: list[Row] = []
         for place, index in enumerate(indices):
             row = {column: values[place] for column, values in batch.items()}
             rest = {column: value for column, value in row.items() if column not in inputs}
-            for new in _convert(format_, row, len(row_images(row)), shown, source, index):
+            for new in made_of(row, index):
                 made.append({**rest, **new})
         return {column: [row[column] for row in made] for column in (made[0] if made else ())}
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sightline.data.marks import IMAGE_MARK, place_pictures
 from sightline.errors import DataError
 
 Row = dict[str, Any]
 Message = dict[str, Any]
 
-IMAGE_MARK = "<image>"
 ROLES = {
     "human": "user",
     "user": "user",
@@ -37,38 +36,30 @@ def read_messages(turns: Any, images: int, name: str, system: str | None = None)
     messages = [_message(turn, name) for turn in turns]
     if system:
         messages.insert(0, {"role": "system", "content": system})
-    marks = sum(message["content"].count(IMAGE_MARK) for message in messages)
-    if marks not in (0, images):
-        raise DataError(
-            f"{name}: {images} images, but the conversation has {marks} {IMAGE_MARK} marks. "
-            "Write one mark for each image, or none: then the images come first."
-        )
-    if not marks and images:
-        first = next((message for message in messages if message["role"] == "user"), None)
-        if first is None:
-            raise DataError(f"{name}: {images} images, but no user turn to show them in. Add one, or drop the row.")
-        first["content"] = IMAGE_MARK * images + first["content"]
-    return [{"role": message["role"], "content": as_parts(message["content"])} for message in messages]
+    contents = place_pictures([message["content"] for message in messages], images, name)
+    if contents is None:
+        contents = [as_parts(message["content"]) for message in messages]
+        if images:
+            first = next((place for place, message in enumerate(messages) if message["role"] == "user"), None)
+            if first is None:
+                raise DataError(f"{name}: {images} images, but no user turn to show them in. Add one, or drop the row.")
+            contents[first] = images_first(messages[first]["content"], images)
+    return [{"role": message["role"], "content": parts} for message, parts in zip(messages, contents, strict=True)]
 
 
 def as_parts(text: str) -> list[Row]:
-    """A text with marks as content parts, the blanks on either side of a mark taken away.
+    """A text without marks as content parts."""
+    return [{"type": "text", "text": text}]
 
-    >>> as_parts("<image>\nWhat is it?")
-    [{'type': 'image', 'text': None}, {'type': 'text', 'text': 'What is it?'}]
-    """
-    if IMAGE_MARK not in text:
-        return [{"type": "text", "text": text}]
-    pieces = re.split(rf"\s*({IMAGE_MARK})\s*", text)
-    return [
-        {"type": "image", "text": None} if piece == IMAGE_MARK else {"type": "text", "text": piece}
-        for piece in pieces
-        if piece
-    ]
+
+def images_first(text: str, images: int) -> list[Row]:
+    """A text as content parts behind so many images."""
+    words = text.lstrip()
+    return [{"type": "image", "text": None}] * images + (as_parts(words) if words or not images else [])
 
 
 def as_text(content: Any) -> str:
-    """Content parts as a text with marks, a line each; the inverse of `as_parts`."""
+    """Content parts as a text with marks, a line each, as `read_messages` reads it."""
     if isinstance(content, str):
         return content
     return "\n".join(IMAGE_MARK if part["type"] == "image" else str(part.get("text") or "") for part in content)

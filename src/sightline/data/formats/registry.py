@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from sightline.data.formats.comparisons import best_and_worst, json_text, question_pair, read_pair
 from sightline.data.formats.conversations import (
-    IMAGE_MARK,
     compared_conversations,
     conversation,
     indexed_parts,
@@ -16,6 +15,7 @@ from sightline.data.formats.conversations import (
     without_prompt,
 )
 from sightline.data.formats.questions import caption, captions, label, question_answer, question_answers
+from sightline.data.marks import count_marks
 from sightline.errors import DataError
 
 Row = dict[str, Any]
@@ -107,7 +107,7 @@ def _texts(rows: list[Row], column: str) -> list[Any]:
 
 
 def _has_marks(rows: list[Row]) -> bool:
-    return any(isinstance(text, str) and IMAGE_MARK in text for text in _texts(rows, "messages"))
+    return any(isinstance(text, str) and count_marks(text) for text in _texts(rows, "messages"))
 
 
 def _has_from(rows: list[Row]) -> bool:

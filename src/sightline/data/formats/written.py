@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from sightline.data.formats.conversations import IMAGE_MARK, as_text
+from sightline.data.formats.conversations import as_text
+from sightline.data.marks import IMAGE_MARK, count_marks
 from sightline.data.preferences import answer_pairs
 from sightline.errors import DataError
 
@@ -49,7 +50,7 @@ def llava_row(row: Row, name: str) -> Iterator[Row]:
     if images and not placed:
         first = next((place for place, message in enumerate(messages) if message["role"] == "user"), 0)
         texts[first] = "\n".join([*[IMAGE_MARK] * images, texts[first]])
-    if sum(text.count(IMAGE_MARK) for text in texts) != images:
+    if sum(map(count_marks, texts)) != images:
         raise DataError(
             f"{name}: expected one {IMAGE_MARK} for each of its {images} images, got a conversation with other marks, "
             "which LLaVA's format cannot tell from images. Reword it, or write trl-sft."
