@@ -63,9 +63,9 @@ Each comes with `image` or `images`. A row of each, in the order in which they a
   `prompt` and `completion` of `conversations`, each of which must be one question and its answer then, so that answers
   alone are trained, as LLaVA trains them; rows of `messages` are refused with it, as in TRL.
 * `<image>` stands for an image, in conversations as in questions and prompts, and so do `<image 1>`, `<image_1>`,
-  `<|image_1|>`, `<|image_pad|>`, `<start_of_image>`, and `<img>` at the start or end of a text. Rows without a mark show
-  their images first; another number of marks or image parts than images is an error that names the row, also where no
-  row has an image.
+  `<|image_1|>`, `<|image_pad|>`, `<start_of_image>`, and `<img>` at the start or end of a text. Rows without a mark
+  show their images first; another number of marks or image parts than images is an error that names the row, also where
+  no row has an image.
 * Captions answer "{caption}", class folders "{label}". A row with several captions becomes several rows.
 * Of VLFeedback's rated answers the best and the worst by mean rating make a pair. Rows whose ratings are all equal are
   left out and counted.
@@ -89,8 +89,9 @@ it; `--image_folder` names another. What is empty is no picture.
 
 Pictures stand in `image` (one, or a list) or `images`, or wherever else rows name them; every command reads them alike:
 
-* in parts of messages: `{{"type": "image", "image": ...}}` (or `url`, `path`, `base64`), OpenAI's `image_url`, `{{"image":
-  ...}}` without a type, or an `images` key of a message. Parts that name none take theirs from the columns, in order.
+* in parts of messages: `{{"type": "image", "image": ...}}` (or `url`, `path`, `base64`), OpenAI's `image_url`,
+  `{{"image": ...}}` without a type, or an `images` key of a message. Parts that name none take theirs from the columns,
+  in order.
 * in one column of another name (`img`, `image_path`, `photo`, any column whose values are pictures), which is then
   printed; columns that are numbered (`image_1`, `image_2`) are shown one after another, the empty ones left out.
 * row by row in one or another of these, where sources were joined.

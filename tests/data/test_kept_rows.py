@@ -45,8 +45,13 @@ def asked(folder: Path) -> list[str]:
 
 def change_our_code(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another version of Sightline, which puts a word behind each text."""
-    own = conversations.as_parts
-    monkeypatch.setattr(conversations, "as_parts", lambda text, *more: own(f"{text} CHANGED", *more))
+    own = conversations._message
+
+    def changed(turn: Any, name: str) -> dict[str, Any]:
+        message = own(turn, name)
+        return {**message, "content": f"{message['content']} CHANGED"}
+
+    monkeypatch.setattr(conversations, "_message", changed)
     monkeypatch.setattr(kept_rows, "encoding_version", lambda: "another")
 
 
@@ -60,8 +65,13 @@ def test_conversions_are_kept_but_not_in_the_users_folder(saved: Path, monkeypat
     before = sorted(saved.iterdir())
     asked(saved)
     assert sorted(saved.iterdir()) == before
-    own = conversations.as_parts
-    monkeypatch.setattr(conversations, "as_parts", lambda text, *more: own(f"{text} CHANGED", *more))
+    own = conversations._message
+
+    def changed(turn: Any, name: str) -> dict[str, Any]:
+        message = own(turn, name)
+        return {**message, "content": f"{message['content']} CHANGED"}
+
+    monkeypatch.setattr(conversations, "_message", changed)
     assert asked(saved) == ["what ?"] * 2, "the same version makes nothing twice"
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.data.images import IMAGE_COLUMNS
 from sightline.data.message_pictures import in_front, spoken_columns, take_pictures, take_row, taken_rows
+from sightline.data.mixed_columns import table_of
 from sightline.data.picture_columns import PictureFinder, close_images, is_opened, open_columns, refuse_address
 from sightline.data.picture_names import WORDS, picture_columns, series
 from sightline.errors import DataError
@@ -218,7 +219,7 @@ def _rewritten(
             else [row.get(column) for row, _ in taken]
             for column in _written(taken)
         }
-        parts.append(Dataset.from_dict(texts, on_mixed_types="use_json"))
+        parts.append(table_of(texts))
     shown = Dataset.from_dict({"images": images}, features=Features({"images": List(Image())}))
     joined = concatenate_datasets([*parts, shown], axis=1)
     joined.info.dataset_name = dataset.info.dataset_name

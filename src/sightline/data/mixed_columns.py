@@ -3,8 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+def table_of(columns: Mapping[str, Sequence[Any]]) -> Dataset:
+    """A dataset of these columns. What Arrow cannot give one type (an answer that is 2 here and "two" there, content
+    that is a string here and a list of parts there) is stored as JSON, and comes back as it was."""
+    from datasets import Dataset
+
+    dataset = Dataset.from_dict(columns, on_mixed_types="use_json")
+    mixed = {name: feature for name, feature in dataset.features.items() if is_mixed(feature)}
+    if not mixed:
+        return dataset
+    kept = {name: kept_texts(columns[name], feature) for name, feature in mixed.items()}
+    return Dataset.from_dict({**columns, **kept}, on_mixed_types="use_json")
 
 
 def kept_texts(values: Sequence[Any], feature: Any) -> list[Any]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.documents import document_rows, require_split, token_rows
 from sightline.data.gathering import gather_rows
 from sightline.data.kept_rows import file_signature
-from sightline.data.mixed_columns import is_mixed, kept_texts
+from sightline.data.mixed_columns import table_of
 from sightline.data.picture_columns import PictureAccess, PictureFinder
 from sightline.data.shards import PICTURES, read_shards
 from sightline.data.version import encoding_version
@@ -31,19 +31,9 @@ ROW_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".tar")
 
 def dataset_of(rows: Sequence[Row], path: Path) -> Dataset:
     """Rows with the union of their columns; a column absent from a row is None there."""
-    from datasets import Dataset
-
     names = dict.fromkeys(name for row in rows for name in row)
-    columns = {name: [row.get(name) for row in rows] for name in names}
     try:
-        # What Arrow cannot give one type (an answer that is 2 here and "two" there, message content that is a string
-        # here and a list of parts there) is stored as JSON and comes back as it was.
-        dataset = Dataset.from_dict(columns, on_mixed_types="use_json")
-        mixed = {name: feature for name, feature in dataset.features.items() if is_mixed(feature)}
-        if mixed:
-            columns |= {name: kept_texts(columns[name], feature) for name, feature in mixed.items()}
-            dataset = Dataset.from_dict(columns, on_mixed_types="use_json")
-        return dataset
+        return table_of({name: [row.get(name) for row in rows] for name in names})
     except Exception as error:  # pyarrow's own tree: invalid, type and overflow errors
         raise DataError(f"{path.name}: the rows do not fit into one table: {error}") from error
 

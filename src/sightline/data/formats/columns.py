@@ -22,6 +22,7 @@ from sightline.data.gathering import (
 from sightline.data.images import row_images
 from sightline.data.kept_rows import map_rows
 from sightline.data.message_pictures import MESSAGE_COLUMNS
+from sightline.data.mixed_columns import table_of
 from sightline.data.picture_columns import PictureAccess, PictureFinder, close_images
 from sightline.data.sources import row_name
 from sightline.errors import DataError
@@ -141,9 +142,7 @@ def _as_they_are(dataset: Any, source: str) -> Any:
     ]
     if not counts:
         return dataset
-    texts = datasets.Dataset.from_dict(
-        {column: [row[column] for row in rows] for column in columns}, on_mixed_types="use_json"
-    )
+    texts = table_of({column: [row[column] for row in rows] for column in columns})
     return datasets.concatenate_datasets([dataset.remove_columns(columns), texts], axis=1)
 
 
