@@ -40,7 +40,7 @@ def saved(tmp_path: Path) -> Path:
 
 
 def asked(folder: Path) -> list[str]:
-    return [row["prompt"][0]["content"][-1]["text"] for row in sft_rows(read_dataset(folder), "saved").dataset]
+    return [row["messages"][0]["content"][-1]["text"] for row in sft_rows(read_dataset(folder), "saved").dataset]
 
 
 def change_our_code(monkeypatch: pytest.MonkeyPatch) -> None:

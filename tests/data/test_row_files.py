@@ -222,7 +222,7 @@ class TestStreams:
         assert list(stream) == list(whole)
         read_dataset(path).to_parquet(tmp_path / "rows.parquet")
         parquet = sft_rows(stream_dataset(tmp_path / "rows.parquet"), "rows").dataset
-        assert [row["prompt"] for row in parquet] == whole["prompt"][:]
+        assert [row["messages"] for row in parquet] == whole["messages"][:]
 
     def test_several_captions_are_several_rows_of_a_stream(self, tmp_path: Path) -> None:
         picture(tmp_path / "a.png")
