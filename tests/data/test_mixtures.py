@@ -13,9 +13,10 @@ from datasets import Dataset, Image as ImageFeature, List
 from PIL import Image
 from trl.scripts.utils import DatasetConfig
 
+from sightline.data.conversion import ConversionSettings, run_convert
 from sightline.data.formats import sft_rows
-from sightline.data.mixtures import Share, counts_of, draw, join
-from sightline.data.sources import read_dataset
+from sightline.data.mixtures import Share, blend, counts_of, draw, join
+from sightline.data.sources import read_dataset, stream_dataset
 from sightline.errors import ConfigError, DataError
 from sightline.training.arguments import read_settings
 from sightline.training.sft import SFTConfig
@@ -94,6 +95,89 @@ def test_parts_of_different_columns_keep_what_each_row_trains(tmp_path: Path) ->
     assert llava["prompt"] is None
     assert len(llava["messages"]) == 4
     assert text["prompt"][0]["content"] == [{"type": "text", "text": "hi"}]
+
+
+def tool(name: str, **properties: Any) -> dict[str, Any]:
+    function = {"name": name, "parameters": {"type": "object", "properties": properties}}
+    return {"type": "function", "function": function}
+
+
+def called(name: str, **arguments: Any) -> dict[str, Any]:
+    return {"type": "function", "function": {"name": name, "arguments": arguments}}
+
+
+ASKED = {"role": "user", "content": "what ?"}
+TOOL_ROWS: list[dict[str, Any]] = [
+    {
+        "image": "a.png",
+        "tools": [tool("zoom", box={"type": "string"})],
+        "chat_template_kwargs": {"enable_thinking": False},
+        "messages": [
+            ASKED,
+            {"role": "assistant", "content": "", "tool_calls": [called("zoom", box="1")]},
+            {"role": "tool", "name": "zoom", "content": "red"},
+            {"role": "assistant", "content": "red"},
+        ],
+    },
+    {
+        "image": "a.png",
+        "tools": [tool("crop", left={"type": "integer"}, top={"type": "integer"})],
+        "messages": [ASKED, {"role": "assistant", "content": "red", "tool_calls": [called("crop", left=None, top=2)]}],
+    },
+]
+PLAIN_ROW = {"image": "a.png", "messages": [ASKED, {"role": "assistant", "content": "blue"}]}
+
+
+def tool_sources(folder: Path) -> dict[str, Any]:
+    Image.new("RGB", (4, 4)).save(folder / "a.png")
+    (folder / "tools.jsonl").write_text("".join(json.dumps(row) + "\n" for row in TOOL_ROWS))
+    (folder / "plain.jsonl").write_text(json.dumps(PLAIN_ROW) + "\n")
+    (folder / "vqa.jsonl").write_text(json.dumps({"image": "a.png", "question": "what ?", "answer": "red"}) + "\n")
+    return {name: str(folder / f"{name}.jsonl") for name in ("tools", "plain", "vqa")}
+
+
+def said(row: dict[str, Any]) -> dict[str, Any]:
+    """What a template reads of a row, contents as text."""
+    turns = row.get("messages") or [*row["prompt"], *row["completion"]]
+    texts = [
+        "".join(part["text"] or "" for part in turn["content"])
+        if isinstance(turn["content"], list)
+        else turn["content"]
+        for turn in turns
+    ]
+    messages = [{**turn, "content": text} for turn, text in zip(turns, texts, strict=True)]
+    return {"messages": messages, **{name: row.get(name) for name in ("tools", "chat_template_kwargs")}}
+
+
+@pytest.mark.parametrize("other", ["plain", "vqa"])
+@pytest.mark.parametrize("tools_first", [True, False])
+def test_a_mixture_keeps_tools_calls_and_settings_of_templates(tmp_path: Path, other: str, tools_first: bool) -> None:
+    names = tool_sources(tmp_path)
+    order = ["tools", other] if tools_first else [other, "tools"]
+    rows = list(join([sft_rows(read_dataset(names[name]), name).dataset for name in order], order))
+    kept, (rest,) = (rows[:2], rows[2:]) if tools_first else (rows[1:], rows[:1])
+    assert [said(row) for row in kept] == [said(row) for row in TOOL_ROWS]
+    assert (rest["tools"], rest["chat_template_kwargs"]) == (None, None)
+    assert all(turn.keys() == {"role", "content"} for turn in said(rest)["messages"])
+
+
+def test_a_streamed_mixture_keeps_them_too(tmp_path: Path) -> None:
+    names = tool_sources(tmp_path)
+    parts = [sft_rows(stream_dataset(names[name]), name).dataset for name in ("tools", "plain")]
+    rows = {json.dumps(said(row), sort_keys=True) for row in blend(parts, [0.5, 0.5], 0)}
+    assert rows == {json.dumps(said(row), sort_keys=True) for row in [*TOOL_ROWS, PLAIN_ROW]}
+
+
+def test_tools_survive_parquet_read_whole_and_streamed(tmp_path: Path) -> None:
+    names = tool_sources(tmp_path)
+    run_convert(ConversionSettings(names["tools"], str(tmp_path / "out.parquet"), "parquet"))
+    run_convert(ConversionSettings(str(tmp_path / "out.parquet"), str(tmp_path / "back.jsonl"), "trl-sft"))
+    for read, name in ((read_dataset, "out.parquet"), (stream_dataset, "out.parquet"), (read_dataset, "back.jsonl")):
+        rows = sft_rows(read(tmp_path / name), name).dataset
+        told = [said(row) for row in rows]
+        if name == "back.jsonl":  # whose writer leaves fields without a value out
+            told[1]["messages"][1]["tool_calls"][0]["function"]["arguments"]["left"] = None
+        assert told == [said(row) for row in TOOL_ROWS]
 
 
 def test_parts_that_do_not_fit_are_named() -> None:

@@ -21,6 +21,7 @@ Row = dict[str, Any]
 
 TEXTS = ("messages", "prompt", "completion", "chosen", "rejected")
 PICTURES = ("images", "rejected_images")
+RENDERED = ("tools", "chat_template_kwargs")  # what a template is given besides messages; None where a row has none
 
 
 @dataclass(frozen=True)
@@ -96,20 +97,22 @@ def streamed_shares(shares: Sequence[Share]) -> list[float]:
 def blend(parts: Sequence[IterableDataset], shares: Sequence[float], seed: int) -> IterableDataset:
     """Streams of TRL's columns as one, the source of each row drawn by its share; a stream that ends starts again.
 
-    Contents are lists of parts and images a list `images`; a row has None where another source has other columns. It
-    ends when each row of each stream came at least once.
+    Contents are lists of parts and images a list `images`; a row has None where another source has other columns, tools
+    among them. It ends when each row of each stream came at least once.
 
     Raises:
         DataError: a row of plain text or several rejected answers; the first row here, others when they are reached.
     """
-    from datasets import Features, Image, List, Value, interleave_datasets
+    from datasets import Features, Image, Json, List, interleave_datasets
 
     drawn = {number: share for number, share in enumerate(shares) if share}
     first = {number: next(iter(parts[number])) for number in drawn}
-    messages = List({"role": Value("string"), "content": List({"type": Value("string"), "text": Value("string")})})
+    messages = List(Json())  # which keeps calls of tools as they are, and adds no key to other messages
     pictures = List(Image(decode=False))
     columns = dict.fromkeys(column for row in first.values() for column in _even_row(row))
-    features = Features({column: pictures if column in PICTURES else messages for column in columns})
+    kinds = dict.fromkeys(PICTURES, pictures) | dict.fromkeys(RENDERED, Json())
+    columns |= dict.fromkeys(RENDERED) if any(column in columns for column in RENDERED) else {}
+    features = Features({column: kinds.get(column, messages) for column in columns})
 
     def fill(row: Row) -> Row:
         return dict.fromkeys(columns) | _even_row(row)
@@ -127,6 +130,7 @@ def _even_row(row: Row) -> Row:
         )
     images = row_images(row)
     even = {column: _in_parts(row[column], len(images) if column in ("messages", "prompt") else 0) for column in texts}
+    even |= {column: row[column] for column in RENDERED if column in row}
     others = {"rejected_images": rejected_images(row)} if "rejected_images" in row else {}
     return {**even, "images": images, **others}
 
@@ -134,8 +138,8 @@ def _even_row(row: Row) -> Row:
 def join(parts: Sequence[Dataset], names: Sequence[str]) -> Dataset:
     """Datasets of TRL's columns one after another, those of each row as it would have them alone.
 
-    Where their columns differ, contents become lists of parts and `image` becomes `images`, other columns are left
-    out, and a row has None where another has `messages` or `prompt`.
+    Where their columns differ, contents become lists of parts and `image` becomes `images`, columns that no template
+    reads are left out, and a row has None where another has `messages`, `prompt`, `tools` or `chat_template_kwargs`.
 
     Raises:
         DataError: rows of plain text beside conversations, or columns that do not fit together.
@@ -144,7 +148,13 @@ def join(parts: Sequence[Dataset], names: Sequence[str]) -> Dataset:
 
     if all(part.features == parts[0].features for part in parts):
         return concatenate_datasets(list(parts))
-    even = [_even(part) for part in parts]
+    texts = [column for column in TEXTS if any(column in part.column_names for part in parts)]
+    loose = [
+        column
+        for column in texts
+        if not all(_holds_texts_alone(part.features[column]) for part in parts if column in part.column_names)
+    ]
+    even = [_even(part, loose) for part in parts]
     try:
         return concatenate_datasets(even)
     except ValueError as error:  # features that cannot be aligned
@@ -155,22 +165,49 @@ def join(parts: Sequence[Dataset], names: Sequence[str]) -> Dataset:
         ) from error
 
 
-def _even(part: Dataset) -> Dataset:
-    """The part with contents as parts and its images as `images`."""
-    from datasets import Image, List, concatenate_datasets
+def _holds_texts_alone(feature: Any) -> bool:
+    """Whether the feature of a column is text, or messages with nothing besides role and content."""
+    from datasets import List, Value
+
+    if isinstance(feature, List):
+        return _holds_texts_alone(feature.feature)
+    if isinstance(feature, dict):
+        return feature.keys() <= {"role", "content", "type", "text"} and all(map(_holds_texts_alone, feature.values()))
+    return isinstance(feature, Value)
+
+
+def _in_parts_of(feature: Any) -> Any:
+    """The feature of what `_in_parts` makes of a column of texts alone."""
+    from datasets import List, Value
+
+    if not isinstance(feature, List):
+        return feature
+    if isinstance(feature.feature, List):
+        return List(_in_parts_of(feature.feature))
+    return List({"role": Value("string"), "content": List({"type": Value("string"), "text": Value("string")})})
+
+
+def _even(part: Dataset, loose: Sequence[str]) -> Dataset:
+    """The part with contents as parts and its images as `images`; `loose` columns keep other fields of messages."""
+    from datasets import Features, Image, Json, List, concatenate_datasets
 
     counts = image_counts(part) or [0] * len(part)
     texts = [column for column in TEXTS if column in part.column_names]
+    rendered = [column for column in RENDERED if column in part.column_names]
+    kinds = {column: List(Json()) if column in loose else _in_parts_of(part.features[column]) for column in texts}
+    kinds |= dict.fromkeys(rendered, Json())
 
     def parts_of(row: Row, index: int) -> Row:
         first = next(column for column in texts if column in ("messages", "prompt"))
-        return {column: _in_parts(row[column], counts[index] if column == first else 0) for column in texts}
+        even = {column: _in_parts(row[column], counts[index] if column == first else 0) for column in texts}
+        return even | {column: row[column] for column in rendered}
 
     even = map_rows(
-        part.select_columns(texts),
+        part.select_columns([*texts, *rendered]),
         parts_of,
-        ("even", texts, counts),
+        ("even", texts, rendered, loose, counts),
         with_indices=True,
+        features=Features(kinds),
         desc="Fitting sources together",
     )
     closed = List(Image(decode=False))
@@ -189,15 +226,22 @@ def _in_parts(value: Any, images: int) -> Any:
         return value
     if isinstance(value[0], list):
         return [_in_parts(one, 0) for one in value]
-    messages = [{"role": message["role"], "content": _parts(message["content"])} for message in value]
-    placed = any(part["type"] == "image" for message in messages for part in message["content"])
+    messages = [{**_said_besides(message), "content": _parts(message["content"])} for message in value]
+    placed = any(part["type"] == "image" for message in messages for part in message["content"] or ())
     user = next((message for message in messages if message["role"] == "user"), None)
     if images and not placed and user is not None:
-        user["content"] = [{"type": "image", "text": None}] * images + user["content"]
+        user["content"] = [{"type": "image", "text": None}] * images + (user["content"] or [])
     return messages
 
 
-def _parts(content: Any) -> list[Row]:
+def _said_besides(message: Row) -> Row:
+    """The message without its content, and without the fields that Arrow fills in from other messages."""
+    return {field: value for field, value in message.items() if field != "content" and value is not None}
+
+
+def _parts(content: Any) -> list[Row] | None:
+    if content is None:  # beside calls of tools
+        return None
     if isinstance(content, str):
         return [{"type": "text", "text": content}]
     return [{"type": part["type"], "text": part.get("text")} for part in content]

@@ -98,9 +98,37 @@ def _iterate_jsonl(path: Path) -> Iterator[Row]:
 
 def _iterate_parquet(path: Path) -> Iterator[Row]:
     import pyarrow.parquet
+    from datasets import Features
 
-    for batch in pyarrow.parquet.ParquetFile(path).iter_batches(batch_size=32):
-        yield from batch.to_pylist()
+    file = pyarrow.parquet.ParquetFile(path)
+    features = Features.from_arrow_schema(file.schema_arrow)
+    written = {column: feature for column, feature in features.items() if _holds_json(feature)}
+    for batch in file.iter_batches(batch_size=32):
+        for row in batch.to_pylist():
+            yield row | {column: _read_json_in(row[column], feature) for column, feature in written.items()}
+
+
+def _holds_json(feature: Any) -> bool:
+    """Whether `datasets` stores parts of a column as JSON, such as tools whose parameters differ."""
+    from datasets import Json, List
+
+    if isinstance(feature, List):
+        return _holds_json(feature.feature)
+    if isinstance(feature, dict):
+        return any(map(_holds_json, feature.values()))
+    return isinstance(feature, Json)
+
+
+def _read_json_in(value: Any, feature: Any) -> Any:
+    from datasets import Json, List
+
+    if value is None:
+        return None
+    if isinstance(feature, List):
+        return [_read_json_in(item, feature.feature) for item in value]
+    if isinstance(feature, dict):
+        return {field: _read_json_in(item, feature[field]) for field, item in value.items()}
+    return json.loads(value) if isinstance(feature, Json) else value
 
 
 _STREAMS: dict[str, Callable[[Path], Iterable[Row]]] = {

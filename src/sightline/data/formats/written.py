@@ -83,7 +83,9 @@ def _messages(row: Row, name: str) -> list[Row]:
 
 def _kept(row: Row, columns: tuple[str, ...]) -> Row:
     kept = {column: _clean(row[column]) for column in columns if row.get(column) is not None}
-    return kept | {column: row[column] for column in ("id", "tools") if row.get(column) is not None}
+    return kept | {
+        column: row[column] for column in ("id", "tools", "chat_template_kwargs") if row.get(column) is not None
+    }
 
 
 def _clean(value: Any) -> Any:
