@@ -14,7 +14,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,8 @@ from sightline.config import place
 from sightline.errors import RunFolderError
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.jsonl"
+BEGUN = "begun.json"
+MAX_DIFFERENCES = 6
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
 _PACKAGES = (
@@ -67,8 +69,31 @@ class RunFolder:
                 "Leave the flag out to start one, or name the folder of the run by --output_dir."
             )
 
-    def begin(self, settings: Mapping[str, Any], resume: bool = False) -> None:
+    def require_same(self, begun: Mapping[str, Any], free: Collection[str] = ()) -> dict[str, Any]:
+        """With what the run here began; empty where it did not say. What is `free` may differ.
+
+        Raises:
+            RunFolderError: something differs; each is named, with both values.
+        """
+        path = self.path / BEGUN
+        if not path.is_file():
+            return {}
+        before, now = flat_names(json.loads(path.read_text(encoding="utf-8"))), flat_names(plain_data(begun))
+        names = [name for name in dict.fromkeys([*before, *now]) if name not in free]
+        changed = [name for name in names if before.get(name) != now.get(name)]
+        if not changed:
+            return before
+        shown = [f"{name} {_told(before, name)}, now {_told(now, name)}" for name in changed[:MAX_DIFFERENCES]]
+        more = f"; and {len(changed) - len(shown)} more" if len(changed) > len(shown) else ""
+        raise RunFolderError(
+            f"{self.path} holds a run that began with {'; '.join(shown)}{more}. Go on with what it began with, or "
+            "start anew in another folder."
+        )
+
+    def begin(self, settings: Mapping[str, Any], resume: bool = False, begun: Mapping[str, Any] | None = None) -> None:
         """Creates the folder with the resolved settings and the environment. Call it once the input was found good.
+
+        `begun` is what `require_same` compares when the run is resumed.
 
         Raises:
             RunFolderError: as `check`.
@@ -77,6 +102,8 @@ class RunFolder:
         self.path.mkdir(parents=True, exist_ok=True)
         self.write_text(CONFIG, yaml.safe_dump(plain_data(settings), sort_keys=True, allow_unicode=True))
         self.write_json(ENVIRONMENT, describe_environment())
+        if begun is not None:
+            self.write_json(BEGUN, begun)
         self._mend_metrics()
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
@@ -85,10 +112,16 @@ class RunFolder:
             file.write(json.dumps(plain_data(row), allow_nan=False, ensure_ascii=False).encode() + b"\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
-        """All rows of `metrics.jsonl`, in order; a last line that a crash cut short is left out."""
+        """All rows of `metrics.jsonl`, in order; a last line that a crash cut short, or a spoilt one, is left out."""
         file = self.path / METRICS
-        lines = file.read_text(encoding="utf-8").split("\n")[:-1] if file.exists() else []
-        return [json.loads(line) for line in lines]
+        return read_json_lines(file) if file.exists() else []
+
+    def forget_metrics_after(self, step: int) -> None:
+        """Takes the rows of later steps away, which a run that goes on from this step does once more."""
+        rows = self.read_metrics()
+        kept = [row for row in rows if not isinstance(row.get("step"), int) or row["step"] <= step]
+        if len(kept) < len(rows):
+            self.write_text(METRICS, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in kept))
 
     def _mend_metrics(self) -> None:
         """Takes the last line of `metrics.jsonl` away if a crash cut it short, so that the next row starts a line."""
@@ -121,6 +154,24 @@ def cache_folder() -> Path:
     if given:
         return Path(place(given, "SIGHTLINE_CACHE"))
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline"
+
+
+def read_json_lines(path: Path) -> list[dict[str, Any]]:
+    """The objects of a file of JSON lines that ends its last one; lines that hold none are left out, and counted."""
+    lines = path.read_bytes().split(b"\n")[:-1]
+    rows = []
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except ValueError:  # not UTF-8, NULs after a power cut, torn or edited
+            continue
+        if isinstance(row, dict):
+            rows.append(row)
+    if len(rows) < len(lines):
+        print(
+            f"{path}: {len(lines) - len(rows)} of {len(lines)} lines are damaged; they are left out.", file=sys.stderr
+        )
+    return rows
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -173,6 +224,20 @@ def plain_data(value: Any) -> Any:
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value) if math.isfinite(value) else None
     return value if value is None or isinstance(value, bool | str) else str(value)
+
+
+def flat_names(settings: Mapping[str, Any], name: str = "") -> dict[str, Any]:
+    """Nested settings under names such as `text_config.rope_parameters.rope_theta`."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        where = f"{name}.{key}".lstrip(".")
+        flat |= flat_names(value, where) if isinstance(value, Mapping) and value else {where: value}
+    return flat
+
+
+def _told(values: Mapping[str, Any], name: str) -> str:
+    """A value as messages show it."""
+    return str(values[name])[:80] if name in values else "nothing"
 
 
 def _version(package: str) -> str:

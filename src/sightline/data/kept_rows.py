@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 WHOLE_BYTES = 2**20  # a file of up to so many is read whole for its key
-SAMPLES, SAMPLE_BYTES = 16, 2**14  # of a larger one
+SAMPLES, SAMPLE_BYTES = 64, 2**14  # of a larger one
 SECONDS_KEPT = 30 * 24 * 3600  # since it was last used; the digest beside it may go before, and costs one conversion
 DIGEST = ".digest"
 
@@ -71,13 +71,19 @@ def file_signature(path: str | Path) -> str:
     """
     stat = os.stat(path)
     stamps = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-    digest = hashlib.blake2b(repr(stamps).encode(), digest_size=16)
+    return hashlib.blake2b(f"{stamps} {content_sample(path)}".encode(), digest_size=16).hexdigest()
+
+
+def content_sample(path: str | Path) -> str:
+    """A key of a file's size and content, of a large one in samples: the same wherever and whenever it was copied."""
+    size = os.stat(path).st_size
+    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
     with open(path, "rb") as file:
-        if stat.st_size <= WHOLE_BYTES:
+        if size <= WHOLE_BYTES:
             digest.update(file.read())
         else:
             for number in range(SAMPLES):
-                file.seek(number * (stat.st_size - SAMPLE_BYTES) // (SAMPLES - 1))
+                file.seek(number * (size - SAMPLE_BYTES) // (SAMPLES - 1))
                 digest.update(file.read(SAMPLE_BYTES))
     return digest.hexdigest()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -11,18 +12,49 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+_NUMBERED = re.compile(r"checkpoint-(\d+)")  # not what somebody made of one, `checkpoint-2-merged` say
+
 
 def last_whole_checkpoint(folder: Path) -> str | None:
     """The newest checkpoint in the folder that was written to its end, or None.
 
     `trainer_state.json` is the last file that transformers writes into one (5.23); without it, a run was killed there.
     """
-    numbered = {int(path.name.rpartition("-")[2]): path for path in folder.glob("checkpoint-[0-9]*")}
+    found = ((_NUMBERED.fullmatch(path.name), path) for path in folder.glob("checkpoint-*") if path.is_dir())
+    numbered = {int(name[1]): path for name, path in found if name is not None}
     for _, path in sorted(numbered.items(), reverse=True):
         if _is_json(path / "trainer_state.json"):
             return str(path)
         print(f"{path} was not written to its end; going on from the one before it.", file=sys.stderr)
     return None
+
+
+def step_of(checkpoint: str | None) -> int:
+    """The steps that were done when a checkpoint was written; 0 without one."""
+    if checkpoint is None:
+        return 0
+    try:
+        state = json.loads(Path(checkpoint, "trainer_state.json").read_text(encoding="utf-8"))
+        return int(state["global_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return 0  # no whole checkpoint, which the Trainer refuses by itself
+
+
+def mean_loss(outcome: Any, first: int) -> float:
+    """The mean training loss of the steps after the first so many.
+
+    transformers 5.23 divides what these steps lost by all steps of the run, those before a resume among them.
+    """
+    steps = outcome.global_step - first
+    return float(outcome.training_loss) * outcome.global_step / steps if steps > 0 else float("nan")
+
+
+def told_steps(result: Any) -> str:
+    """Steps, time and mean loss of a run's result as its summary says them."""
+    if result.first >= result.steps:
+        return f"{result.steps} steps were done before, none now"
+    part = f" of steps {result.first + 1} to {result.steps}" if result.first else ""
+    return f"{result.steps} steps in {result.seconds:.0f} s, mean loss {result.train_loss:.4f}{part}"
 
 
 def _is_json(path: Path) -> bool:

@@ -18,9 +18,10 @@ from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, InputError
 from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
+from sightline.training.begun import begun_with, resume_same
 from sightline.training.callbacks import add_callbacks
 from sightline.training.dpo import DPOTrainer
-from sightline.training.restore import last_whole_checkpoint
+from sightline.training.restore import last_whole_checkpoint, mean_loss, step_of, told_steps
 from sightline.training.rows import training_rows
 from sightline.training.sft import SFTTrainer
 from sightline.training.source import ModelSource, model_source
@@ -35,8 +36,9 @@ class TrainingResult:
         folder: the run folder, which is also the model folder.
         route: how batches were run.
         steps: optimizer steps done.
-        train_loss: mean training loss over the run.
+        train_loss: mean training loss of the steps that this command did.
         seconds: wall-clock time of training.
+        first: steps done before, by the run that this one goes on with.
     """
 
     folder: Path
@@ -44,12 +46,12 @@ class TrainingResult:
     steps: int
     train_loss: float
     seconds: float
+    first: int = 0
 
     @property
     def summary(self) -> str:
         """One line for the user."""
-        loss, route = f"mean loss {self.train_loss:.4f}", f"route {self.route.route}"
-        return f"{self.steps} steps in {self.seconds:.0f} s, {loss}, {route}: {self.route.reason}."
+        return f"{told_steps(self)}, route {self.route.route}: {self.route.reason}."
 
 
 def run_sft(settings: TrainingSettings, score: Score | None = None) -> TrainingResult:
@@ -111,14 +113,23 @@ def _run(
     folder.check(resume)
     source = model_source(settings)
     train, test = training_rows(settings, goal, source.processor)
+    records = (settings.script, training, settings.model, settings.mixture)
+    rows = {"training": train, "evaluation": test}
+    begun = begun_with(records, training, rows, settings.model.model_name_or_path)
+    if resume:
+        resume_same(folder, begun, training)
     with quiet_input_errors(settings), maps_in_temporary_files():
         trainer = build(settings, source, train, test)
     if score is not None:
         add_task_scores(trainer, score)
-    folder.begin(settings.given, resume)
+    folder.begin(settings.given, resume, begun)
     folder.write_json("route.json", trainer.route)
     interruption = add_callbacks(trainer, folder, title)
-    outcome = trainer.train(resume_from_checkpoint=_checkpoint(training))
+    checkpoint = _checkpoint(training)
+    first = step_of(checkpoint)
+    if trainer.is_world_process_zero():
+        folder.forget_metrics_after(first)
+    outcome = trainer.train(resume_from_checkpoint=checkpoint)
     if interruption.came:
         print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
         raise KeyboardInterrupt
@@ -127,7 +138,12 @@ def _run(
     if training.push_to_hub:
         trainer.push_to_hub(dataset_name=settings.script.dataset_name)
     return TrainingResult(
-        folder.path, trainer.route, outcome.global_step, outcome.training_loss, outcome.metrics["train_runtime"]
+        folder.path,
+        trainer.route,
+        outcome.global_step,
+        mean_loss(outcome, first),
+        outcome.metrics["train_runtime"],
+        first,
     )
 
 

@@ -109,6 +109,9 @@ def test_a_run_is_not_resumed_with_another_vocabulary(folder):
     train(folder, "pretrain", "captions.jsonl", *flags)
     rows = [{"image": "red.png", "caption": "something else"}, {"image": "blue.png", "caption": "quite another thing"}]
     (folder / "other.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(RunFolderError, match="began with training rows 8 of content .*, now 2 of content"):
+        train(folder, "pretrain", "other.jsonl", *flags, "--resume_from_checkpoint", "true")
+    (folder / "run" / "begun.json").unlink()
     with pytest.raises(ConfigError, match=r"checkpoint-4 holds a model with \d+ words in the vocabulary \(now \d+\)"):
         train(folder, "pretrain", "other.jsonl", *flags, "--resume_from_checkpoint", "true")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.evaluation.comparison.pairs import PairedSamples
+from sightline.runs import flat_names
 
 CHOSEN = ("data", "prompt", "scoring", "decoding")
 """What whoever runs an evaluation chooses; where it differs, the model alone does not explain a change."""
@@ -130,7 +131,7 @@ def _decoding(
     if None in decodings:
         return Aspect("decoding", tuple(differences), (_missing("how answers were decoded", decodings),))
     chosen = [{name: value for name, value in decoding.items() if name != "stop_ids"} for decoding in decodings]
-    return Aspect("decoding", (*differences, *_differing(*map(_flat, chosen))))
+    return Aspect("decoding", (*differences, *_differing(*map(flat_names, chosen))))
 
 
 def _processor(one: Mapping[str, Any], two: Mapping[str, Any]) -> Aspect:
@@ -159,7 +160,7 @@ def _model(one: Mapping[str, Any], two: Mapping[str, Any]) -> Aspect:
     unknown = (_missing("the model's settings", settings),) if None in settings else ()
     differences = [*_differing(*asked), *_differing(*loaded)]
     if not unknown:
-        differences += [*_differing(*map(_flat, settings)), *_differing(*map(_flat, adapters))]
+        differences += [*_differing(*map(flat_names, settings)), *_differing(*map(flat_names, adapters))]
     if not differences and not unknown and one["provenance"].get("modules") != two["provenance"].get("modules"):
         differences = ["modules differ in what the settings do not show"]
     if weights[0] != weights[1]:
@@ -213,15 +214,6 @@ def _joined(name: str, parts: Many[Aspect]) -> Aspect:
         tuple(dict.fromkeys(text for part in parts for text in part.unknown)),
         tuple(dict.fromkeys(text for part in parts for text in part.notes)),
     )
-
-
-def _flat(settings: Mapping[str, Any], name: str = "") -> dict[str, Any]:
-    """Nested settings under names such as `text_config.rope_parameters.rope_theta`."""
-    flat: dict[str, Any] = {}
-    for key, value in settings.items():
-        where = f"{name}.{key}".lstrip(".")
-        flat |= _flat(value, where) if isinstance(value, Mapping) and value else {where: value}
-    return flat
 
 
 def _differing(one: Mapping[str, Any], two: Mapping[str, Any]) -> Iterator[str]:

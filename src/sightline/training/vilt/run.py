@@ -16,8 +16,9 @@ from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pict
 from sightline.errors import ConfigError
 from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
 from sightline.runs import RunFolder
+from sightline.training.begun import begun_with, resume_same
 from sightline.training.callbacks import add_callbacks
-from sightline.training.restore import last_whole_checkpoint
+from sightline.training.restore import last_whole_checkpoint, mean_loss, step_of, told_steps
 from sightline.training.vilt.card import write_vilt_card
 from sightline.training.vilt.rows import DrawnRows, PictureLoader
 from sightline.training.vilt.settings import ViltModelArguments, ViltSettings
@@ -29,19 +30,21 @@ SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediat
 
 @dataclass(frozen=True)
 class ViltResult:
-    """What a run left: the folder, which is also the model folder, steps done, mean loss, seconds; and whether this
-    process is the one, of perhaps several, that speaks of it."""
+    """What a run left: the folder, which is also the model folder, steps done, mean loss of those done now, seconds;
+    whether this process is the one, of perhaps several, that speaks of it; and steps done before, by what it resumed.
+    """
 
     folder: Path
     steps: int
     train_loss: float
     seconds: float
     is_first: bool
+    first: int = 0
 
     @property
     def summary(self) -> str:
         """One line for the user."""
-        return f"{self.steps} steps in {self.seconds:.0f} s, mean loss {self.train_loss:.4f}."
+        return f"{told_steps(self)}."
 
 
 def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
@@ -66,12 +69,19 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
         if checked is not None:
             count = check_pictures(task.pictures(checked), shape, _track)
             print(f"{source}: {len(checked):,} rows, {count:,} distinct pictures.", file=sys.stderr)
+    asked = settings.model
+    records = (settings.data, asked, settings.objectives, training)
+    content = {"training": rows, "evaluation": held_out}
+    begun = begun_with(records, training, content, asked.model_name_or_path, asked.vit, asked.bert)
+    if resume:
+        resume_same(folder, begun, training)
     trainer = _trainer(task, settings, start, rows, held_out, shape)
     checkpoint = _checkpoint(training)
     if checkpoint is not None:
         _check_same_model(Path(checkpoint), trainer.model.config, start)
     if is_first:
-        folder.begin(settings.given, resume)
+        folder.begin(settings.given, resume, begun)
+        folder.forget_metrics_after(step_of(checkpoint))
     interruption = add_callbacks(trainer, folder, f"ViLT {name}")
     outcome = trainer.train(resume_from_checkpoint=checkpoint)
     if interruption.came:
@@ -81,7 +91,8 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
     if is_first:
         write_vilt_card(folder, name, settings, start, trainer.model)
     seconds = outcome.metrics["train_runtime"]
-    return ViltResult(folder.path, outcome.global_step, outcome.training_loss, seconds, is_first)
+    first = step_of(checkpoint)
+    return ViltResult(folder.path, outcome.global_step, mean_loss(outcome, first), seconds, is_first, first)
 
 
 def _start(settings: ViltSettings, task: Task, rows: list[Any]) -> Start:

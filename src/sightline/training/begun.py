@@ -1,0 +1,120 @@
+"""What a training run begins with, so that it is resumed with the same settings, rows and model, or not at all."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import re
+import sys
+from collections.abc import Mapping, Sequence as Many
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+
+from sightline.data.kept_rows import content_sample
+from sightline.data.row_signature import rows_signature
+from sightline.runs import BEGUN, ENVIRONMENT, RunFolder, plain_data
+
+# All settings count when a run is resumed, but these. They change no weight that comes out: names and places (what lies
+# there is compared), logging, saving, uploading, evaluating, memory and speed; how long is trained is told.
+FREE_SETTINGS = frozenset(
+    {
+        "output_dir", "resume_from_checkpoint", "model_name_or_path", "image_folder", "allow_urls",
+        "logging_strategy", "logging_steps", "logging_first_step", "logging_dir", "log_on_each_node",
+        "logging_nan_inf_filter", "log_level", "log_level_replica", "disable_tqdm", "report_to", "run_name", "project",
+        "trackio_space_id", "trackio_bucket_id", "trackio_static_space_id", "include_num_input_tokens_seen",
+        "save_strategy", "save_steps", "save_total_limit", "save_only_model", "save_on_each_node",
+        "enable_jit_checkpoint", "push_to_hub", "hub_token", "hub_private_repo", "hub_model_id", "hub_strategy",
+        "hub_always_push", "hub_revision", "eval_strategy", "eval_steps", "eval_delay", "eval_on_start",
+        "per_device_eval_batch_size", "eval_accumulation_steps", "eval_tasks", "eval_tasks_limit", "batch_eval_metrics",
+        "prediction_loss_only", "image_margin_rows", "dataloader_num_workers", "dataloader_pin_memory",
+        "dataloader_persistent_workers", "dataloader_prefetch_factor", "dataloader_multiprocessing_context",
+        "dataset_num_proc", "precompute_ref_batch_size", "feature_store", "reference_store", "share",
+        "gradient_checkpointing", "gradient_checkpointing_kwargs", "activation_checkpointing",
+        "activation_checkpointing_kwargs", "activation_offloading", "torch_empty_cache_steps", "use_cache",
+        "torch_compile", "torch_compile_backend", "torch_compile_mode", "skip_memory_metrics", "debug", "use_cpu",
+        "full_determinism", "local_rank", "ddp_find_unused_parameters", "ddp_bucket_cap_mb", "ddp_broadcast_buffers",
+        "ddp_static_graph", "ddp_backend", "ddp_timeout", "do_train", "do_eval", "do_predict",
+        "restore_callback_states_from_checkpoint",
+        # Their product with the number of processes is compared instead.
+        "per_device_train_batch_size", "gradient_accumulation_steps",
+    }
+)  # fmt: skip
+# Places of rows that are compared themselves, unless they are streamed.
+ROW_PLACES = (
+    "dataset_name", "eval_dataset_name", "train_data", "eval_data", "annotations", "eval_annotations", "answers",
+)  # fmt: skip
+SOURCE_PLACES = ("path", "image_folder", "data_dir", "data_files")
+LENGTHS = ("max_steps", "num_train_epochs")
+_DIRECTORIES = re.compile(r"'/[^']*/")  # before the names of files
+CONSTANT, STREAMED = "constant", "streamed"
+MODEL_SUFFIXES = (".json", ".safetensors", ".bin", ".jinja", ".model", ".txt")
+RUN_FILES = (BEGUN, ENVIRONMENT, "results.json", "route.json", "trainer_state.json")
+
+
+def begun_with(records: Many[Any], training: Any, rows: Mapping[str, Any], *models: str | None) -> dict[str, Any]:
+    """What a run begins with: settings that matter, rows by name (None where there are none), and the model's files.
+
+    Args:
+        records: the records of settings.
+        training: the one of them that is transformers'.
+        models: folders or Hub ids that it starts from; None where the settings say how a model is built.
+    """
+    settings: dict[str, Any] = {}
+    for record in records:
+        settings |= {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
+    given = {name: value for name, value in plain_data(settings).items() if name not in FREE_SETTINGS}
+    signatures = {f"{name} rows": _signature(value) for name, value in rows.items() if value is not None}
+    if STREAMED not in signatures.values():
+        given = {name: _without_places(value) for name, value in given.items() if name not in ROW_PLACES}
+    step = training.per_device_train_batch_size * training.gradient_accumulation_steps * training.world_size
+    files = {name: key for model in models if model is not None for name, key in model_files(model).items()}
+    return {**given, "rows of a step": step, **signatures, **{f"model file {name}": key for name, key in files.items()}}
+
+
+def resume_same(folder: RunFolder, begun: Mapping[str, Any], training: Any) -> None:
+    """Nothing when the run in the folder, and that of a checkpoint that is named, began with the same.
+
+    Says what another length means for the learning rate.
+
+    Raises:
+        RunFolderError: something else differs.
+    """
+    if isinstance(training.resume_from_checkpoint, str):
+        RunFolder(Path(training.resume_from_checkpoint).absolute().parent).require_same(begun, LENGTHS)
+    before = folder.require_same(begun, LENGTHS)
+    kind = str(getattr(training.lr_scheduler_type, "value", training.lr_scheduler_type))
+    rest = "" if kind == CONSTANT else f"; from here on the learning rate's schedule ({kind}) is that of the new length"
+    for name in LENGTHS:
+        if name in before and before[name] != begun[name]:
+            print(f"{folder.path} began with {name} {before[name]}, now {begun[name]}{rest}.", file=sys.stderr)
+
+
+def model_files(name: str) -> dict[str, str]:
+    """The files of a model's folder by samples of their content; of a Hub id its name."""
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        return {"of": name}
+    files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES and path.is_file())
+    return {path.name: content_sample(path)[:8] for path in files if path.name not in RUN_FILES}
+
+
+def _without_places(value: Any) -> Any:
+    """A mixture's sources without where they lie."""
+    if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
+        return value
+    return [{name: one[name] for name in one if name not in SOURCE_PLACES} for one in value]
+
+
+def _signature(rows: Any) -> Any:
+    """How many rows there are and what they hold; of a stream only that it is one."""
+    if isinstance(rows, Mapping):
+        return {name: _signature(part) for name, part in rows.items()}
+    if isinstance(rows, Dataset):
+        return f"{len(rows):,} of content {rows_signature(rows)[:8]}"
+    if isinstance(rows, list | tuple):
+        told = _DIRECTORIES.sub("'", repr(rows))
+        content = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()
+        return f"{len(rows):,} of content {content[:8]}"
+    return STREAMED
