@@ -48,6 +48,53 @@ def test_captions_are_split_as_by_the_penn_treebank(shared: Path, coco: list[dic
             assert " ".join(ptb_tokens(caption)) == words, caption
 
 
+# What pycocoevalcap 1.2 makes of them, each followed by a caption that begins in lower case.
+ODD_TEXTS = [
+    ("<image> A <b>red</b> cat.</s>", "<image> a <b> red </b> cat </s>"),
+    ("red vs. blue, at 12:30pm, 3.5m and 1,000s", "red vs. blue at 12:30 pm 3.5 m and 1,000 s"),
+    ("a smile :) or ;-) or :D and (^_^)", "a smile :-rrb- or ;--rrb- or :d and -lrb-^_^-rrb-"),
+    ("rock'n'roll for y'all, ma'am", "rock 'n' roll for y' all ma'am"),
+    ("snake_case and _this_ and **bold**", "snake_case and _ this _ and ** bold **"),
+    ("-5 degrees, 5+5 and 10-20", "-5 degrees 5 +5 and 10-20"),
+    ("mr. jones of acme inc. on jan. 5", "mr. jones of acme inc. on jan. 5"),
+    ("no. 5 and No. 7, but no.", "no. 5 and no. 7 but no"),
+    ("a Ph.D. at M.I.T.", "a ph.d. at m.i.t."),
+    ("wait...what? end.of.sentence and wow!great", "wait what end.of.sentence and wow!great"),
+    ("&lt;tag&gt; R&amp;B &quot;quoted&quot;", "< tag > r&b quoted"),
+    ("m² of CO₂ and ½-mile, 2½ cups", "m ² of co ₂ and 1/2 mile 2 1/2 cups"),
+    ("soft\xadhyphen zero\u200bwidth ₹5 and ⅣⅤ", "softhyphen zero width 5 and"),
+    ("He has plan B. It works, J. Smith says", "he has plan b it works j. smith says"),
+    ("call (555) 123-4567 or 100 200 300", "call -lrb-555-rrb-\xa0123-4567 or 100\xa0200\xa0300"),
+    ("1 1/2 cups and 1/2", "1\xa01/2 cups and 1/2"),
+    ("B&W, AT&T and black&white", "b&w at&t and black & white"),
+    ("the ’90s, o’clock, it’s and d’art", "the ’90s o’clock it 's and d’art"),
+    ("Hawai'i, Qur'an, C'est and po'boy", "hawai'i qur an c'est and po boy"),
+    ("pictures img_01.jpg, 3.x and a/b/c/d", "pictures img_01 jpg 3.x and a/b/c / d"),
+    ("हिन्दी भाषा and 你好，世界。", "हिन्दी भाषा and 你好 ， 世界 。"),
+    ("US$5, A$5, us$5 and €3", "us$ 5 a$ 5 us $ 5 and $ 3"),
+    ("C++, C# and A+B but a+b", "c++ c# and a+b but a + b"),
+    ("thing., x and 5.; y", "thing. x and 5. y"),
+    ("'10 and '10. and '90s", "'10 and 10 and '90s"),
+    ("a.m.-p.m. Mon.-Fri. x", "a.m.-p.m. mon.-fri x"),
+    ("will wash. it in Wash. now", "will wash it in wash. now"),
+    ("x@y.com, www.a.com/bc and a.b.com/x", "x@y.com, www.a.com/bc and a.b.com / x"),
+]
+
+
+@pytest.mark.parametrize(("caption", "words"), ODD_TEXTS)
+def test_odd_texts_are_split_as_by_the_penn_treebank(caption: str, words: str) -> None:
+    assert " ".join(ptb_tokens(caption)) == words
+
+
+def test_a_line_break_parts_words_and_ends_no_caption() -> None:
+    assert ptb_tokens("A cat.\nA dog\u2028here\r\n") == ("a", "cat", "a", "dog", "here")
+
+
+@pytest.mark.parametrize("text", ["a-", "1,", "n't", "<a b=c ", "a@", "_a", "iVBORw0KGgo/+=", "'\""])
+def test_a_long_answer_without_blanks_takes_no_time_to_split(text: str) -> None:
+    assert ptb_tokens(text * 200) is not None
+
+
 def test_metrics_of_made_corpora_equal_pycocoevalcap(shared: Path) -> None:
     for case in read_cases(shared, "caption_metrics.json")["cases"]:
         rows = [(row["prediction"], row["references"]) for row in case["items"]]
