@@ -35,7 +35,8 @@ def read_asked_number(question: str, text: str) -> Number | None:
         return _first_before(blank[1], spelled(text)) or said
     if _WHICH_YEAR.search(question):
         years = _YEAR.findall(text)
-        return number_of(years[0]) if years and said is not None and said.written not in years else said
+        only_one = len(set(years)) == 1 and not refuses(text)
+        return number_of(years[0]) if only_one or (years and said and said.written not in years) else said
     if counted := _HOW_MANY.search(question):
         if _says_none(counted[1], text):
             return number_of("0")

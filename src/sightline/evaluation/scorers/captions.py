@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from sightline.evaluation.scorers.final_answer import after_reasoning
+from sightline.evaluation.scorers.final_answer import after_reasoning, declines
 from sightline.evaluation.scorers.ptb_tokens import ptb_tokens
 from sightline.evaluation.scorers.rouge_l import rouge_l
 from sightline.evaluation.scorers.verdicts import UNPARSED
@@ -32,9 +32,9 @@ def score_vlmevalkit(item: Item, answer: str) -> Verdict:
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
-    """As official, behind any reasoning; a caption without a word is unparsed."""
+    """As official, behind any thought; a refusal and a caption without a word are unparsed."""
     caption = after_reasoning(answer)
-    return _score(item, caption, ptb_tokens) if ptb_tokens(caption) else UNPARSED
+    return _score(item, caption, ptb_tokens) if ptb_tokens(caption) and not declines(caption) else UNPARSED
 
 
 def _score(item: Item, caption: str, tokens: Tokenizer) -> Verdict:

@@ -27,6 +27,8 @@ _TEXT_COMMAND = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|boldsymbol|operatorname|mbox)\s*"
     r"\{([^{}]*)\}"
 )
+_EMPHASIS = re.compile(r"(\*{1,3}|_{2,3}|`+)(?=\S)(.+?)(?<=\S)\1", re.DOTALL)
+_LINE_MARKS = re.compile(r"^\s*(?:#{1,6}|>|[-*+•])\s+", re.MULTILINE)
 # $x$ holds a formula where no blank follows the first and no digit the second, so "$5 or $6" stays money.
 _INLINE = re.compile(r"(?<!\\)\\[(\[]\s*|\s*(?<!\\)\\[)\]]|\$\$|(?<![\\$\d])\$(?=\S)([^$\n]*?)(?<=[^\s\\])\$(?!\d)")
 
@@ -52,6 +54,15 @@ def without_latex(text: str) -> str:
     while (opened := _TEXT_COMMAND.sub(r"\1", text)) != text:
         text = opened
     return _INLINE.sub(lambda formula: formula[1] or "", text)
+
+
+def without_markup(text: str) -> str:
+    """Without Markdown's emphasis and line marks, without quotes around all of it, and 。."""
+    while (bare := _EMPHASIS.sub(r"\2", text)) != text:
+        text = bare
+    bare = _LINE_MARKS.sub("", text).strip().rstrip("。！")
+    quoted = len(bare) > 2 and bare[0] + bare[-1] in ('""', "''", "“”", "‘’", "「」", "«»")
+    return bare[1:-1].strip() if quoted and bare[0] not in bare[1:-1] else bare
 
 
 def boxed(text: str) -> str | None:
@@ -118,13 +129,13 @@ _REFUSAL = re.compile(
     r"\b(?:can['’]?t|cannot|can\s+not|could\s?n['’]?t|could\s+not|unable|impossible|insufficient|sorry"
     r"|not\s+(?:possible|sufficient|provided?|clear|able|specified|sure|certain|visible|legible|readable)"
     r"|(?:no|any)\s+(?:idea|clue)|unsure|unclear|hard\s+to\s+(?:tell|say)|(?:do|does)(?:n['’]t|\s+not)\s+know"
-    r"|not\s+enough\s+(?:\w+\s+){0,2}(?:information|context|data|details)"
     r"|(?:do|does)(?:n['’]t|\s+not)\s+(?:provide|contain|specify|give)"
     r"|(?:do|does)(?:n['’]t|\s+not)\s+(?:see|have)\s+(?:an?|the)\s+(?:image|picture|photo)"
     r"|(?:do|does)(?:n['’]t|\s+not)\s+have\s+(?:enough|any|sufficient|access|the\s+ability)"
     r"|no\s+(?:specific\s+)?(?:information|image|picture|photo|data|context)|please\s+(?:provide|upload|share)"
     r"|need\s+more|more\s+information|unanswerable|illegible|unreadable"
     r"|not\s+(?:available\s+)?(?:in|among)\s+the\s+(?:options|choices)|none\s+of\s+the\s+(?:options|choices|above))\b"
+    r"|(?:\bnot|n['’]t)\s+(?:\w+\s+)?enough\s+(?:\w+\s+){0,2}(?:information|context|data|details)\b"
     # German, French, Spanish and Portuguese, Italian, Russian, Chinese, Japanese, Korean
     r"|\b(?:tut\s+mir\s+leid|leider|entschuldigung|keine\s+ahnung|nicht\s+(?:erkennbar|möglich|sicher|erkennen|bestimmen"
     r"|beantworten|sagen|lesbar)|weiß\s+(?:es\s+)?nicht|kein\s+bild"
@@ -138,6 +149,12 @@ _REFUSAL = re.compile(
     r"|죄송|알\s?수\s?없|할\s?수\s?없|볼\s?수\s?없|모르겠|확인할\s?수",
     re.IGNORECASE,
 )
+_DECLINES = re.compile(
+    r"\W*(?:I\b|sorry\b|unfortunately\b|as\s+an?\s+(?:AI|language|text)|(?:there\s+is\s+)?no\s+(?:image|picture|photo)\b"
+    r"|the\s+(?:image|picture|photo|text)\s+(?:is|was)\s+(?:not|un|il|too)|抱歉|对不起|很抱歉|我(?:无法|不能|看不)|申し訳|죄송"
+    r"|(?:es\s+)?tut\s+mir|leider|entschuldigung|désolée?|lo\s+siento|desculpe|mi\s+dispiace|извините|простите|к\s+сожалению)",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"(?<=[.!?。！？])\s+(?=\S)|\n+|(?<=。)")
 
 
@@ -148,6 +165,15 @@ def refuses(text: str) -> bool:
     True
     """
     return _REFUSAL.search(text) is not None
+
+
+def declines(text: str) -> bool:
+    """Whether a text begins by refusing: of an answer that quotes what it reads, "can't" may be a part.
+
+    >>> declines("I'm sorry, I can't read it."), declines("The sign says: You can't park here.")
+    (True, False)
+    """
+    return _DECLINES.match(text) is not None and refuses(sentences(text)[0])
 
 
 def sentences(text: str) -> list[str]:

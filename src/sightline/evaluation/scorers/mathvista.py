@@ -10,13 +10,14 @@ lmms-eval 0.7.3 tasks/mathvista; VLMEvalKit dataset/utils/mathvista.py at e8e78f
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 
 from sightline.evaluation.scorers.asked_number import read_asked_number
 from sightline.evaluation.scorers.can_infer import read_vlmevalkit
 from sightline.evaluation.scorers.edit_distance import edit_distance
 from sightline.evaluation.scorers.final_answer import after_reasoning, refuses, sentences
 from sightline.evaluation.scorers.multiple_choice import read_strict
-from sightline.evaluation.scorers.numbers import Number
+from sightline.evaluation.scorers.numbers import Number, whole_number
 from sightline.evaluation.scorers.statements import denies
 from sightline.evaluation.scorers.verdicts import UNPARSED, matching
 from sightline.evaluation.task import Item, Verdict
@@ -144,9 +145,9 @@ def _score_number(item: Item, number: Number | None) -> Verdict:
     """Right where the value is the gold integer, or rounds to the gold float; a share also as per cent."""
     if number is None:
         return UNPARSED
-    places = item.facts.get("precision")
-    spellings = {str(value if places is None else round(float(value), int(places))) for value in number.values()}
-    return Verdict(float(item.answers[0] in spellings), number.written)
+    gold, places = whole_number(item.answers[0]), item.facts.get("precision")
+    values = [value if places is None else Fraction(str(round(float(value), int(places)))) for value in number.values()]
+    return Verdict(float(gold is not None and gold.value in values), number.written)
 
 
 def _normalised(item: Item, answer: str) -> str | None:

@@ -19,13 +19,14 @@ _LATEX = (
     (re.compile(r"\^\s*\{\s*([-−–]?\d+)\s*\}"), r"^\1"),
     (re.compile(r"\\sqrt\s*\{?([^{}]*)\}?"), r"√\1"),
     (re.compile(r"\\pi\b"), "π"),
+    (re.compile(r"\\(?:[gl]eq?|[gl]t)\b"), "≥"),
     (re.compile(r"\\approx\b|\\sim(?:eq)?\b"), "≈"),
     (re.compile(r"\\([%$#&])"), r"\1"),
     (re.compile(r"\\(?:left|right|displaystyle|quad|qquad)\b|\\[,;:!]"), ""),
 )
 _FULL_WIDTH = str.maketrans("．，％－／＝＋：（）", ".,%-/=+:()")
 _SIGN = re.compile(r"(?<![A-Za-z\d_)%])[−–](?=\s?\d)|(?<=\^)[−–](?=\d)")
-_POWER_MARK = re.compile(r"(?<=\d)[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
+_POWER_MARK = re.compile(r"(?<=[A-Za-z\d])[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 # Thousands apart: 12 345, 1'234'567, 1,234,567, 12,34,567, 1.234.567 and 1.234,5. Blanks only between two groups of a
 # number that stands alone, as "10 200 300" may be three numbers.
 _BLANK_GROUPS = re.compile(

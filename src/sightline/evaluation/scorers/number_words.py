@@ -56,8 +56,8 @@ _FOREIGN = {
     12: "zwölf douze doce doze dodici двенадцать",
 }
 # Articles and words of other languages: numbers only in an answer of a few words, or as all of it.
-_IN_FEW_WORDS = {1: "ein eine einen un une uno una uma", 2: "dos"}
-_ALONE = {1: "um eins 일", 2: "due 이", 3: "삼", 4: "사", 5: "오", 6: "sei 육", 7: "sept 칠", 8: "otto 팔", 9: "구",
+_IN_FEW_WORDS = {1: "ein eine einen un une uno una uma", 2: "dos", 7: "sept"}
+_ALONE = {1: "um eins 일", 2: "due 이", 3: "삼", 4: "사", 5: "오", 6: "sei 육", 7: "칠", 8: "otto 팔", 9: "구",
           10: "십", 11: "once elf"}  # fmt: skip
 _FEW_WORDS = 4
 
@@ -67,7 +67,14 @@ def _table(words: dict[int, str]) -> dict[str, int]:
 
 
 _ANYWHERE, _SHORT, _WHOLE = _table(_FOREIGN), _table(_IN_FEW_WORDS), _table(_ALONE)
-_FOREIGN_WORD = re.compile(rf"(?<!\w)(?:{'|'.join([*_ANYWHERE, *_SHORT])})(?!\w)", re.IGNORECASE)
+_FOREIGN_WORD = re.compile(rf"(?<!\w)(?:{'|'.join([*_ANYWHERE, *_SHORT])})(?!\w|\.?\s?\d)", re.IGNORECASE)
+
+_THERE_IS = re.compile(
+    rf"\b(hay|son|veo|il\s+y\s+a|es\s+gibt|es\s+ist|c['’]è|há|vejo)\s+(?:(?:nur|solo|sólo|seulement|só|apenas)\s+)?({'|'.join(_SHORT)})\b",
+    re.IGNORECASE,
+)
+_SINGLE = re.compile(r"^\W*(?:there\s+is\s+)?(?:(?:only|just)\s+)?a\s+single\b", re.IGNORECASE)
+_PLACE = re.compile(rf"(?:the\s+)?({'|'.join(_ORDINALS)})(?:\s+\w+)?")
 
 _NUMERALS = {"〇": 0, "零": 0, "两": 2, "兩": 2} | {
     numeral: value for value, numeral in enumerate("一二三四五六七八九", 1)
@@ -92,7 +99,7 @@ def with_digits(text: str) -> str:
     >>> with_digits("minus twenty-five of two thousand and three, one of them; one half")
     '-25 of 2003, one of them; 1/2'
     """
-    digits = _FRACTION.sub(_fraction, text)
+    digits = _FRACTION.sub(_fraction, _SINGLE.sub("1", text))
     digits = _CARDINAL.sub(_cardinal, digits)
     digits = _foreign(digits)
     digits = _CJK_NUMBER.sub(lambda numeral: str(_cjk(numeral.group())), digits)
@@ -132,8 +139,9 @@ def _foreign(text: str) -> str:
     bare = text.strip(" \t\n.。!*\"'").lower()
     if bare in _WHOLE or bare == "half":
         return "1/2" if bare == "half" else str(_WHOLE[bare])
-    if bare.removeprefix("the ") in _ORDINALS:
-        return str(_ORDINALS.index(bare.removeprefix("the ")))
+    if place := _PLACE.fullmatch(bare):
+        return str(_ORDINALS.index(place[1]))
+    text = _THERE_IS.sub(lambda there: f"{there[1]} {_SHORT[there[2].lower()]}", text)
     words = _ANYWHERE | _SHORT if len(text.split()) <= _FEW_WORDS else _ANYWHERE
     return _FOREIGN_WORD.sub(lambda word: str(words.get(word.group().lower(), word.group())), text)
 

@@ -13,7 +13,7 @@ from sightline.evaluation.scorers.number_spelling import spelled
 _DIGITS = r"(?:[$€£¥₹]\s?)?(?:\d+(?:\.\d+)?|\.\d+)(?!\d)"
 # What makes one of several numbers, mostly one that no digits can say: a fraction, a range, alternatives, a ratio, a
 # date, a time, a sum that is not worked out.
-_WORD_JOINS = r"(?:\b(?:to|x|or|bis|oder|ou|o|или|à)\b|至|到|或|または|또는)"
+_WORD_JOINS = r"(?:\b(?:(?:up\s+)?to|x|or|bis|oder|ou|o|или|à)\b|至|到|或|または|또는)"
 _JOINS = rf"(?:\s?%)?(?:\s?(?:[/~×+–-]|\*(?!\*))\s?|:|\s:\s|\s?{_WORD_JOINS}\s?)"
 _OR = re.compile(r"\s?\b(?:or|oder|ou|o|или)\b\s?|\s?(?:或|または|또는)\s?", re.IGNORECASE)
 _AND = r"(?:and|et|y|e|und)"
@@ -54,9 +54,9 @@ _STATES = re.compile(
     r"(?:(?:approximately|about|around|roughly|only|exactly|also|still|a|an|the|now|just|at|to|by)[\s*]+)*$",
     re.IGNORECASE,
 )
-# "At least 3" is a bound, "step 3" a name: neither is a value.
+# "At least 3" is a bound, "step 3" a name, "not 3" denied: none is a value.
 _NO_VALUE = re.compile(
-    r"\b(?:than|below|above|under|over|at\s+least|at\s+most|up\s+to|step|question|figure|fig|message)[\s*.(]*(?:the\s+)?$",
+    r"(?:\b(?:not|nicht|pas|не)|n['’]t|不是|并非)\s*(?:be\s+|see\s+|have\s+)?$|(?<=\S)\s*(?<![=-])[<>≤≥]\s*$|\b(?:than|below|above|under|over|at\s+least|at\s+most|up\s+to|step|question|figure|fig|message)[\s*.(]*(?:the\s+)?$",
     re.IGNORECASE,
 )
 _LIMITS = re.compile(
@@ -68,6 +68,7 @@ _LIMITS = re.compile(
 _EXPLAINED = re.compile(
     r"[\s*]*(?:[^\W\d]+[\s*]*){0,3}(?:[(—]|:(?=\D*\d\D+\d)|,\s*(?:because|since|as|of\s+which|including|counting)\b)"
 )
+_GOES_ON = re.compile(rf"\s*,?\s*(?:{_AND}|&|和)\s*{_DIGITS}", re.IGNORECASE)
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 
@@ -80,11 +81,13 @@ class Number:
         written: as it stands, without currency and commas: "1234.5", "3/4"; what a judge would write down.
         value: what it comes to; None where that is no single value: ranges, alternatives, dates, times.
         scale: what its unit makes of it: 1/100 for per cent, a million for "million".
+        currency: its sign, where it has one.
     """
 
     written: str
     value: Fraction | None
     scale: Fraction = Fraction(1)
+    currency: str = ""
 
     def values(self) -> tuple[Fraction, ...]:
         """What it may be compared by: "2.5 million" is 2.5 where the question gives the unit, else 2,500,000."""
@@ -127,7 +130,9 @@ def _single(token: str, behind: str = "") -> Number:
         value = Fraction(share[1]) / Fraction(share[2]) * (-1 if bare.startswith("-") else 1)
     elif re.fullmatch(r"-?(?:\d+(?:\.\d+)?|\.\d+)", bare):
         value = Fraction(bare)
-    return Number(bare, value, _SCALES[scale[1].lower()] if scale else Fraction(1))
+    currency = _CURRENCY.search(token + behind[:2])
+    factor = _SCALES[scale[1].lower()] if scale else Fraction(1)
+    return Number(bare, value, factor, currency.group() if currency else "")
 
 
 def _near(one: Fraction, two: Fraction) -> bool:
@@ -158,7 +163,7 @@ def same_number(one: str, two: str) -> bool:
     first, second = whole_number(one), whole_number(two)
     if first is None or second is None:
         return False
-    currencies = {mark for text in (one, two) for mark in _CURRENCY.findall(text)}
+    currencies = {number.currency for number in (first, second)} - {""}
     return len(currencies) < 2 and not set(first.values()).isdisjoint(second.values())
 
 
@@ -178,22 +183,28 @@ def _number_in(text: str) -> Number | None:
         behind = sentences(text[cue.end() :])
         if behind and (number := _value_in(behind[0])) is not None:
             return number
-    values = (_value_in(sentence) for sentence in _telling(text))
-    return next((value for value in values if value is not None), None)
+    telling, rest = _telling(text)
+    values = (_value_in(sentence) for sentence in telling)
+    if number := next((value for value in values if value is not None), None):
+        return number
+    mentioned = {value for value in map(_value_in, rest) if value is not None}
+    return mentioned.pop() if len(mentioned) == 1 else None
 
 
-def _telling(text: str) -> list[str]:
-    """Sentences in the order in which they are asked for a value; some twice."""
+def _telling(text: str) -> tuple[list[str], list[str]]:
+    """Sentences that tell a value in the order in which they are asked for it, and all that may."""
     stated = [sentence for sentence in sentences(text) if not sentence.endswith("?")]
     refusing = [index for index, sentence in enumerate(stated) if refuses(sentence)]
     told = stated[refusing[-1] + 1 :] if refusing else stated
     backwards = told[::-1]
-    return [
+    closing = told[-1:] if len(told) > 1 and _is_bare(told[-1]) and not _is_bare(told[-2]) else []
+    telling = [
+        *closing,
         *(sentence for sentence in backwards if _CONCLUSION.match(sentence)),
         *(sentence for sentence in told if _BOLD.search(sentence)),
         *(sentence for sentence in backwards if any(map(_is_stated, ANY_NUMBER.finditer(sentence)))),
-        *backwards,
     ]
+    return telling, told
 
 
 def _value_in(sentence: str) -> Number | None:
@@ -207,11 +218,17 @@ def _value_in(sentence: str) -> Number | None:
     if numbers and _opens(numbers[0]):
         return _read(numbers[0])
     if stated := [number for number in numbers if _is_stated(number)]:
-        return _read(stated[-1])
+        labelled = {_read(number) for number in stated if _before(number).rstrip().endswith(":")}
+        several = len(labelled) > 1 or _GOES_ON.match(sentence, stated[-1].end())
+        return Number(sentence, None) if several else _read(stated[-1])
     free = [number for number in numbers if not _only_limits(number)]
     money = [number for number in free if "$" in number.group()]
     values = {_read(number) for number in (money if len(money) == 1 else []) or free or numbers}
     return values.pop() if len(values) == 1 else Number(sentence, None) if values else None
+
+
+def _is_bare(sentence: str) -> bool:
+    return ANY_NUMBER.fullmatch(sentence.strip(" *.$")) is not None
 
 
 def _read(number: re.Match[str]) -> Number:

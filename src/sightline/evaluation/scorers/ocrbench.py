@@ -5,7 +5,7 @@ Sources, described: Yuliang-Liu/MultimodalOCR OCRBench/example.py at 794c36d; lm
 
 from __future__ import annotations
 
-from sightline.evaluation.scorers.final_answer import after_reasoning
+from sightline.evaluation.scorers.final_answer import after_reasoning, declines
 from sightline.evaluation.scorers.verdicts import UNPARSED
 from sightline.evaluation.task import Item, Verdict
 
@@ -28,8 +28,9 @@ def score_lmms_eval(item: Item, answer: str) -> Verdict:
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
-    """Right where the answer behind its reasoning contains a gold that is not empty; an empty answer is unparsed."""
-    said = _spelled(item, after_reasoning(answer))
+    """Right where the answer behind its reasoning contains a gold that is not empty; refusals are unparsed."""
+    text = after_reasoning(answer)
+    said = "" if declines(text) else _spelled(item, text)
     golds = [gold for gold in (_spelled(item, gold) for gold in item.answers) if gold]
     return Verdict(float(any(gold in said for gold in golds)), said) if said else UNPARSED
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from sightline.evaluation.normalise import normalise
-from sightline.evaluation.scorers.final_answer import after_reasoning, boxed, refuses, sentences
+from sightline.evaluation.scorers.final_answer import after_reasoning, boxed, refuses, sentences, without_markup
 from sightline.evaluation.scorers.numbers import Number, read_number, whole_number
 from sightline.evaluation.scorers.verdicts import UNPARSED
 from sightline.evaluation.task import Item, Verdict
@@ -16,7 +16,7 @@ _DENIED = re.compile(r"\b(?:not|no|neither|nor|never)\b|n['’]t\b", re.IGNORECA
 
 def score_strict(item: Item, answer: str) -> Verdict:
     """Right where the answer's number equals a gold number to two places, or its final statement has a gold text."""
-    text = after_reasoning(answer)
+    text = without_markup(after_reasoning(answer))
     statement = _statement(text)
     if not statement or refuses(statement):
         return UNPARSED

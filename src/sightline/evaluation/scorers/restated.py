@@ -12,7 +12,7 @@ _FILLERS = frozenset(
         "seems seem looks look think believe see probably likely maybe perhaps possibly about around roughly says say "
         "said reads read states stated written shown shows show depicted depicts visible called named labeled "
         "labelled displayed name image picture photo photograph figure scene document page sign text answer and so "
-        "thus therefore hence yes"
+        "thus therefore hence yes by chart graph bar slice legend playing"
     ).split()
 )
 _PREPOSITIONS = frozenset("in on at of by for with from to into as near inside".split())

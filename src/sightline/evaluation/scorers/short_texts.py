@@ -14,7 +14,9 @@ from sightline.evaluation.scorers.final_answer import (
     corrected,
     refuses,
     sentences,
+    without_markup,
 )
+from sightline.evaluation.scorers.number_spelling import spelled
 from sightline.evaluation.scorers.numbers import has_number, same_number, whole_number
 from sightline.evaluation.scorers.reasoning import without_thought
 from sightline.evaluation.scorers.restated import restated
@@ -22,14 +24,16 @@ from sightline.evaluation.scorers.verdicts import UNPARSED
 from sightline.evaluation.scorers.yes_no import read_strict as read_yes_no
 from sightline.evaluation.task import Item, Verdict
 
-_EMPHASIS = re.compile(r"(\*{1,3}|_{2,3}|`+)(?=\S)(.+?)(?<=\S)\1", re.DOTALL)
 _BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)\*\*")
-_LINE_MARKS = re.compile(r"^\s*(?:#{1,6}|>|[-*+•])\s+", re.MULTILINE)
 _CUE = re.compile(
-    r"\b(?:answer|result)\b(?:[^.\n:]{0,40}?\b(?:is|are|be)\b|\s*[:=]|\s*(?=\n))[\s:=]*" rf"|{FOREIGN_CUES}",
-    re.IGNORECASE,
+    r"\b(?:answer|result)\b(?:[^.\n:]{0,40}?\b(?:is|are|be)\b|\s*[:=]|\s*(?=\n))[\s:=]*"
+    rf"|^\W*(?:response|output|prediction)\s*:\s*|{FOREIGN_CUES}",
+    re.IGNORECASE | re.MULTILINE,
 )
 _CONCLUDES = re.compile(r"\W*(?:therefore|thus|hence|so|in\s+(?:conclusion|summary)|所以|因此)\b", re.IGNORECASE)
+_TELLS_NOTHING = re.compile(
+    r"\?$|^(?:sure|certainly|of\s+course|okay|ok|great\s+question|absolutely)\W*$", re.IGNORECASE
+)
 _ABBREVIATION = re.compile(
     r"\b(?:st|mr|mrs|ms|dr|mt|jr|sr|vs|no|inc|ltd|co|corp|ave|blvd|rd|prof|gen|dept|vol|approx|ft|[A-Z]|[ap]\.m|u\.s)\.$",
     re.IGNORECASE,
@@ -57,8 +61,8 @@ def judge_short(item: Item, answer: str, score: Callable[[str], float]) -> Verdi
 def readings(item: Item, answer: str) -> Iterator[str]:
     """What the answer says, from all of it to its final phrase; nothing where it says nothing.
 
-    Where a yes or no or a number is due, what the readers of those find; otherwise what the telling sentence says
-    beyond the question, and what alone is bold.
+    Where yes or no is due, what its reader finds; otherwise what the telling sentence says beyond the question, what
+    alone is bold, and the number where one is due.
     """
     unwrapped = after_reasoning(answer)
     if not unwrapped:
@@ -69,27 +73,17 @@ def readings(item: Item, answer: str) -> Iterator[str]:
     texts = [without_thought(answer), plain, told]
     if _asks_yes_or_no(item):
         texts.append(read_yes_no(item, answer) or "")
-    elif _asks_number(item):
-        texts.append(_number(item, unwrapped))
     else:
-        texts += restated(item.question, told)
         bold = set(_BOLD.findall(unwrapped))
+        texts += restated(item.question, told)
         texts += [] if said or len(bold) != 1 or re.search(r"\bnot\b|n['’]t\b", told) else bold
+        texts += [_number(item, unwrapped)] if _asks_number(item) else []
     yield from (text for text in dict.fromkeys(texts) if text)
 
 
 def same_text(said: str, gold: str) -> bool:
     """Whether two short texts say the same: in VQA's spelling, or as numbers."""
-    return matches(said, (gold,)) or same_number(said, gold)
-
-
-def without_markup(text: str) -> str:
-    """Without Markdown's emphasis and line marks, and without quotes around all of it."""
-    while (bare := _EMPHASIS.sub(r"\2", text)) != text:
-        text = bare
-    bare = _LINE_MARKS.sub("", text).strip()
-    quoted = len(bare) > 2 and bare[0] + bare[-1] in ('""', "''", "“”", "‘’", "「」", "«»")
-    return bare[1:-1].strip() if quoted and bare[0] not in bare[1:-1] else bare
+    return matches(said, (gold,)) or same_number(said, gold) or matches(spelled(said), (spelled(gold),))
 
 
 def _behind_cue(text: str) -> str:
@@ -100,7 +94,7 @@ def _behind_cue(text: str) -> str:
 
 def _telling_sentence(text: str) -> str:
     """The last sentence where it concludes or the text corrects itself, else the first; questions aside."""
-    stated = [sentence for sentence in _phrases(text) if not sentence.endswith("?")]
+    stated = [sentence for sentence in _phrases(text) if not _TELLS_NOTHING.search(sentence)]
     if not stated:
         return ""
     return stated[-1] if _CONCLUDES.match(stated[-1]) or corrected(text) else stated[0]
@@ -127,4 +121,4 @@ def _asks_number(item: Item) -> bool:
 
 def _number(item: Item, text: str) -> str:
     number = read_asked_number(item.question, text)
-    return number.written if number else ""
+    return number.currency + number.written if number else ""
