@@ -97,6 +97,12 @@ class FamilyFacts:
     routes: tuple[str, ...] = ("mask", "plain")
     note: str = ""
 
+    @property
+    def known_inputs(self) -> frozenset[str]:
+        """Names of the processor's outputs about images that the facts speak of."""
+        others = (self.row_input, self.crop_input, self.shape_input, self.index_input, self.grid_input)
+        return frozenset((*self.image_inputs, *others))
+
 
 class Picture(Protocol):
     """A picture that is opened when it is needed."""

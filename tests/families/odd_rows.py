@@ -74,13 +74,14 @@ TOKENIZERS: dict[str, Callable[[], Tokenizer]] = {
 }
 
 
-def tokenizer_maker(kind: str) -> Callable[..., PreTrainedTokenizerFast]:
-    """Stands for `tiny_words.tokenizer` where families are built."""
+def tokenizer_maker(kind: str, swallowing: str = "") -> Callable[..., PreTrainedTokenizerFast]:
+    """Stands for `tiny_words.tokenizer` where families are built; the word `swallowing` takes in blanks before it."""
 
     def make(ids: dict[str, int] | None = None, **image_tokens: str) -> PreTrainedTokenizerFast:
         raw = TOKENIZERS[kind]()
         own = [] if kind in ("words", "newlines") else FUYU_WORDS[1:]
-        raw.add_special_tokens([AddedToken(word, normalized=False) for word in (*SPECIALS, *IMAGE_WORDS, *own)])
+        words = (*SPECIALS, *IMAGE_WORDS, *own)
+        raw.add_special_tokens([AddedToken(word, normalized=False, lstrip=word == swallowing) for word in words])
         return PreTrainedTokenizerFast(
             tokenizer_object=raw,
             pad_token="<pad>",

@@ -89,7 +89,7 @@ def structured(messages: Iterable[dict[str, Any]], images: int, label: str) -> l
     """
     from trl.data_utils import prepare_multimodal_messages
 
-    clean = [_without_empty_fields(message) for message in messages]
+    clean = [without_empty_fields(message) for message in messages]
     placeholders = sum(
         part.get("type") == "image"
         for message in clean
@@ -139,7 +139,7 @@ def _empty(column: str, label: str) -> str:
     return f"{label}: the {noun} is empty. Fill it in, or drop the row."
 
 
-def _without_empty_fields(message: dict[str, Any]) -> dict[str, Any]:
+def without_empty_fields(message: dict[str, Any]) -> dict[str, Any]:
     """The message without the None fields that Arrow fills in where rows differ in shape."""
     content = message.get("content")
     if isinstance(content, list):

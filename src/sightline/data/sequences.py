@@ -50,12 +50,14 @@ class EncodedBatch:
         image_inputs: the processor's tensors for the distinct images (`pixel_values`, ...); empty without images.
         image_spans: content key of each distinct image, and how many rows of the feature table are its own.
         counts: placeholders of each distinct image.
+        is_apart: of each whether a row's words tokenize around its tokens as around its placeholder.
     """
 
     sequences: tuple[Sequence, ...]
     image_inputs: dict[str, Any]
     image_spans: tuple[tuple[str, int], ...] = ()
     counts: tuple[int, ...] = ()
+    is_apart: tuple[bool, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -176,7 +178,8 @@ class SequenceEncoder:
         parts = 1 + len(groups[0]) if preferences else 1
         sequences = [one for part in range(parts) for own in read for one in _part(own, part, parts)]
         spans = tuple(zip(table.keys, table.counts, strict=True))
-        return EncodedBatch(tuple(sequences), table.image_inputs, spans, table.counts)
+        apart = tuple(expansion.is_apart for expansion in table.expansions)
+        return EncodedBatch(tuple(sequences), table.image_inputs, spans, table.counts, apart)
 
     def _encode_images(self, pictures: list[list[Any]], labels: Many[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""

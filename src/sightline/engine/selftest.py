@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence as Many
+from collections.abc import Iterable, Iterator, Sequence as Many
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -70,7 +70,7 @@ def choose_route(
     """
     if share not in SHARE_CHOICES:
         raise ConfigError(f"share: expected one of {', '.join(SHARE_CHOICES)}; got '{share}'.")
-    obstacle = "share is set to plain" if share == "plain" else _obstacle(model, facts, share)
+    obstacle = "share is set to plain" if share == "plain" else _obstacle(model, facts, share, image_inputs)
     if obstacle is None and facts is not None:
         device = model.get_input_embeddings().weight.device
         moved = {name: value.to(device) for name, value in image_inputs.items()}
@@ -105,10 +105,13 @@ def use_attention(model: Any, attention: str) -> None:
         model.get_decoder().set_attn_implementation(attention)
 
 
-def _obstacle(model: Any, facts: FamilyFacts | None, share: str) -> str | None:
+def _obstacle(model: Any, facts: FamilyFacts | None, share: str, image_inputs: Iterable[str]) -> str | None:
     """Why sharing is out of the question before any comparison, or None."""
     if facts is None:
         return f"the family {model.config.model_type} is not in Sightline's table of model families"
+    unknown = sorted(set(image_inputs) - facts.known_inputs)
+    if unknown:
+        return f"the processor gives {', '.join(unknown)}, which the facts of {facts.name} do not know"
     if not any(route != "plain" and share in ("auto", route) for route in facts.routes):
         return f"the family {facts.name} runs by {' or '.join(facts.routes)} alone"
     attention = str(model.config.get_text_config()._attn_implementation)
@@ -216,4 +219,5 @@ def _rounded_otherwise(module: torch.nn.Module, inputs: Any, embeddings: Tensor)
 
 
 def _largest_difference(left: list[Tensor], right: list[Tensor]) -> float:
-    return max(float((a - b).abs().max()) for a, b in zip(left, right, strict=True))
+    pairs = [(a, b) for a, b in zip(left, right, strict=True) if len(a)]  # an answer may be empty
+    return max((float((a - b).abs().max()) for a, b in pairs), default=0.0)

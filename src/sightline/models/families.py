@@ -84,7 +84,7 @@ _FAMILIES = (
         linear_layers=("q_proj", "k_proj", "v_proj", "in_proj", "out_proj", "w1", "w2", "w3"),
         routes=("fork", "plain"),
     ),
-    FamilyFacts(name="llava", image_inputs=PIXELS),
+    FamilyFacts(name="llava", image_inputs=("pixel_values", "image_sizes")),  # sizes with Pixtral's tower
     FamilyFacts(name="llava_next", image_inputs=("pixel_values", "image_sizes")),
     FamilyFacts(
         name="llava_onevision",

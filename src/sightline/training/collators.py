@@ -14,6 +14,7 @@ from sightline.data.sequences import EncodedBatch, SequenceEncoder
 from sightline.engine.forest import NO_LABEL, Forest, build_forest
 from sightline.engine.routes import UNKNOWN, plain_inputs
 from sightline.training.references import StoredReferences
+from sightline.training.row_test import opened_rows
 from sightline.types import FamilyFacts, Sequence
 
 
@@ -70,6 +71,25 @@ class PreferenceCollator:
             ids, labels = columns.pop("input_ids"), columns.pop("labels")
         stored = self.references.columns(rows) if self.references is not None else {}
         return {"input_ids": ids, **columns, **stored, "completion_mask": (labels != NO_LABEL).long()}
+
+
+@dataclass
+class ProcessorCollator:
+    """Rows to a batch by TRL's own collator and so by the processor's own call, for rows that ours would not equal.
+
+    `encoder` says how many pictures chosen answers are held against; more than their own cannot be had here.
+    """
+
+    encoder: SequenceEncoder
+    collate: Any
+    preferences: bool
+    references: StoredReferences | None = None
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        names = [f"row {number} of the batch" for number in range(1, len(rows) + 1)]
+        columns = dict(self.collate(opened_rows(rows, names, self.preferences)))
+        stored = self.references.columns(rows) if self.references is not None else {}
+        return {**columns, **stored}
 
 
 def answer_view(sequences: Many[Sequence], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:

@@ -23,7 +23,7 @@ from sightline.training.augmentation import (
     augment_training,
     require_no_augmentation,
 )
-from sightline.training.collators import PreferenceCollator
+from sightline.training.collators import PreferenceCollator, ProcessorCollator
 from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.fitting import fit_datasets
 from sightline.training.forest_trainer import ForestTrainer
@@ -148,15 +148,23 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         if unused and self.accelerator.is_main_process:
             print(f"rejected_images are not used: loss_type has no {CONDITIONAL}.", file=sys.stderr)
         fit_datasets(self, encoder, preferences=True)
-        self.route = choose_training_route(self, encoder.encode_preferences)
+        self.route, is_ours = choose_training_route(self, encoder, preferences=True)
         require_mask(self.args, self.route)
+        if not is_ours and settings.perturbation is not None:
+            raise ConfigError(
+                f"loss_type {CONDITIONAL} shows chosen answers beside other images, but {self.route.reason}."
+            )
         share = self.route.route != "plain"
-        self.data_collator = PreferenceCollator(
-            encoder,
-            self._tokenizer.pad_token_id,
-            share,
-            facts=training_facts(self.model, self.processing_class),
-            max_row=ONE_ROW if self.args.padding_free else None,
+        self.data_collator = (
+            PreferenceCollator(
+                encoder,
+                self._tokenizer.pad_token_id,
+                share,
+                facts=training_facts(self.model, self.processing_class),
+                max_row=ONE_ROW if self.args.padding_free else None,
+            )
+            if is_ours
+            else ProcessorCollator(encoder, self.data_collator, preferences=True)
         )
         if share:
             images_of = partial(shown_images, perturbation=settings.perturbation)

@@ -18,7 +18,7 @@ from sightline.training.augmentation import (
     augment_training,
     require_no_augmentation,
 )
-from sightline.training.collators import SFTCollator
+from sightline.training.collators import ProcessorCollator, SFTCollator
 from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.fitting import fit_datasets
 from sightline.training.forest_trainer import ForestTrainer
@@ -106,15 +106,19 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
         say_what_is_trained(self)
         encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator, self.args))
         read = fit_datasets(self, encoder, preferences=False, packing=self.args.packing)
-        self.route = choose_training_route(self, encoder.encode_sft)
+        self.route, is_ours = choose_training_route(self, encoder, preferences=False)
         require_mask(self.args, self.route)
         share = self.route.route != "plain"
-        self.data_collator = SFTCollator(
-            encoder,
-            self._tokenizer.pad_token_id,
-            share,
-            training_facts(self.model, self.processing_class),
-            ONE_ROW if self.args.padding_free else None,
+        self.data_collator = (
+            SFTCollator(
+                encoder,
+                self._tokenizer.pad_token_id,
+                share,
+                training_facts(self.model, self.processing_class),
+                ONE_ROW if self.args.padding_free else None,
+            )
+            if is_ours
+            else ProcessorCollator(encoder, self.data_collator, preferences=False)
         )
         packed = None
         if self.args.packing and read is not None:

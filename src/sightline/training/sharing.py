@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -12,20 +13,20 @@ from datasets import Dataset, IterableDataset
 from peft import PeftModel
 
 from sightline.data.formats import gathered, has_images, refuse_addresses, without_pictures
-from sightline.data.sequences import EncodedBatch, EncodingSettings
+from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
 from sightline.engine.feature_store import FeatureStore
 from sightline.engine.selftest import RouteChoice, choose_route, possible, use_attention
 from sightline.errors import ConfigError
 from sightline.models.families import family_of
 from sightline.training.obstacles import fork_obstacle, needs_plain_rows, overridden, refuse_inexact
 from sightline.training.packing import ONE_ROW, shares_rows
+from sightline.training.row_test import ChosenRows, choose_rows, find_difference
 from sightline.training.sampler import ImageGroupSampler
 from sightline.training.seam import add_forest_forward
 from sightline.types import FamilyFacts
 
 logger = logging.getLogger("sightline")
 
-SELF_TEST_ROWS = 3
 THE_DATASET = "the dataset"  # what messages call rows that come from memory
 
 
@@ -62,12 +63,47 @@ def encoding_settings(trl_collator: Any, args: Any) -> EncodingSettings:
     )
 
 
-def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]], EncodedBatch]) -> RouteChoice:
-    """The route of a trainer, tested on its first rows; logged once, with what to do about a slow one."""
+def choose_training_route(trainer: Any, encoder: SequenceEncoder, preferences: bool) -> tuple[RouteChoice, bool]:
+    """The route of a trainer, tested on rows that differ, and whether its rows are ours; logged once, with the reason.
+
+    Where our rows are not those that TRL and the processor make, theirs are taken, on the route plain.
+    """
+    refuse_inexact(trainer)
+    rows = choose_rows(trainer.train_dataset)
+    obstacle = _rows_obstacle(trainer, encoder, rows, preferences)
+    if obstacle:
+        choice = _refused(trainer, f"rows are left to TRL's collator and the processor, since {obstacle}")
+    else:
+        choice = _tested_route(trainer, encoder.encode_preferences if preferences else encoder.encode_sft, rows)
+    if trainer.accelerator.is_main_process:
+        logger.info("Route %s: %s.", choice.route, choice.reason)
+    if obstacle and trainer.accelerator.is_main_process:
+        print(f"Route plain: {choice.reason}.", file=sys.stderr)
+    return choice, not obstacle
+
+
+def _rows_obstacle(trainer: Any, encoder: SequenceEncoder, rows: ChosenRows, preferences: bool) -> str:
+    """Why the rows of a run are not ours, or an empty string."""
+    model = base_model(trainer.model)
+    if family_of(model) is None:
+        return f"the family {model.config.model_type} is not in Sightline's table of model families"
+    facts = training_facts(model, trainer.processing_class)
+    return find_difference(rows.compared, encoder, trainer.data_collator, facts, preferences)
+
+
+def _refused(trainer: Any, reason: str) -> RouteChoice:
+    share = getattr(trainer.args, "share", "auto")
+    if share not in ("auto", "plain"):
+        raise ConfigError(f"share is set to {share}, but {reason}. Set share to auto or plain.")
+    return possible(RouteChoice("plain", reason), family_of(base_model(trainer.model)))
+
+
+def _tested_route(
+    trainer: Any, encode: Callable[[list[dict[str, Any]]], EncodedBatch], rows: ChosenRows
+) -> RouteChoice:
     model = base_model(trainer.model)
     share = getattr(trainer.args, "share", "auto")
     facts = family_of(model)
-    refuse_inexact(trainer)
     obstacle = needs_plain_rows(trainer)
     if obstacle is None and facts is not None and "fork" in facts.routes:
         obstacle = fork_obstacle(trainer.args)
@@ -76,23 +112,18 @@ def choose_training_route(trainer: Any, encode: Callable[[list[dict[str, Any]]],
     if obstacle and share in ("mask", "fork"):
         raise ConfigError(f"share is set to {share}, but {obstacle}. Change that, or set share to auto or plain.")
     if obstacle and share == "auto":
-        choice = possible(RouteChoice("plain", obstacle), family_of(model))
-    else:
-        rows = [row for _, row in zip(range(SELF_TEST_ROWS), trainer.train_dataset, strict=False)]
-        batch = encode(rows)
-        choice = choose_route(
-            model,
-            facts,
-            batch.sequences,
-            batch.image_inputs,
-            trainer._tokenizer.pad_token_id,
-            share,
-            batch.counts,
-            ONE_ROW if shares_rows(trainer.args) else None,
-        )
-    if trainer.accelerator.is_main_process:
-        logger.info("Route %s: %s.", choice.route, choice.reason)
-    return choice
+        return possible(RouteChoice("plain", obstacle), facts)
+    batch = encode(list(rows.routed))
+    return choose_route(
+        model,
+        facts,
+        batch.sequences,
+        batch.image_inputs,
+        trainer._tokenizer.pad_token_id,
+        share,
+        batch.counts,
+        ONE_ROW if shares_rows(trainer.args) else None,
+    )
 
 
 def training_facts(model: Any, processor: Any) -> FamilyFacts:
