@@ -18,9 +18,8 @@ TARGET = Path(__file__).resolve().parents[1] / "docs" / "families.md"
 HEADER = """# Model families
 
 Written by `make docs` from `src/sightline/models/families.py` and from measurements on tiny random models of each
-family's real classes (transformers 5.23). A family that is not listed here trains on the plain route, on rows that TRL's
-collator and its processor make. An
-encoder-decoder (BLIP-2 with T5) is refused.
+family's real classes (transformers 5.23). A family that is not listed here trains on the plain route, on
+rows that TRL's collator makes. An encoder-decoder (BLIP-2 with T5) is refused.
 
 ## What is measured
 
