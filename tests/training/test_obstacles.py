@@ -171,9 +171,17 @@ class TestSpreadModels:
 
 
 def choose(trainer: Any) -> Any:
+    """The route of a trainer that was made already, as it chose it when it had TRL's collator."""
+    from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
+
     from sightline.training.sharing import choose_training_route
 
-    return choose_training_route(trainer, trainer.data_collator.encoder.encode_sft)
+    ours = trainer.data_collator
+    trainer.data_collator = DataCollatorForVisionLanguageModeling(trainer.processing_class, completion_only_loss=True)
+    try:
+        return choose_training_route(trainer, ours.encoder, preferences=False)[0]
+    finally:
+        trainer.data_collator = ours
 
 
 def spread(monkeypatch: pytest.MonkeyPatch, variable: str) -> Any:
