@@ -141,7 +141,9 @@ class TestShards:
 
     def test_a_broken_shard_is_named(self, tmp_path: Path) -> None:
         (tmp_path / "a.tar").write_bytes(shard(tmp_path / "b.tar", ("1.png", encoded())).read_bytes()[:700])
-        with pytest.raises(DataError, match="a.tar: expected a tar file of samples, got one that ends or breaks"):
+        with pytest.raises(
+            DataError, match="a.tar: expected a whole tar file of samples, got one that ends or breaks early"
+        ):
             list(stream_dataset(tmp_path / "a.tar"))
         with pytest.raises(DataError, match=r"b.tar sample 1: \.bin is neither a picture nor text"):
             list(stream_dataset(shard(tmp_path / "b.tar", ("1.bin", b"\xff\xfe"))))

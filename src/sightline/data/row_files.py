@@ -26,6 +26,7 @@ Row = dict[str, Any]
 Reader = Callable[[Path, PictureFinder, str | None], Any]
 
 CHUNK_ROWS = 20_000  # as Python objects at once; as Arrow they take a fifth of the memory
+ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
 ROW_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".tar")
 
 
@@ -41,11 +42,17 @@ def dataset_of(rows: Sequence[Row], path: Path) -> Dataset:
 def read_shard_table(paths: Sequence[Path]) -> Dataset:
     """The samples of tar shards, in a table on disk in the cache of `datasets`."""
     from datasets import Dataset, Image, List
+    from datasets.exceptions import DatasetGenerationError
 
     # What `datasets` keeps the table under: a shard that changed, or that we read in another way since, is read again.
     stamps = (encoding_version(), *map(file_signature, paths))
     gen_kwargs = {"paths": [str(path) for path in paths], "stamps": stamps}
-    dataset = Dataset.from_generator(_stamped_shards, gen_kwargs=gen_kwargs)
+    try:
+        dataset = Dataset.from_generator(_stamped_shards, gen_kwargs=gen_kwargs)
+    except DatasetGenerationError as error:
+        if isinstance(error.__cause__, DataError):
+            raise error.__cause__ from None
+        raise
     for column, feature in (("image", Image()), ("images", List(Image()))):
         if column in dataset.column_names:
             dataset = dataset.cast_column(column, feature)
@@ -69,11 +76,33 @@ def stream_rows(paths: Sequence[str], pictures: PictureAccess) -> Iterator[Row]:
     """The rows of JSONL, Parquet or tar files one at a time, their pictures as records of bytes and path."""
     for path in map(Path, paths):
         finder = PictureFinder(path.parent, pictures)
-        yield from gather_rows(_STREAMS[path.suffix](path), finder, partial(_row_of, path.name))
+        yield from gather_rows(_in_utf8(_STREAMS[path.suffix](path), path), finder, partial(_row_of, path.name))
 
 
 def _row_of(file: str, index: int) -> str:
     return f"{file} row {index + 1}"
+
+
+def _in_utf8(rows: Iterable[Row], path: Path) -> Iterator[Row]:
+    try:
+        yield from rows
+    except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from error
+
+
+def not_utf8(path: Path, error: UnicodeDecodeError) -> DataError:
+    """What is said of a file of text in another encoding, or cut inside of a letter."""
+    return DataError(
+        f"{path} is not encoded in UTF-8 ({error.reason} at byte {error.start}). Convert it, or copy it again."
+    )
+
+
+def require_arrow_end(path: Path) -> None:
+    """Raise DataError for an Arrow stream without the mark at its end: Arrow takes a cut between two batches for it."""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - len(ARROW_END)))
+        if file.read() != ARROW_END:
+            raise DataError(f"{path} is no whole Arrow file: it is cut. Copy or write it again.")
 
 
 def _stamped_shards(paths: list[str], stamps: tuple[str, ...]) -> Iterator[Row]:
@@ -100,12 +129,19 @@ def _iterate_parquet(path: Path) -> Iterator[Row]:
     import pyarrow.parquet
     from datasets import Features
 
-    file = pyarrow.parquet.ParquetFile(path)
-    features = Features.from_arrow_schema(file.schema_arrow)
-    written = {column: feature for column, feature in features.items() if _holds_json(feature)}
-    for batch in file.iter_batches(batch_size=32):
-        for row in batch.to_pylist():
-            yield row | {column: _read_json_in(row[column], feature) for column, feature in written.items()}
+    try:
+        file = pyarrow.parquet.ParquetFile(path)
+        features = Features.from_arrow_schema(file.schema_arrow)
+        written = {column: feature for column, feature in features.items() if _holds_json(feature)}
+        for batch in file.iter_batches(batch_size=32):
+            for row in batch.to_pylist():
+                yield row | {column: _read_json_in(row[column], feature) for column, feature in written.items()}
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _no_parquet(path, error) from error
+
+
+def _no_parquet(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path.name} is no whole Parquet file: {error}. Copy or write it again.")
 
 
 def _holds_json(feature: Any) -> bool:
@@ -172,12 +208,35 @@ def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
 
 def _read_csv(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
     # Each value stays text: guessed types would turn the answers "None" and "N/A" into missing ones, and "007" into 7.
+    delimiter = "\t" if path.suffix == ".tsv" else ","
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t" if path.suffix == ".tsv" else ","))
+        rows = list(csv.DictReader(file, delimiter=delimiter))
     for index, row in enumerate(rows):
         if None in row:
             raise DataError(f"{path.name} row {index + 1}: more values than the header has columns ({len(row) - 1}).")
+    if rows:
+        _require_whole_end(path, rows, delimiter)
     return dataset_of([{column: value or None for column, value in row.items()} for row in rows], path)
+
+
+def _require_whole_end(path: Path, rows: Sequence[Row], delimiter: str) -> None:
+    """Raise DataError for a file that is cut in its last row: inside of quotes, or before its last value."""
+    with path.open("rb") as file:
+        file.seek(-1, 2)
+        ends_line = file.read() in (b"\n", b"\r")
+    last = f"{path.name} row {len(rows)}: the file ends in the middle of it"
+    if not ends_line and any(value is None for value in rows[-1].values()):
+        raise DataError(f"{last}: fewer values than the header has columns ({len(rows[-1])}). Copy the file again.")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        if sum(line.count('"') for line in file) % 2 == 0:
+            return
+        file.seek(0)
+        try:
+            for _ in csv.reader(file, delimiter=delimiter, strict=True):
+                pass
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                raise DataError(f"{last}: its quotes are not closed. Copy the file again, or close them.") from error
 
 
 def _read_parquet(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
@@ -187,8 +246,8 @@ def _read_parquet(path: Path, finder: PictureFinder, split: str | None) -> Datas
 
     try:
         return Dataset(pyarrow.parquet.read_table(path, memory_map=True))
-    except (pyarrow.ArrowInvalid, OSError) as error:
-        raise DataError(f"{path.name} is no Parquet file that can be read: {error}.") from error
+    except (pyarrow.ArrowException, OSError) as error:
+        raise _no_parquet(path, error) from error
 
 
 def _read_tokens(path: Path, finder: PictureFinder, split: str | None) -> Dataset:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import json
+import lzma
 import tarfile
+import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -12,6 +16,7 @@ from sightline.errors import DataError
 
 Row = dict[str, Any]
 
+COPY_BYTES = 1 << 20
 PICTURES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"}
 
 
@@ -39,14 +44,51 @@ def read_shards(paths: Iterable[str]) -> Iterator[Row]:
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file, until the end that a whole tar file has."""
     try:
-        with tarfile.open(path, "r|*") as archive:
+        with _decompressed(path) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
             for member in archive:
                 file = archive.extractfile(member) if member.isfile() else None
                 if file is not None:
                     yield member.name, file.read()
-    except (tarfile.TarError, EOFError, OSError) as error:
-        raise DataError(f"{path}: expected a tar file of samples, got one that ends or breaks: {error}.") from error
+            while rest := stream.read(COPY_BYTES):  # a compressed file tells at its very end whether it is whole
+                if any(rest):
+                    raise tarfile.ReadError("it goes on after its end, as files do that were put one behind another")
+    except DataError:
+        raise
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
+        raise DataError(
+            f"{path}: expected a whole tar file of samples, got one that ends or breaks early: {error}. "
+            "Copy or write the shard again."
+        ) from error
+
+
+def _decompressed(path: Path) -> Any:
+    """The tar file in its plain form, read from the front."""
+    with open(path, "rb") as file:
+        head = file.read(6)
+    opener = next((opener for magic, opener in _COMPRESSED.items() if head.startswith(magic)), open)
+    return opener(path, "rb")
+
+
+class _Header(tarfile.TarInfo):
+    """A member's header that says where a file is cut or broken; `tarfile` itself takes that for the end."""
+
+    @classmethod
+    def fromtarfile(cls, archive: tarfile.TarFile) -> tarfile.TarInfo:  # type: ignore[override]
+        """The next header; at two blocks of zeros, which end a whole tar file, what tells `tarfile` so."""
+        try:
+            return super().fromtarfile(archive)
+        except _End:
+            if archive.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+                raise tarfile.ReadError("it lacks the two blocks of zeros that end a tar file") from None
+            raise
+        except tarfile.HeaderError as error:
+            raise tarfile.ReadError(f"{error} at byte {archive.offset:,}") from None
+
+
+_End: type[Exception] = tarfile.EOFHeaderError  # type: ignore[attr-defined]
+_COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
 def _row(key: str, sample: dict[str, bytes], path: str) -> Row:

@@ -12,7 +12,16 @@ from sightline.data.documents import require_split
 from sightline.data.gathering import gather_pictures
 from sightline.data.kept_rows import folder_signature
 from sightline.data.picture_columns import PictureAccess, PictureFinder, open_columns
-from sightline.data.row_files import READERS, ROW_SUFFIXES, class_rows, dataset_of, read_shard_table, stream_rows
+from sightline.data.row_files import (
+    READERS,
+    ROW_SUFFIXES,
+    class_rows,
+    dataset_of,
+    not_utf8,
+    read_shard_table,
+    require_arrow_end,
+    stream_rows,
+)
 from sightline.data.shards import PICTURES
 from sightline.errors import ConfigError, DataError, nearest
 
@@ -148,9 +157,7 @@ def _read_file(path: Path, split: str | None, pictures: PictureAccess) -> Datase
     try:
         dataset = READERS[path.suffix](path, PictureFinder(path.parent, pictures), split)
     except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not encoded in UTF-8 ({error.reason} at byte {error.start}). Convert it."
-        ) from error
+        raise not_utf8(path, error) from error
     if not len(dataset):
         raise DataError(f"{path} has no rows.")
     return _opened(dataset, path.parent, str(path), pictures)
@@ -165,10 +172,8 @@ def _opened(dataset: Dataset, folder: Path, source: str, pictures: PictureAccess
 
 
 def _read_folder(path: Path, split: str | None, config: str | None, pictures: PictureAccess) -> Dataset:
-    from datasets import load_from_disk
-
     if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
-        return _opened(_choose_split(load_from_disk(str(path)), split, str(path)), path, str(path), pictures)
+        return _opened(_choose_split(_saved(path), split, str(path)), path, str(path), pictures)
     files = _files_of(path, split)
     if files and files[0].suffix == ".tar":
         return _opened(read_shard_table(files), path, str(path), pictures)
@@ -185,6 +190,21 @@ def _read_folder(path: Path, split: str | None, config: str | None, pictures: Pi
     # `datasets` (5.0) knows files again by path and time of modification alone; a description is part of its key, too.
     content = folder_signature(path, PICTURES)
     return _opened(_load(str(path), split, config, description=content), path, str(path), pictures)
+
+
+def _saved(path: Path) -> Dataset | DatasetDict:
+    """What `save_to_disk` wrote; raises DataError where a part of it is cut or gone."""
+    import pyarrow
+    from datasets import load_from_disk
+
+    try:
+        saved = load_from_disk(str(path))
+    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
+        raise DataError(f"{path} is no whole dataset of save_to_disk: {error}. Copy or save it again.") from error
+    for part in saved.values() if isinstance(saved, dict) else (saved,):
+        for file in part.cache_files:
+            require_arrow_end(Path(file["filename"]))
+    return saved
 
 
 def _require_hub_id(name: str | Path, path: Path) -> None:

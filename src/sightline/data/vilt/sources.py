@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sightline.data.row_files import require_arrow_end
 from sightline.errors import DataError
 
 # An encoded picture, or the path of its file.
@@ -105,17 +106,18 @@ def read_arrow(path: Path) -> Iterator[Record]:
 
     try:
         with pyarrow.memory_map(str(path)) as source:
-            for batch in _batches(pyarrow, source):
+            for batch in _batches(pyarrow, source, path):
                 yield from batch.to_pylist()
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise DataError(f"{path}: expected an Arrow file as ViLT's authors write it, got {error}.") from error
 
 
-def _batches(pyarrow: Any, source: Any) -> Iterator[Any]:
+def _batches(pyarrow: Any, source: Any, path: Path) -> Iterator[Any]:
     """Record batches of the file format, or of the stream format."""
     try:
         reader = pyarrow.ipc.open_file(source)
     except pyarrow.ArrowInvalid:
+        require_arrow_end(path)
         source.seek(0)
         yield from pyarrow.ipc.open_stream(source)
         return
