@@ -68,10 +68,10 @@ def test_published_results_come_out_item_by_item(shared: Path, model: str) -> No
 def test_rules_agree_with_the_judge_on_what_models_answered(shared: Path) -> None:
     """GPT-4's verdicts on real answers of eleven models, against the official steps with our rules in its place.
 
-    96.7% of all agree, and 97.5% of the answers that are not empty: the judge made up letters for empty ones. `strict`
-    agrees on 98.4% of the answers that it reads. It leaves unparsed what the official steps make an option of, refusals
-    above all, and so agrees on 95.2% of all. On the quarter of the questions that was counted only, 96.7% and 95.9%
-    agree. Other samples of these models' answers differ by a few tenths of a percent, so the bounds leave room.
+    96.6% of all agree, and 97.4% of the answers that are not empty: the judge made up letters for empty ones. `strict`
+    agrees on 98.6% of the answers that it reads. It leaves unparsed what the official steps make an option of: refusals,
+    and labels that no option has ("(C) yes (D) no" of two options), and so agrees on 94.6% of all. Other samples of
+    these models' answers differ by a few tenths of a percent, so the bounds leave room.
     """
     questions = {row["pid"]: row["question"] for row in published(shared, "bard")}
     counts: Counter[str] = Counter()
@@ -89,9 +89,9 @@ def test_rules_agree_with_the_judge_on_what_models_answered(shared: Path) -> Non
         counts["strict of parsed"] += strict.parsed is not None and bool(strict.score) == right
     assert counts["official of all"] >= 0.962 * counts["all"]
     assert counts["official of answered"] >= 0.97 * counts["answered"]
-    assert counts["strict of parsed"] >= 0.98 * counts["parsed"]
-    assert counts["strict of all"] >= 0.948 * counts["all"]
-    assert counts["parsed"] >= 0.77 * counts["all"]
+    assert counts["strict of parsed"] >= 0.982 * counts["parsed"]
+    assert counts["strict of all"] >= 0.942 * counts["all"]
+    assert counts["parsed"] >= 0.74 * counts["all"]
 
 
 @pytest.mark.parametrize("model", ["bard", "llava_llama_2_13b"])

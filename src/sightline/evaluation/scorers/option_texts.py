@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from functools import lru_cache
 
+from sightline.evaluation.scorers.phrases import any_of, finder
 from sightline.evaluation.scorers.verdicts import letters_of
 from sightline.evaluation.task import Item
 
@@ -13,9 +16,17 @@ _SIDE_CLAUSE = re.compile(r",?\s(?:because|since|as|which|while|whereas|but|than
 _CONDITION = re.compile(r"^\W*(?:if|when|as|since|because|while|although)\b[^,]*,", re.IGNORECASE)
 _PRONOUN = re.compile(r"^it\s+(?=\w+\s+\w)")
 _PREDICATE = re.compile(r"\b(?:is|are|was|were|be|equals?)\b|[=≈:]")
-_NOT_AFTER = r"(?<![\w.,/√^+\-−])(?<!\bnot )(?<!\bnot a )(?<!\bnot an )(?<!\bnot the )(?<!n't )(?<!n't the )(?<!n't a )"
-_ENDING = r"(?:(?<=[a-z]{4})[bgmnp]?(?:ed|ing))?"
-_NOT_BEFORE = r"(?!\w|[/√^]|\s*[\-−+×]\s*\d|[.,:]\d)"
+_LATIN = r"0-9A-Za-z_À-ɏЀ-ӿ"
+_NOT_AFTER = re.compile(rf"(?<![{_LATIN}.,/√^+\-−])")
+_NOT_BEFORE = rf"(?![{_LATIN}]|[/√^]|\s*[\-−+×]\s*\d|[.,:]\d)"
+_ENDS = re.compile(_NOT_BEFORE)
+_ENDS_OR_BENDS = re.compile(r"(?:(?<=[a-z]{4})[bgmnp]?(?:ed|ing))?" + _NOT_BEFORE)
+# A one-letter option is a name and no word: "I" is no quadrant in "I think".
+_ENDS_NAME = re.compile(_NOT_BEFORE + r"(?!\s+[a-z]{2}|'[a-z])")
+_DENIED = finder("denies", after=r"\s*(?:(?:the|an?|la|le|el|il|die|der|das|ein|eine|o|is|be)\s+)*$")
+_RULED_OUT = finder("wrong", before=r"\s*")
+_JOINED = re.compile(rf"\s*(?:{any_of('joins')}\s*)*", re.IGNORECASE)
+_NUMBERED = re.compile(rf"{any_of('option')}\s*\d+\b", re.IGNORECASE)
 
 
 def option_at_start(item: Item, text: str, whole: bool = False) -> str | None:
@@ -24,15 +35,16 @@ def option_at_start(item: Item, text: str, whole: bool = False) -> str | None:
     opening = [
         (len(option), letter)
         for letter, option in options
-        if option and (said == option if whole else re.match(re.escape(option) + _NOT_BEFORE, said))
+        if option and (said == option if whole else _opens(option, said))
     ]
     longest = max(opening, default=(0, ""))[0]
     letters = [letter for length, letter in opening if length == longest]
-    joined = re.match(r"\s*(?:or|and|/)\s+", said[longest:])
-    rest = said[longest + joined.end() :] if joined else ""
-    if len(letters) != 1 or (rest and any(rest.startswith(option) for _, option in options)):
-        return None
-    return letters[0]
+    if len(letters) != 1 or whole:
+        return letters[0] if len(letters) == 1 else None
+    rest = said[longest:]
+    rest = rest[_JOINED.match(rest).end() :]  # type: ignore[union-attr]
+    listed = any(option and letter != letters[0] and _opens(option, rest) for letter, option in options)
+    return None if listed else letters[0]
 
 
 def only_option_in(item: Item, sentence: str) -> str | None:
@@ -48,19 +60,42 @@ def only_option_in(item: Item, sentence: str) -> str | None:
 
 
 def _occurring(item: Item, sentence: str) -> set[str]:
-    """Letters of the options whose text occurs and is no part of another option that occurs there."""
-    said = _spelled(sentence)
+    """Letters of the options whose text occurs, is not denied, and is no part of another option that occurs there."""
+    said = _NUMBERED.sub("", _spelled(sentence))
     spans = [
-        (match.start(), match.end(), letter)
+        (start, start + len(option), letter)
         for letter, option in _options(item)
         if option
-        for match in re.finditer(_NOT_AFTER + re.escape(option) + _ENDING + _NOT_BEFORE, said)
+        for start in _places(option, said)
+        if not _DENIED.search(said, max(0, start - 40), start) and not _is_ruled_out(said, start + len(option))
     ]
     return {
         letter
         for start, end, letter in spans
         if not any(other[0] <= start and end <= other[1] and end - start < other[1] - other[0] for other in spans)
     }
+
+
+def _is_ruled_out(said: str, end: int) -> bool:
+    """Whether "is not", "is wrong" or the like stands right behind an option's text."""
+    ruled_out = _RULED_OUT.match(said, end)
+    return ruled_out is not None and ruled_out.group().strip() not in ("not", "never", "cannot")
+
+
+def _opens(option: str, said: str) -> bool:
+    """Whether an option opens a text and goes on in no word, number or formula."""
+    ends = _ENDS_NAME if re.fullmatch("[a-z]", option) else _ENDS
+    return said.startswith(option) and ends.match(said, len(option)) is not None
+
+
+def _places(option: str, said: str) -> Iterator[int]:
+    """Where an option's text stands apart, its verb bent or not."""
+    ends = _ENDS_NAME if re.fullmatch("[a-z]", option) else _ENDS_OR_BENDS
+    start = said.find(option)
+    while start >= 0:
+        if _NOT_AFTER.match(said, start) and ends.match(said, start + len(option)):
+            yield start
+        start = said.find(option, start + 1)
 
 
 def _options(item: Item) -> list[tuple[str, str]]:
@@ -70,6 +105,7 @@ def _options(item: Item) -> list[tuple[str, str]]:
     ]
 
 
+@lru_cache(maxsize=4096)
 def _spelled(text: str) -> str:
     """Lower case, formulas flat, single blanks, no marks but those that numbers and formulas need."""
     flat = _FRACTION.sub(r"\1/\2", text.lower())

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import re
 
-from sightline.evaluation.scorers.final_answer import refuses, sentences
+from sightline.evaluation.scorers.final_answer import sentences
+from sightline.evaluation.scorers.phrases import finder, tables
 
 _SAID_AGAIN = 0.65
 """Share of the question's words that a sentence needs, so that it states the matter and not something near it."""
 
-_NEGATED = re.compile(r"\b(?:not|no|never|neither|none|without|false|incorrect)\b|n['’]t\b", re.IGNORECASE)
+_DENIES = finder("denies", "lacks")
+_REFUSES = finder("refuses")
+_SUPPOSES = finder("supposes", "concedes")
+_ASKS_WHETHER_THERE_IS = finder("exists")
+_CLAUSE = re.compile(r"[,;:，；：。、]|\b(?:but|while|although|though|however|as|because|since|which)\b", re.IGNORECASE)
+_NOT_THERE = finder(
+    "denies",
+    before=r"^\W*(?:is|are|was|were|can|could)?\s*",
+    after=r"\s*(?:\w+\s+)?(?:in|visible|present|there|seen|shown)\b",
+)
 _COMPARISON = re.compile(r"\w+er|less|more|most|least|\w+est|m[ai][xn]imum|equal")
 _MORE = re.compile(r"\b(?:more|greater|larger|bigger|higher|longer|taller)\b", re.IGNORECASE)
 _LESS = re.compile(r"\b(?:less|fewer|smaller|lower|shorter)\b", re.IGNORECASE)
 _EQUAL = re.compile(r"\b(?:equal\s+to|same\s+as)\b", re.IGNORECASE)
 _THAN = re.compile(r"\b(?:than|equal\s+to|same\s+as)\b", re.IGNORECASE)
-_FILLERS = frozenset(
-    "a an the is are was were be been am do does did has have had can could will would should may of in on at to for it"
-    " its this that these those there and or any with by from as which what image picture photo figure".split()
-)
+_FILLERS = frozenset(word for words in tables()["fillers"].values() for word in words)
 
 
 def stated(question: str, answer: str) -> str | None:
@@ -26,31 +33,61 @@ def stated(question: str, answer: str) -> str | None:
 
     >>> stated("Is the nest larger than a fist?", "The nest is not larger than a fist.")
     'no'
-    >>> stated("Is the nest larger than a fist?", "It is made of twigs.")
+    >>> stated("Is there a dog?", "I see no dog."), stated("Is there a dog?", "There is a cat.")
+    ('no', None)
     """
     asked = _words(question)
-    if len(asked) < 2 or refuses(answer):
+    if not asked or _REFUSES.search(answer):
         return None
     if _direction(question) and _THAN.search(question):
         return next(filter(None, (_compared(question, sentence) for sentence in sentences(answer))), None)
+    if _ASKS_WHETHER_THERE_IS.search(question):
+        return next(filter(None, (_said_to_be(asked, question, sentence) for sentence in sentences(answer))), None)
+    if len(asked) < 2:
+        return None
     compared = {word for word in asked if _COMPARISON.fullmatch(word)}
     for sentence in sentences(answer):
         said = _words(sentence)
-        if sentence.endswith("?") or len(asked & said) < _SAID_AGAIN * len(asked) or not compared <= said:
+        if _is_open(sentence, question) or len(asked & said) < _SAID_AGAIN * len(asked) or not compared <= said:
             continue
-        return "no" if denies(sentence) else "yes"
+        of_the_matter = (clause for clause in _CLAUSE.split(sentence) if asked & _words(clause))
+        return _by_denials(sum(len(_DENIES.findall(clause)) for clause in of_the_matter))
     return None
 
 
 def denies(text: str) -> bool:
     """Whether a text has a word of denial."""
-    return _NEGATED.search(text) is not None
+    return _DENIES.search(text) is not None
+
+
+def _is_open(sentence: str, question: str) -> bool:
+    """Whether a sentence asks, supposes or concedes, and does not only repeat the question in that."""
+    supposed = _SUPPOSES.search(sentence)
+    return sentence.endswith(("?", "？")) or (supposed is not None and supposed.group() not in question)
+
+
+def _by_denials(count: int) -> str | None:
+    """None for two denials in a sentence: what they come to is not for us to say."""
+    return ("yes", "no", None)[min(count, 2)]
+
+
+def _said_to_be(asked: frozenset[str], question: str, sentence: str) -> str | None:
+    """Whether a sentence says that what is asked for is there: "I see no dog", "A dog is not visible"."""
+    if _is_open(sentence, question):
+        return None
+    for clause in _CLAUSE.split(sentence):
+        if len(asked & _words(clause)) < _SAID_AGAIN * len(asked):
+            continue
+        thing = max(clause.lower().rfind(word) for word in asked)
+        before, behind = _DENIES.findall(clause[:thing]), _NOT_THERE.search(re.sub(r"^\w*", "", clause[thing:]))
+        return _by_denials(len(before) + (behind is not None))
+    return None
 
 
 def _compared(question: str, sentence: str) -> str | None:
     """The same for "Is A larger than B?", where B may stand first, and smaller and equal deny it."""
     asked, than, direction = _THAN.search(question), _THAN.search(sentence), _direction(sentence)
-    if asked is None or than is None or direction is None or sentence.endswith("?"):
+    if asked is None or than is None or direction is None or _is_open(sentence, question):
         return None
     first, second = _things(question[: asked.start()]), _things(question[asked.end() :])
     left, right = _things(sentence[: than.start()]), _things(sentence[than.end() :])
@@ -77,6 +114,12 @@ def _things(text: str) -> frozenset[str]:
 
 
 def _words(text: str) -> frozenset[str]:
-    """Words that carry meaning, without their endings."""
-    words = re.findall(r"[^\W_]+", _NEGATED.sub(" ", text.lower()))
-    return frozenset(re.sub(r"(?:ing|es|ed|s)$", "", word) if len(word) > 4 else word for word in words) - _FILLERS
+    """Words that carry meaning, without their endings; of Chinese the single characters."""
+    words = re.findall(r"[^\W_\u2e80-\u9fff]+|[\u4e00-\u9fff]", _DENIES.sub(" ", text.lower()))
+    return frozenset(_stem(word) for word in words if word not in _FILLERS)
+
+
+def _stem(word: str) -> str:
+    if len(word) > 4:
+        return re.sub(r"(?:ing|es|ed|s)$", "", word)
+    return re.sub(r"(?<=[a-z]{2}[^s])s$", "", word)

@@ -7,31 +7,103 @@ VLMEvalKit dataset/utils/yorn.py at e8e78f0; lmms-eval 0.7.3 tasks/mme and tasks
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from sightline.evaluation.normalise import vlmevalkit_punctuation
 from sightline.evaluation.scorers.final_answer import after_reasoning, boxed
+from sightline.evaluation.scorers.phrases import any_of, finder
+from sightline.evaluation.scorers.plain_text import plain, turns
+from sightline.evaluation.scorers.statements import stated
 from sightline.evaluation.task import Item
 
-_MEANING = {"yes": "yes", "yeah": "yes", "yep": "yes", "true": "yes", "no": "no", "nope": "no", "false": "no"}
-_OPENING = re.compile(r"\W*(yes|yeah|yep|true|no|nope|false)\b(?!\s+(?:one|longer)\b)", re.IGNORECASE)
-_CUE = re.compile(r"\banswer(?:\s+is|\s*:)+\W*(yes|no|true|false)\b", re.IGNORECASE)
-_SAID = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+_YES, _NO = any_of("yes"), any_of("no")
+_WORD = f"(?:(?P<no>{_NO})|(?P<yes>{_YES}))"
+_END = r"(?!\.?\s*\d)[\s\"'”’」)\]]*(?=$|[.,;:!\n。、—–-])"
+_WHOLE = re.compile(rf"\W*{_WORD}\W*", re.IGNORECASE)
+_OPENING = re.compile(rf"\W*{_WORD}(?:{_END}|\s+(?={any_of('subjects')}))", re.IGNORECASE)
+_CUE = re.compile(rf"{any_of('announces', 'statements')}[\s:=\"'“—–-]*{_WORD}(?!\w)", re.IGNORECASE)
+_SAID = re.compile(rf"(?:^|[\s\"'“(,]){_WORD}{_END}", re.IGNORECASE)
+_DENIES = finder("denies")
+_DENIED = finder("denies", "doubts", after=r"\s*$")
+_REFUSES = finder("refuses")
+_SUPPOSES = finder("supposes")
+_JOINED = re.compile(rf"\s*(?:{any_of('joins')})\s*{_WORD}{_END}", re.IGNORECASE)
+_ANYWHERE = re.compile(rf"(?<!\w){_WORD}(?!\w)", re.IGNORECASE)
+_SENTENCE = re.compile(r"[.!?。\n]")
+_SEVERAL = ""
+
+
+def asks_so(options: Iterable[str]) -> list[str]:
+    """["yes", "no"] in the order of two options that say so in any language, else an empty list."""
+    said = [_spoken(option) for option in options]
+    return [word for word in said if word] if sorted(map(str, said)) == ["no", "yes"] else []
 
 
 def read_strict(item: Item, answer: str) -> str | None:
-    """The word after the last "answer is", else the opening word, else the only one of yes and no that occurs.
+    """What is announced, the opening word, what a sentence says of the question, or the only one of yes and no.
 
-    >>> read_strict(item, "**No**, there is no dog."), read_strict(item, "I cannot tell.")
+    >>> read_strict(item, "**No**, there is no dog."), read_strict(item, "No image was provided.")
     ('no', None)
     """
     text = after_reasoning(answer)
-    text = boxed(text) or text
-    if cues := _CUE.findall(text):
-        return _MEANING[cues[-1].lower()]
-    if opening := _OPENING.match(text):
-        return _MEANING[opening.group(1).lower()]
-    said = {word.lower() for word in _SAID.findall(text)}
-    return said.pop() if len(said) == 1 else None
+    return read(item.question, boxed(text) or text)
+
+
+def read(question: str, answer: str) -> str | None:
+    """The same of a text without its reasoning."""
+    *before_questions, whole = turns(plain(answer))
+    for part in before_questions:
+        if (said := _firm(part)) is not None:
+            return said or None
+    said = _firm(whole)
+    return (_weak(question, whole) if said is None else said) or None
+
+
+def _spoken(text: str) -> str | None:
+    word = _WHOLE.fullmatch(text)
+    return _meaning(word) if word else None
+
+
+def _meaning(word: re.Match[str]) -> str:
+    return "no" if word["no"] else "yes"
+
+
+def _firm(text: str) -> str | None:
+    """The whole answer, the last announcement, the opening word; _SEVERAL where they deny or join."""
+    if said := _spoken(text):
+        return said
+    *_, cue = [None, *_CUE.finditer(text)]
+    if cue:
+        word = cue.start("no") if cue["no"] else cue.start("yes")
+        denied = _DENIES.search(text[cue.start() : word]) or _DENIED.search(text[: cue.start()])
+        open_ = _REFUSES.search(text[: cue.start()]) or _joined(text, cue)
+        return _SEVERAL if denied or open_ else _meaning(cue)
+    opening = _OPENING.match(text)
+    if opening is None:
+        return None
+    first = re.split(r"[.!?。]\s|\n", text, maxsplit=1)[0]
+    conditional = _SUPPOSES.match(text[opening.end() :].lstrip(" ,"))
+    if conditional or _joined(text, opening) or _REFUSES.search(first):
+        return _SEVERAL
+    return _meaning(opening)
+
+
+def _joined(text: str, word: re.Match[str]) -> bool:
+    """Whether the other word follows: "yes and no"."""
+    other = _JOINED.match(text, word.end())
+    return other is not None and _meaning(other) != _meaning(word)
+
+
+def _weak(question: str, text: str) -> str | None:
+    """What a sentence states of what was asked; without a question "there is no"; else the only word said apart."""
+    if _REFUSES.search(text):
+        return None
+    if (said := stated(question, text)) or _SUPPOSES.search(text):
+        return said
+    words = {_meaning(word) for word in _ANYWHERE.finditer(text)}
+    apart = _SAID.search(text)
+    denied = apart is None or _DENIES.search(_SENTENCE.split(text[: apart.start()])[-1])
+    return None if denied or len(words) != 1 else words.pop()
 
 
 def read_pope(item: Item, answer: str) -> str:

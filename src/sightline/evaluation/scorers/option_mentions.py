@@ -1,0 +1,103 @@
+"""Find the options that a text speaks of, each with what is said of it: "A is wrong", "- B: correct"."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from sightline.evaluation.scorers.option_letters import BETWEEN, CLOSE, OPEN, behind, letter_anywhere, own_text
+from sightline.evaluation.scorers.phrases import any_of, finder
+from sightline.evaluation.scorers.plain_text import SENTENCE_END
+from sightline.evaluation.scorers.verdicts import letters_of
+from sightline.evaluation.task import Item
+
+DENIED = finder(
+    "denies",
+    "doubts",
+    after=r"\s*(?:(?:the|an?|to|be|la|le|el|il|die|o|that|which|correct|possible|\w+ly)\s+)*$",
+)
+"""A denial, or a doubt, at the end of what stands before an option."""
+
+VERDICT = re.compile(f"(?P<wrong>{any_of('wrong')})|(?P<right>{any_of('right')})", re.IGNORECASE)
+_JOIN = re.compile(BETWEEN, re.IGNORECASE)
+_OPTION_BEFORE = finder("option", after=rf"\s*{OPEN}$")
+_BRACKET_OPENS, _BRACKET_CLOSES = ("(", "[", "「", "【"), (")", "]", "」", "】")
+_LINE_OPENS = re.compile(r"(?:^|\n)\s*[(\[]?$")
+_LABEL_ENDS = re.compile(r"[)\]]?\s*[.):,、—–-]|\)")
+_CLOSES = re.compile(rf"{CLOSE}\s*")
+_LETTER_BEHIND = re.compile(rf"\s+{OPEN}[A-Z]\b")
+_LOOK_BACK, _LOOK_AHEAD = 40, 160
+"""Characters around an option in which a denial, or a verdict, is taken to be of it."""
+
+
+@dataclass(frozen=True)
+class Mention:
+    """A letter that a text names as an option; `right` is what the text says of it, None where nothing."""
+
+    letter: str
+    start: int
+    end: int
+    right: bool | None
+
+
+def mentions(item: Item, text: str) -> list[Mention]:
+    """Letters in brackets, as labels of lines, behind "option", joined to one of these, or with a verdict beside."""
+    matches: list[re.Match[str]] = []
+    for match in letter_anywhere(letters_of(item)).finditer(text):
+        joined = matches and _JOIN.fullmatch(text, matches[-1].end(), match.start())
+        if joined or not _is_bare(text, match) or verdict_beside(text[match.end() :]) is not None:
+            matches.append(match)
+    found = []
+    for match, following in zip(matches, [*matches[1:], None], strict=False):
+        rest = text[match.end() : following.start() if following else len(text)]
+        right = _verdict_of(text, match, behind(own_text(item, match.group()), rest))
+        if DENIED.search(text[max(0, match.start() - _LOOK_BACK) : match.start()].rstrip("([\"'")):
+            right = False
+        found.append(Mention(match.group(), match.start(), match.end(), right))
+    return _shared(text, found)
+
+
+def verdict_beside(rest: str) -> bool | None:
+    """What stands right behind an option: True for "is correct", False for "is wrong"."""
+    found = VERDICT.match(rest, _CLOSES.match(rest).end())  # type: ignore[union-attr]
+    # "B not A" denies A.
+    if found is None or _LETTER_BEHIND.match(rest, found.end()):
+        return None
+    return found["right"] is not None
+
+
+def _verdict_of(text: str, match: re.Match[str], rest: str) -> bool | None:
+    """What is said of an option: of one that labels a line in that line, of others in their sentence or beside them."""
+    if _is_bare(text, match):
+        return verdict_beside(rest)
+    told = rest.split("\n") if _labels_line(text, match) else SENTENCE_END.split(rest)
+    found = VERDICT.search(told[0][:_LOOK_AHEAD])
+    return found["right"] is not None if found else None
+
+
+def _is_bare(text: str, match: re.Match[str]) -> bool:
+    """Whether nothing but the letter tells that it names an option."""
+    bracketed = text.endswith(_BRACKET_OPENS, 0, match.start()) and text.startswith(_BRACKET_CLOSES, match.end())
+    before = text[max(0, match.start() - _LOOK_BACK) : match.start()]
+    return not (bracketed or _labels_line(text, match) or _OPTION_BEFORE.search(before))
+
+
+def _labels_line(text: str, match: re.Match[str]) -> bool:
+    start = max(0, match.start() - _LOOK_BACK)
+    opens = _LINE_OPENS.search(text[start : match.start()])
+    return bool(opens and (start == 0 or opens.group().startswith("\n")) and _LABEL_ENDS.match(text, match.end()))
+
+
+def _shared(text: str, found: list[Mention]) -> list[Mention]:
+    """Of joined letters the verdict of the last ("C and D are wrong") or the denial of the first holds for all."""
+    groups: list[list[Mention]] = []
+    for mention in found:
+        if groups and _JOIN.fullmatch(text, groups[-1][-1].end, mention.start):
+            groups[-1].append(mention)
+        else:
+            groups.append([mention])
+    return [
+        replace(mention, right=False if group[0].right is False else group[-1].right)
+        for group in groups
+        for mention in group
+    ]
