@@ -34,7 +34,9 @@ def test_each_answer_is_read_as_a_careful_reader_reads_it(name: str) -> None:
     assert differing == []
 
 
-def choice(answer: str, options: tuple[str, ...] = ("north", "east", "south", "west"), question: str = "?") -> str | None:
+def choice(
+    answer: str, options: tuple[str, ...] = ("north", "east", "south", "west"), question: str = "?"
+) -> str | None:
     return multiple_choice.read_strict(Item(id="1", name="case", question=question, options=options), answer)
 
 
@@ -60,8 +62,8 @@ def yes_or_no(answer: str, question: str = "Is there a boat on the lake?") -> st
         (
             "Find the angle at the centre.",
             ("20°", "40°", "80°"),
-            "The angle at the centre is twice the one at the rim.\n\nSo it is 2 * 80° = 160°\n\nHowever, this is not an "
-            "option in the choices provided.",
+            "The angle at the centre is twice the one at the rim.\n\nSo it is 2 * 80° = 160°\n\nHowever, this is not "
+            "an option in the choices provided.",
         ),
     ],
 )
