@@ -69,16 +69,20 @@ class RunFolder:
                 "Leave the flag out to start one, or name the folder of the run by --output_dir."
             )
 
+    def read_begun(self) -> dict[str, Any]:
+        """With what the run here began, under flat names; empty where it did not say."""
+        path = self.path / BEGUN
+        return flat_names(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+
     def require_same(self, begun: Mapping[str, Any], free: Collection[str] = ()) -> dict[str, Any]:
         """With what the run here began; empty where it did not say. What is `free` may differ.
 
         Raises:
             RunFolderError: something differs; each is named, with both values.
         """
-        path = self.path / BEGUN
-        if not path.is_file():
-            return {}
-        before, now = flat_names(json.loads(path.read_text(encoding="utf-8"))), flat_names(plain_data(begun))
+        before, now = self.read_begun(), flat_names(plain_data(begun))
+        if not before:
+            return before
         names = [name for name in dict.fromkeys([*before, *now]) if name not in free]
         changed = [name for name in names if before.get(name) != now.get(name)]
         if not changed:

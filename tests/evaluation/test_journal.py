@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -200,3 +201,32 @@ def _start(run: Path, rank: int, count: int) -> subprocess.Popen[bytes]:
 
 def _size(run: Path) -> int:
     return sum(path.stat().st_size for path in (run / "journal").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda line: b"\0" * len(line),
+        lambda line: line[: len(line) // 2],
+        lambda line: line.replace(b"a2", b"a9"),
+        lambda line: b"[]",
+        lambda line: b'{"key": "k"}',
+        lambda line: b'{"key": 7, "text": ["x"]}',
+        lambda line: b"\xff\xfe" + line,
+    ],
+)
+def test_a_damaged_line_is_dropped_counted_and_asked_again(
+    damage: Callable[[bytes], bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = requests(6)
+    whole = ask_all(StoredAnswerer(ANSWERS), asked, Journal(tmp_path))
+    path = tmp_path / "journal" / "0.jsonl"
+    lines = path.read_bytes().splitlines()
+    place = next(index for index, line in enumerate(lines) if b'"a2"' in line)
+    lines[place] = damage(lines[place])
+    path.write_bytes(b"\n".join(lines) + b"\n")
+    again = StoredAnswerer(ANSWERS)
+    assert ask_all(again, asked, Journal(tmp_path)) == whole
+    assert [question.text for question in again.asked] == ["q2"]
+    said = capsys.readouterr().err
+    assert f"{path}: 1 " in said and ("left out" in said or "asked again" in said)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -10,15 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from sightline.runs import read_json_lines
 from sightline.types import Answer, OptionScore
 
-FOLDER = "journal"
+FOLDER, SUM = "journal", "sum"
 
 
 class Journal:
     """Answers by key, in `RUN/journal/`: one file per process, which that process alone writes.
 
-    A line that a crash cut short is dropped with a message, and its question asked again.
+    A line that a crash cut short, or that was damaged since, is dropped with a message, and its question asked again.
     """
 
     def __init__(self, run: Path, process: int = 0) -> None:
@@ -48,17 +50,40 @@ class Journal:
     def append(self, answers: Mapping[str, Answer]) -> None:
         """Adds a line per answer and hands them to the operating system; a process that dies loses none of them."""
         lines = "".join(
-            json.dumps({"key": key, **_plain(answer)}, ensure_ascii=False) + "\n" for key, answer in answers.items()
+            json.dumps(_summed({"key": key, **_plain(answer)}), ensure_ascii=False) + "\n"
+            for key, answer in answers.items()
         )
         with open(self.path, "ab") as file:
             file.write(lines.encode())
 
 
 def _lines(path: Path) -> Iterator[tuple[str, Answer]]:
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        record = json.loads(line)
-        options = tuple(OptionScore(**option) for option in record.get("options", ()))
-        yield record["key"], Answer(record.get("text", ""), record.get("error", ""), options)
+    spoilt = 0
+    for record in read_json_lines(path):
+        try:
+            if record != _summed({name: value for name, value in record.items() if name != SUM}):
+                raise TypeError
+            options = tuple(OptionScore(**option) for option in record.get("options", ()))
+            answer = Answer(_text(record.get("text", "")), _text(record.get("error", "")), options)
+            key = _text(record["key"])
+        except (KeyError, TypeError):
+            spoilt += 1
+            continue
+        yield key, answer
+    if spoilt:
+        print(f"{path}: {spoilt} lines are not what was written; their questions are asked again.", file=sys.stderr)
+
+
+def _summed(record: dict[str, Any]) -> dict[str, Any]:
+    """The record with a sum over it, by which a line that was changed since is found."""
+    content = json.dumps(record, sort_keys=True).encode()
+    return {**record, SUM: hashlib.blake2b(content, digest_size=4).hexdigest()}
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError
+    return value
 
 
 def _plain(answer: Answer) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from sightline.models.load import load_vlm
 from sightline.models.remote import Endpoint
 from sightline.models.vilt.answers import load_speaker
 from sightline.models.vilt.heads import is_vilt
-from sightline.runs import RunFolder, describe_environment
+from sightline.runs import RunFolder, describe_environment, flat_names
 from sightline.types import Answer
 
 
@@ -81,8 +81,11 @@ def run_eval(
         tasks = read(config)
         answering = _open(config, processes)
         parts = [_part(task, items, config, answering) for task, items in tasks]
+        begun = _begun(config, parts, answering)
+        if run is not None and config.resume:
+            _require_same(run, begun)
         if run is not None and processes.first:
-            run.begin(vars(config), config.resume)
+            run.begin(vars(config), config.resume, begun)
         processes.wait()
         start = time.perf_counter()
         journal = Journal(run.path, processes.rank) if run is not None else None
@@ -174,6 +177,36 @@ def _stored(config: EvalConfig, items: Items) -> Matched | None:
     if config.predictions is None:
         return None
     return predicted_answers(read_predictions(config.predictions, config.prediction_column), items)
+
+
+def _begun(config: EvalConfig, parts: list[_Part], answering: Answering | None) -> dict[str, Any]:
+    """What answers depend on: who answers with which settings, how is asked, and each task's prompt and items."""
+    asked = {
+        part.task.name: {
+            "prompt": part.prompt,
+            "max_new_tokens": config.asking.max_new_tokens or part.task.max_new_tokens,
+            "items": f"{len(part.items.items):,} of content {part.items.fingerprint[:8]}",
+        }
+        for part in parts
+    }
+    methods = {name: getattr(config.asking, name) for name in ("method", "likelihood_of")}
+    return {
+        "answers": dict(answering.provenance) if answering is not None else str(config.predictions),
+        **methods,
+        "limit": config.choice.limit,
+        "task": asked,
+    }
+
+
+def _require_same(run: RunFolder, begun: dict[str, Any]) -> None:
+    """Nothing when the run that is resumed asked the same; tasks may be added, and a limit raised or lifted."""
+    before = run.read_begun()
+    both = [name for name in begun["task"] if f"task.{name}.prompt" in before]
+    of_both = {f"task.{name}.{part}" for name in both for part in begun["task"][name]}
+    free = {name for name in {*before, *flat_names(begun)} if name.startswith("task.")} - of_both
+    if before.get("limit") != begun["limit"]:
+        free |= {f"task.{name}.items" for name in both}
+    run.require_same(begun, {*free, "limit"})
 
 
 def _outcome(config: EvalConfig, part: _Part, answers: Mapping[str, Answer], journal: Journal | None) -> TaskOutcome:

@@ -40,15 +40,6 @@ def step_of(checkpoint: str | None) -> int:
         return 0  # no whole checkpoint, which the Trainer refuses by itself
 
 
-def mean_loss(outcome: Any, first: int) -> float:
-    """The mean training loss of the steps after the first so many.
-
-    transformers 5.23 divides what these steps lost by all steps of the run, those before a resume among them.
-    """
-    steps = outcome.global_step - first
-    return float(outcome.training_loss) * outcome.global_step / steps if steps > 0 else float("nan")
-
-
 def told_steps(result: Any) -> str:
     """Steps, time and mean loss of a run's result as its summary says them."""
     if result.first >= result.steps:

@@ -21,7 +21,7 @@ from sightline.training.arguments import TrainingSettings
 from sightline.training.begun import begun_with, resume_same
 from sightline.training.callbacks import add_callbacks
 from sightline.training.dpo import DPOTrainer
-from sightline.training.restore import last_whole_checkpoint, mean_loss, step_of, told_steps
+from sightline.training.restore import last_whole_checkpoint, step_of, told_steps
 from sightline.training.rows import training_rows
 from sightline.training.sft import SFTTrainer
 from sightline.training.source import ModelSource, model_source
@@ -141,7 +141,7 @@ def _run(
         folder.path,
         trainer.route,
         outcome.global_step,
-        mean_loss(outcome, first),
+        outcome.training_loss,
         outcome.metrics["train_runtime"],
         first,
     )

@@ -18,7 +18,7 @@ from sightline.models.vilt.start import Start, build_start, load_start, picture_
 from sightline.runs import RunFolder
 from sightline.training.begun import begun_with, resume_same
 from sightline.training.callbacks import add_callbacks
-from sightline.training.restore import last_whole_checkpoint, mean_loss, step_of, told_steps
+from sightline.training.restore import last_whole_checkpoint, step_of, told_steps
 from sightline.training.vilt.card import write_vilt_card
 from sightline.training.vilt.rows import DrawnRows, PictureLoader
 from sightline.training.vilt.settings import ViltModelArguments, ViltSettings
@@ -92,7 +92,7 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
         write_vilt_card(folder, name, settings, start, trainer.model)
     seconds = outcome.metrics["train_runtime"]
     first = step_of(checkpoint)
-    return ViltResult(folder.path, outcome.global_step, mean_loss(outcome, first), seconds, is_first, first)
+    return ViltResult(folder.path, outcome.global_step, outcome.training_loss, seconds, is_first, first)
 
 
 def _start(settings: ViltSettings, task: Task, rows: list[Any]) -> Start:
