@@ -25,7 +25,7 @@ from sightline.evaluation.requests import Request, request_of
 from sightline.types import Answer, OptionScore, Question
 from tests.evaluation.answerers import StoredAnswerer
 
-ANSWERS = {f"q{index}": f"a{index}" for index in range(6)}
+ANSWERS: dict[str, str | Exception] = {f"q{index}": f"a{index}" for index in range(6)}
 
 
 @dataclass(frozen=True)
