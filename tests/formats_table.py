@@ -127,6 +127,14 @@ test_split_size: 0.02         # held out of each source, for eval_strategy
 chosen by `seed`; TRL takes the first ones. What was taken of each source is printed, every row taken is checked, and
 messages name it by its own source. Rows of different columns keep what each would train alone.
 
+## Transforms
+
+A dataset of `with_transform` (or `set_transform`) given to the trainers from Python is read as its transform makes it,
+anew in each epoch: a picture that it crops at random is cropped at random. So nothing of it is stored, neither features
+nor references, rows of one image are not brought together, and what reads every row before training (`packing`,
+`length_policy: drop`) is refused. Set `remove_unused_columns` to false, as for TRL, where the transform reads columns of
+its own. A format that gives tensors or arrays (`set_format`) is laid aside: batches are made of the values behind it.
+
 ## Streaming
 
 `streaming: true` (or TRL's `dataset_streaming`) with `max_steps` reads JSONL, Parquet, tar shards or a Hub dataset

@@ -16,6 +16,7 @@ from sightline.data.formats import to_preference_columns
 from sightline.data.images import rejected_images
 from sightline.data.preferences import require_trainable_lists, shown_images
 from sightline.data.sequences import SequenceEncoder
+from sightline.data.tables import unformatted
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
 from sightline.training.augmentation import (
@@ -116,7 +117,7 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         trl_arguments = for_family(model, trl_arguments)
         train_dataset = _prepared(train_dataset, args, data_collator is not None)
         eval_dataset = _prepared(eval_dataset, args, data_collator is not None)
-        store = uses_reference_store(args, train_dataset, data_collator)
+        store = uses_reference_store(args, train_dataset, data_collator, eval_dataset)
         adapted = trl_arguments.get("peft_config") is not None or isinstance(model, PeftModel)
         if store and ref_model is None and not adapted:
             ref_model = NoReference()
@@ -207,6 +208,7 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
 
 def _prepared(dataset: Any, args: Any, own_collator: bool) -> Any:
     """The dataset as batches are made of it; lists of rejected answers that cannot be trained are refused."""
+    dataset = unformatted(dataset)
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
         if part is not None:
             require_trainable_lists(part, "the dataset", args.world_size if args is not None else 1)

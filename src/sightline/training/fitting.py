@@ -13,6 +13,7 @@ from rich.progress import track
 
 from sightline.data.lengths import Lengths, RowReader, describe, fit_lengths
 from sightline.data.sequences import SequenceEncoder
+from sightline.data.tables import is_table, why_no_table
 from sightline.errors import ConfigError
 
 
@@ -31,19 +32,19 @@ def fit_datasets(trainer: Any, encoder: SequenceEncoder, preferences: bool, pack
 
     Raises:
         DataError: rows that `length_policy` refuses.
-        ConfigError: rows must be read before training, but the dataset is streamed.
+        ConfigError: rows must be read before training, but the dataset is streamed, or a transform makes them anew.
     """
     limit, policy = encoder.settings.max_length, encoder.settings.length_policy
-    streamed = not isinstance(trainer.train_dataset, Dataset)
-    if streamed and (packing or (limit is not None and policy == "drop")):
+    if not is_table(trainer.train_dataset) and (packing or (limit is not None and policy == "drop")):
         setting = "packing" if packing else "length_policy drop"
         raise ConfigError(
-            f"{setting} reads every row before training, but train_dataset is streamed. Pass a Dataset, or set "
+            f"{setting} reads every row before training, but {why_no_table('train_dataset', trainer.train_dataset)}. "
+            "Pass a Dataset without a transform, or set "
             f"{'packing to false' if packing else 'length_policy to truncate'}."
         )
 
     def fit(dataset: Any, name: str) -> tuple[Any, ReadRows | None]:
-        if not isinstance(dataset, Dataset) or limit is None:
+        if not is_table(dataset) or limit is None:
             return dataset, None
         rows = _read(trainer, dataset, name, encoder, preferences)
         if trainer.accelerator.is_main_process:

@@ -19,6 +19,7 @@ from sightline.data.images import row_images
 from sightline.data.perturbations import Blank
 from sightline.data.preferences import with_changed_images
 from sightline.data.sequences import SequenceEncoder
+from sightline.data.tables import is_table, why_no_table
 from sightline.errors import ConfigError
 from sightline.training.references import is_sharded
 
@@ -115,8 +116,8 @@ def add_image_margin(trainer: Any) -> None:
 
 def _obstacle(trainer: Any) -> str:
     """Why the margin cannot be measured, or an empty string."""
-    if not isinstance(trainer.train_dataset, Dataset):
-        return "train_dataset is streamed"
+    if not is_table(trainer.train_dataset):
+        return why_no_table("train_dataset", trainer.train_dataset)
     if is_sharded(trainer.args):
         return "FSDP or DeepSpeed shards the model"
     if trainer.args.sync_ref_model:

@@ -21,6 +21,7 @@ from transformers import PreTrainedConfig, TrainerCallback
 from sightline.data.augmentation import NONE
 from sightline.data.formats import has_images
 from sightline.data.sequences import SequenceEncoder
+from sightline.data.tables import is_table, is_transformed, why_no_table
 from sightline.engine.fingerprint import (
     adapter_settings,
     fingerprint,
@@ -89,7 +90,7 @@ class StoredReferences:
         return dict(zip(REFERENCE_COLUMNS, logprobs, strict=False))
 
 
-def uses_reference_store(args: Any, train_dataset: Any, data_collator: Any) -> bool:
+def uses_reference_store(args: Any, train_dataset: Any, data_collator: Any, eval_dataset: Any = None) -> bool:
     """Whether a trainer of these arguments takes its references from the store.
 
     Raises:
@@ -100,7 +101,7 @@ def uses_reference_store(args: Any, train_dataset: Any, data_collator: Any) -> b
         raise ConfigError(f"reference_store: expected one of {', '.join(STORE_CHOICES)}; got '{choice}'.")
     if choice == "off" or args is None:
         return False
-    obstacle = _obstacle(args, train_dataset, data_collator)
+    obstacle = _obstacle(args, train_dataset, data_collator, eval_dataset)
     if obstacle is None:
         return choice == "on" or planned_rows(args, len(train_dataset)) >= len(train_dataset)
     if choice == "on":
@@ -212,12 +213,17 @@ def release_reference(trainer: Any) -> None:
     trainer.ref_model = None
 
 
-def _obstacle(args: Any, train_dataset: Any, data_collator: Any) -> str | None:
+def _obstacle(args: Any, train_dataset: Any, data_collator: Any, eval_dataset: Any) -> str | None:
     """Why references cannot be stored, or None."""
     if data_collator is not None:
         return "a data_collator was given, whose batches Sightline does not know"
-    if not isinstance(train_dataset, Dataset) or not has_images(train_dataset):
-        return "train_dataset is streamed or has no images"
+    if not is_table(train_dataset):
+        return why_no_table("train_dataset", train_dataset)
+    if not has_images(train_dataset):
+        return "train_dataset has no images"
+    parts = eval_dataset.values() if isinstance(eval_dataset, dict) else [eval_dataset]
+    if any(is_transformed(part) for part in parts):
+        return "the transform of eval_dataset makes its rows anew"
     if args.sync_ref_model:
         return "sync_ref_model changes the reference while training"
     if policy_of(args) != NONE:

@@ -14,6 +14,7 @@ from peft import PeftModel
 
 from sightline.data.formats import gathered, has_images, refuse_addresses, without_pictures
 from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
+from sightline.data.tables import is_table, is_transformed, unformatted
 from sightline.engine.feature_store import FeatureStore
 from sightline.engine.selftest import RouteChoice, choose_route, possible, use_attention
 from sightline.errors import ConfigError
@@ -44,6 +45,9 @@ def prepared(dataset: Any, to_columns: Callable[[Any, str], Any], own_collator: 
     if not isinstance(dataset, Dataset | IterableDataset) or (own_collator and not has_images(dataset)):
         refuse_addresses(dataset, THE_DATASET)
         return dataset
+    if is_transformed(dataset):
+        return to_columns(dataset, THE_DATASET) if has_images(dataset) and not own_collator else dataset
+    dataset = unformatted(dataset)
     pictured = gathered(dataset, THE_DATASET)
     if not has_images(pictured):
         return without_pictures(dataset, THE_DATASET)
@@ -156,7 +160,7 @@ def base_model(model: Any) -> Any:
 
 def grouping_sampler(dataset: Any, seed: int) -> ImageGroupSampler | None:
     """A sampler that brings rows of one image together, or None where no image has two rows."""
-    if isinstance(dataset, IterableDataset) or not isinstance(dataset, Dataset):
+    if not is_table(dataset):
         return None
     keys = image_keys(dataset)
     return ImageGroupSampler(keys, seed) if len(set(keys)) < len(keys) else None

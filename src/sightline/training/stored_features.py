@@ -13,6 +13,7 @@ from transformers import TrainerCallback
 from sightline.data.augmentation import NONE
 from sightline.data.images import IMAGE_COLUMNS, row_images, stored_key
 from sightline.data.sequences import EncodedBatch
+from sightline.data.tables import is_table, why_no_table
 from sightline.engine.feature_store import FeatureStore, find_storable, measure_image, stage_fingerprint
 from sightline.engine.fingerprint import processor_fingerprint, stored_under
 from sightline.engine.store import TensorStore, limit_bytes
@@ -151,8 +152,8 @@ def open_store(
         return None, f"augmentation {policy_of(trainer.args)} changes the pictures in each epoch"
     if is_sharded(trainer.args):
         return None, "FSDP or DeepSpeed shards the model"
-    if not isinstance(dataset, Dataset):
-        return None, "train_dataset is streamed"
+    if not is_table(dataset):
+        return None, why_no_table("train_dataset", dataset)
     batch = encode([row for _, row in zip(range(MEASURED_ROWS), dataset, strict=False)])
     facts = family_of(model)
     if facts is None or not batch.image_spans:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from sightline.data.tables import row_columns
 from sightline.errors import ConfigError
 
 
@@ -16,10 +17,13 @@ def require_completions(args: Any, datasets: dict[str, Any]) -> None:
     """
     if args is None or not getattr(args, "completion_only_loss", None):
         return
+    parts: dict[str, Any] = {}
     for name, dataset in datasets.items():
+        parts |= dataset if isinstance(dataset, dict) else {name: dataset}
+    for name, dataset in parts.items():
         if dataset is None:
             continue
-        columns = _columns(dataset)
+        columns = set(row_columns(dataset))
         if {"prompt", "completion"} <= columns and "messages" not in columns:
             continue
         raise ConfigError(
@@ -31,7 +35,7 @@ def require_completions(args: Any, datasets: dict[str, Any]) -> None:
 
 def say_what_is_trained(trainer: Any) -> None:
     """One line on stderr, from the main process: which tokens of a row the loss counts, and how to change that."""
-    collator, columns = trainer.data_collator, _columns(trainer.train_dataset)
+    collator, columns = trainer.data_collator, set(row_columns(trainer.train_dataset))
     if not trainer.accelerator.is_main_process:
         return
     completions = {"prompt", "completion"} <= columns
@@ -45,8 +49,3 @@ def say_what_is_trained(trainer: Any) -> None:
     elif "messages" in columns:
         said.append("every token of messages, questions too, as in TRL (assistant_only_loss: the assistant's alone)")
     print(f"Trained: {' and '.join(said) or 'every token of the text'}.", file=sys.stderr)
-
-
-def _columns(dataset: Any) -> set[str]:
-    names = getattr(dataset, "column_names", None)
-    return set(next(iter(dataset)) if names is None else names)

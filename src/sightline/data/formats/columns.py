@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.formats.conversations import answer_alone, without_parts
 from sightline.data.formats.placed import ASKED, SPOKEN, may_mark, may_show, place as place_marks
 from sightline.data.formats.registry import Format, Goal, Row, holds_preferences, recognise
+from sightline.data.formats.transformed import transformed_rows
 from sightline.data.gathering import (
     gather_pictures,
     gather_row,
@@ -25,6 +26,7 @@ from sightline.data.message_pictures import MESSAGE_COLUMNS
 from sightline.data.mixed_columns import table_of
 from sightline.data.picture_columns import PictureAccess, PictureFinder, close_images
 from sightline.data.sources import row_name
+from sightline.data.tables import is_transformed, row_columns
 from sightline.errors import DataError
 
 if TYPE_CHECKING:
@@ -99,20 +101,22 @@ def require_columns(columns: Iterable[str], formats: Iterable[tuple[str, ...]], 
 
 def has_images(dataset: Dataset | IterableDataset) -> bool:
     """Whether the dataset has an `image` or `images` column."""
-    return bool(set(_columns(dataset)) & {"image", "images"})
+    return bool(set(row_columns(dataset)) & {"image", "images"})
 
 
 def are_preferences(dataset: Dataset | IterableDataset) -> bool:
     """Whether the rows are preferences in one of the formats, by their columns and the first of them."""
     dataset = close_images(dataset)
-    return holds_preferences(_columns(dataset), list(itertools.islice(dataset, FIRST_ROWS)))
+    return holds_preferences(row_columns(dataset), list(itertools.islice(dataset, FIRST_ROWS)))
 
 
 def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = False) -> TrainingRows:
     import datasets
 
+    if is_transformed(dataset):
+        return TrainingRows(*transformed_rows(dataset, goal, source))
     dataset = close_images(gathered(dataset, source))
-    columns = _columns(dataset)
+    columns = row_columns(dataset)
     first_rows = list(itertools.islice(dataset, FIRST_ROWS))
     format_ = recognise(columns, first_rows, goal, source)
     if format_.convert is not None and answers_alone and "conversations" in format_.columns:
@@ -155,13 +159,13 @@ def gathered(dataset: Any, source: str) -> Any:
         return gather_pictures(dataset, finder, partial(row_name, source))
     dataset = close_images(dataset)
     columns = stream_columns(list(itertools.islice(dataset, FIRST_ROWS)), finder, source)
-    if not columns and not set(MESSAGE_COLUMNS) & set(_columns(dataset)):
+    if not columns and not set(MESSAGE_COLUMNS) & set(row_columns(dataset)):
         return dataset
 
     def gather(row: Row, index: int) -> Row:
         return gather_row(row, columns, finder, row_name(source, index))
 
-    return dataset.map(gather, with_indices=True, remove_columns=_columns(dataset))
+    return dataset.map(gather, with_indices=True, remove_columns=row_columns(dataset))
 
 
 def refuse_addresses(dataset: Any, source: str) -> None:
@@ -182,7 +186,7 @@ def without_pictures(dataset: Any, source: str) -> Any:
         if may_show(dataset, columns):
             _as_they_are(dataset, source)
         return dataset
-    if not set(MESSAGE_COLUMNS) & set(_columns(dataset)):
+    if not set(MESSAGE_COLUMNS) & set(row_columns(dataset)):
         return dataset
     finder = PictureFinder(Path.cwd(), PictureAccess())
 
@@ -197,10 +201,6 @@ def without_pictures(dataset: Any, source: str) -> Any:
         return row
 
     return dataset.map(check, with_indices=True, features=dataset.features)
-
-
-def _columns(dataset: Any) -> list[str]:
-    return list(next(iter(dataset))) if dataset.column_names is None else list(dataset.column_names)
 
 
 def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> TrainingRows:

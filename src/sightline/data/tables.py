@@ -1,0 +1,45 @@
+"""Tables: datasets whose rows can be counted and stay as they are, unlike streams and rows that a transform makes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def is_transformed(dataset: Any) -> bool:
+    """Whether a function makes the rows of a `Dataset` when they are read."""
+    from datasets import Dataset
+
+    return isinstance(dataset, Dataset) and dataset.format["type"] == "custom"
+
+
+def is_table(dataset: Any) -> bool:
+    """Whether rows can be counted and are the same whenever they are read."""
+    from datasets import Dataset
+
+    return isinstance(dataset, Dataset) and not is_transformed(dataset)
+
+
+def why_no_table(name: str, dataset: Any) -> str:
+    """Why what was found in its rows cannot be kept."""
+    return f"the transform of {name} makes its rows anew" if is_transformed(dataset) else f"{name} is streamed"
+
+
+def unformatted(dataset: Any) -> Any:
+    """A dataset that gives tensors or arrays (`set_format`) as one that gives the values and pictures behind them."""
+    from datasets import Dataset
+
+    if isinstance(dataset, dict):
+        return type(dataset)({name: unformatted(part) for name, part in dataset.items()})
+    if not isinstance(dataset, Dataset) or dataset.format["type"] in (None, "custom"):
+        return dataset
+    columns, others = dataset.format["columns"], dataset.format["output_all_columns"]
+    plain = dataset.with_format(None)
+    return plain if others else plain.select_columns(columns)
+
+
+def row_columns(dataset: Any) -> list[str]:
+    """The columns of the rows; of a stream, and of rows that a transform makes, those of the first."""
+    names = getattr(dataset, "column_names", None)
+    if names is not None and not is_transformed(dataset):
+        return list(names)
+    return list(next(iter(dataset)) if hasattr(dataset, "__iter__") else dataset[0])
