@@ -132,8 +132,8 @@ messages name it by its own source. Rows of different columns keep what each wou
 A dataset of `with_transform` (or `set_transform`) given to the trainers from Python is read as its transform makes it,
 anew in each epoch: a picture that it crops at random is cropped at random. So nothing of it is stored, neither features
 nor references, rows of one image are not brought together, and what reads every row before training (`packing`,
-`length_policy: drop`) is refused. Set `remove_unused_columns` to false, as for TRL, where the transform reads columns of
-its own. A format that gives tensors or arrays (`set_format`) is laid aside: batches are made of the values behind it.
+`length_policy: drop`) is refused. Set `remove_unused_columns` to false, as for TRL, where it reads columns of
+its own. A format of tensors or arrays (`set_format`) is laid aside: batches are made of the values behind it.
 
 ## Streaming
 
