@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from sightline.engine import logprobs
-from sightline.engine.logprobs import score_edges
+from sightline.engine.logprobs import LogitRule, score_edges
 
 
 def head(edges: int = 11, hidden: int = 8, vocabulary: int = 17) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -42,9 +42,9 @@ def test_only_the_log_probability_carries_a_gradient() -> None:
 @pytest.mark.parametrize("softcap", [None, 3.0])
 def test_chunks_change_neither_scores_nor_gradients(monkeypatch: pytest.MonkeyPatch, softcap: float | None) -> None:
     whole_inputs, chunked_inputs = head(), head()
-    whole = score_edges(*whole_inputs, softcap=softcap)
+    whole = score_edges(*whole_inputs, rule=LogitRule(softcap=softcap))
     monkeypatch.setattr(logprobs, "CHUNK_BYTES", 4 * 17 * 3)  # three edges a chunk
-    chunked = score_edges(*chunked_inputs, softcap=softcap)
+    chunked = score_edges(*chunked_inputs, rule=LogitRule(softcap=softcap))
     for left, right in zip(whole, chunked, strict=True):
         torch.testing.assert_close(left, right)
     weights = torch.linspace(-1, 1, 11)

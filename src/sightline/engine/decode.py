@@ -13,8 +13,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from sightline.engine.forest import Forest
+from sightline.engine.logprobs import LogitRule
 from sightline.engine.masks import step_masks
-from sightline.engine.routes import forest_positions, read_forest, read_step, softcap_of
+from sightline.engine.routes import forest_positions, loss_rule, read_forest, read_step
 from sightline.types import FamilyFacts
 
 Choose = Callable[[Tensor, Tensor], Tensor]
@@ -22,12 +23,13 @@ Choose = Callable[[Tensor, Tensor], Tensor]
 
 @dataclass(frozen=True)
 class Prompts:
-    """Prompts merged into a forest, with what the model needs to read it; `features_FH` and `image_inputs` are those
-    of `score_forest`."""
+    """Prompts merged into a forest, with what the model needs to read it; `features_FH`, `image_inputs` and `rule` are
+    those of `score_forest`."""
 
     forest: Forest
     features_FH: Tensor | None
     image_inputs: dict[str, Any]
+    rule: LogitRule | None = None
 
 
 @torch.inference_mode()
@@ -55,7 +57,7 @@ def decode(
     grown: list[list[int]] = [[] for _ in limits]
     active_A = torch.arange(len(limits), device=hidden_AH.device)
     while True:
-        token_A = choose(active_A, _logits(model, hidden_AH))
+        token_A = choose(active_A, _logits(model, hidden_AH, prompts.rule or loss_rule(model)))
         goes_on = []
         for number, token in zip(active_A.tolist(), token_A.tolist(), strict=True):
             grown[number].append(token)
@@ -140,7 +142,5 @@ def _spread(value_A: Tensor, row_A: Tensor, slot_A: Tensor, R: int, Q: int) -> T
     return value_RQ
 
 
-def _logits(model: Any, hidden_AH: Tensor) -> Tensor:
-    logits_AV = model.get_output_embeddings()(hidden_AH).float()
-    softcap = softcap_of(model)
-    return softcap * torch.tanh(logits_AV / softcap) if softcap is not None else logits_AV
+def _logits(model: Any, hidden_AH: Tensor, rule: LogitRule) -> Tensor:
+    return rule.applied(model.get_output_embeddings()(hidden_AH).float())

@@ -30,16 +30,29 @@ class EdgeScores(NamedTuple):
     is_top1_E: Tensor
 
 
-def score_edges(
-    hidden_EH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_E: Tensor, softcap: float | None = None
-) -> EdgeScores:
-    """Scores of `label_E` under `softmax(hidden @ weight.T + bias)`, in fp32.
+class LogitRule(NamedTuple):
+    """What becomes of a head's output: times `scale`, then within `softcap` by `softcap * tanh(logits / softcap)`.
 
-    `softcap` bounds the logits by `softcap * tanh(logits / softcap)` (Gemma 2, arXiv 2408.00118, section 2).
+    Scales are those of Cohere, Granite, MiniCPM3 and Falcon-H1, the cap is Gemma 2's (arXiv 2408.00118, section 2).
     """
+
+    scale: float = 1.0
+    softcap: float | None = None
+
+    def applied(self, logits: Tensor) -> Tensor:
+        """Logits of the model from the head's output."""
+        logits = logits if self.scale == 1.0 else logits * self.scale
+        return logits if self.softcap is None else self.softcap * torch.tanh(logits / self.softcap)
+
+
+def score_edges(
+    hidden_EH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_E: Tensor, rule: LogitRule | None = None
+) -> EdgeScores:
+    """Scores of `label_E` under `softmax(rule(hidden @ weight.T + bias))`, in fp32."""
+    rule = rule or LogitRule()
     chunk = max(1, CHUNK_BYTES // (4 * weight_VH.shape[0]))
     if len(label_E) <= chunk:
-        return _score_chunk(hidden_EH, weight_VH, bias_V, label_E, softcap)
+        return _score_chunk(hidden_EH, weight_VH, bias_V, label_E, rule)
     pieces = [
         checkpoint(
             _score_chunk,
@@ -47,7 +60,7 @@ def score_edges(
             weight_VH,
             bias_V,
             label_E[start : start + chunk],
-            softcap,
+            rule,
             use_reentrant=False,
             preserve_rng_state=False,
         )
@@ -57,11 +70,9 @@ def score_edges(
 
 
 def _score_chunk(
-    hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_C: Tensor, softcap: float | None
+    hidden_CH: Tensor, weight_VH: Tensor, bias_V: Tensor | None, label_C: Tensor, rule: LogitRule
 ) -> EdgeScores:
-    logits_CV = torch.nn.functional.linear(hidden_CH, weight_VH, bias_V).float()
-    if softcap is not None:
-        logits_CV = softcap * torch.tanh(logits_CV / softcap)
+    logits_CV = rule.applied(torch.nn.functional.linear(hidden_CH, weight_VH, bias_V).float())
     log_normaliser_C = logits_CV.logsumexp(dim=-1)
     logprob_C = logits_CV.gather(-1, label_C[:, None]).squeeze(-1) - log_normaliser_C
     with torch.no_grad():

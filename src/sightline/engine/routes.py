@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 from sightline.engine.features import embedded, encode_images, pick_inputs, placed
 from sightline.engine.forest import NO_LABEL, Forest
 from sightline.engine.fork import fork_hidden
-from sightline.engine.logprobs import EdgeScores, score_edges
+from sightline.engine.logprobs import EdgeScores, LogitRule, score_edges
 from sightline.engine.masks import forest_masks
 from sightline.types import PROMPT, THROUGH_MODEL, FamilyFacts, Sequence
 
@@ -28,8 +28,9 @@ def score_forest(
     features_FH: Tensor | None,
     image_inputs: dict[str, Any] | None = None,
     route: str = "mask",
+    rule: LogitRule | None = None,
 ) -> EdgeScores:
-    """Scores of every edge of the forest, by the route `mask` or `fork`.
+    """Scores of every edge of the forest, by the route `mask` or `fork`; `rule` is TRL's loss's by default.
 
     `features_FH` are the features of the batch's distinct images (`encode_images`), None without images;
     `image_inputs` are needed for M-RoPE alone, whose positions come from the images' grids.
@@ -38,7 +39,7 @@ def score_forest(
     parent_hidden = fork_hidden if route == "fork" else mask_hidden
     hidden_EH = parent_hidden(model, facts, forest, features_FH, positions)
     head = model.get_output_embeddings()
-    return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, softcap_of(model))
+    return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, rule or loss_rule(model))
 
 
 def mask_hidden(
@@ -80,10 +81,42 @@ def read_step(model: Any, facts: FamilyFacts, ids_RQ: Tensor, positions: Tensor,
     return hidden_RQH
 
 
-def softcap_of(model: Any) -> float | None:
-    """The bound of the model's logits (Gemma 2), None without one."""
-    softcap: float | None = getattr(model.config.get_text_config(), "final_logit_softcapping", None)
-    return softcap
+def loss_rule(model: Any) -> LogitRule:
+    """What TRL's loss makes of the head's output, by the text config, whether or not the model's own forward does.
+
+    Source: `add_fused_lm_head` of TRL 1.16.
+    """
+    config = model.config.get_text_config()
+    names = ("logit_scale", "output_multiplier", "lm_head_multiplier")
+    scale = next((value for name in names if (value := getattr(config, name, None)) is not None), None)
+    divisor = getattr(config, "logits_scaling", None)
+    if scale is None and divisor is not None:
+        scale = divisor if config.model_type == "hyperclovax" else 1 / divisor
+    return LogitRule(1.0 if scale is None else float(scale), getattr(config, "final_logit_softcapping", None))
+
+
+@torch.no_grad()
+def own_rule(model: Any) -> LogitRule:
+    """What the model's own forward makes of the head's output: classes of LLaVA's kind leave out a decoder's scale."""
+    rule = loss_rule(model)
+    if rule == LogitRule():
+        return rule
+    ids = torch.zeros(1, 2, dtype=torch.long, device=model.get_input_embeddings().weight.device)
+    try:
+        return LogitRule() if _own_logits(model, {"input_ids": ids})[1] else rule
+    except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):
+        return rule  # a model that reads no text without a picture; the test of its first answers judges
+
+
+def _own_logits(model: Any, inputs: dict[str, Any]) -> tuple[Tensor, bool]:
+    """The logits of the model's own forward, and whether they are the head's output as it is."""
+    outputs: list[Tensor] = []
+    hook = model.get_output_embeddings().register_forward_hook(lambda *given: outputs.append(given[2]))
+    try:
+        logits: Tensor = model(**inputs, use_cache=False).logits
+    finally:
+        hook.remove()
+    return logits, len(outputs) == 1 and torch.equal(outputs[0], logits)
 
 
 def _decoder_inputs(
@@ -154,10 +187,12 @@ def _types_L(sequence: Sequence, facts: FamilyFacts) -> np.ndarray:
 
 
 def score_plain(model: Any, inputs: dict[str, Any]) -> list[Tensor]:
-    """For each sequence the log-probabilities of its scored tokens, from the model's own logits, the plain route."""
+    """For each sequence the log-probabilities of its scored tokens, the plain route: from the model's own logits, with
+    the scale and cap that TRL's loss applies where the model's forward leaves them out."""
     labels = inputs["labels"][:, 1:]
     arguments = {name: value for name, value in inputs.items() if name != "labels"}
-    logits = model(**arguments, use_cache=False).logits[:, :-1].float()
+    logits, is_bare = _own_logits(model, arguments)
+    logits = loss_rule(model).applied(logits[:, :-1].float()) if is_bare else logits[:, :-1].float()
     logprobs = logits.log_softmax(-1).gather(-1, labels.clamp(min=0)[..., None]).squeeze(-1)
     return [row[label != NO_LABEL] for row, label in zip(logprobs, labels, strict=True)]
 

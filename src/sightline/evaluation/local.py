@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence as Many
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,8 +18,9 @@ from sightline.engine.decode import Prompts, decode
 from sightline.engine.decode_selftest import choose_decoding
 from sightline.engine.forest import build_forest
 from sightline.engine.kept_features import KeptFeatures, PictureTable, Shown, shown_pictures
+from sightline.engine.logprobs import LogitRule
 from sightline.engine.next_tokens import NextTokens
-from sightline.engine.routes import score_forest
+from sightline.engine.routes import own_rule, score_forest
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
 from sightline.models.families import family_of
@@ -148,6 +150,10 @@ class LocalAnswerer:
         if batch:
             yield batch
 
+    @cached_property
+    def _rule(self) -> LogitRule:
+        return own_rule(self.loaded.inner)
+
     @property
     def _shares(self) -> bool:
         return self.route is None or self.route.route == "mask"
@@ -231,7 +237,7 @@ class LocalAnswerer:
         prompts = self._prompts([self._sequence(one, table, option) for one, option in options], table)
         assert self.facts is not None
         edges = score_forest(
-            self.loaded.inner, self.facts, prompts.forest, prompts.features_FH, prompts.image_inputs
+            self.loaded.inner, self.facts, prompts.forest, prompts.features_FH, prompts.image_inputs, rule=self._rule
         ).logprob_E
         scores = [
             OptionScore(float(edges[scored[scored >= 0]].sum()), int((scored >= 0).sum()))
@@ -266,7 +272,8 @@ class LocalAnswerer:
         pad = self.loaded.processor.tokenizer.pad_token_id
         assert self.facts is not None
         forest = build_forest(sequences, 0 if pad is None else pad, both_ways=self.facts.both_ways)
-        return Prompts(forest.to(self.loaded.model.device), table.features_FH, table.images.image_inputs)
+        on_device = forest.to(self.loaded.model.device)
+        return Prompts(on_device, table.features_FH, table.images.image_inputs, self._rule)
 
 
 @contextmanager

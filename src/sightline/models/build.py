@@ -10,6 +10,7 @@ import torch
 
 from sightline.errors import ConfigError, RunFolderError, nearest
 from sightline.models.chat import LLAVA_WORDS, ROLE_TOKENS, chat_template
+from sightline.models.decoders import check_decoder, check_head, check_same_logits, keep_logit_scale
 from sightline.models.parts import Part, read_part
 from sightline.models.presets import PRESETS, BuildSpec, preset_spec
 from sightline.models.tokenizers import IMAGE, PAD, build_tokenizer
@@ -38,6 +39,7 @@ def build_vlm(spec: BuildSpec, seed: int) -> BuiltVlm:
     declare_torchvision_operators()
     tower_part, decoder_part = read_part(spec.tower, "tower"), read_part(spec.decoder, "decoder")
     _check_decoder(decoder_part)
+    check_decoder(decoder_part)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         tower = build_tower(tower_part, spec.tower_gain)
@@ -175,9 +177,13 @@ def _load_parts(model: Any, tower: torch.nn.Module, decoder: Part, tokenizer: An
 
     model.model.vision_tower.load_state_dict(tower.state_dict())
     if decoder.folder is None:
+        keep_logit_scale(model, decoder)
         return
     pretrained = AutoModelForCausalLM.from_pretrained(decoder.folder, dtype=torch.float32)
+    check_head(pretrained, decoder)
     model.model.language_model.load_state_dict(pretrained.base_model.state_dict())
     model.lm_head.load_state_dict(pretrained.get_output_embeddings().state_dict())
+    keep_logit_scale(model, decoder)
+    check_same_logits(model, pretrained, decoder)
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)

@@ -62,7 +62,7 @@ def build_tower(part: Part, gain: float | None = None) -> nn.Module:
 
 
 def find_tower_shape(tower: Any, part: Part, image_size: int | None, feature_layer: int) -> TowerShape:
-    """The shape of the features, found by showing the tower a blank picture.
+    """The shape of the features, found by showing the tower a picture.
 
     Raises:
         ConfigError: neither hidden states (B, N, C) nor a map (B, C, H, W), or N is no square, with or without a class
@@ -100,16 +100,24 @@ def _image_size(part: Part, image_size: int | None) -> int:
 
 
 def _features(tower: Any, part: Part, size: int, feature_layer: int) -> torch.Tensor:
-    """What the tower makes of a blank picture: its last state where that is a map, else the hidden state asked for."""
-    blank = torch.zeros(1, getattr(part.config, "num_channels", 3), size, size)
+    """What the tower makes of a picture: its last state where that is a map, else the hidden state asked for."""
+    channels = getattr(part.config, "num_channels", 3)
+    ramp = torch.linspace(-1, 1, channels * size * size).view(1, channels, size, size)
     try:
         with torch.no_grad():
-            outputs = tower.eval()(pixel_values=blank, output_hidden_states=True, return_dict=True)
+            outputs, again = (
+                tower.eval()(pixel_values=ramp, output_hidden_states=True, return_dict=True) for _ in range(2)
+            )
     except (RuntimeError, TypeError, ValueError) as error:
         raise ConfigError(f"tower {part.name}: it cannot read a picture of {size} x {size}: {error}") from error
     finally:
         tower.train()
     last: torch.Tensor = outputs.last_hidden_state
+    if not torch.equal(last, again.last_hidden_state):
+        raise ConfigError(
+            f"tower {part.name}: it reads a picture in another way each time (a masked autoencoder leaves patches out "
+            "by chance). Use a tower that does not; the weights of a vit_mae load as vit."
+        )
     if last.ndim == 4:
         if feature_layer != -1:
             raise ConfigError(f"feature_layer: a tower with maps gives its last one, -1; got {feature_layer}.")
