@@ -77,8 +77,8 @@ def check_same_logits(model: Any, pretrained: Any, part: Part) -> None:
     if not error <= TOLERANCE:
         raise ConfigError(
             f"decoder {part.name}: inside LLaVA's class it gives other logits of the same text than alone, by "
-            f"{error:.0%} of the largest. {type(pretrained).__name__} does something outside of its layers that LLaVA's "
-            "class leaves out. Take another decoder."
+            f"{error:.0%} of the largest. {type(pretrained).__name__} does something outside of its layers that "
+            "LLaVA's class leaves out. Take another decoder."
         )
 
 
