@@ -80,3 +80,10 @@ def test_what_it_does_not_know_is_refused(
 ) -> None:
     assert run(["cache", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_a_fetched_picture_that_was_changed_since_is_not_taken(cache: Path) -> None:
+    path = keep_fetched("https://a.test/1", b"one", "png")
+    assert find_fetched("https://a.test/1") == path
+    path.write_bytes(b"two")
+    assert find_fetched("https://a.test/1") is None

@@ -16,6 +16,7 @@ import pytest
 from datasets import Dataset, Image, IterableDataset
 
 from sightline.data import kept_rows
+from sightline.data.file_signatures import file_signature, places_signature
 from sightline.data.formats import conversations, preference_rows, sft_rows
 from sightline.data.images import stored_key
 from sightline.data.mixtures import join
@@ -191,8 +192,25 @@ def test_of_a_large_file_samples_are_read(tmp_path: Path, monkeypatch: pytest.Mo
     path.write_bytes(bytes(3 * 2**20))
     fixed = path.stat()
     monkeypatch.setattr(os, "stat", lambda _: fixed)
-    before = kept_rows.file_signature(path)
+    before = file_signature(path)
     with path.open("r+b") as file:
         file.seek(3 * 2**20 - 1)
         file.write(b"x")
-    assert kept_rows.file_signature(path) != before
+    assert file_signature(path) != before
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("files", ["*.jsonl", ["train.jsonl"], {"train": "train.jsonl"}])
+def test_files_of_a_mixture_are_known_by_their_content(files: Any, tmp_path: Path) -> None:
+    def placed(one: Any) -> Any:
+        if isinstance(one, dict):
+            return {name: placed(inner) for name, inner in one.items()}
+        return [placed(inner) for inner in one] if isinstance(one, list) else str(tmp_path / one)
+
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(jsonl("red"))
+    before = places_signature("json", None, placed(files))
+    keep_times(path, jsonl("tan"))
+    assert before and places_signature("json", None, placed(files)) != before
+    assert places_signature("owner/name", None, "data/*.parquet") == ""
+    assert places_signature("json", str(tmp_path), None) != before

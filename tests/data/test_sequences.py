@@ -75,3 +75,13 @@ def test_a_length_that_cuts_into_the_image_is_refused() -> None:
 def test_a_length_that_leaves_no_answer_token_is_refused() -> None:
     with pytest.raises(DataError, match="max_length 21 leaves no answer token to train on"):
         encoder(max_length=21).encode_sft([row([picture(0)])])
+
+
+def test_a_template_that_is_set_later_renders_from_then_on() -> None:
+    """On the processor or its tokenizer, as a script may do after the trainer was made."""
+    encoding = encoder()
+    before = encoding.encode_sft([row([picture(0)])]).sequences[0].ids_L
+    encoding.processor.chat_template = encoding.processor.chat_template.replace("' : '", "' ? '")
+    after = encoding.encode_sft([row([picture(0)])]).sequences[0].ids_L
+    fresh = SequenceEncoder(encoding.processor, encoding.settings).encode_sft([row([picture(0)])]).sequences[0].ids_L
+    assert after.tolist() == fresh.tolist() != before.tolist()

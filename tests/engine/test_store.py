@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import os
 import signal
@@ -93,6 +94,44 @@ def test_a_cut_shard_is_found(cache: Path) -> None:
     (path,) = cache.glob("features/a/*.safetensors")
     path.write_bytes(path.read_bytes()[:-7])
     assert TensorStore("features", "a", {}).get("key 0") is None
+
+
+@pytest.mark.parametrize(
+    "header", [b"7", b"null", b'"text"', b"[1]", b'{"key 0": 7}', b'{"key 0": {"dtype": {"a": {}}}}', b"{" * 900]
+)
+def test_a_shard_whose_header_is_no_table_is_as_other_damage(
+    header: bytes, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    content = len(header).to_bytes(8, "little") + header
+    name = hashlib.blake2b(content, digest_size=16).hexdigest()
+    (cache / "features" / "a").mkdir(parents=True)
+    (cache / "features" / "a" / f"{name}.safetensors").write_bytes(content)
+    with caplog.at_level(logging.WARNING, logger="sightline"):
+        assert TensorStore("features", "a", {}).get("key 0") is None
+    assert "is damaged" in caplog.text
+    assert [one.entries for one in list_stores(verify=True)] == [0]
+    assert filled().get("key 0") is not None
+
+
+def test_a_folder_in_the_place_of_a_shard_is_passed_over(cache: Path) -> None:
+    (cache / "features" / "a" / "shard.safetensors").mkdir(parents=True)
+    assert filled().get("key 0") is not None
+    assert [(one.shards, one.damaged) for one in list_stores(verify=True)] == [(1, ())]
+    clear_stores()
+    assert TensorStore("features", "a", {}).get("key 0") is None
+
+
+@pytest.mark.parametrize("limit", ["inf", "Infinity"])
+def test_no_limit_is_a_limit(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE_GIB", limit)
+    assert filled().get("key 0") is not None
+
+
+@pytest.mark.parametrize("limit", ["nan", "-1"])
+def test_a_limit_that_limits_nothing_is_refused(limit: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE_GIB", limit)
+    with pytest.raises(ConfigError, match=f"expected a number of GiB; got '{limit}'"):
+        filled()
 
 
 def test_the_limit_removes_what_others_used_longest_ago(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -326,3 +326,27 @@ def test_tokens_are_drawn_by_their_shares(loaded: LoadedVlm) -> None:
         ]
         shares = torch.bincount(torch.tensor(drawn), minlength=3) / 2000
         assert torch.allclose(shares, torch.tensor(expected), atol=0.03)
+
+
+@pytest.mark.parametrize("stop", [False, True])
+def test_a_model_that_was_edited_between_two_questions_answers_as_it_is_now(stop: bool) -> None:
+    """Features, stop tokens and prompts of before are not kept, also where whoever asked left in the middle."""
+    loaded = LoadedVlm(tiny_llava().eval(), tiny_processor(), "tiny")
+    answerer = LocalAnswerer(loaded, say=silent)
+    asked = [Question(TEXTS[index % 4], shown(0), 6) for index in range(8)]
+    if stop:
+        small = LocalAnswerer(loaded, batch_tokens=64, say=silent)
+        answers = small.answer(asked)
+        next(answers)
+        answers.close()  # type: ignore[attr-defined]
+        answerer = small
+    else:
+        before = list(answerer.answer(asked))
+    with torch.no_grad():
+        loaded.inner.model.multi_modal_projector.linear_1.weight.mul_(-3)
+    loaded.inner.config.vision_feature_layer = -2
+    loaded.model.generation_config.eos_token_id = [2, 7, 11]
+    loaded.processor.chat_template = loaded.processor.chat_template.replace("' : '", "' ? '")
+    now = list(answerer.answer(asked))
+    assert now == list(LocalAnswerer(loaded, say=silent).answer(asked))
+    assert stop or now != before

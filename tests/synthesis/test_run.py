@@ -149,6 +149,21 @@ def test_a_run_that_has_other_settings_or_files_is_not_written_over(server: Serv
     assert mine.read_text() == "{}\n"
 
 
+def test_a_run_whose_source_changed_does_not_go_on(server: Server, tmp_path: Path) -> None:
+    """Under the same name, size and settings."""
+    config = configured(tmp_path, server, limit=2)
+    run_synthesis(config)
+    source = Path(config.source)
+    source.write_text(source.read_text().replace("a picture", "a drawing"))
+    with pytest.raises(RunFolderError, match="began with source rows 6 of content .*, now 6 of content"):
+        run_synthesis(config)
+    captions(tmp_path)
+    run_synthesis(replace(config, limit=4))
+    picture(9, 50).save(tmp_path / "3.png")
+    with pytest.raises(RunFolderError, match="began with source rows 6 of content"):
+        run_synthesis(config)
+
+
 def test_a_bad_source_leaves_no_trace(server: Server, tmp_path: Path) -> None:
     config = configured(tmp_path, server, source=tmp_path / "missing.jsonl")
     with pytest.raises(DataError, match="There is no file or folder"):

@@ -29,12 +29,12 @@ class FetchedPictures:
 
 
 def find_fetched(address: str) -> Path | None:
-    """The picture that an address gave, if it was fetched."""
+    """The picture that an address gave, if it was fetched and is what it was."""
     known = _addresses() / _key(address)
     if not known.is_file():
         return None
     stored = _folder() / known.read_text(encoding="utf-8")
-    return stored if stored.is_file() else None
+    return stored if stored.is_file() and _is_whole(stored) else None
 
 
 def keep_fetched(address: str, content: bytes, suffix: str) -> Path:

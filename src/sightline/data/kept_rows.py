@@ -6,19 +6,18 @@ import contextlib
 import hashlib
 import os
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.file_signatures import file_signature
 from sightline.data.version import encoding_version
 from sightline.runs import write_text
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-WHOLE_BYTES = 2**20  # a file of up to so many is read whole for its key
-SAMPLES, SAMPLE_BYTES = 64, 2**14  # of a larger one
 SECONDS_KEPT = 30 * 24 * 3600  # since it was last used; the digest beside it may go before, and costs one conversion
 DIGEST = ".digest"
 
@@ -62,39 +61,6 @@ def maps_in_temporary_files() -> Iterator[None]:
     finally:
         if enabled:
             datasets.enable_caching()
-
-
-def file_signature(path: str | Path) -> str:
-    """A key of a file's content without reading a large one whole: times, inode, size, and samples of its bytes.
-
-    The time of change (ctime) is set by every writing, and no program can set it back, as it can that of modification.
-    """
-    stat = os.stat(path)
-    stamps = (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
-    return hashlib.blake2b(f"{stamps} {content_sample(path)}".encode(), digest_size=16).hexdigest()
-
-
-def content_sample(path: str | Path) -> str:
-    """A key of a file's size and content, of a large one in samples: the same wherever and whenever it was copied."""
-    size = os.stat(path).st_size
-    digest = hashlib.blake2b(str(size).encode(), digest_size=16)
-    with open(path, "rb") as file:
-        if size <= WHOLE_BYTES:
-            digest.update(file.read())
-        else:
-            for number in range(SAMPLES):
-                file.seek(number * (size - SAMPLE_BYTES) // (SAMPLES - 1))
-                digest.update(file.read(SAMPLE_BYTES))
-    return digest.hexdigest()
-
-
-def folder_signature(folder: Path, left_out: Collection[str]) -> str:
-    """A key of the files below a folder: names of those whose suffix is left out, and content of the others."""
-    parts = []
-    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-        known = path.suffix.lower().lstrip(".") in left_out
-        parts.append((str(path.relative_to(folder)), "" if known else file_signature(path)))
-    return hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
 
 
 def _place(key: str) -> Path:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.documents import document_rows, require_split, token_rows
+from sightline.data.file_signatures import file_signature
 from sightline.data.gathering import gather_rows
-from sightline.data.kept_rows import file_signature
 from sightline.data.mixed_columns import table_of
 from sightline.data.picture_columns import PictureAccess, PictureFinder
 from sightline.data.shards import PICTURES, read_shards

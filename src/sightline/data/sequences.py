@@ -106,6 +106,7 @@ class SequenceEncoder:
         self.processor = processor
         self.settings = settings
         self._texts: dict[str, tuple[_Text, ...]] = {}
+        self._templates: tuple[Any, Any] = None, None
 
     def encode_sft(self, rows: Many[dict[str, Any]], names: Many[str] | None = None) -> EncodedBatch:
         """One sequence per row of `messages`, `prompt` + `completion`, or plain text.
@@ -212,6 +213,10 @@ class SequenceEncoder:
         }
         parts[self.settings.dataset_text_field] = row.get(self.settings.dataset_text_field)
         key = json.dumps([parts, around, row.get("chat_template_kwargs")], sort_keys=True, default=repr)
+        templates = self.processor.chat_template, self.processor.tokenizer.chat_template
+        if templates != self._templates:  # a script may set another one at any time
+            self._texts.clear()
+            self._templates = templates
         if key not in self._texts:
             if len(self._texts) >= MAX_REMEMBERED_TEXTS:
                 self._texts.clear()

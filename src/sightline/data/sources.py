@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.documents import require_split
+from sightline.data.file_signatures import folder_signature
 from sightline.data.gathering import gather_pictures
-from sightline.data.kept_rows import folder_signature
 from sightline.data.picture_columns import PictureAccess, PictureFinder, open_columns
 from sightline.data.row_files import (
     READERS,

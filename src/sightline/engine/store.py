@@ -6,7 +6,9 @@ import contextlib
 import hashlib
 import json
 import logging
+import math
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -97,7 +99,7 @@ class TensorStore:
 
     def refresh(self) -> None:
         """Takes in the shards that others have written since."""
-        for path in sorted(self.folder.glob("*.safetensors")):
+        for path in _shards_in(self.folder):
             if path in self._indexed:
                 continue
             keys = _shard_keys(path)
@@ -114,16 +116,19 @@ class TensorStore:
         """Whether the shard is what its name says; looked at once, then open."""
         if path in self._open:
             return True
-        from safetensors import safe_open
+        from safetensors import SafetensorError, safe_open
 
         try:
             if _digest(path.read_bytes()) == path.stem:
-                os.utime(path)  # the limit removes what was used longest ago
                 self._open[path] = safe_open(path, framework="pt")
+                with contextlib.suppress(OSError):  # a shared folder that may only be read
+                    os.utime(path)  # the limit removes what was used longest ago
                 return True
             _discard(path, "its content is not what was written")
         except FileNotFoundError:
             pass  # another process removed it to make room
+        except (OSError, SafetensorError) as error:
+            _discard(path, str(error))
         self._shard_of = {key: shard for key, shard in self._shard_of.items() if shard != path}
         return False
 
@@ -182,11 +187,14 @@ def limit_bytes() -> int:
     """
     given = os.environ.get("SIGHTLINE_CACHE_GIB")
     try:
-        return int(float(given or DEFAULT_LIMIT_GIB) * 2**30)
+        limit = float(given or DEFAULT_LIMIT_GIB)
+        if not limit >= 0:
+            raise ValueError
     except ValueError:
         raise ConfigError(
             f"SIGHTLINE_CACHE_GIB: expected a number of GiB; got '{given}'. Set it to 20, say, or leave it out."
         ) from None
+    return sys.maxsize if math.isinf(limit) else int(limit * 2**30)
 
 
 def list_stores(verify: bool = False) -> list[StoreSummary]:
@@ -194,7 +202,7 @@ def list_stores(verify: bool = False) -> list[StoreSummary]:
     summaries = []
     for kind in KINDS:
         for folder in sorted((cache_folder() / kind).glob("*/")):
-            shards = sorted(folder.glob("*.safetensors"))
+            shards = _shards_in(folder)
             damaged = tuple(path.name for path in shards if not _is_whole(path)) if verify else None
             keys = [_shard_keys(path) or () for path in shards if path.name not in (damaged or ())]
             stats = [path.stat() for path in shards]
@@ -228,7 +236,7 @@ def clear_stores(kind: str | None = None) -> int:
     freed = 0
     for name in KINDS if kind is None else (kind,):
         for folder in (cache_folder() / name).glob("*/"):
-            for file in [*folder.glob("*.safetensors"), *folder.glob(".*.partial"), folder / _ABOUT]:
+            for file in [*_shards_in(folder), *folder.glob(".*.partial"), folder / _ABOUT]:
                 freed += file.stat().st_size if file.exists() else 0
                 file.unlink(missing_ok=True)
             with contextlib.suppress(OSError):  # a running command writes there again
@@ -246,6 +254,8 @@ def _shard_keys(path: Path) -> list[str] | None:
             header = json.loads(file.read(length))
     except (OSError, ValueError):
         return None
+    if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in header.values()):
+        return None
     return [key for key in header if key != "__metadata__"]
 
 
@@ -253,15 +263,22 @@ def _is_whole(path: Path) -> bool:
     return _digest(path.read_bytes()) == path.stem
 
 
+def _shards_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("*.safetensors") if path.is_file())
+
+
 def _discard(path: Path, why: str) -> None:
     logger.warning("Stored shard %s is damaged (%s). It is removed; what it held is computed again.", path, why)
-    path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # where it may not be removed, it is not read either
+        path.unlink(missing_ok=True)
 
 
 def _all_shards() -> Iterator[tuple[Path, int, float]]:
     """Path, bytes and time of latest use of every shard of every store."""
     for kind in KINDS:
         for path in (cache_folder() / kind).glob("*/*.safetensors"):
+            if path.is_dir():
+                continue
             try:
                 stat = path.stat()
             except FileNotFoundError:

@@ -98,20 +98,26 @@ class LocalAnswerer:
 
         Questions about one picture are answered together when they are among the same `questions`.
         """
+        self.rules = greedy_rules(self.loaded.model)
+        try:
+            with _evaluating(self.loaded.model):
+                yield from self._answers(questions)
+        finally:  # whoever stops asking in the middle may change the model before the next question
+            if self._features is not None:
+                self._features.keep_only(())
+
+    def _answers(self, questions: Many[Question]) -> Iterator[Answer]:
         known: dict[int, Answer] = {}
         due = 0
-        with _evaluating(self.loaded.model):
-            asked = self._render(questions, known)
-            for batch in self._batches(asked):
-                known |= self._attempt(batch)
-                while due in known:
-                    yield known.pop(due)
-                    due += 1
+        asked = self._render(questions, known)
+        for batch in self._batches(asked):
+            known |= self._attempt(batch)
             while due in known:
                 yield known.pop(due)
                 due += 1
-        if self._features is not None:
-            self._features.keep_only(())
+        while due in known:
+            yield known.pop(due)
+            due += 1
 
     def _render(self, questions: Many[Question], known: dict[int, Answer]) -> list[_Asked]:
         """The questions that can be put into the model's words; the others are `known` to have an error."""

@@ -12,6 +12,9 @@ from typing import Any
 
 import yaml
 
+from sightline.data.file_signatures import model_files
+from sightline.data.row_signature import rows_signature
+from sightline.data.sources import read_dataset
 from sightline.errors import MachineError, RunFolderError
 from sightline.evaluation.answerers import Answering, local_answering, remote_answering
 from sightline.evaluation.asking import Progress
@@ -53,9 +56,12 @@ def run_synthesis(config: SynthesisConfig, progress: Progress | None = None) -> 
     prompts = _read_prompts(config)
     run = RunFolder(config.run_folder)
     settings = _settings(config, prompts, run)
+    begun = _begun(config)
+    if (run.path / CONFIG).is_file():
+        run.require_same(begun)
     make = _prepare(config, prompts)
     config.output_path.parent.mkdir(parents=True, exist_ok=True)
-    run.begin(settings, resume=(run.path / CONFIG).is_file())
+    run.begin(settings, (run.path / CONFIG).is_file(), begun)
     provenance = _provenance(config, prompts, settings["date"])
     start = time.perf_counter()
     made = make(Journal(run.path), provenance, progress)
@@ -70,6 +76,16 @@ def run_synthesis(config: SynthesisConfig, progress: Progress | None = None) -> 
         )
     write_text(config.output_path, _lines(made.rows))
     return SynthesisResult(config.output_path, run.path, record)
+
+
+def _begun(config: SynthesisConfig) -> dict[str, Any]:
+    """The rows of the source and the files of a model here: what a run that goes on must find as it was."""
+    rows = read_dataset(config.source, config.split)
+    model = model_files(config.pairs.policy) if config.pairs.policy else {}
+    return {
+        "source rows": f"{len(rows):,} of content {rows_signature(rows)[:8]}",
+        **{f"policy file {name}": key for name, key in model.items()},
+    }
 
 
 def _read_prompts(config: SynthesisConfig) -> _Prompts:

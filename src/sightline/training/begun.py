@@ -12,9 +12,9 @@ from typing import Any
 
 from datasets import Dataset
 
-from sightline.data.kept_rows import content_sample
+from sightline.data.file_signatures import model_files
 from sightline.data.row_signature import rows_signature
-from sightline.runs import BEGUN, ENVIRONMENT, RunFolder, plain_data
+from sightline.runs import RunFolder, plain_data
 
 # All settings count when a run is resumed, but these. They change no weight that comes out: names and places (what lies
 # there is compared), logging, saving, uploading, evaluating, memory and speed; how long is trained is told.
@@ -49,8 +49,6 @@ SOURCE_PLACES = ("path", "image_folder", "data_dir", "data_files")
 LENGTHS = ("max_steps", "num_train_epochs")
 _DIRECTORIES = re.compile(r"'/[^']*/")  # before the names of files
 CONSTANT, STREAMED = "constant", "streamed"
-MODEL_SUFFIXES = (".json", ".safetensors", ".bin", ".jinja", ".model", ".txt")
-RUN_FILES = (BEGUN, ENVIRONMENT, "results.json", "route.json", "trainer_state.json")
 
 
 def begun_with(records: Many[Any], training: Any, rows: Mapping[str, Any], *models: str | None) -> dict[str, Any]:
@@ -89,15 +87,6 @@ def resume_same(folder: RunFolder, begun: Mapping[str, Any], training: Any) -> N
     for name in LENGTHS:
         if name in before and before[name] != begun[name]:
             print(f"{folder.path} began with {name} {before[name]}, now {begun[name]}{rest}.", file=sys.stderr)
-
-
-def model_files(name: str) -> dict[str, str]:
-    """The files of a model's folder by samples of their content; of a Hub id its name."""
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        return {"of": name}
-    files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES and path.is_file())
-    return {path.name: content_sample(path)[:8] for path in files if path.name not in RUN_FILES}
 
 
 def _without_places(value: Any) -> Any:

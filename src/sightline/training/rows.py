@@ -12,6 +12,7 @@ from rich.progress import track
 from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
 from sightline.data.checks import DataSummary, check_rows
+from sightline.data.file_signatures import places_signature
 from sightline.data.formats import TrainingRows, has_images, preference_rows, sft_rows
 from sightline.data.formats.registry import Goal
 from sightline.data.mixtures import Share, blend, counts_of, draw, join, streamed_shares
@@ -172,6 +173,7 @@ def _source(
 ) -> tuple[str, TrainingRows]:
     name = source_name(entry.path, entry.split)
     if entry.data_dir is not None or entry.data_files is not None:
+        content = places_signature(entry.path, entry.data_dir, entry.data_files)
         dataset = datasets.load_dataset(
             entry.path,
             entry.name,
@@ -179,6 +181,7 @@ def _source(
             data_files=entry.data_files,
             split=entry.split,
             streaming=streams,
+            **({"description": content} if content else {}),  # part of the key under which `datasets` keeps them
         )
     else:
         access = PictureAccess(entry.image_folder or settings.script.image_folder, settings.script.allow_urls)
