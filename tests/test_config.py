@@ -187,6 +187,15 @@ def test_text_in_a_recipe_stays_as_it_is_written(recipe):
     }
 
 
+def test_a_recipes_setting_is_taken_back_by_its_name_with_no(recipe):
+    kinds = {"preset": str | None, "max_length": int | None, "bf16": bool | None, "sizes": list[int] | None}
+    argv = ["--no_preset", "--no_max_length", "--no_bf16", "--no_sizes"]
+    given = check_values(read_flags(argv), kinds, COMMAND_LINE)
+    assert given == {"preset": None, "max_length": None, "bf16": False, "sizes": None}
+    with pytest.raises(ConfigError, match="--seed must be int, but is False"):
+        check_values(read_flags(["--no_seed"]), {"seed": int}, COMMAND_LINE)
+
+
 def test_home_and_variables_mean_the_same_in_a_path_of_a_flag_and_of_a_recipe(recipe, monkeypatch):
     monkeypatch.setenv("HOME", "/home/ada")
     monkeypatch.setenv("RUN", "010")

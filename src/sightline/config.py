@@ -122,6 +122,8 @@ def set_environment(recipe: Mapping[str, Any], where: str) -> dict[str, Any]:
 def read_flags(argv: Iterable[str]) -> dict[str, Any]:
     """Settings given as `--key value`, `--key=value`, `--key a b c` (a list), `--key` (true) or `--no_key` (false).
 
+    Of a setting that is no truth value, `--no_key` takes back what a recipe says.
+
     Hyphens in a key read as underscores. Values stay as they were typed until `check_values` reads them: where a
     setting is a list, a mapping or a number, as YAML does, so `[a, b]` and `{a: 1}` work; where it is text, not at all.
 

@@ -69,6 +69,8 @@ def _read_union(value: Any, kinds: tuple[Any, ...]) -> Any:
             return read_as(found, kind)
     if takes_text and isinstance(value, str):
         return str(value)
+    if value is False and type(None) in kinds:  # --no_key, which takes the setting back
+        return None
     for kind in kinds:
         try:
             return read_as(value, kind)

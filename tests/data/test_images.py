@@ -130,8 +130,20 @@ def test_greys_of_16_bits_are_read_in_either_order_of_bytes(order: str) -> None:
 def test_pixels_that_8_bits_cannot_hold_are_refused_with_their_range(values: np.ndarray, said: str) -> None:
     wide = Image.fromarray(values)
     for stored in (wide, encoded(wide, "TIFF")):
-        with pytest.raises(DataError, match=f"train.jsonl row 12: .*{said}.*Scale it to 8 bits"):
+        with pytest.raises(DataError, match=f"train.jsonl row 12: .*{said}.*Save it as PNG of 8 bits"):
             open_image(stored, ROW)
+
+
+def test_a_mode_without_a_way_to_rgb_is_refused_by_its_name() -> None:
+    with pytest.raises(DataError, match="train.jsonl row 12: the image cannot be shown: its mode is La"):
+        open_image(Image.new("RGBA", (2, 2)).convert("LA").convert("La"), ROW)
+
+
+def test_the_first_frame_of_several_is_shown(picture: Image.Image) -> None:
+    other = Image.new("RGB", picture.size, "blue")
+    for format in ("GIF", "PNG", "WEBP", "TIFF"):
+        content = encoded(picture.quantize(64), format, save_all=True, append_images=[other.quantize(64)])
+        assert open_image(content, ROW).getpixel((0, 0)) != (0, 0, 255)
 
 
 def test_wide_pixels_within_8_bits_are_kept() -> None:

@@ -11,6 +11,7 @@ import pytest
 from datasets import Dataset, DatasetDict, Image as ImageFeature, List
 from PIL import Image
 
+from sightline.data.formats import sft_rows
 from sightline.data.sources import read_dataset, row_name, stream_dataset
 from sightline.errors import DataError
 
@@ -174,3 +175,12 @@ def test_one_file_does_not_answer_to_every_split(tmp_path):
         read_dataset(tmp_path / "contest.jsonl", "test")
     with pytest.raises(DataError, match="rows.jsonl has no split 'test'"):
         stream_dataset(tmp_path / "rows.jsonl", "test")
+
+
+def test_a_column_whose_pictures_change_when_they_are_opened_is_refused():
+    """TRL sees such pictures grey; read as they are stored they would be coloured."""
+    row = {"image": Image.new("RGB", (4, 4), "red"), "question": "what?", "answer": "red"}
+    rows = Dataset.from_list([row])
+    assert sft_rows(rows.cast_column("image", ImageFeature(mode="RGB")), "rows").dataset[0]["image"]["bytes"]
+    with pytest.raises(DataError, match=r"got a column of datasets.Image\(mode='L'\)"):
+        sft_rows(rows.cast_column("image", ImageFeature(mode="L")), "rows")

@@ -65,3 +65,11 @@ def test_a_mixture_typed_as_a_flag_keeps_its_names() -> None:
     assert (mixture.datasets[0].name, mixture.datasets[0].rows) == ("010", 3)
     with pytest.raises(ConfigError, match="datasets, source 1: rows must be int or None, but is 'many'"):
         read_records(["--datasets", "[{path: a, rows: many}]"], (MixtureConfig,))
+
+
+def test_a_model_takes_the_place_of_a_recipes_preset(tmp_path: Path) -> None:
+    recipe = tmp_path / "r.yaml"
+    recipe.write_text("preset: nano\nbf16: false\n")
+    argv = ["--config", str(recipe), "--model_name_or_path=-m #1", "--no_preset"]
+    settings = read_settings(argv, SFTConfig)
+    assert (settings.model.model_name_or_path, settings.script.preset) == ("-m #1", None)

@@ -121,8 +121,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
     but for greys over 8 bits, which Pillow 13 would cut off at 255.
 
     Raises:
-        WidePixels: values of 32 bits that 8 bits cannot hold.
-        ValueError: a mode that Pillow cannot convert.
+        PixelsError: values of 32 bits that 8 bits cannot hold, or a mode that Pillow cannot convert.
     """
     transparent = image.info.get("transparency")
     if image.mode in WIDE_MODES:
@@ -135,13 +134,16 @@ def as_rgb(image: Image.Image) -> Image.Image:
     elif image.mode == "RGB" and transparent is None:
         return image
     if "A" not in image.getbands() and transparent is None:
-        return image.convert("RGB")
+        try:
+            return image.convert("RGB")
+        except ValueError as error:
+            raise PixelsError(f"its mode is {image.mode}, which Pillow does not turn into RGB") from error
     ground = Image.new("RGBA", image.size, (255, 255, 255, 255))
     return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
 
 
-class WidePixels(ValueError):
-    """Pixels of more than 8 bits whose white nobody knows."""
+class PixelsError(ValueError):
+    """Pixels that cannot be shown: of more than 8 bits, whose white nobody knows, or of a mode without way to RGB."""
 
 
 def _require_8_bits(image: Image.Image) -> None:
@@ -149,7 +151,7 @@ def _require_8_bits(image: Image.Image) -> None:
     low, high = values.min(), values.max()
     parts_of_one = image.mode == "F" and 0 < high <= 1
     if not (low >= 0 and high <= 255) or parts_of_one:  # what is not a number compares as false
-        raise WidePixels(f"its pixels of mode {image.mode} (32 bits) run from {low:g} to {high:g}, expected 0 to 255")
+        raise PixelsError(f"its pixels of mode {image.mode} (32 bits) run from {low:g} to {high:g}, expected 0 to 255")
 
 
 def encoded_format(content: bytes) -> str:
@@ -225,7 +227,7 @@ def _open(file: BytesIO | Path, name: str, what: str) -> Image.Image:
 def _decode(image: Image.Image, name: str, what: str) -> Image.Image:
     try:
         return upright_rgb(image)
-    except WidePixels as error:
-        raise DataError(f"{name}: {what} cannot be shown: {error}. Scale it to 8 bits and save it as PNG.") from error
+    except PixelsError as error:
+        raise DataError(f"{name}: {what} cannot be shown: {error}. Save it as PNG of 8 bits.") from error
     except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError for a broken PNG
         raise DataError(f"{name}: {what} is damaged: {error}. Replace it or leave it out.") from error

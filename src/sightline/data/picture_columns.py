@@ -28,6 +28,7 @@ FETCHERS = 8  # threads; a server answers in tens of milliseconds
 # How base64 of a JPEG, PNG, GIF, WebP, BMP or TIFF begins; no path of so many characters does.
 BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0A")
 SHORTEST_BASE64 = 60
+SHOWN_MODES = (None, "RGB", "RGBA")  # of `datasets.Image`: those that change nothing that is shown
 # The keys by which a record names its picture: those of `datasets`, and what people write by hand. The first that is
 # filled counts.
 RECORD_KEYS = (
@@ -307,6 +308,11 @@ def _closed(feature: Any) -> Any:
     import datasets
 
     if isinstance(feature, datasets.Image):
+        if feature.decode and feature.mode not in SHOWN_MODES:
+            raise DataError(
+                f"Expected pictures as they are stored, got a column of datasets.Image(mode='{feature.mode}'), whose "
+                "pictures change when they are opened. Cast it to Image(), and store pictures of that mode instead."
+            )
         return datasets.Image(decode=False) if feature.decode else feature
     if isinstance(feature, datasets.List):
         inner = _closed(feature.feature)

@@ -130,10 +130,10 @@ def preview_data(asked: Asked) -> Preview:
     """
     argv = list(asked.argv)
     if asked.source is not None:
-        argv += ["--dataset_name", asked.source]
+        argv.append(f"--dataset_name={asked.source}")
     given = given_settings(argv)
     if asked.model is not None:
-        argv += ["--model_name_or_path", asked.model, "--preset", "null"]
+        argv += [f"--model_name_or_path={asked.model}", "--no_preset"]
     elif given.get("model_name_or_path") is None and given.get("preset") is None:
         argv += ["--preset", DEFAULT_PRESET]
     plan = plan_run(argv, asked.method)

@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from sightline.data.checking.looks import glance
-from sightline.data.images import WidePixels, content_key, upright_rgb
+from sightline.data.images import PixelsError, content_key, upright_rgb
 
 MAX_PIXELS = 89_478_485  # Pillow's own limit: it warns of a decompression bomb beyond, and refuses twice as many
 PILLOW_REFUSES = 2 * MAX_PIXELS
@@ -71,7 +71,7 @@ def inspect_picture(stored: Any, max_pixels: int = MAX_PIXELS) -> PictureFacts:
         try:
             with _ONE_LARGE if width * height > LARGE_PIXELS else nullcontext():
                 return _read(image, found)
-        except WidePixels as error:
+        except PixelsError as error:
             return PictureFacts("wide_values", str(error), (), width, height, found.format)
         except Exception as error:
             return PictureFacts("truncated", f"{found.format}: {error}", (), width, height, found.format)

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from sightline.data.images import open_image
+from sightline.data.images import WIDE_MODES, open_image
 from sightline.data.vilt.sources import Picture
 from sightline.errors import DataError
 
@@ -132,6 +132,8 @@ def _size(picture: Picture, name: str) -> tuple[int, int]:
 
     try:
         with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as image:
+            if image.mode in WIDE_MODES:
+                return open_image(picture, name).size
             width, height = image.size
             turned = image.getexif().get(0x0112, 1) >= 5
             return (height, width) if turned else (width, height)
