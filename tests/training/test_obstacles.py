@@ -64,9 +64,12 @@ def logged(trainer: Any) -> list[dict[str, float]]:
                                             alora_invocation_tokens=INVOCATION)},
             "activated LoRA looks for its invocation tokens",
         ),
-        ({"peft_config": peft.MissConfig(r=4, target_modules=DECODER)}, "adapters of the type MISS are not known"),
+        (
+            {"peft_config": peft.PveraConfig(r=4, target_modules=r".*language_model.*q_proj")},  # draws for each token
+            "adapters of the type PVERA are not known",
+        ),
     ],
-    ids=["neftune", "alora", "miss"],
+    ids=["neftune", "alora", "pvera"],
 )  # fmt: skip
 def test_settings_that_look_at_whole_rows_train_as_trl_does(
     method: str, given: dict[str, Any], reason: str, tmp_path: Path
@@ -122,6 +125,40 @@ def test_biases_that_train_under_adapters_move_the_reference_as_in_trl(
         assert one == pytest.approx(other, rel=1e-4, abs=1e-4)
     with pytest.raises(ConfigError, match="reference_store is on, but the run trains .* so that the reference moves"):
         make(sightline, "dpo", tmp_path, peft_config=adapters, reference_store="on")
+
+
+@pytest.mark.parametrize("method", ["sft", "dpo"])
+def test_padding_that_trl_refuses_is_refused(method: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="pad_to_multiple_of: expected none, since TRL pads rows of messages alone"):
+        make(sightline, method, tmp_path, pad_to_multiple_of=8)
+    with pytest.raises(NotImplementedError):
+        make(trl, method, tmp_path, pad_to_multiple_of=8).train()
+
+
+def test_padded_messages_are_counted_as_trl_counts_them(tmp_path: Path) -> None:
+    counts = []
+    for library, share in ((sightline, {}), (sightline, {"share": "plain"}), (trl, {})):
+        config = {**SHORT_RUN, "pad_to_multiple_of": 32, "include_num_input_tokens_seen": "all", "max_steps": 2}
+        trainer = library.SFTTrainer(
+            model=tiny_llava(1),
+            args=library.SFTConfig(output_dir=str(tmp_path), per_device_train_batch_size=4, **config, **share),
+            train_dataset=Dataset.from_list(
+                [{"images": row["images"], "messages": row["prompt"] + row["chosen"]} for row in preference_rows(8, 3)]
+            ),
+            processing_class=tiny_processor(),
+        )
+        counts.append(logged(trainer)[-1])
+    names = ("num_input_tokens_seen", "total_flos")
+    assert [[count[name] for name in names] for count in counts[:2]] == [[counts[2][name] for name in names]] * 2
+
+
+def test_processes_that_do_not_see_each_other_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    args = SimpleNamespace(world_size=1, use_cpu=False)
+    with pytest.raises(ConfigError, match=r"use_cpu: expected true, since the launcher started 2 processes"):
+        sightline.SFTTrainer(model=tiny_llava(1), args=args, train_dataset=rows_of("sft"))
+    with pytest.raises(ConfigError, match=r"use_cpu: expected true, since the launcher started 2 processes"):
+        sightline.DPOTrainer(model=tiny_llava(1), args=args, train_dataset=rows_of("dpo"))
 
 
 class TestSpreadModels:

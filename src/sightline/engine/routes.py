@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.distributed.tensor import DTensor
 from torch.nn.utils.rnn import pad_sequence
 
 from sightline.engine.features import embedded, encode_images, pick_inputs, placed
@@ -16,6 +17,7 @@ from sightline.engine.forest import NO_LABEL, Forest
 from sightline.engine.fork import fork_hidden
 from sightline.engine.logprobs import EdgeScores, LogitRule, score_edges
 from sightline.engine.masks import forest_masks
+from sightline.errors import ConfigError
 from sightline.types import PROMPT, THROUGH_MODEL, FamilyFacts, Sequence
 
 UNKNOWN = FamilyFacts(name="", image_inputs=())  # a family whose rows need nothing special
@@ -34,11 +36,19 @@ def score_forest(
 
     `features_FH` are the features of the batch's distinct images (`encode_images`), None without images;
     `image_inputs` are needed for M-RoPE alone, whose positions come from the images' grids.
+
+    Raises:
+        ConfigError: the head is spread over processes.
     """
+    head = model.get_output_embeddings()
+    if isinstance(head.weight, DTensor):
+        raise ConfigError(
+            "A forest is scored with the whole lm_head, but FSDP or tensor parallelism has spread its weight over "
+            "processes (DTensor). Set share to plain, or leave the head whole."
+        )
     positions = forest_positions(model, facts, forest, image_inputs or {})
     parent_hidden = fork_hidden if route == "fork" else mask_hidden
     hidden_EH = parent_hidden(model, facts, forest, features_FH, positions)
-    head = model.get_output_embeddings()
     return score_edges(hidden_EH, head.weight, head.bias, forest.label_E, rule or loss_rule(model))
 
 

@@ -41,6 +41,7 @@ from sightline.training.losses import (
     perturbation,
     take_mdpo_terms,
 )
+from sightline.training.obstacles import require_all_processes
 from sightline.training.packing import ONE_ROW, hidden_packing, require_mask
 from sightline.training.precision import choose_precision
 from sightline.training.references import (
@@ -114,6 +115,7 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         eval_dataset: Any = None,
         **trl_arguments: Any,
     ) -> None:
+        require_all_processes(args)
         trl_arguments = for_family(model, trl_arguments)
         train_dataset = _prepared(train_dataset, args, data_collator is not None)
         eval_dataset = _prepared(eval_dataset, args, data_collator is not None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+import torch.nn.functional as F
 from datasets import IterableDataset
 from torch.utils.data import DataLoader, Sampler
 from transformers import Trainer
@@ -60,10 +61,10 @@ class ForestTrainer(Trainer):
         return position.resume(self.state, self.args.gradient_accumulation_steps)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        return super().floating_point_ops(_whole_rows(self.model, inputs))
+        return super().floating_point_ops(_whole_rows(self, inputs))
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
-        super()._track_num_input_tokens(_whole_rows(self.model, inputs))
+        super()._track_num_input_tokens(_whole_rows(self, inputs))
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         if restores_itself(self, model or self.model):
@@ -84,13 +85,12 @@ class ForestTrainer(Trainer):
             write_card(self, model_name, dataset_name, tags)
 
 
-def _whole_rows(model: Any, inputs: dict[str, Any]) -> dict[str, Any]:
+def _whole_rows(trainer: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     """The batch with as many elements in the model's main input as TRL's has, by which transformers (5.23) counts
     tokens and FLOPs: on a forest `input_ids` are the scored tokens alone, and each distinct image is there once."""
-    forest = inputs.get("forest")
-    if forest is None:
-        return inputs
-    name = getattr(model, "main_input_name", "input_ids")
-    if name in ("input_ids", None) or name not in inputs:
-        return {**inputs, "input_ids": inputs["attention_mask"]}
-    return {**inputs, name: inputs[name][forest.shown_I]}
+    forest, name = inputs.get("forest"), getattr(trainer.model, "main_input_name", "input_ids")
+    if forest is not None and name in inputs and name != "input_ids":
+        return {**inputs, name: inputs[name][forest.shown_I]}
+    rows_NL = inputs["input_ids" if forest is None else "attention_mask"]
+    multiple = getattr(trainer.args, "pad_to_multiple_of", None)
+    return {**inputs, "input_ids": F.pad(rows_NL, (0, -rows_NL.shape[1] % multiple)) if multiple else rows_NL}

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence as Many
 from typing import Any
 
 from peft import PeftModel
 from torch.distributed.tensor import DTensor
 
+from sightline.data.tables import row_columns
 from sightline.errors import ConfigError
 from sightline.training.references import is_fsdp, is_sharded
 
 # Tuners of PEFT 0.21 that change each token by itself, whatever row it stands in: training on forests equals TRL's.
 PER_TOKEN_TUNERS = frozenset(
-    "ADALORA BOFT FOURIERFT HRA IA3 LN_TUNING LOHA LOKR LORA OFT RANDLORA SHIRA TRAINABLE_TOKENS VERA".split()
+    "ADALORA BEFT BOFT C3A DELORA FOURIERFT GRALORA HIRA HRA IA3 LN_TUNING LOHA LOKR LORA MISS OFT OSF PSOFT RANDLORA "
+    "ROAD SHIRA TRAINABLE_TOKENS UNILORA VBLORA VERA WAVEFT".split()
 )
 # Settings of LoRA that look at whole rows, or draw anew in each forward pass.
 ROW_SETTINGS = {
@@ -50,12 +53,33 @@ def fork_obstacle(args: Any) -> str | None:
     return None
 
 
+def require_all_processes(args: Any) -> None:
+    """Nothing where training sees the processes that were launched.
+
+    Raises:
+        ConfigError: a launcher started several, and each would train alone and write into the same folder: accelerate
+            (1.15) joins processes without an accelerator only with `use_cpu`.
+    """
+    launched = int(os.environ.get("WORLD_SIZE") or 1)
+    if args is not None and launched > 1 and args.world_size == 1:
+        raise ConfigError(
+            f"use_cpu: expected true, since the launcher started {launched} processes (WORLD_SIZE) and this machine "
+            f"shows no accelerator; got {args.use_cpu}. Set use_cpu to true, or start one process."
+        )
+
+
 def refuse_inexact(trainer: Any) -> None:
     """Nothing where the run is exact by some route.
 
     Raises:
-        ConfigError: rows are cut over processes, or TRL 1.16 itself trains one process's part of the head.
+        ConfigError: rows are cut over processes, TRL 1.16 itself trains one process's part of the head, or
+            `pad_to_multiple_of` is set for rows that TRL pads to no multiple.
     """
+    multiple = trainer.args.pad_to_multiple_of
+    if multiple is not None and "messages" not in row_columns(trainer.train_dataset):
+        raise ConfigError(
+            f"pad_to_multiple_of: expected none, since TRL pads rows of messages alone; got {multiple}. Leave it out."
+        )
     parallel = trainer.accelerator.parallelism_config
     for size in ("cp_size", "sp_size"):
         if parallel is not None and getattr(parallel, size, 1) > 1:

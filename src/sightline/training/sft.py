@@ -22,6 +22,7 @@ from sightline.training.collators import ProcessorCollator, SFTCollator
 from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.fitting import fit_datasets
 from sightline.training.forest_trainer import ForestTrainer
+from sightline.training.obstacles import require_all_processes
 from sightline.training.packing import (
     MAX_IMAGES_PER_ROW_HELP,
     ONE_ROW,
@@ -90,6 +91,7 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
         eval_dataset: Any = None,
         **trl_arguments: Any,
     ) -> None:
+        require_all_processes(args)
         trl_arguments = for_family(model, trl_arguments)
         to_columns = partial(to_sft_columns, answers_alone=bool(getattr(args, "completion_only_loss", None)))
         train_dataset = prepared(train_dataset, to_columns, data_collator is not None)
