@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from sightline.data.answers import answer_texts, plain_text, written_list
+from sightline.data.vilt.questions import row_scores
 from sightline.errors import DataError
 
 
@@ -63,3 +64,19 @@ def test_a_cell_that_is_no_answer_is_refused_with_what_it_holds(value: Any, mess
 )
 def test_lists_written_as_text_are_lists_and_nothing_is_joined(text: str, value: Any) -> None:
     assert written_list(text) == value
+
+
+@pytest.mark.parametrize(
+    ("record", "scores"),
+    [
+        ({"answer": 3.0}, {"3": 1.0}),
+        ({"answer": True}, {"yes": 1.0}),
+        ({"answers": [None, "Red"]}, {"red": 1.0}),
+        ({"answers": [{"answer": "red"}, {"answer": None}, {"answer": "Red"}]}, {"red": 0.6}),
+        ({"answers": [], "answer": "red"}, {"red": 1.0}),
+        ({"answers": "['red' 'blue']"}, {"red": 1.0, "blue": 1.0}),
+        ({"question": "?"}, {}),
+    ],
+)
+def test_soft_scores_are_of_the_same_answers(record: dict[str, Any], scores: dict[str, float]) -> None:
+    assert row_scores(record) == scores

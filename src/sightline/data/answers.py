@@ -9,9 +9,13 @@ import json
 import math
 import re
 import tokenize
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from sightline.errors import DataError
+
+if TYPE_CHECKING:
+    from datasets import ClassLabel
 
 YES, NO = "yes", "no"
 _RECORD_KEYS = ("answer", "text", "value")
@@ -59,6 +63,38 @@ def answer_texts(value: Any, name: str) -> tuple[str, ...]:
     return tuple(text for text in found if text.strip())
 
 
+def column_answers(row: Mapping[str, Any], column: str, name: str) -> tuple[str, ...]:
+    """Every answer of a row's column, a list that is written as text included; empty where it holds none.
+
+    A list of numbers written as text is one answer where the column's name is that of one: boxes and points are.
+
+    Raises:
+        DataError: as `answer_texts`.
+    """
+    value = row[column]
+    written = written_list(value)
+    if isinstance(written, list) and (column.endswith("s") or not all(map(_is_number, written))):
+        value = written
+    return answer_texts(value, f"{name}: {column}")
+
+
+def class_columns(features: Mapping[str, Any] | None) -> dict[str, ClassLabel]:
+    """The columns whose numbers stand for classes, one or a list of them in a cell, with the classes."""
+    from datasets import ClassLabel
+
+    inner = {name: getattr(feature, "feature", feature) for name, feature in (features or {}).items()}
+    return {name: feature for name, feature in inner.items() if isinstance(feature, ClassLabel)}
+
+
+def class_names(classes: ClassLabel, value: Any) -> Any:
+    """The name of a class, or of each in a list; None for -1, which `datasets` writes where the class is not known."""
+    if isinstance(value, list):
+        return [class_names(classes, part) for part in value]
+    if not isinstance(value, int):
+        return value
+    return None if value < 0 else classes.int2str(value)
+
+
 def written_list(value: Any) -> Any:
     """The list or object that a text holds, written in JSON, by Python, or by NumPy without commas; else the value.
 
@@ -92,6 +128,10 @@ def _read_python(text: str) -> Any:
         if meets:
             return [ast.literal_eval(one) for one in texts] if is_numpy else text
     return ast.literal_eval(text)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _of_record(record: dict[str, Any], name: str) -> Any:

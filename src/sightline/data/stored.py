@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from PIL.Image import Image
 
+from sightline.data.answers import class_columns, class_names
 from sightline.data.images import open_image, stored_key
 from sightline.data.picture_columns import close_images
 from sightline.errors import DataError
 
 if TYPE_CHECKING:
-    from datasets import ClassLabel, Dataset
+    from datasets import Dataset
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class DatasetTable:
     def __init__(self, dataset: Dataset, source: str) -> None:
         self.dataset = close_images(dataset)
         self.source = source
-        self._classes = {name: classes for name in self.dataset.column_names if (classes := self._named(name))}
+        self._classes = class_columns(self.dataset.features)
         self._columns = {name: self.dataset.select_columns([name]) for name in self.dataset.column_names}
 
     def __len__(self) -> int:
@@ -99,17 +100,9 @@ class DatasetTable:
         stored = self.dataset[index]
         return Row(name, index + 1, {column: self._cell(column, index, stored[column], name) for column in stored})
 
-    def _named(self, column: str) -> ClassLabel | None:
-        """The classes that a column's numbers stand for, one or a list of them in a cell; None where they are plain."""
-        from datasets import ClassLabel
-
-        feature = self.dataset.features[column]
-        feature = getattr(feature, "feature", feature)
-        return feature if isinstance(feature, ClassLabel) else None
-
     def _cell(self, column: str, index: int, value: Any, name: str) -> Any:
         if column in self._classes:
-            return _class_names(self._classes[column], value)
+            return class_names(self._classes[column], value)
         if _is_picture(value):
             return self._picture(column, index, None, value, name)
         if isinstance(value, list) and value and all(_is_picture(part) for part in value):
@@ -124,13 +117,6 @@ class DatasetTable:
         except OSError as error:
             raise DataError(f"{name}: image '{value['path']}' cannot be read ({error}). Mend the path.") from error
         return DatasetPicture(self._columns[column], index, part, key, name)
-
-
-def _class_names(classes: ClassLabel, value: Any) -> Any:
-    """The name of a class; None for -1, which `datasets` writes where the class is not known."""
-    if isinstance(value, list):
-        return [_class_names(classes, part) for part in value]
-    return None if value is None or value < 0 else classes.int2str(value)
 
 
 def _is_picture(value: Any) -> bool:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from PIL.Image import Image
 
-from sightline.data.answers import answer_texts
+from sightline.data.answers import column_answers
 from sightline.data.images import content_key, open_image
 from sightline.data.picture_columns import close_images
 from sightline.data.sources import row_name
@@ -122,8 +122,8 @@ def _question(record: dict[str, Any], name: str) -> str:
 
 def _answers(record: dict[str, Any], name: str) -> tuple[str, ...]:
     """The gold answers as texts, each once, in order."""
-    value = record.get("answers") if record.get("answers") is not None else record.get("answer")
-    answers = tuple(dict.fromkeys(text.strip() for text in answer_texts(value, f"{name}: answer")))
+    column = next((column for column in ("answers", "answer") if record.get(column) not in (None, [], "")), "answer")
+    answers = tuple(dict.fromkeys(map(str.strip, column_answers({"answer": None, **record}, column, name))))
     if not answers:
         raise DataError(f"{name}: the answer is empty. Fill it in or drop the row.")
     return answers

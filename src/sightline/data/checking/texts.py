@@ -7,6 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sightline.data.answers import column_answers
+from sightline.errors import DataError
+
 PLACEHOLDER = re.compile(r"<image(?: \d+)?>")
 ROLES = ("system", "user", "assistant", "tool")
 LLAVA_ROLES = {"human": "user", "gpt": "assistant"}
@@ -45,11 +48,22 @@ def read_texts(row: dict[str, Any]) -> RowText:
         return _preference(asked, row.get("chosen"), row.get("rejected"))
     if row.get("completion") is not None:
         return _conversation([*_messages(asked, "user"), *_messages(row["completion"], "assistant")])
-    said = next((row[name] for name in ("answer", "answers", "caption", "captions", "text") if row.get(name)), "")
-    answers = [_text(part) for part in said] if isinstance(said, list) else [_text(said)]
+    answers = _answers(row)
     marks = len(PLACEHOLDER.findall(_text(asked) if asked is not None else answers[0]))
     question = _text(asked) if asked is not None else "" if "question" in row or "prompt" in row else None
     return RowText(tuple((question, answer) for answer in answers), (), marks)
+
+
+def _answers(row: dict[str, Any]) -> tuple[str, ...]:
+    """The answers of a row as training reads them; at least one, which may be empty."""
+    for column in ("answer", "answers", "caption", "captions"):
+        if row.get(column) in (None, "", []):
+            continue
+        try:
+            return column_answers(row, column, column) or ("",)
+        except DataError:  # training says what is wrong with it
+            return (_text(row[column]),)
+    return (_text(row.get("text")),)
 
 
 def plain_words(text: str) -> str:

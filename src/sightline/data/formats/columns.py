@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.answers import class_columns, class_names
 from sightline.data.formats.conversations import answer_alone, without_parts
 from sightline.data.formats.placed import ASKED, SPOKEN, may_mark, may_show, place as place_marks
 from sightline.data.formats.registry import Format, Goal, Row, holds_preferences, recognise
@@ -117,7 +118,8 @@ def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = 
         return TrainingRows(*transformed_rows(dataset, goal, source))
     dataset = close_images(gathered(dataset, source))
     columns = row_columns(dataset)
-    first_rows = list(itertools.islice(dataset, FIRST_ROWS))
+    classes = class_columns(dataset.features)
+    first_rows = [_with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
     format_ = recognise(columns, first_rows, goal, source)
     if format_.convert is not None and answers_alone and "conversations" in format_.columns:
         format_ = replace(format_, convert=partial(answer_alone, format_.convert))
@@ -209,12 +211,13 @@ def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> T
     inputs = [column for column in (*format_.columns, *format_.optional) if column in columns]
     counts = image_counts(dataset)
     shown = has_images(dataset)
+    classes = class_columns(dataset.features)
     marked = may_mark(dataset, [column for column in inputs if column in (*SPOKEN, "text")])
 
     def convert(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         made: list[Row] = []
         for place, index in enumerate(indices):
-            row = {column: batch[column][place] for column in inputs}
+            row = _with_names({column: batch[column][place] for column in inputs}, classes)
             images = counts[index] if counts else 0
             new_rows = _convert(format_, row, images, shown, row_name(source, index))
             if marked:
@@ -245,6 +248,11 @@ def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> T
     if rest.column_names:
         joined = datasets.concatenate_datasets([rest if same else rest.select(origins), text], axis=1)
     return TrainingRows(joined, format_, None if same else origins, left_out)
+
+
+def _with_names(row: Row, classes: dict[str, Any]) -> Row:
+    """The row with the names of its classes in place of their numbers."""
+    return {**row, **{name: class_names(kind, row[name]) for name, kind in classes.items() if name in row}}
 
 
 def _convert(format_: Format, row: Row, images: int, shown: bool, name: str) -> list[Row]:
@@ -290,10 +298,11 @@ def _streamed(dataset: Any, columns: list[str], format_: Format, source: str) ->
     if format_.convert is None and not set(ASKED) & set(columns):
         return dataset
     inputs = {*format_.columns, *format_.optional}
-    shown = has_images(dataset)
+    shown, classes = has_images(dataset), class_columns(dataset.features)
 
     def made_of(row: Row, index: int) -> list[Row]:
         images, name = len(row_images(row)), row_name(source, index)
+        row = _with_names(row, classes)
         own = {column: value for column, value in row.items() if column in inputs or format_.convert is None}
         return [place_marks(new, images, name, False) for new in _convert(format_, own, images, shown, name)]
 

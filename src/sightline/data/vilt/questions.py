@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.data.answers import column_answers, written_list
 from sightline.data.documents import vqav2_questions
 from sightline.data.vilt.sources import (
     Picture,
@@ -112,12 +113,14 @@ def score_answers(answers: Iterable[str]) -> dict[str, float]:
 
 def row_scores(record: Record) -> dict[str, float]:
     """Scores of a row's `answers` or `answer`: by how many people gave them, or 1 for each of several texts."""
-    answers = record.get("answers") if record.get("answers") is not None else record.get("answer")
-    given = answers if isinstance(answers, list) else [answers]
-    said = [answer["answer"] for answer in given if isinstance(answer, dict)]
-    if said:
-        return score_answers(said)
-    return {plain_answer(answer): 1.0 for answer in given if answer is not None and str(answer).strip()}
+    column = next((name for name in ("answers", "answer") if record.get(name) not in (None, [], "")), "answer")
+    if column not in record:
+        return {}
+    given = column_answers(record, column, "answers")
+    value = written_list(record[column])
+    if isinstance(value, list) and any(isinstance(answer, dict) for answer in value):
+        return score_answers(given)
+    return {plain_answer(answer): 1.0 for answer in given}
 
 
 def plain_answer(answer: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as M
 from string import ascii_uppercase
 from typing import Any
 
-from sightline.data.answers import answer_texts, plain_text, written_list
+from sightline.data.answers import column_answers, plain_text, written_list
 from sightline.errors import DataError
 from sightline.evaluation.task import Item, Row
 from sightline.types import Picture
@@ -60,15 +60,9 @@ def truth(row: Row, column: str) -> str:
 
 
 def texts(row: Row, column: str) -> tuple[str, ...]:
-    """The texts of a column that holds a list, one written as text, records, or one text: gold answers, mostly.
-
-    A list of numbers written as text is one answer where the column's name is that of one: boxes and points are.
-    """
-    value = cell(row, column)
-    written = written_list(value)
-    if isinstance(written, list) and (column.endswith("s") or not all(map(_is_number, written))):
-        value = written
-    found = answer_texts(value, f"{row.name}: {column}")
+    """The texts of a column that holds a list, one written as text, records, or one text: gold answers, mostly."""
+    cell(row, column)
+    found = column_answers(row.cells, column, row.name)
     if not found:
         raise DataError(f"{row.name}: {column} is empty. Fill it in, or leave the row out.")
     return found
@@ -182,7 +176,3 @@ def _option(row: Row, column: str, part: Any) -> str:
     if isinstance(part, list | tuple | dict | bytes):
         raise DataError(f"{row.name}: expected texts in {column}, got {part!r:.60}. Write each option as a text.")
     return plain_text(part)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
