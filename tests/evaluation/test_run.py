@@ -235,7 +235,9 @@ def test_a_judge_is_asked_about_unparsed_answers_alone_and_recorded(
     said[1]["prediction"], said[2]["prediction"] = "the colour of blood", "the colour of grass"
     file = tmp_path / "said.jsonl"
     write_rows(file, said)
-    server.reply = lambda number, body: completion("Correct." if "blood" in text_of(body) else "incorrect")
+    server.reply = lambda number, body: completion(
+        "Correct." if "blood" in text_of(body) else "<think>Correct?</think>incorrect"
+    )
     settings = EvalConfig(
         choice=DataChoice(choices), predictions=file, judge=server.url, judge_model="judge", output_dir=tmp_path / "run"
     )

@@ -29,6 +29,12 @@ def test_accuracy_worked_by_hand_overall_and_per_kind() -> None:
     assert result.items[0].name == "test.jsonl row 1"
 
 
+def test_thought_before_an_answer_is_no_part_of_it() -> None:
+    said = {"q0": "<think>blue?</think>red", "q1": "There are two.", "q2": "<think>blue", "q3": "\\boxed{3}"}
+    result = evaluate(StoredAnswerer(said), ROWS)
+    assert [item.score for item in result.items] == [1, 1, 0, 1]
+
+
 def test_an_item_without_an_answer_is_an_error_of_that_item_alone() -> None:
     answers: dict[str, str | Exception] = {"q0": "red", "q1": RuntimeError("out of memory"), "q2": "blue", "q3": "3"}
     result = evaluate(StoredAnswerer(answers), ROWS)

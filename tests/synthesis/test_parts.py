@@ -150,6 +150,7 @@ def test_a_conversation_has_two_questions_and_reasoning_one() -> None:
 def test_scores_and_descriptions_are_read_strictly() -> None:
     assert read_description('{"description": "A dog runs."}') == "A dog runs."
     assert read_score('{"score": 7, "reason": "a"}') == (7.0, "a")
+    assert read_score('<think>5? No.</think>```json\n{"score": 7, "reason": "a"}\n```') == (7.0, "a")
     for said in ('{"score": 0, "reason": "a"}', '{"score": true, "reason": "a"}', '{"score": "7", "reason": "a"}'):
         with pytest.raises(ReplyError, match="expected a score from 1 to 10"):
             read_score(said)

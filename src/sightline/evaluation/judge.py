@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from sightline.evaluation.asking import Progress, ask_all
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.requests import request_of
+from sightline.evaluation.scorers.reasoning import without_thought
 from sightline.evaluation.task import Item, Judged, Verdict
 from sightline.types import Answerer, Question
 
@@ -69,7 +70,7 @@ def _prompt(item: Item, answer: str) -> str:
 
 
 def _verdict(one: Judged, said: str) -> Verdict:
-    word = said.strip().lower().strip(".!*\"' ")
+    word = without_thought(said).lower().strip(".!*\"' ")
     if word.startswith("correct"):
         return Verdict(1.0, one.item.answers[0])
     if word.startswith("incorrect"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 # Source: GT-Vision-Lab/VQA, PythonEvaluationTools/vqaEvaluation/vqaEval.py at a013f00, described step by step here.
 _MARKS = ';/[]"{}()=+\\_-><@`,?!'
@@ -26,6 +27,7 @@ _APOSTROPHE_WORDS = """
 """.split()
 
 
+@lru_cache(maxsize=4096)
 def normalise(answer: str) -> str:
     """Lower case, one space between words, without punctuation and articles, number words as digits.
 

@@ -1,4 +1,4 @@
-"""Ask an answerer the questions of VQA rows and score the answers by exact match after normalising."""
+"""Ask an answerer the questions of VQA rows and score the answers as rows of your own are scored under `strict`."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from dataclasses import dataclass
 from PIL.Image import Image
 
 from sightline.evaluation.asking import Progress, ask_all
-from sightline.evaluation.normalise import matches
 from sightline.evaluation.requests import Request
 from sightline.evaluation.results import EvalResult, summarise
+from sightline.evaluation.scorers.exact import score_strict
+from sightline.evaluation.task import Item
 from sightline.types import Answer, Answerer, ItemResult, Question, VqaRow
 
 DEFAULT_MAX_NEW_TOKENS = 32
@@ -53,7 +54,8 @@ def answer_rows(
 
 def score_answer(row: VqaRow, answer: Answer) -> ItemResult:
     """The item with score 1 if the answer says one of the gold answers, else 0."""
-    right = not answer.error and matches(answer.text, row.answers)
+    item = Item(row.id or row.name, row.name, row.question, answers=row.answers)
+    right = not answer.error and score_strict(item, answer.text).score
     return ItemResult(
         id=row.id or row.name,
         name=row.name,

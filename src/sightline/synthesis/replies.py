@@ -6,6 +6,8 @@ import json
 import re
 from typing import Any
 
+from sightline.evaluation.scorers.reasoning import without_thought
+
 Pair = tuple[str, str]
 
 _FENCE = re.compile(r"\A```(?:json|jsonl)?\s*\n(.*)\n```\Z", re.DOTALL)
@@ -79,6 +81,7 @@ def _object(text: str, keys: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _unfenced(reply: str) -> str:
-    """The reply without the code fence that models put around JSON."""
-    found = _FENCE.match(reply.strip())
-    return found.group(1) if found else reply.strip()
+    """The reply without thought before it and the code fence that models put around JSON."""
+    said = without_thought(reply)
+    found = _FENCE.match(said)
+    return found.group(1) if found else said

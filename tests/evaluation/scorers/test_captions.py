@@ -153,7 +153,9 @@ def test_subsequences_worked_by_hand() -> None:
 
 def test_strict_counts_an_empty_caption_as_unparsed() -> None:
     assert CAPTIONS.scorers["strict"](item(["a cat"]), " ... ").parsed is None
-    assert CAPTIONS.scorers["strict"](item(["a cat"]), "<think>hm</think>A cat.").score == 1.0
+    for said in ("<think>hm</think>A cat.", "**A cat.**", "Caption: A cat.", '{"caption": "A cat."}', '"A cat."'):
+        assert CAPTIONS.scorers["strict"](item(["a cat"]), said).score == 1.0, said
+    assert CAPTIONS.scorers["strict"](item(["a cat"]), "I'm sorry, I can't describe people.").parsed is None
 
 
 def test_people_prefer_captions_that_score_higher(shared: Path) -> None:

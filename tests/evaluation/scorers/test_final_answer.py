@@ -30,6 +30,8 @@ WRAPPED = [
     '```json\n{"answer": "blue"}\n```',
     'Here it is:\n```json\n{\n  "Answer": "blue"\n}\n```',
     "```\nblue\n```",
+    '{"color": "blue"}',
+    '```json\n{"colour": "blue"}\n```',
     "**blue**",
     "***blue***",
     "`blue`",

@@ -5,13 +5,16 @@ CIDEr and BLEU belong to all captions of a run together: `evaluation.metrics.cap
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
-from sightline.evaluation.scorers.final_answer import after_reasoning, declines
+from sightline.evaluation.scorers.final_answer import after_reasoning, declines, without_markup
 from sightline.evaluation.scorers.ptb_tokens import ptb_tokens
 from sightline.evaluation.scorers.rouge_l import rouge_l
 from sightline.evaluation.scorers.verdicts import UNPARSED
 from sightline.evaluation.task import Item, Verdict
+
+_LABEL = re.compile(r"^\W*(?:caption|description)\s*:\s*", re.IGNORECASE)
 
 Tokenizer = Callable[[str], tuple[str, ...]]
 
@@ -33,7 +36,7 @@ def score_vlmevalkit(item: Item, answer: str) -> Verdict:
 
 def score_strict(item: Item, answer: str) -> Verdict:
     """As official, behind any thought; a refusal and a caption without a word are unparsed."""
-    caption = after_reasoning(answer)
+    caption = _LABEL.sub("", without_markup(after_reasoning(answer)))
     return _score(item, caption, ptb_tokens) if ptb_tokens(caption) and not declines(caption) else UNPARSED
 
 

@@ -19,6 +19,9 @@ _FIELD = re.compile(
     (?:"(?P<double>(?:[^"\\]|\\.)*)"|'(?P<single>(?:[^'\\]|\\.)*)'|(?P<bare>\[[^\]\n]*\]|[^\s,}\]"'{]+))""",
     re.IGNORECASE | re.VERBOSE,
 )
+_ONLY_FIELD = re.compile(
+    r"""\{\s*(["'])[\w -]+\1\s*:\s*(?:"(?P<double>(?:[^"\\]|\\.)*)"|(?P<bare>[^\s,}\]"'{\[]+))\s*\}"""
+)
 # Only these escapes: the others begin LaTeX's commands, whose backslash models forget to double.
 _ESCAPED = re.compile(r"\\(?:u([0-9a-fA-F]{4})|([\"'\\/]|n(?!eq|u\b|ot|e\b|abla)))")
 _FENCE = re.compile(r"```[^\n`]*\n(.*?)\n?```", re.DOTALL)
@@ -27,8 +30,10 @@ _TEXT_COMMAND = re.compile(
     r"\\(?:text|textbf|textit|textrm|textsf|texttt|mathrm|mathbf|mathit|mathsf|boldsymbol|operatorname|mbox)\s*"
     r"\{([^{}]*)\}"
 )
+_MARKED = re.compile(r"[*_`]")
 _EMPHASIS = re.compile(r"(\*{1,3}|_{2,3}|`+)(?=\S)(.+?)(?<=\S)\1", re.DOTALL)
 _LINE_MARKS = re.compile(r"^\s*(?:#{1,6}|>|[-*+•])\s+", re.MULTILINE)
+_MAY_BE_WRAPPED = re.compile(r"[<{`$\\|]")
 # $x$ holds a formula where no blank follows the first and no digit the second, so "$5 or $6" stays money.
 _INLINE = re.compile(r"(?<!\\)\\[(\[]\s*|\s*(?<!\\)\\[)\]]|\$\$|(?<![\\$\d])\$(?=\S)([^$\n]*?)(?<=[^\s\\])\$(?!\d)")
 
@@ -43,6 +48,8 @@ def after_reasoning(answer: str) -> str:
     ('B', 'Answer: B')
     """
     said = without_thought(answer)
+    if "\n" not in said and not _MAY_BE_WRAPPED.search(said):
+        return said
     first, *asked_on = _NEXT_QUESTION.split(said)
     # One such line may be the question said again; after an answer, or twice, it is the model going on by itself.
     text = first if len(asked_on) != 1 or _ANSWERED.search(first) else said
@@ -58,7 +65,7 @@ def without_latex(text: str) -> str:
 
 def without_markup(text: str) -> str:
     """Without Markdown's emphasis and line marks, without quotes around all of it, and 。."""
-    while (bare := _EMPHASIS.sub(r"\2", text)) != text:
+    while _MARKED.search(text) and (bare := _EMPHASIS.sub(r"\2", text)) != text:
         text = bare
     bare = _LINE_MARKS.sub("", text).strip().rstrip("。！")
     quoted = len(bare) > 2 and bare[0] + bare[-1] in ('""', "''", "“”", "‘’", "「」", "«»")
@@ -90,13 +97,15 @@ def _in_tags(text: str) -> str:
 
 
 def _in_field(text: str) -> str:
-    """The last field "answer", else what the fence holds that is the whole text."""
-    fields = list(_FIELD.finditer(text))
+    """The last field "answer", or the only field of an object; else what the fence holds that is the whole text."""
+    fence = _FENCE.fullmatch(text.strip())
+    bare = (fence[1] if fence else text).strip()
+    fields = list(_FIELD.finditer(text)) or list(filter(None, [_ONLY_FIELD.fullmatch(bare)]))
     if not fields:
-        fence = _FENCE.fullmatch(text.strip())
-        return fence[1] if fence else text
-    quoted = fields[-1]["double"] or fields[-1]["single"] or ""
-    return _ESCAPED.sub(_unescape, quoted) or (fields[-1]["bare"] or "").removeprefix("null")
+        return bare
+    values = fields[-1].groupdict()
+    quoted = values["double"] or values.get("single") or ""
+    return _ESCAPED.sub(_unescape, quoted) or (values["bare"] or "").removeprefix("null")
 
 
 def _unescape(escape: re.Match[str]) -> str:

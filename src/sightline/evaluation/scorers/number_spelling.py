@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import unicodedata
 from fractions import Fraction
+from functools import lru_cache
 
-from sightline.evaluation.scorers.number_words import with_digits
+from sightline.evaluation.scorers.number_words import may_hold_number, with_digits
 
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺", "0123456789-+")
 _VULGAR = "¼½¾⅐⅑⅒⅓⅔⅕⅖⅗⅘⅙⅚⅛⅜⅝⅞"
@@ -46,12 +47,15 @@ _EXPONENT = re.compile(r"(?<![A-Za-z\d_.^])(-?\d+(?:\.\d+)?)e([-+]?\d{1,3})\b", 
 _POWER = re.compile(r"(?<![A-Za-z\d_.^√])(\d+(?:\.\d+)?)\s*\^\s*([-+]?\d{1,2})(?![A-Za-z\d_.^])")
 
 
+@lru_cache(maxsize=4096)
 def spelled(text: str) -> str:
     """The text with every number as -1234.5 or 3/4, whatever grouping, script, formula or word it was written in.
 
     >>> spelled("1.234,5 and 12 345 and 2 × 10^3"), spelled("\\\\frac{3}{4}"), spelled("minus three"), spelled("1½")
     ('1234.5 and 12345 and 2000', '3/4', '-3', '3/2')
     """
+    if not may_hold_number(text) and "\\" not in text:
+        return text.strip()
     flat = re.sub(r"\d", lambda digit: str(unicodedata.decimal(digit.group())), text.translate(_FULL_WIDTH))
     flat = re.sub(
         f"[{_VULGAR}]", lambda share: " " + unicodedata.normalize("NFKC", share.group()).replace("⁄", "/"), flat

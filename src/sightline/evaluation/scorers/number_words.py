@@ -93,6 +93,17 @@ _KOREAN = {"한": 1, "두": 2, "세": 3, "네": 4}
 _KOREAN_NUMBER = re.compile(r"(?<!\w)([한두세네])\s?(?=마리|개|명|대|사람|권|장|살|송이|그루|잔|병|줄)")
 
 
+_WORDS = [*_ENGLISH, *_FACTORS, *_DENOMINATORS, *_ORDINALS, *_ANYWHERE, *_SHORT, *_WHOLE, "single", "dozen"]
+_MAY_HOLD_NUMBER = re.compile(
+    rf"[\d¼½¾⅐-⅞⁰-⁹²³¹{''.join([*_NUMERALS, *_PLACES, *_KOREAN])}]|\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE
+)
+
+
+def may_hold_number(text: str) -> bool:
+    """Whether a text has anything that could be a number: one look, so that most texts need no other."""
+    return _MAY_HOLD_NUMBER.search(text) is not None
+
+
 def with_digits(text: str) -> str:
     """The text with its number words as digits.
 

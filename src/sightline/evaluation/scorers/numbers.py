@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from sightline.evaluation.scorers.final_answer import FOREIGN_CUES, boxed, corrected, refuses, sentences
 from sightline.evaluation.scorers.number_spelling import spelled
@@ -18,8 +19,9 @@ _JOINS = rf"(?:\s?%)?(?:\s?(?:[/~×+–-]|\*(?!\*))\s?|:|\s:\s|\s?{_WORD_JOINS}\
 _OR = re.compile(r"\s?\b(?:or|oder|ou|o|или)\b\s?|\s?(?:或|または|또는)\s?", re.IGNORECASE)
 _AND = r"(?:and|et|y|e|und)"
 _BETWEEN = rf"\b(?:between|entre|zwischen)\s+{_DIGITS}%?\s+{_AND}\s+{_DIGITS}"
+_UNKNOWN = r"(?:\s?(?:[+×·-]\s?)?[π√]\d*|(?:\s?[+-]\s?\d*)?[xyzn]\b)?"
 _NUMBER = (
-    rf"(?:{_BETWEEN}|(?<![A-Za-z\d_.^√])(?:(?<!\d)(?<!\d\s)-\s?)?{_DIGITS}(?:{_JOINS}{_DIGITS})*(?:\s?[π√]\d*)?)"
+    rf"(?:{_BETWEEN}|(?<![A-Za-z\d_.^√])(?:(?<!\d)(?<!\d\s)-\s?)?{_DIGITS}(?:{_JOINS}{_DIGITS})*{_UNKNOWN})"
     r"(?!\s*(?:decimal|significant|sig))"
 )
 ANY_NUMBER = re.compile(_NUMBER, re.IGNORECASE)
@@ -139,6 +141,7 @@ def _near(one: Fraction, two: Fraction) -> bool:
     return abs(one - two) <= abs(one) / 200
 
 
+@lru_cache(maxsize=4096)
 def whole_number(text: str) -> Number | None:
     """The number that all of a text is, with a currency, a percent sign or a scale; None where it says more.
 

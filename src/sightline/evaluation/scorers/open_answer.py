@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 
 from sightline.evaluation.normalise import normalise
-from sightline.evaluation.scorers.final_answer import after_reasoning, boxed, refuses, sentences, without_markup
+from sightline.evaluation.scorers.final_answer import after_reasoning, refuses, sentences, without_markup
 from sightline.evaluation.scorers.numbers import Number, read_number, whole_number
+from sightline.evaluation.scorers.short_texts import final_phrase
 from sightline.evaluation.scorers.verdicts import UNPARSED
 from sightline.evaluation.task import Item, Verdict
 
-_ANSWER_IS = re.compile(r"\b(?:answer|result)\b(?:[^.\n]{0,40}?\b(?:is|are|be)\b|\s*[:=])[\s*:]*", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:not|no|neither|nor|never)\b|n['’]t\b", re.IGNORECASE)
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
     """Right where the answer's number equals a gold number to two places, or its final statement has a gold text."""
     text = without_markup(after_reasoning(answer))
-    statement = _statement(text)
+    statement = final_phrase(text) or (sentences(text) or [""])[-1]
     if not statement or refuses(statement):
         return UNPARSED
     said = statement
@@ -32,15 +32,6 @@ def score_strict(item: Item, answer: str) -> Verdict:
         if right:
             return Verdict(1.0, said)
     return Verdict(0.0, said)
-
-
-def _statement(text: str) -> str:
-    """The box, what the last "answer is" says, or the last sentence."""
-    if box := boxed(text):
-        return box
-    cues = list(_ANSWER_IS.finditer(text))
-    said = sentences(text[cues[-1].end() :]) if cues else []
-    return said[0] if said else (sentences(text) or [""])[-1]
 
 
 def _to_two_places(number: Number) -> set[float]:

@@ -33,6 +33,8 @@ _TURN_ENDS = re.compile(
     re.DOTALL,
 )
 _TURN_BEGINS = re.compile(r"^\s*<\|(?:START_RESPONSE|begin_of_solution|START_OF_TURN_TOKEN)\|>")
+# Most answers are a few words without any of these: a look for one is a hundred times faster than all the patterns.
+_MAY_HOLD_THOUGHT = re.compile(r"[<◁\[]|analysis|assistantfinal|\bHere\b", re.IGNORECASE)
 
 _LMMS_EVAL_TAGS = (("<think>", "</think>"), ("<analysis>", "</analysis>"))
 
@@ -43,6 +45,8 @@ def without_thought(answer: str) -> str:
     >>> without_thought("<think>Is it A?</think>B"), without_thought("Is it A?◁/think▷B"), without_thought("<think>A")
     ('B', 'B', '')
     """
+    if not _MAY_HOLD_THOUGHT.search(answer):
+        return answer.strip()
     said = _OTHER_CHANNEL.sub("", _FINAL_CHANNEL.sub("", answer))
     said = _NEVER_ENDED.sub("", _BEFORE_CLOSE.sub("", _CLOSED.sub("", said)))
     return _TURN_ENDS.sub("", _TURN_BEGINS.sub("", said)).strip()

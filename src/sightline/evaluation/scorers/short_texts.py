@@ -54,7 +54,8 @@ def judge_short(item: Item, answer: str, score: Callable[[str], float]) -> Verdi
     if best:
         return Verdict(best, best_said)
     plain = after_reasoning(answer)
-    unread = refuses(plain) or (_asks_number(item) and has_number(plain) and not _number(item, plain))
+    told = final_phrase(plain) or plain
+    unread = refuses(told) or (_asks_number(item) and has_number(told) and not _number(item, plain))
     return UNPARSED if unread or not said else Verdict(0.0, said)
 
 
@@ -68,14 +69,15 @@ def readings(item: Item, answer: str) -> Iterator[str]:
     if not unwrapped:
         return
     plain = without_markup(unwrapped)
-    said = without_markup(boxed(unwrapped) or "") or _behind_cue(corrected(plain)) or _behind_cue(plain)
-    told = said or _telling_sentence(plain)
+    one_word = plain.isascii() and plain.isalnum()
+    said = "" if one_word else final_phrase(unwrapped)
+    told = plain if one_word else said or _telling_sentence(plain)
     texts = [without_thought(answer), plain, told]
     if _asks_yes_or_no(item):
         texts.append(read_yes_no(item, answer) or "")
     else:
         bold = set(_BOLD.findall(unwrapped))
-        texts += restated(item.question, told)
+        texts += [] if one_word else restated(item.question, told)
         texts += [] if said or len(bold) != 1 or re.search(r"\bnot\b|n['’]t\b", told) else bold
         texts += [_number(item, unwrapped)] if _asks_number(item) else []
     yield from (text for text in dict.fromkeys(texts) if text)
@@ -83,7 +85,16 @@ def readings(item: Item, answer: str) -> Iterator[str]:
 
 def same_text(said: str, gold: str) -> bool:
     """Whether two short texts say the same: in VQA's spelling, or as numbers."""
-    return matches(said, (gold,)) or same_number(said, gold) or matches(spelled(said), (spelled(gold),))
+    if matches(said, (gold,)) or same_number(said, gold):
+        return True
+    one, two = spelled(said), spelled(gold)
+    return (one, two) != (said.strip(), gold.strip()) and matches(one, (two,))
+
+
+def final_phrase(unwrapped: str) -> str:
+    """What the box holds, else what stands behind the last "The answer is"; nothing where there is neither."""
+    plain = without_markup(unwrapped)
+    return without_markup(boxed(unwrapped) or "") or _behind_cue(corrected(plain)) or _behind_cue(plain)
 
 
 def _behind_cue(text: str) -> str:
