@@ -30,7 +30,12 @@ def test_accuracy_worked_by_hand_overall_and_per_kind() -> None:
 
 
 def test_thought_before_an_answer_is_no_part_of_it() -> None:
-    said = {"q0": "<think>blue?</think>red", "q1": "There are two.", "q2": "<think>blue", "q3": "\\boxed{3}"}
+    said: dict[str, str | Exception] = {
+        "q0": "<think>blue?</think>red",
+        "q1": "There are two.",
+        "q2": "<think>blue",
+        "q3": "\\boxed{3}",
+    }
     result = evaluate(StoredAnswerer(said), ROWS)
     assert [item.score for item in result.items] == [1, 1, 0, 1]
 
