@@ -13,7 +13,7 @@ from peft import LoraConfig, get_peft_model
 from sightline.engine.feature_store import FEATURES, find_storable
 from sightline.engine.unchanged import Unchanged
 from sightline.models.families import family_of
-from tests.tiny import tiny_llava
+from tests.tiny import tiny_llava, tiny_processor
 
 Change = Callable[[Any], object]
 
@@ -159,3 +159,11 @@ def test_features_that_come_out_otherwise_at_another_time_are_not_stored(change:
     assert facts is not None
     found = find_storable(model, facts, {"pixel_values": torch.zeros(1, 3, 32, 32)}, [("a", 16)])
     assert (reason in found.reason and not found.stage) if reason else found.stage == FEATURES
+
+
+def test_a_processor_is_watched_where_one_is_given() -> None:
+    processor = tiny_processor()
+    _, watch = watched(processor=processor)
+    assert watch.reason(thorough=True) == ""
+    processor.image_processor.rescale_factor = 0.5
+    assert watch.reason(thorough=True) == "settings of the processor changed"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from io import BytesIO
@@ -201,8 +202,13 @@ def stored_key(value: Any) -> str:
         value = value.get("bytes") or value.get("path")
     if isinstance(value, bytes | bytearray):
         return _encoded_key(value)
-    stat = Path(value).stat()
-    return _file_key(str(value), (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size))
+    return _file_key(str(value), file_stamps(value))
+
+
+def file_stamps(path: str | Path) -> tuple[int, ...]:
+    """What tells that a file has other content than before, without reading it. Raises OSError where there is none."""
+    stat = os.stat(path)
+    return (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size)
 
 
 @functools.lru_cache(maxsize=100_000)

@@ -41,10 +41,10 @@ class Storable:
 class FeatureStore:
     """Encodes images as `encode_images` does, and takes from disk what it finds there."""
 
-    def __init__(self, store: TensorStore, stage: str, model: Any) -> None:
+    def __init__(self, store: TensorStore, stage: str, model: Any, processor: Any) -> None:
         self.store = store
         self._stage = stage
-        self._watch: Unchanged | None = Unchanged(model, _left_out(model, stage), frozen=True)
+        self._watch: Unchanged | None = Unchanged(model, _left_out(model, stage), frozen=True, processor=processor)
 
     def holds(self, thorough: bool = False) -> bool:
         """Whether what is stored is what the model would compute; once it is not, that is said, and stays so."""

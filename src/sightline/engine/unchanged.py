@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sightline.engine.fingerprint import settings_fingerprint
+from sightline.engine.fingerprint import processor_fingerprint, settings_fingerprint
 
 Stamp = tuple[int, int, int]
 _INTEGERS = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
@@ -37,17 +37,24 @@ class Unchanged:
         left_out: modules that may change.
         adapters: names of PEFT adapters that may change.
         frozen: whether a parameter that begins to train counts as a change.
+        processor: of pictures; its settings are watched, too.
     """
 
     def __init__(
-        self, model: Any, left_out: Collection[Any] = (), adapters: Collection[str] = (), frozen: bool = False
+        self,
+        model: Any,
+        left_out: Collection[Any] = (),
+        adapters: Collection[str] = (),
+        frozen: bool = False,
+        processor: Any = None,
     ) -> None:
         self._model, self._left_out, self._adapters, self._frozen = model, left_out, adapters, frozen
+        self._processor = processor
         self._slots = list(_slots(model, {id(part) for whole in left_out for part in whole.modules()}, adapters))
         for slot in self._slots:
             if isinstance(slot.value, Tensor):
                 slot.stamp, slot.sums = _stamp(slot.value), _sums(slot.value)
-        self._settings = settings_fingerprint(model, left_out, adapters)
+        self._settings = self._read_settings()
 
     def reason(self, thorough: bool = False) -> str:
         """What changed, in words that go on "since ..."; empty where nothing did.
@@ -67,9 +74,16 @@ class Unchanged:
             if now is None or now.shape != slot.value.shape or now.dtype != slot.value.dtype or _sums(now) != slot.sums:
                 return f"{slot.name} has other values"
             slot.value, slot.stamp = now, _stamp(now)
-        if thorough and settings_fingerprint(self._model, self._left_out, self._adapters) != self._settings:
-            return "settings of the model changed"
-        return ""
+        if not thorough:
+            return ""
+        changed = [name for name, value in self._read_settings().items() if value != self._settings[name]]
+        return f"settings of the {' and the '.join(changed)} changed" if changed else ""
+
+    def _read_settings(self) -> dict[str, str]:
+        return {
+            "model": settings_fingerprint(self._model, self._left_out, self._adapters),
+            "processor": processor_fingerprint(self._processor) if self._processor is not None else "",
+        }
 
 
 def _slots(model: Any, left_out: Collection[int], adapters: Collection[str]) -> Iterator[_Slot]:

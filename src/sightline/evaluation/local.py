@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence as Many
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,6 @@ from sightline.engine.decode import Prompts, decode
 from sightline.engine.decode_selftest import choose_decoding
 from sightline.engine.forest import build_forest
 from sightline.engine.kept_features import KeptFeatures, PictureTable, Shown, shown_pictures
-from sightline.engine.logprobs import LogitRule
 from sightline.engine.next_tokens import NextTokens
 from sightline.engine.routes import own_rule, score_forest
 from sightline.engine.selftest import RouteChoice
@@ -98,7 +96,7 @@ class LocalAnswerer:
 
         Questions about one picture are answered together when they are among the same `questions`.
         """
-        self.rules = greedy_rules(self.loaded.model)
+        self.rules, self._rule = greedy_rules(self.loaded.model), own_rule(self.loaded.inner)
         try:
             with _evaluating(self.loaded.model):
                 yield from self._answers(questions)
@@ -155,10 +153,6 @@ class LocalAnswerer:
             tokens += seen + one.tokens
         if batch:
             yield batch
-
-    @cached_property
-    def _rule(self) -> LogitRule:
-        return own_rule(self.loaded.inner)
 
     @property
     def _shares(self) -> bool:

@@ -159,9 +159,12 @@ class ReferenceWatch(TrainerCallback):
         self._unchanged: Unchanged | None = None
         self.ended = False
         if trainer.ref_model is not None:
-            self._unchanged = Unchanged(trainer.accelerator.unwrap_model(trainer.ref_model))
+            reference = trainer.accelerator.unwrap_model(trainer.ref_model)
+            self._unchanged = Unchanged(reference, processor=trainer.processing_class)
         elif isinstance(model := trainer.accelerator.unwrap_model(trainer.model), PeftModel):
-            self._unchanged = Unchanged(model.get_base_model(), adapters=_trained_adapters(model))
+            self._unchanged = Unchanged(
+                model.get_base_model(), adapters=_trained_adapters(model), processor=trainer.processing_class
+            )
 
     def holds(self, trainer: Any) -> bool:
         """Whether batches may take what is stored; once they may not, that is said, and stays so."""

@@ -178,7 +178,7 @@ def open_store(
     passes = planned_rows(trainer.args, items) / items + extra_passes
     measured = len(batch.image_spans)
     estimate = Estimate(images, min(images, len(store)), passes, size / measured, seconds / measured)
-    return (FeatureStore(store, storable.stage, model), estimate), ""
+    return (FeatureStore(store, storable.stage, model, trainer.processing_class), estimate), ""
 
 
 def _image_columns(dataset: Dataset) -> Dataset:

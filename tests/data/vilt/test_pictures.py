@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -102,3 +104,16 @@ def test_each_change_gives_a_picture_of_the_same_size(name):
     for sign in (-1, 1):
         changed = change(noise(48, 32), low + 0.3 * (high - low), sign)
         assert changed.size == (48, 32) and changed.mode == "RGB"
+
+
+def test_a_picture_that_was_replaced_is_read_anew(tmp_path):
+    path = tmp_path / "a.bmp"
+    reader = PictureReader(PictureShape(32, 16))
+    read = []
+    for seed in (0, 1):
+        stat = path.stat() if seed else None
+        noise(32, 32, seed).save(path)
+        if stat is not None:
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        read.append(reader.read(str(path), "row 1"))
+    assert (read[0] != read[1]).any() and reader.read(str(path), "row 1") is read[1]

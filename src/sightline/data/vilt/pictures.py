@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image, UnidentifiedImageError
 
-from sightline.data.images import WIDE_MODES, open_image
+from sightline.data.images import WIDE_MODES, file_stamps, open_image
 from sightline.data.vilt.sources import Picture
 from sightline.errors import DataError
 
@@ -74,7 +74,7 @@ class PictureReader:
         Raises:
             DataError: missing, unreadable or too narrow.
         """
-        key = picture if isinstance(picture, str) else None
+        key = _key(picture)
         if key is not None and key in self._cache:
             self._cache.move_to_end(key)
             return self._cache[key]
@@ -86,11 +86,19 @@ class PictureReader:
             self._keep(key, pixels)
         return pixels
 
-    def _keep(self, key: str, pixels: np.ndarray) -> None:
+    def _keep(self, key: Any, pixels: np.ndarray) -> None:
         self._cache[key] = pixels
         self._room -= pixels.nbytes
         while self._room < 0:
             self._room += self._cache.popitem(last=False)[1].nbytes
+
+
+def _key(picture: Any) -> Any:
+    """What a picture in a file is kept under; None where there is no file, which opening it will say."""
+    try:
+        return (picture, *file_stamps(picture)) if isinstance(picture, str) else None
+    except OSError:
+        return None
 
 
 def check_pictures(
