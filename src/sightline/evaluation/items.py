@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -62,6 +63,13 @@ def collect_items(task: Task, source: Source, table: RowTable, limit: int | None
         notes=_of_torn_groups(items) if torn and not bad_rows else (),
         row_numbers=collector.row_numbers,
     )
+
+
+def say_without_pictures(name: str, items: Items) -> None:
+    """A line on stderr for questions none of which shows a picture: a column may have been missed."""
+    if not any(item.pictures for item in items.items):
+        place = items.source.place
+        print(f"{name}: none of the {len(items.items):,} questions of {place} has a picture.", file=sys.stderr)
 
 
 def fingerprint(items: tuple[Item, ...]) -> str:

@@ -61,7 +61,7 @@ def _pictures_of(task: str, data: Mapping[str, Any], wanted: Collection[str]) ->
     record, missing = load_task(task), set(wanted)
     found: dict[str, Picture] = {}
     source = Source(**{name: data[name] for name in ("kind", "place", "config", "split", "revision")})
-    table = open_rows(source)
+    table = open_rows(record, source)
     for index in range(len(table)):
         if not missing:
             break

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, overload
 from PIL.Image import Image
 
 from sightline.data.answers import column_answers
-from sightline.data.images import content_key, open_image
+from sightline.data.images import content_key, open_image, row_images
+from sightline.data.marks import without_marks
 from sightline.data.picture_columns import close_images
 from sightline.data.sources import row_name
 from sightline.errors import DataError, nearest
@@ -105,16 +106,14 @@ def _check_columns(columns: list[str], source: str | Path) -> str:
 
 
 def _picture_of(record: dict[str, Any], name: str) -> Any:
-    pictures = record.get("images") if record.get("images") is not None else record.get("image")
-    if not isinstance(pictures, list):
-        return pictures
+    pictures = row_images(record)
     if len(pictures) > 1:
         raise DataError(f"{name}: {len(pictures)} images, but a VQA row takes one. Drop the others or split the row.")
     return pictures[0] if pictures else None
 
 
 def _question(record: dict[str, Any], name: str) -> str:
-    question = str(record["question"] or "").strip()
+    question = without_marks(str(record["question"] or "").strip())
     if not question:
         raise DataError(f"{name}: the question is empty. Fill it in or drop the row.")
     return question

@@ -13,7 +13,7 @@ from sightline.evaluation.answerers import Answering, local_answering, remote_an
 from sightline.evaluation.asking import Progress, ask_all
 from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.eval_report import eval_report
-from sightline.evaluation.items import Items
+from sightline.evaluation.items import Items, say_without_pictures
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.judge import SecondOpinion, judge_unparsed
 from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
@@ -79,6 +79,9 @@ def run_eval(
     with joined_processes() as processes:
         run = _checked_folder(config, processes)
         tasks = read(config)
+        if processes.first:
+            for task, items in tasks:
+                say_without_pictures(task.name, items)
         answering = _open(config, processes)
         parts = [_part(task, items, config, answering) for task, items in tasks]
         begun = _begun(config, parts, answering)

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.data.documents import require_split
+from sightline.data.formats import gathered
+from sightline.data.picture_columns import PictureAccess
 from sightline.data.row_files import READERS
 from sightline.data.sources import read_dataset
 from sightline.data.stored import DatasetTable, RowTable
@@ -23,6 +25,7 @@ FOLDER_VARIABLES = ("SIGHTLINE_BENCHMARKS", "LMUData")
 """Environment variables that name folders of benchmark files; the second is VLMEvalKit's."""
 
 _ALL = "*"
+OWN = PictureAccess(gather=False)  # for benchmarks, whose readers know their columns
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,8 @@ def load_items(task: Task, choice: DataChoice | None = None) -> Items:
     return replace(items, notes=(*opened.notes, *items.notes))
 
 
-def open_rows(source: Source) -> RowTable:
-    """The rows of a source that a run has recorded.
+def open_rows(task: Task, source: Source) -> RowTable:
+    """The rows of a task's source that a run has recorded.
 
     Raises:
         DataError: it cannot be reached from here.
@@ -81,8 +84,9 @@ def open_rows(source: Source) -> RowTable:
     if source.kind == "tsv":
         return _open_tsv(source, Path(source.place).expanduser()).table
     if source.kind == "hub":
-        return _open_hub(source).table
-    dataset = read_dataset(source.place, source.split or None, source.config or None)
+        return _open_hub(task, source).table
+    access = PictureAccess(gather=not task.sources)
+    dataset = read_dataset(source.place, source.split or None, source.config or None, access)
     return DatasetTable(dataset, Path(source.place).name)
 
 
@@ -100,12 +104,13 @@ def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
         require_split(path, choice.split)
         return _open_tsv(Source("tsv", data), path)
     if path.exists() or path.suffix in READERS or path.is_absolute() or data.startswith("."):
-        dataset = read_dataset(data, choice.split, choice.config)
+        access = PictureAccess(gather=not task.sources)
+        dataset = read_dataset(data, choice.split, choice.config, access)
         source = Source("file", data, choice.config or "", choice.split or "")
         return _Opened(source, DatasetTable(dataset, path.name if path.is_file() else data))
     own = next((source for source in task.sources if source.kind == "hub"), Source("hub", data))
     place, _, revision = data.partition("@")
-    return _open_hub(Source("hub", place, choice.config or own.config, choice.split or own.split, revision))
+    return _open_hub(task, Source("hub", place, choice.config or own.config, choice.split or own.split, revision))
 
 
 def _open_own(task: Task, choice: DataChoice) -> _Opened:
@@ -121,7 +126,7 @@ def _open_own(task: Task, choice: DataChoice) -> _Opened:
     failures = []
     for source in (source for source in task.sources if source.kind == "hub"):
         try:
-            opened = _open_hub(source)
+            opened = _open_hub(task, source)
         except DataError as error:
             failures.append(str(error))
             continue
@@ -145,8 +150,8 @@ def _open_local(source: Source, folder: Path) -> _Opened | None:
     if source.kind == "tsv":
         return _open_tsv(source, path)
     if source.kind == "file":
-        return _Opened(replace(source, place=str(path)), DatasetTable(read_dataset(path), path.name))
-    dataset = read_dataset(path, source.split or None, source.config or None)
+        return _Opened(replace(source, place=str(path)), DatasetTable(read_dataset(path, pictures=OWN), path.name))
+    dataset = read_dataset(path, source.split or None, source.config or None, OWN)
     found = replace(source, kind="file", place=str(path))
     return _Opened(found, DatasetTable(dataset, source.place), (f"{path} was taken as {source.place}.",))
 
@@ -159,7 +164,7 @@ def _open_tsv(source: Source, path: Path) -> _Opened:
     return _Opened(replace(source, place=str(path), md5=table.md5), table, notes)
 
 
-def _open_hub(source: Source) -> _Opened:
+def _open_hub(task: Task, source: Source) -> _Opened:
     """A Hub dataset at the pinned revision, or at the present one, which is recorded.
 
     Raises:
@@ -174,6 +179,7 @@ def _open_hub(source: Source) -> _Opened:
     name = f"{source.place} ({source.split})" if source.split else source.place
     unknown = f"The revision of {source.place} is not known: the Hub was out of reach, a stored copy was used."
     notes = () if revision else (unknown,)
+    dataset = dataset if task.sources else gathered(dataset, name)
     return _Opened(replace(source, revision=revision), DatasetTable(dataset, name), notes)
 
 

@@ -7,6 +7,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from sightline.data.answers import plain_text
+from sightline.data.marks import numbered
 from sightline.errors import DataError, nearest
 from sightline.evaluation.scoring import EXACT
 from sightline.evaluation.task import Item, Row, Task
@@ -26,12 +27,14 @@ def _read(row: Row) -> Iterator[Item]:
     options = _options(row)
     gold = chosen_option(row, _answer_column(row), options) if options else None
     kind = next((column for column in _KIND_COLUMNS if optional(row, column)), "")
+    pictures = _pictures(row)
+    question, *shown = numbered((text(row, "question"), *options), len(pictures), row.name)
     yield Item(
         id=optional(row, "id") or optional(row, "index") or str(row.number),
         name=row.name,
-        question=text(row, "question"),
-        pictures=_pictures(row),
-        options=options,
+        question=question,
+        pictures=pictures,
+        options=tuple(shown),
         answers=(gold.letter,) if gold else texts(row, _answer_column(row)),
         category=optional(row, kind) if kind else "",
         gold_read_as=gold.read_as if gold else "",

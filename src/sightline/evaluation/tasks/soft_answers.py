@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from sightline.data.marks import without_marks
 from sightline.data.vilt.questions import plain_answer, row_scores
 from sightline.errors import DataError
 from sightline.evaluation.metrics.means import mean_score
@@ -29,9 +30,12 @@ def _read(row: Row) -> Iterator[Item]:
     if not scores:
         raise DataError(f"{row.name}: expected answers (or answer), found {', '.join(row.cells)}. Add them.")
     category = next((optional(row, key) for key in ("kind", "question_type", "answer_type") if optional(row, key)), "")
-    (picture,) = pictures(row, "image")
+    shown = pictures(row, "images", "image")
+    if len(shown) > 1:
+        raise DataError(f"{row.name}: expected one picture, got {len(shown)}. Leave the others out.")
+    question = without_marks(text(row, "question"))
     id_ = optional(row, "id") or optional(row, "question_id") or str(row.number)
-    yield soft_item(id_, row.name, text(row, "question"), picture, scores, category)
+    yield soft_item(id_, row.name, question, shown[0], scores, category)
 
 
 def _score(item: Item, answer: str) -> Verdict:
