@@ -19,6 +19,7 @@ _SPELT = (
     r"|<\|?(?:image(?:[ _-]?(?P<number>\d+))?|img[ _-]?(?P<short>\d+))\|?>"
 )
 MARK = re.compile(_SPELT, re.IGNORECASE)
+_WITH_BLANKS = re.compile(rf"\s*(?:{_SPELT})\s*", re.IGNORECASE)
 # What Arrow finds in each text that may have a mark.
 MAY_MARK = r"(?i)<\|?(?:image|img|start_of_image|vision_start)|\[IMA?GE?\]"
 
@@ -26,6 +27,12 @@ MAY_MARK = r"(?i)<\|?(?:image|img|start_of_image|vision_start)|\[IMA?GE?\]"
 def count_marks(text: str) -> int:
     """How many marks a text has."""
     return len(_marks(text))
+
+
+def marked_pictures(text: str) -> int:
+    """How many pictures a text marks: a number that comes again is one of them."""
+    given = [mark.group("number") or mark.group("short") for mark in _marks(text)]
+    return len({number for number in given if number}) + sum(number is None for number in given)
 
 
 def place_pictures(texts: Sequence[str], images: int, name: str) -> list[list[Row]] | None:
@@ -66,7 +73,8 @@ def place_pictures(texts: Sequence[str], images: int, name: str) -> list[list[Ro
 
 
 def numbered(texts: Sequence[str], images: int, name: str) -> tuple[str, ...]:
-    """The texts of one question with each mark as `<image N>`, counted on over all of them, as prompts take it.
+    """The texts of one question with each mark as `<image N>`, counted on over all of them, as prompts take it. Blanks
+    around marks without a number go, as in conversations.
 
     Raises:
         DataError: more or fewer marks than pictures.
@@ -75,7 +83,9 @@ def numbered(texts: Sequence[str], images: int, name: str) -> tuple[str, ...]:
     if not marks:
         return tuple(texts)
     numbers = iter(_numbers(marks, images, name))
-    return tuple(MARK.sub(lambda mark: f"<image {next(numbers)}>", text) for text in texts)
+    counted = any(mark.group("number") or mark.group("short") for mark in marks)
+    spelt = MARK if counted else _WITH_BLANKS
+    return tuple(spelt.sub(lambda mark: f"<image {next(numbers)}>", text) for text in texts)
 
 
 def without_marks(text: str) -> str:

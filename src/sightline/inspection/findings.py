@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from sightline.data.formats import image_counts
 from sightline.inspection.lengths import RowsReport
 from sightline.inspection.plan import PlannedRun
 
@@ -73,6 +74,13 @@ def find_in_rows(plan: PlannedRun, rows: RowsReport) -> tuple[Finding, ...]:
             Finding(
                 f"{rows.untrained:,} of {rows.rows:,} rows have no trained token: mend their answers, or drop them.",
                 fails=True,
+            )
+        )
+    if not any(image_counts(plan.rows)):
+        found.append(
+            Finding(
+                f"No row of {plan.name} has a picture: the run trains on text alone. Where there should be pictures, "
+                "name their column image."
             )
         )
     if not rows.kept:

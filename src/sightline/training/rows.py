@@ -13,7 +13,7 @@ from trl.chat_template_utils import get_training_chat_template, has_generation_m
 
 from sightline.data.checks import DataSummary, check_rows
 from sightline.data.file_signatures import places_signature
-from sightline.data.formats import TrainingRows, has_images, preference_rows, sft_rows
+from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
 from sightline.data.formats.registry import Goal
 from sightline.data.mixtures import Share, blend, counts_of, draw, join, streamed_shares
 from sightline.data.picture_columns import PictureAccess
@@ -24,6 +24,8 @@ from sightline.training.arguments import MixtureSource, TrainingSettings
 from sightline.training.dpo import DPOConfig
 from sightline.training.evaluation_rows import evaluation_sources, mixture_sources, require_test_split
 from sightline.training.losses import perturbation
+
+NO_PICTURES = "none has a picture, so they train as text"
 
 
 def training_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> tuple[Any, Any]:
@@ -91,6 +93,7 @@ def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: Sequence
 def _checked(name: str, rows: TrainingRows, goal: Goal, encoder: SequenceEncoder) -> Any:
     dataset = rows.dataset
     if not has_images(dataset):
+        print(f"{name}: {rows.format.name}, {len(dataset):,} rows, {NO_PICTURES}.", file=sys.stderr)
         return dataset
     names = name if rows.origins is None else RowNames(name, rows.origins)
     _report(check_rows(dataset, names, encoder, goal == "preferences", progress), name, rows.format.name)
@@ -105,7 +108,8 @@ def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: Seque
     name = source_name(script.dataset_name, split)
     stream = stream_dataset(script.dataset_name, split, script.dataset_config, _access(settings))
     rows = _in_columns(settings, goal, stream, name)
-    print(f"{name}: {rows.format.name}, streamed: a row is checked when its batch comes.", file=sys.stderr)
+    blind = "" if has_images(rows.dataset) else f" {NO_PICTURES.capitalize()}, as far as the first rows show."
+    print(f"{name}: {rows.format.name}, streamed: a row is checked when its batch comes.{blind}", file=sys.stderr)
     return rows.dataset
 
 
@@ -149,6 +153,7 @@ def _mixture(
                 check_rows(part, RowNames(name, origins), encoder, goal == "preferences", progress)
             parts.append(part)
         held = f", {len(drawn.test):,} held out" if drawn.test else ""
+        held += "" if any(image_counts(rows.dataset)) else f", {NO_PICTURES}"
         line = f"{name}: {rows.format.name}, {len(drawn.train):,} of {len(rows.dataset):,} rows taken{held}."
         print(line, file=sys.stderr)
     names = [name for name, _ in sources]
@@ -231,8 +236,8 @@ def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
 
 
 def _report(summary: DataSummary, name: str, format_name: str) -> None:
+    images = f"{summary.images:,} distinct images" if summary.images else NO_PICTURES
     print(
-        f"{name}: {format_name}, {summary.rows:,} rows, {summary.images:,} distinct images, "
-        f"longest sequence {summary.longest:,} tokens.",
+        f"{name}: {format_name}, {summary.rows:,} rows, {images}, longest sequence {summary.longest:,} tokens.",
         file=sys.stderr,
     )

@@ -24,7 +24,8 @@ def check(rows: list[dict[str, Any]]) -> DataCheck:
 
 
 def counts(found: DataCheck) -> dict[str, int]:
-    return {finding.kind: finding.count for finding in found.findings}
+    """Cases by kind, but for the one of rows that are made here without pictures."""
+    return {finding.kind: finding.count for finding in found.findings if finding.kind != "no_pictures"}
 
 
 def cases(found: DataCheck, kind: str) -> list[tuple[str, str]]:
@@ -40,6 +41,37 @@ def write_rows(folder: Path, rows: list[dict[str, Any]]) -> str:
 def test_clean_rows_find_nothing():
     found = check([{"question": f"what is {n}?", "answer": str(n)} for n in range(30)])
     assert found.is_clean and counts(found) == {} and found.rows == 30 and found.scripts == {"Latin": 30}
+
+
+def test_rows_none_of_which_has_a_picture_are_said_to_be_so():
+    found = check([{"question": f"what is {n}?", "answer": str(n)} for n in range(30)])
+    assert cases(found, "no_pictures") == [("", "columns question, answer")]
+    assert next(finding for finding in found.findings if finding.kind == "no_pictures").severity == "warning"
+
+
+@pytest.mark.parametrize(
+    ("row", "detail"),
+    [
+        (
+            {
+                "messages": [
+                    {
+                        "role": "user",
+                        "content": [{"type": "video", "video": "a.mp4"}, {"type": "text", "text": "what?"}],
+                    },
+                    {"role": "assistant", "content": [{"type": "text", "text": "a"}]},
+                ]
+            },
+            "got a part of video",
+        ),
+        ({"messages": [*ASKED, {"role": "assistant", "content": "a"}], "rejected_images": []}, ""),
+        ({"question": "what?", "answer": "a", "image": {"where": "a.png"}}, "got one with where"),
+    ],
+)
+def test_what_training_refuses_is_not_clean(row, detail):
+    found = check([row])
+    assert found.is_clean != bool(detail)
+    assert not detail or any(detail in told for _, told in [*cases(found, "refused"), *cases(found, "columns")])
 
 
 def test_rows_are_counted_by_language():

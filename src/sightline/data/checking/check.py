@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sightline.data.checking.columns import readable_columns
+from sightline.data.checking.columns import readable_columns, training_refusal
 from sightline.data.checking.duplicates import distinct_pictures, find_picture_duplicates, find_row_duplicates
 from sightline.data.checking.findings import ERROR, EVAL_ROWS, PICTURES, ROWS, Example, Finding, Findings
 from sightline.data.checking.leaks import Leaks, find_leaks
@@ -119,6 +119,8 @@ def check_data(
     words = RowCheck(names, findings) if refusal else rows
     if not refusal:
         find_row_duplicates(found, rows.keys, findings)
+        if not findings.of_errors:
+            _note_refusal(train, findings)
     lengths, answers = length_bias(words, found, findings), _answers(words, findings)
     leaks, scans, done = [], [found], len(dataset)
     for number, source in enumerate(tested, start=1):
@@ -150,9 +152,18 @@ def _note_pictures(found: Scan, findings: Findings) -> None:
             findings.add(kind, Example(found.row_name(place.row), detail, (place,)))
 
 
+def _note_refusal(train: Source, findings: Findings) -> None:
+    """Note why training would refuse rows in which nothing else was found: clean means that they can be trained."""
+    refusal = training_refusal(train.dataset, train.name)
+    if refusal:
+        row, _, detail = refusal.partition(": ")
+        findings.add("refused", Example(row, detail or row))
+
+
 def _note_missing_pictures(found: Scan, findings: Findings) -> None:
-    """Note rows without a picture, where others have one."""
+    """Note rows without a picture, where others have one, and that none has."""
     if not found.pictures:
+        findings.add("no_pictures", Example("", f"columns {', '.join(found.dataset.column_names)}"), len(found.shown))
         return
     for row, shown in enumerate(found.shown):
         if not shown:

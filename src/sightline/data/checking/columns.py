@@ -10,6 +10,8 @@ from sightline.errors import DataError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+    from sightline.data.formats import TrainingRows
+
 READ_AS_THEY_ARE = (
     {"messages"},
     {"prompt", "completion"},
@@ -26,16 +28,28 @@ def readable_columns(dataset: Dataset, source: str) -> tuple[Dataset, str | RowN
     compares = any("rejected" in column for column in columns)
     if any(needed <= columns for needed in READ_AS_THEY_ARE) or ("conversations" in columns and not compares):
         return dataset, source, ""
+    rows, refusal = _as_training_reads(dataset, source)
+    if rows is None:
+        return dataset, source, refusal
+    return rows.dataset, source if rows.origins is None else RowNames(source, rows.origins), ""
+
+
+def training_refusal(dataset: Dataset, source: str) -> str:
+    """Why training refuses the rows, with the first of them, whatever their columns; empty where it takes them."""
+    return _as_training_reads(dataset, source)[1]
+
+
+def _as_training_reads(dataset: Dataset, source: str) -> tuple[TrainingRows | None, str]:
+    """The rows in TRL's columns, or why they cannot be brought there."""
     from sightline.data.formats import preference_rows, sft_rows
 
     ways = [sft_rows, preference_rows]
-    if compares:
+    if any("rejected" in column for column in dataset.column_names):
         ways.reverse()
     refusals = []
     for convert in ways:
         try:
-            rows = convert(dataset, source)
-            return rows.dataset, source if rows.origins is None else RowNames(source, rows.origins), ""
+            return convert(dataset, source), ""
         except DataError as error:
             refusals.append(str(error))
-    return dataset, source, refusals[0]
+    return None, refusals[0]

@@ -10,7 +10,8 @@ from sightline.data.checking.findings import Example, Findings, Place
 from sightline.data.checking.looks import Looks, most_alike
 from sightline.data.checking.rows import RowKeys, shorten
 from sightline.data.checking.scan import Scan, thread_count
-from sightline.data.checking.texts import PLACEHOLDER, plain_words, read_texts
+from sightline.data.checking.texts import plain_words, read_texts
+from sightline.data.marks import MARK
 
 
 def distinct_pictures(found: Scan) -> dict[str, int]:
@@ -97,7 +98,7 @@ def _two_answers(found: Scan, row: int, other: int) -> str:
     for asked, said in read_texts(found.dataset[row]).turns:
         elsewhere = answers.get(plain_words(asked or ""), said)
         if said != elsewhere:
-            question, here = shorten(PLACEHOLDER.sub("", asked or "")), shorten(said)
+            question, here = shorten(MARK.sub("", asked or "")), shorten(said)
             return f"'{question}' is '{here}' here, '{shorten(elsewhere)}' in {found.row_name(other)}"
     return f"unlike {found.row_name(other)}"
 

@@ -24,6 +24,7 @@ class Kind:
 _REPLACE = "Replace the file, or drop its rows."
 KINDS = {
     "columns": Kind(ERROR, ROWS, "no columns that training reads", "Rename the columns, or convert the file."),
+    "refused": Kind(ERROR, ROWS, "row that training refuses", "Mend the row, or drop it."),
     "missing": Kind(ERROR, PICTURES, "picture not found", "Mend the path, or drop its rows."),
     "unreadable": Kind(ERROR, PICTURES, "no picture", _REPLACE),
     "truncated": Kind(ERROR, PICTURES, "picture cut off or damaged", _REPLACE),
@@ -69,6 +70,9 @@ KINDS = {
     "roles": Kind(WARNING, ROWS, "roles out of order", "Let user and assistant take turns, as templates want them."),
     "empty_question": Kind(WARNING, ROWS, "empty question", "Say what is asked of the picture."),
     "no_picture": Kind(WARNING, ROWS, "no picture, where other rows have one", "Add it, or leave the row as text."),
+    "no_pictures": Kind(
+        WARNING, ROWS, "no row has a picture", "Right for text alone; else name the column of pictures image."
+    ),
     "same_picture": Kind(WARNING, PICTURES, "same picture as another file", "Let the rows share one file."),
     "near_picture": Kind(
         NOTE, PICTURES, "copy of another picture, resized or compressed again", "Look at the pairs: copies count twice."
@@ -166,6 +170,11 @@ class Findings:
         examples = self._examples.setdefault(kind, [])
         if len(examples) < MAX_EXAMPLES:
             examples.append(example)
+
+    @property
+    def of_errors(self) -> int:
+        """How many cases keep rows from training."""
+        return sum(count for kind, count in self._counts.items() if KINDS[kind].severity == ERROR)
 
     def wants_example(self, kind: str) -> bool:
         """Whether the next case of a kind would be kept, so that its detail is worth finding."""

@@ -10,8 +10,9 @@ from typing import Any
 from sightline.data.checking.findings import Example, Findings
 from sightline.data.checking.languages import language_of
 from sightline.data.checking.scripts import script_of
-from sightline.data.checking.texts import PLACEHOLDER, RowText, plain_words
+from sightline.data.checking.texts import RowText, plain_words
 from sightline.data.images import rejected_images, row_images
+from sightline.data.marks import MARK
 from sightline.data.sources import RowNames, row_name
 
 SHORT_ANSWER = 60  # letters; longer ones hardly repeat, and would fill the memory
@@ -64,7 +65,7 @@ class RowCheck:
         self.keys.append(RowKeys(turns, tuple(map(key, text.rejected)), key("\x02".join((words, *text.rejected)))))
         both = "\n".join(f"{asked or ''}\n{said}" for asked, said in text.turns)
         self.scripts[script_of(both)] += 1
-        self.languages[language_of(PLACEHOLDER.sub("", both))] += 1
+        self.languages[language_of(MARK.sub("", both))] += 1
         self.answers_given += len(text.turns)
         for _, said in text.turns:
             if len(said) <= SHORT_ANSWER:
@@ -85,7 +86,7 @@ class RowCheck:
             found.append(("empty_answer", _last_question(text)))
         elif text.turns[-1][1] in text.rejected and not others:
             found.append(("same_answers", shorten(text.turns[-1][1])))
-        if any(asked is not None and not PLACEHOLDER.sub("", asked).strip() for asked, _ in text.turns):
+        if any(asked is not None and not MARK.sub("", asked).strip() for asked, _ in text.turns):
             found.append(("empty_question", shorten(text.turns[0][1])))
         if text.disorder:
             found.append(("roles", text.disorder))

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.data.answers import column_answers
+from sightline.data.marks import MARK, marked_pictures
 from sightline.errors import DataError
 
-PLACEHOLDER = re.compile(r"<image(?: \d+)?>")
+HEARD = ("system", "user")  # whose words may mark pictures
 ROLES = ("system", "user", "assistant", "tool")
 LLAVA_ROLES = {"human": "user", "gpt": "assistant"}
 TEXT_COLUMNS = (
@@ -49,7 +50,7 @@ def read_texts(row: dict[str, Any]) -> RowText:
     if row.get("completion") is not None:
         return _conversation([*_messages(asked, "user"), *_messages(row["completion"], "assistant")])
     answers = _answers(row)
-    marks = len(PLACEHOLDER.findall(_text(asked) if asked is not None else answers[0]))
+    marks = marked_pictures(_text(asked)) if asked is not None else 0
     question = _text(asked) if asked is not None else "" if "question" in row or "prompt" in row else None
     return RowText(tuple((question, answer) for answer in answers), (), marks)
 
@@ -68,13 +69,13 @@ def _answers(row: dict[str, Any]) -> tuple[str, ...]:
 
 def plain_words(text: str) -> str:
     """The words of a text in lower case, without marks and punctuation: what two spellings of a question share."""
-    words = _WORDS.findall(PLACEHOLDER.sub(" ", text).casefold())
+    words = _WORDS.findall(MARK.sub(" ", text).casefold())
     return " ".join(words) if words else text.strip()
 
 
 def _preference(asked: Any, chosen: Any, rejected: Any) -> RowText:
     if asked is None:
-        own = RowText(((None, _said(chosen)),), (), len(PLACEHOLDER.findall(_said(chosen))))
+        own = RowText(((None, _said(chosen)),), (), marked_pictures(_said(chosen)))
     else:
         own = _conversation([*_messages(asked, "user"), *_messages(chosen, "assistant")])
     several = isinstance(rejected, list) and not any(isinstance(part, dict) for part in rejected)
@@ -103,11 +104,12 @@ def _said_by(turn: dict[str, Any]) -> dict[str, Any]:
 def _conversation(messages: Sequence[dict[str, Any]]) -> RowText:
     turns: list[tuple[str | None, str]] = []
     asked: list[str] = []
-    parts = marks = 0
+    parts = 0
+    heard: list[str] = []
     for message in messages:
         text = _text(message.get("content"))
         parts += _image_parts(message.get("content"))
-        marks += text.count("<image") and len(PLACEHOLDER.findall(text))
+        heard += [text] if message.get("role") in HEARD or "<image>" in text else []
         if message.get("role") == "assistant":
             turns.append(("\n".join(asked), text))
             asked = []
@@ -115,7 +117,8 @@ def _conversation(messages: Sequence[dict[str, Any]]) -> RowText:
             asked.append(text)
     if asked or not turns:
         turns.append(("\n".join(asked), ""))  # nobody answers
-    return RowText(tuple(turns), (), parts or marks, _disorder([str(message.get("role")) for message in messages]))
+    marks = parts or marked_pictures("\n".join(heard))
+    return RowText(tuple(turns), (), marks, _disorder([str(message.get("role")) for message in messages]))
 
 
 def _text(content: Any) -> str:
