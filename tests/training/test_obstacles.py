@@ -127,6 +127,19 @@ def test_biases_that_train_under_adapters_move_the_reference_as_in_trl(
         make(sightline, "dpo", tmp_path, peft_config=adapters, reference_store="on")
 
 
+def test_references_that_drop_at_random_are_not_stored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SIGHTLINE_CACHE", str(tmp_path / "cache"))
+    adapters = peft.LoraConfig(r=4, target_modules=DECODER, lora_dropout=0.1)  # off where the model is the reference
+    assert make(sightline, "dpo", tmp_path, peft_config=adapters, max_steps=4).data_collator.references is not None
+    model = tiny_llava(1)
+    model.model.language_model.layers[0].self_attn.attention_dropout = 0.3
+    dropping = make(sightline, "dpo", tmp_path, peft_config=adapters, model=model, max_steps=4)
+    assert dropping.data_collator.references is None
+    assert "the model drops at random in training (" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("method", ["sft", "dpo"])
 def test_padding_that_trl_refuses_is_refused(method: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="pad_to_multiple_of: expected none, since TRL pads rows of messages alone"):

@@ -110,8 +110,10 @@ def uses_reference_store(args: Any, train_dataset: Any, data_collator: Any, eval
 
 
 def moving_reference(trainer: Any) -> bool:
-    """Whether the reference moves while training, so that nothing of it can be stored: adapters of PEFT that train
-    parameters of the model beneath them (`bias: all`), whose reference is that model; says so on stderr.
+    """Whether the reference is not the same at each step, so that nothing of it can be stored; says so on stderr.
+
+    The reference of adapters is the model beneath them, in training as the policy is: it moves with what they train of
+    that model (`bias: all`), and drops at random where attention does, which `disable_dropout` leaves on.
 
     Raises:
         ConfigError: it does, and `reference_store` is on.
@@ -119,14 +121,29 @@ def moving_reference(trainer: Any) -> bool:
     adapters = set(getattr(trainer.model, "peft_config", {}))
     trained = (name for name, value in trainer.model.named_parameters() if value.requires_grad)
     moving = next((name for name in trained if adapters.isdisjoint(name.split("."))), None)
-    if not adapters or moving is None:
+    dropping = _dropping(trainer.model)
+    if not adapters or (moving is None and dropping is None):
         return False
-    reason = f"the run trains {moving}, which stays when the adapters are off, so that the reference moves with it"
+    reason = f"the model drops at random in training ({dropping}), as reference, too"
+    if moving is not None:
+        reason = f"the run trains {moving}, which stays when the adapters are off, so that the reference moves with it"
     if getattr(trainer.args, "reference_store", "auto") == "on":
         raise ConfigError(f"reference_store is on, but {reason}. Set reference_store to auto or off.")
     if trainer.accelerator.is_main_process:
         print(f"References are not stored: {reason}, as in TRL.", file=sys.stderr)
     return True
+
+
+def _dropping(model: Any) -> str | None:
+    """The first setting of the model without its adapters that drops at random in training; None without one."""
+    for name, module in model.named_modules():
+        if "lora_dropout" in name.split("."):
+            continue
+        for setting, value in vars(module).items():
+            drops = "drop" in setting or (setting == "p" and isinstance(module, torch.nn.modules.dropout._DropoutNd))
+            if drops and isinstance(value, float) and value > 0:
+                return f"{name} {setting} {value}"
+    return None
 
 
 def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences:
