@@ -14,6 +14,7 @@ def eval_command(
     split: str | None = typer.Option(None, "--split", help="Split of a dataset that has several."),
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many items."),
     benchmarks: Path | None = typer.Option(None, "--benchmarks", help="Folder of benchmark files."),
+    image_folder: Path | None = typer.Option(None, "--image_folder", help="Where the pictures' paths count from."),
     skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
     prompt: str = typer.Option("", "--prompt", help="Whose prompt: lmms-eval, vlmevalkit, ...; the task's default."),
     profile: str = typer.Option(
@@ -55,7 +56,7 @@ def eval_command(
     from sightline.evaluation.terminal import print_run, progress_bar
 
     names = tuple(name.strip() for name in tasks.split(",") if name.strip()) or (CUSTOM,)
-    choice = DataChoice(data, split, benchmarks=benchmarks, limit=limit, skip_bad_rows=skip_bad_rows)
+    choice = DataChoice(data, split, None, benchmarks, limit, skip_bad_rows, image_folder)
     asking = Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm)
     config = EvalConfig(
         model, names, choice, asking, profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,

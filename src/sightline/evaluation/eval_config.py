@@ -86,6 +86,7 @@ def _conflicts(config: EvalConfig) -> list[str]:
         (config.prediction_column and not stored, "prediction_column: name the file it is in by --predictions."),
         (stored and len(config.tasks) > 1, "predictions: a file belongs to one task. Name that one by --tasks."),
         (config.choice.data and len(config.tasks) > 1, "data: rows belong to one task. Name that one by --tasks."),
+        (config.choice.image_folder and not config.choice.data, "image_folder: name the rows it is for by --data."),
         (config.tasks == (CUSTOM,) and not config.choice.data, "Name benchmarks by --tasks, or your rows by --data."),
         (config.judge and not config.judge_model, "judge: name the model to ask there by --judge_model."),
         (config.report_pictures < 0, f"report_pictures: expected 0 or more, got {config.report_pictures}."),

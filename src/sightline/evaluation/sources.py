@@ -17,6 +17,7 @@ from sightline.data.tsv import read_tsv
 from sightline.errors import ConfigError, DataError
 from sightline.evaluation.items import Items, collect_items
 from sightline.evaluation.task import Source, Task
+from sightline.evaluation.taught_rows import taught_table
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -38,6 +39,7 @@ class DataChoice:
         benchmarks: a folder of benchmark files; by default those that FOLDER_VARIABLES name.
         limit: how many items from the start; rotations of one question count as one.
         skip_bad_rows: leave out rows that cannot be used, and list them, instead of stopping at the first.
+        image_folder: where relative paths of pictures in `data` count from; its own folder by default.
     """
 
     data: str | None = None
@@ -46,6 +48,7 @@ class DataChoice:
     benchmarks: Path | None = None
     limit: int | None = None
     skip_bad_rows: bool = False
+    image_folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -87,7 +90,7 @@ def open_rows(task: Task, source: Source) -> RowTable:
         return _open_hub(task, source).table
     access = PictureAccess(gather=not task.sources)
     dataset = read_dataset(source.place, source.split or None, source.config or None, access)
-    return DatasetTable(dataset, Path(source.place).name)
+    return _as_asked(task, _Opened(source, DatasetTable(dataset, Path(source.place).name))).table
 
 
 def where_to_get(source: Source) -> str:
@@ -104,13 +107,23 @@ def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
         require_split(path, choice.split)
         return _open_tsv(Source("tsv", data), path)
     if path.exists() or path.suffix in READERS or path.is_absolute() or data.startswith("."):
-        access = PictureAccess(gather=not task.sources)
+        folder = str(choice.image_folder) if choice.image_folder is not None else None
+        access = PictureAccess(folder, gather=not task.sources)
         dataset = read_dataset(data, choice.split, choice.config, access)
         source = Source("file", data, choice.config or "", choice.split or "")
-        return _Opened(source, DatasetTable(dataset, path.name if path.is_file() else data))
+        return _as_asked(task, _Opened(source, DatasetTable(dataset, path.name if path.is_file() else data)))
     own = next((source for source in task.sources if source.kind == "hub"), Source("hub", data))
     place, _, revision = data.partition("@")
-    return _open_hub(task, Source("hub", place, choice.config or own.config, choice.split or own.split, revision))
+    source = Source("hub", place, choice.config or own.config, choice.split or own.split, revision)
+    return _open_hub(task, source)
+
+
+def _as_asked(task: Task, opened: _Opened) -> _Opened:
+    """The rows with questions; for a task that has no rows of its own, rows that training reads become that."""
+    if task.sources or not isinstance(opened.table, DatasetTable):
+        return opened
+    taught = taught_table(opened.table.dataset, opened.table.source)
+    return opened if taught is None else _Opened(opened.source, taught[0], (*opened.notes, taught[1]))
 
 
 def _open_own(task: Task, choice: DataChoice) -> _Opened:
@@ -180,7 +193,7 @@ def _open_hub(task: Task, source: Source) -> _Opened:
     unknown = f"The revision of {source.place} is not known: the Hub was out of reach, a stored copy was used."
     notes = () if revision else (unknown,)
     dataset = dataset if task.sources else gathered(dataset, name)
-    return _Opened(replace(source, revision=revision), DatasetTable(dataset, name), notes)
+    return _as_asked(task, _Opened(replace(source, revision=revision), DatasetTable(dataset, name), notes))
 
 
 def _resolve_revision(place: str) -> str:
