@@ -6,18 +6,18 @@ import re
 
 from sightline.evaluation.scorers.final_answer import refuses, sentences
 from sightline.evaluation.scorers.number_spelling import spelled
-from sightline.evaluation.scorers.numbers import ANY_NUMBER, Number, number_of, read_number
+from sightline.evaluation.scorers.numbers import ANY_NUMBER, NO_VALUE, Number, has_number, number_of, read_number
 
 _BLANK = re.compile(r"(?:\(_+\)|_{2,})\s*(\w+(?:\s+\w+){1,2})")
 _WHICH_YEAR = re.compile(r"\b(?:which|what)\s+year\b|^\s*when\b", re.IGNORECASE)
 _YEAR = re.compile(r"(?<![\w.,$€£])(?:1[89]|20)\d\d(?!\w|[.,]\d)")
 _HOW_MANY = re.compile(r"\bhow\s+many\s+(?:of\s+the\s+|more\s+|other\s+|different\s+)*([a-z'’-]+?)s?\b", re.IGNORECASE)
-_COMPARES = re.compile(r"\b(?:than|below|above|under|over|least|most|between|exactly)\s*$", re.IGNORECASE)
+_COMPARES = re.compile(r"\b(?:least|most|between|exactly)\s*$", re.IGNORECASE)
 _CONCLUDES = re.compile(r"\b(?:answer|total|therefore|thus|hence|so)\b|=", re.IGNORECASE)
 _NONE = re.compile(
     r"\W*(?:none|nil|no\s+[\w-]+(?:\s+[\w-]+)?|没有[^。，]{0,8}|keine?[rn]?|aucune?|ninguno|nessuno)\W*", re.IGNORECASE
 )
-_NO_SUCH = r"\b(?:there|has|have|contains?|shows?|see)\b[^.]{{0,20}}\bno\s+(?:[\w-]+\s+)?{thing}s?\b"
+_NO_SUCH = r"\b(?:no|(?:not|\w+n['’]t)\s+(?:\w+\s+)?any)\s+(?!other|more|further|additional)(?:[\w-]+\s+)?{thing}s?\b"
 
 
 def read_asked_number(question: str, text: str) -> Number | None:
@@ -46,11 +46,13 @@ def read_asked_number(question: str, text: str) -> Number | None:
 
 
 def _says_none(thing: str, text: str) -> bool:
-    """Whether all of the text is "none", or its last sentence says that there is no such thing."""
+    """Whether all of the text is "none", or it says that there is no such thing, and no number or at last."""
     if _NONE.fullmatch(text):
         return True
     last = (sentences(text) or [""])[-1]
-    return not refuses(text) and re.search(_NO_SUCH.format(thing=re.escape(thing)), last, re.IGNORECASE) is not None
+    if refuses(text) or (has_number(text) and not _CONCLUDES.match(last)):
+        return False
+    return re.search(_NO_SUCH.format(thing=re.escape(thing)), last, re.IGNORECASE) is not None
 
 
 def _first_before(words: str, text: str) -> Number | None:
@@ -64,6 +66,10 @@ def _only_count(thing: str, text: str) -> Number | None:
     """What all numbers before the thing that is counted say, where they say the same."""
     count = re.compile(rf"({ANY_NUMBER.pattern})\**(?:\s+[a-z-]+){{0,2}}?\s+\**{re.escape(thing)}s?\b", re.IGNORECASE)
     told = " \n".join(sentence for sentence in sentences(text) if not sentence.endswith("?"))
-    said = {number_of(found[1]) for found in count.finditer(told) if not _COMPARES.search(told[: found.start()])}
+    said = {number_of(found[1]) for found in count.finditer(told) if not _compares(told[: found.start()])}
     number = said.pop() if len(said) == 1 else None
     return number if number and number.value is not None else None
+
+
+def _compares(before: str) -> bool:
+    return _COMPARES.search(before) is not None or NO_VALUE.search(before) is not None

@@ -31,7 +31,7 @@ _POWER_MARK = re.compile(r"(?<=[A-Za-z\d])[⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+")
 # Thousands apart: 12 345, 1'234'567, 1,234,567, 12,34,567, 1.234.567 and 1.234,5. Blanks only between two groups of a
 # number that stands alone, as "10 200 300" may be three numbers.
 _BLANK_GROUPS = re.compile(
-    r"(?<![\d.,]\s)(?<![A-Za-z\d_.,])([1-9]\d{0,2})((?:[\u00a0\u2009\u202f'’]\d{3})+|\s\d{3})(?![A-Za-z\d_'’]|\s?\d|,\d)"
+    r"(?<![\d.,]\s)(?<![A-Za-z\d_.,])([1-9]\d{0,2})((?:[\u00a0\u2009\u202f'’]\d{3})+|\s\d{3})(?![A-Za-z\d_'’]|\s?\d|,\d{3})"
 )
 _COMMA_GROUPS = re.compile(r"(?<![A-Za-z\d_.,])([1-9]\d{0,2}(?:,\d{3})+|\d{1,2}(?:,\d{2})+,\d{3})(?![\d,])")
 _POINT_GROUPS = re.compile(

@@ -25,13 +25,14 @@ _POINTED_AT = re.compile(r"\b(?:the|this|that|which|other|correct|right)\s+$", r
 _NO_NOUN = re.compile(r"\s*(?:$|[.,;:!?)]|\s(?:is|was|has|with|on|in|at|to|that|which|who)\b)", re.IGNORECASE)
 _DENOMINATORS = {
     "half": 2, "halves": 2, "third": 3, "thirds": 3, "quarter": 4, "quarters": 4, "fourth": 4, "fourths": 4, "fifth": 5,
-    "fifths": 5, "sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8, "tenth": 10, "tenths": 10,
+    "fifths": 5, "sixth": 6, "sixths": 6, "eighth": 8, "eighths": 8, "tenth": 10, "tenths": 10, "hundredth": 100,
+    "hundredths": 100, "thousandth": 1000, "thousandths": 1000,
 }  # fmt: skip
 # "A third" is a share where "of" or nothing follows, and an ordinal in "a third bar".
 _FRACTION = re.compile(
     rf"\b({_TO_99}|an?|\d{{1,2}})[\s-]({'|'.join(_DENOMINATORS)})\b(?=\s+of\b|\s*(?:[.,;)*]|$)|(?<=s)\b)", re.IGNORECASE
 )
-_AND_A_HALF = re.compile(r"\s+and\s+(?:a|1|one)[\s/](?:half|2)\b", re.IGNORECASE)
+_AND_A_HALF = re.compile(r"(?<=\d)\s+and\s+(?=[1-9]/\d)", re.IGNORECASE)
 _POINT = re.compile(r"(?<=\d)\s+point\s+(\d(?:\s\d)*)\b", re.IGNORECASE)
 _MINUS = re.compile(
     r"(?<![\w)]\s)(?<![\w)])(?:minus|negative|moins|menos|meno|负|負|マイナス|마이너스|минус)\s*(?=\d)", re.IGNORECASE
@@ -87,7 +88,8 @@ _MEASURES = (
 # A numeral in a word ("三角形", "一些", "第三") counts nothing; "是一个" is an article.
 _CJK_NUMBER = re.compile(
     rf"(?<![第一二三四五六七八九十百千])(?!(?<=[是为])一[个種种条張张])"
-    rf"[〇零一二两兩三四五六七八九十百千]+(?=[{_MEASURES}]|\s*(?:[。．.,，、；;：:）)*\s]|$))"
+    rf"[〇零一二两兩三四五六七八九十百千]+(?=[{_MEASURES}]|\s*(?:[。．.,，、；;：:）)*\s]|$)"
+    rf"|[到至或和][〇零一二两兩三四五六七八九十百千\d])"
 )
 _KOREAN = {"한": 1, "두": 2, "세": 3, "네": 4}
 _KOREAN_NUMBER = re.compile(r"(?<!\w)([한두세네])\s?(?=마리|개|명|대|사람|권|장|살|송이|그루|잔|병|줄)")
@@ -115,7 +117,7 @@ def with_digits(text: str) -> str:
     digits = _foreign(digits)
     digits = _CJK_NUMBER.sub(lambda numeral: str(_cjk(numeral.group())), digits)
     digits = _KOREAN_NUMBER.sub(lambda numeral: str(_KOREAN[numeral[1]]), digits)
-    digits = _AND_A_HALF.sub(" 1/2", digits)
+    digits = _AND_A_HALF.sub(" ", digits)
     digits = _POINT.sub(lambda point: "." + point[1].replace(" ", ""), digits)
     digits = _DOZEN.sub(lambda dozen: str(12 * int(dozen[1] or 1)), digits)
     return _MINUS.sub("-", digits)

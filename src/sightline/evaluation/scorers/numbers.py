@@ -19,9 +19,13 @@ _JOINS = rf"(?:\s?%)?(?:\s?(?:[/~×+–-]|\*(?!\*))\s?|:|\s:\s|\s?{_WORD_JOINS}\
 _OR = re.compile(r"\s?\b(?:or|oder|ou|o|или)\b\s?|\s?(?:或|または|또는)\s?", re.IGNORECASE)
 _AND = r"(?:and|et|y|e|und)"
 _BETWEEN = rf"\b(?:between|entre|zwischen)\s+{_DIGITS}%?\s+{_AND}\s+{_DIGITS}"
-_UNKNOWN = r"(?:\s?(?:[+×·-]\s?)?[π√]\d*|(?:\s?[+-]\s?\d*)?[xyzn]\b)?"
+# What behind it makes a number part of a formula or a bound.
+_INEXACT = (
+    r"(?:\s?(?:[+×·-]\s?)?[π√]\d*|(?:\s?[+-]\s?\d*)?[xyzn]\b|\+(?!\s?\d)"
+    r"|\s?(?:\b(?:or\s+(?:more|fewer|less)|oder\s+mehr|o\s+más|ou\s+(?:plus|mais))\b|以上|以下|이상|이하))?"
+)
 _NUMBER = (
-    rf"(?:{_BETWEEN}|(?<![A-Za-z\d_.^√])(?:(?<!\d)(?<!\d\s)-\s?)?{_DIGITS}(?:{_JOINS}{_DIGITS})*{_UNKNOWN})"
+    rf"(?:{_BETWEEN}|(?<![A-Za-z\d_.^√])(?:(?<!\d)(?<!\d\s)-\s?)?{_DIGITS}(?:{_JOINS}{_DIGITS})*{_INEXACT})"
     r"(?!\s*(?:decimal|significant|sig))"
 )
 ANY_NUMBER = re.compile(_NUMBER, re.IGNORECASE)
@@ -37,6 +41,7 @@ _SCALES = {
     "trillion": Fraction(10**12),
 }
 _SCALE = re.compile(rf"\s?({'|'.join(sorted(_SCALES, key=len, reverse=True))})(?![A-Za-z])", re.IGNORECASE)
+_OUT_OF = re.compile(r"\s+out\s+of\s+(?:the\s+)?([1-9]\d*)\b", re.IGNORECASE)
 _BOLD = re.compile(rf"\*\*[^*\n]*?({_NUMBER})[^*\n]*\*\*", re.IGNORECASE)
 _ANSWER_IS = re.compile(
     r"\b(?:answer|final\s+(?:answer|value|result))\b(?:[^.\n\d]{0,40}?\b(?:is|are|be)\b|\s*[:=])|答案\w?\s*[:：是为]?"
@@ -56,9 +61,15 @@ _STATES = re.compile(
     r"(?:(?:approximately|about|around|roughly|only|exactly|also|still|a|an|the|now|just|at|to|by)[\s*]+)*$",
     re.IGNORECASE,
 )
+_BOUNDS = (
+    "than below above under over at\\s+least at\\s+most up\\s+to mindestens höchstens als über unter au\\s+moins "
+    "au\\s+plus (?:plus|moins|más|menos|mais)\\s+d[eo] (?:più|meno)\\s+di al\\s+menos almeno pelo\\s+menos более менее"
+).split()
 # "At least 3" is a bound, "step 3" a name, "not 3" denied: none is a value.
-_NO_VALUE = re.compile(
-    r"(?:\b(?:not|nicht|pas|не)|n['’]t|不是|并非)\s*(?:be\s+|see\s+|have\s+)?$|(?<=\S)\s*(?<![=-])[<>≤≥]\s*$|\b(?:than|below|above|under|over|at\s+least|at\s+most|up\s+to|step|question|figure|fig|message)[\s*.(]*(?:the\s+)?$",
+NO_VALUE = re.compile(
+    rf"\b(?:{'|'.join(_BOUNDS)}|step|question|figure|fig|message)[\s*.(]*(?:the\s+)?$"
+    r"|(?:至少|最多|超过|不到|少于|多于|少なくとも|최소|적어도)\s*$|[≤≥]\s*$|(?<=[^=\s-])\s*[<>]\s*$|(?<!\w)>$"
+    r"|(?:\b(?:not|nicht|pas|не)|n['’]t|不是|并非)\s*(?:be\s+|see\s+|have\s+)?$",
     re.IGNORECASE,
 )
 _LIMITS = re.compile(
@@ -70,6 +81,7 @@ _LIMITS = re.compile(
 _EXPLAINED = re.compile(
     r"[\s*]*(?:[^\W\d]+[\s*]*){0,3}(?:[(—]|:(?=\D*\d\D+\d)|,\s*(?:because|since|as|of\s+which|including|counting)\b)"
 )
+_EITHER = re.compile(r"\b(?:or|oder|ou)\b|或|または", re.IGNORECASE)
 _GOES_ON = re.compile(rf"\s*,?\s*(?:{_AND}|&|和)\s*{_DIGITS}", re.IGNORECASE)
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
@@ -82,7 +94,7 @@ class Number:
     Attributes:
         written: as it stands, without currency and commas: "1234.5", "3/4"; what a judge would write down.
         value: what it comes to; None where that is no single value: ranges, alternatives, dates, times.
-        scale: what its unit makes of it: 1/100 for per cent, a million for "million".
+        scale: what its unit makes of it: 1/100 for per cent, a million for "million", 1/5 for "out of 5".
         currency: its sign, where it has one.
     """
 
@@ -125,6 +137,7 @@ def number_of(token: str, behind: str = "") -> Number:
 def _single(token: str, behind: str = "") -> Number:
     bare = re.sub(r"[$€£¥₹\s]", "", token)
     scale = _SCALE.match("%" if bare.endswith("%") else behind)
+    whole = _OUT_OF.match(behind)
     bare = bare.rstrip("%")
     share = _FRACTION.fullmatch(bare.removeprefix("-"))
     value = None
@@ -133,7 +146,7 @@ def _single(token: str, behind: str = "") -> Number:
     elif re.fullmatch(r"-?(?:\d+(?:\.\d+)?|\.\d+)", bare):
         value = Fraction(bare)
     currency = _CURRENCY.search(token + behind[:2])
-    factor = _SCALES[scale[1].lower()] if scale else Fraction(1)
+    factor = _SCALES[scale[1].lower()] if scale else Fraction(1, int(whole[1])) if whole else Fraction(1)
     return Number(bare, value, factor, currency.group() if currency else "")
 
 
@@ -217,13 +230,11 @@ def _value_in(sentence: str) -> Number | None:
     """
     if bold := list(_BOLD.finditer(sentence)):
         return number_of(bold[-1][1], sentence[bold[-1].end(1) :])
-    numbers = [number for number in ANY_NUMBER.finditer(sentence) if not _NO_VALUE.search(_before(number))]
+    numbers = [number for number in ANY_NUMBER.finditer(sentence) if not NO_VALUE.search(_before(number))]
     if numbers and _opens(numbers[0]):
         return _read(numbers[0])
     if stated := [number for number in numbers if _is_stated(number)]:
-        labelled = {_read(number) for number in stated if _before(number).rstrip().endswith(":")}
-        several = len(labelled) > 1 or _GOES_ON.match(sentence, stated[-1].end())
-        return Number(sentence, None) if several else _read(stated[-1])
+        return Number(sentence, None) if _are_several(stated) else _read(stated[-1])
     free = [number for number in numbers if not _only_limits(number)]
     money = [number for number in free if "$" in number.group()]
     values = {_read(number) for number in (money if len(money) == 1 else []) or free or numbers}
@@ -241,6 +252,15 @@ def _read(number: re.Match[str]) -> Number:
 def _opens(number: re.Match[str]) -> bool:
     alone = not _before(number).strip(" \t*") and _YEAR.fullmatch(number.group().strip()) is None
     return alone and _EXPLAINED.match(number.string, number.end()) is not None
+
+
+def _are_several(stated: list[re.Match[str]]) -> bool:
+    """Whether stated numbers are answers side by side: "a: 3, b: 4", "x = 3 or x = -2", "are 3 and 4"."""
+    labelled = {_read(number) for number in stated if _before(number).rstrip().endswith(":")}
+    ends = [number.end() for number in stated]
+    between = stated[-1].string[ends[-2] : stated[-1].start()] if len(stated) > 1 else ""
+    goes_on = _GOES_ON.match(stated[-1].string, ends[-1])
+    return len(labelled) > 1 or goes_on is not None or _EITHER.search(between) is not None
 
 
 def _before(number: re.Match[str]) -> str:

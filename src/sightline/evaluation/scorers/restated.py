@@ -16,6 +16,8 @@ _FILLERS = frozenset(
     ).split()
 )
 _PREPOSITIONS = frozenset("in on at of by for with from to into as near inside".split())
+_PLACES = frozenset("in on at".split())
+_ASKING = frozenset("what which who whos where when how why many much".split())
 _COPULAS = frozenset("is are was were be says reads states equals".split())
 _WORD_ENDING = re.compile(r"(?:ing|es|ed|s|e|d)$")
 _MARKS = " \t\n.,;:!?\"'“”‘’()[]*"
@@ -41,7 +43,10 @@ def restated(question: str, sentence: str) -> Iterator[str]:
     plain = _OPENING_CLAUSE.sub("", _SIDE_CLAUSE.sub("", sentence.strip()))
     words = plain.split()
     left = _subject_end(words, asked)
-    yield _trimmed(words[left:], asked)
+    said = _trimmed(words[left:], asked)
+    yield said
+    if said.lower().startswith(tuple(f"{place} " for place in _PLACES)):
+        yield _trimmed(said.split()[1:], asked)
     if left:
         yield _trimmed(words, asked)
     quoted = _QUOTED.findall(sentence)
@@ -50,12 +55,19 @@ def restated(question: str, sentence: str) -> Iterator[str]:
 
 
 def _subject_end(words: list[str], asked: set[str]) -> int:
-    """Where the predicate begins: behind the last "is" whose subject only repeats the question; 0 where none does."""
-    end = 0
+    """Where the predicate begins: behind the last "is" whose subject only repeats the question; 0 where none does.
+
+    A subject that has all that was asked for may say more behind a preposition: "The author of this book is".
+    """
+    end, seen, open_to_more = 0, set(), False
+    wanted = {word for word in asked if word not in _FILLERS and word not in _ASKING}
     for index, word in enumerate(words):
+        seen.add(_stem(word))
         if word.lower() in _COPULAS and index:
-            end = index + 1
-        elif not _is_known(word, asked) and word.lower() not in _PREPOSITIONS:
+            end, open_to_more = index + 1, False
+        elif word.lower() in _PREPOSITIONS or _bare(word) == "of":
+            open_to_more = open_to_more or (bool(wanted) and wanted <= seen)
+        elif not _is_known(word, asked) and not open_to_more:
             break
     return end
 

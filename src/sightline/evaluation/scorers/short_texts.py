@@ -31,6 +31,10 @@ _CUE = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _CONCLUDES = re.compile(r"\W*(?:therefore|thus|hence|so|in\s+(?:conclusion|summary)|所以|因此)\b", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"n/?a|unknown|none\s+given|not\s+(?:mentioned|stated|specified|given|shown|indicated|available|listed|known|applicable)",
+    re.IGNORECASE,
+)
 _TELLS_NOTHING = re.compile(
     r"\?$|^(?:sure|certainly|of\s+course|okay|ok|great\s+question|absolutely)\W*$", re.IGNORECASE
 )
@@ -55,7 +59,11 @@ def judge_short(item: Item, answer: str, score: Callable[[str], float]) -> Verdi
         return Verdict(best, best_said)
     plain = after_reasoning(answer)
     told = final_phrase(plain) or plain
-    unread = refuses(told) or (_asks_number(item) and has_number(told) and not _number(item, plain))
+    unread = (
+        refuses(told)
+        or _NO_ANSWER.fullmatch(said.strip(" .")) is not None
+        or (_asks_number(item) and has_number(told) and not _number(item, plain))
+    )
     return UNPARSED if unread or not said else Verdict(0.0, said)
 
 
@@ -85,7 +93,9 @@ def readings(item: Item, answer: str) -> Iterator[str]:
 
 def same_text(said: str, gold: str) -> bool:
     """Whether two short texts say the same: in VQA's spelling, or as numbers."""
-    if matches(said, (gold,)) or same_number(said, gold):
+    if whole_number(said) and whole_number(gold):
+        return same_number(said, gold)
+    if matches(said, (gold,)):
         return True
     one, two = spelled(said), spelled(gold)
     return (one, two) != (said.strip(), gold.strip()) and matches(one, (two,))
