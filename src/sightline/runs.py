@@ -22,7 +22,7 @@ from typing import Any
 import yaml
 
 from sightline.config import place
-from sightline.errors import RunFolderError
+from sightline.errors import MachineError, RunFolderError
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.jsonl"
 BEGUN = "begun.json"
@@ -153,11 +153,20 @@ class RunFolder:
 
 
 def cache_folder() -> Path:
-    """Where stores lie: `SIGHTLINE_CACHE`, else `sightline` in the user's cache folder."""
+    """Where stores lie: `SIGHTLINE_CACHE`, else `sightline` in the user's cache folder.
+
+    Raises:
+        MachineError: neither is known, as for a user id without a name where HOME is not set.
+    """
     given = os.environ.get("SIGHTLINE_CACHE")
     if given:
         return Path(place(given, "SIGHTLINE_CACHE"))
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline"
+    except RuntimeError as error:
+        raise MachineError(
+            f"Expected a folder for what is stored between runs, found none ({error}). Name one by SIGHTLINE_CACHE."
+        ) from error
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

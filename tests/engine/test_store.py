@@ -17,7 +17,7 @@ from peft import LoraConfig, get_peft_model
 
 from sightline.engine.fingerprint import weights_fingerprint
 from sightline.engine.store import TensorStore, clear_stores, list_stores, remove_damaged
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, MachineError
 from tests.tiny import tiny_llava
 
 WRITER = """
@@ -162,6 +162,32 @@ def test_a_folder_that_cannot_be_written_does_not_stop_the_run(cache: Path, capl
     cache.write_text("a file where the folder should be")
     assert filled().get("key 0") is None
     assert "cannot be written" in caplog.text
+
+
+def test_a_user_without_a_home_trains_without_a_store(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("SIGHTLINE_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", no_home)
+    assert filled().get("key 0") is None
+    assert "Nothing more is stored" in caplog.text and "Name one by SIGHTLINE_CACHE" in caplog.text
+    with pytest.raises(MachineError, match="Name one by SIGHTLINE_CACHE"):
+        list_stores()
+
+
+def test_a_folder_of_another_user_does_not_stop_the_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def forbidden(path: Path, pattern: str) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "glob", forbidden)
+    assert TensorStore("features", "a", {}).get("key 0") is None
+    assert "cannot be read: [Errno 13] Permission denied" in caplog.text
 
 
 def test_a_limit_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,6 +69,8 @@ def _place(key: str) -> Path:
 
     folder = _folder()
     try:
+        if not folder.is_absolute():
+            raise FileNotFoundError  # a user without a home folder
         folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK):
             raise PermissionError

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, MachineError
 from sightline.runs import cache_folder, write_bytes, write_text
 
 if TYPE_CHECKING:
@@ -44,7 +44,6 @@ class TensorStore:
     """
 
     def __init__(self, kind: str, namespace: str, about: dict[str, Any]) -> None:
-        self.folder = cache_folder() / kind / namespace
         self._about = about
         self._new: dict[str, Tensor] = {}
         self._new_bytes = 0
@@ -52,7 +51,14 @@ class TensorStore:
         self._indexed: set[Path] = set()
         self._open: dict[Path, Any] = {}
         self._full = False
-        self.refresh()
+        self.folder = Path(os.devnull)
+        try:
+            self.folder = cache_folder() / kind / namespace
+            self.refresh()
+        except MachineError as error:
+            self._stop(str(error))
+        except OSError as error:
+            self._stop(f"{self.folder} cannot be read: {error}. Name another folder by SIGHTLINE_CACHE.")
 
     def __contains__(self, key: str) -> bool:
         return key in self._new or key in self._shard_of
