@@ -167,3 +167,19 @@ def test_a_processor_is_watched_where_one_is_given() -> None:
     assert watch.reason(thorough=True) == ""
     processor.image_processor.rescale_factor = 0.5
     assert watch.reason(thorough=True) == "settings of the processor changed"
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16, torch.int8, torch.bool, torch.float64])
+@pytest.mark.parametrize("length", [0, 1, 3, 8, 37])
+def test_each_value_of_a_tensor_counts_wherever_it_lies(kind: torch.dtype, length: int) -> None:
+    model = torch.nn.Module()
+    whole = torch.ones(length + 1).to(kind)
+    model.register_buffer("part", whole[1:])  # at an address that is no whole word
+    model.config = tiny_llava().config
+    watch = Unchanged(model)
+    for place in range(length):
+        value = whole[place + 1].clone()
+        whole.data[place + 1] = 0
+        assert watch.reason(thorough=True) == "part has other values"
+        whole.data[place + 1] = value
+    assert watch.reason(thorough=True) == ""
