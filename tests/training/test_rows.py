@@ -42,6 +42,18 @@ def rows_of(folder: Path, sources: list[dict[str, Any]] | None = None, **given: 
     return training_rows(read_settings(["--config", str(recipe)], SFTConfig), "sft", tiny_processor())
 
 
+def test_answers_alone_are_trained_of_conversations_and_refused_for_messages_by_source(folder: Path) -> None:
+    train, _ = rows_of(folder, [{"path": "llava.json"}, {"path": "vqa.jsonl"}], completion_only_loss=True)
+    assert [message["content"][0]["text"] for message in train["completion"][0]] == ["blue"]
+    chats = [{"images": ["0.png"], "messages": [{"role": "user", "content": "what ?"}] * 2}]
+    write(folder / "chats.jsonl", chats)
+    for sources in ([{"path": "vqa.jsonl"}, {"path": "chats.jsonl"}], [{"path": "chats.jsonl"}]):
+        with pytest.raises(
+            ConfigError, match="completion_only_loss: expected rows .* got .*chats.jsonl with images, mess"
+        ):
+            rows_of(folder, sources, completion_only_loss=True)
+
+
 def test_a_mixture_says_what_it_takes_of_each_source(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sources = [{"path": "vqa.jsonl", "fraction": 0.6}, {"path": "llava.json", "fraction": 0.4}]
     train, test = rows_of(folder, sources)

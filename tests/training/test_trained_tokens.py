@@ -77,6 +77,13 @@ def test_completion_only_loss_needs_completions_as_in_trl(row: dict[str, Any], t
             trainer(tmp_path, rows, trl, completion_only_loss=True).train()
 
 
+def test_text_alone_is_trls_own(tmp_path: Path) -> None:
+    """TRL takes `completion_only_loss` for tokenized rows and conversations without pictures."""
+    rows = [{"input_ids": [5, 6, 7], "completion_mask": [0, 1, 1]}] * 2
+    trainer(tmp_path, rows, completion_only_loss=True)
+    trainer(tmp_path, [{"messages": [ASKED, SAID]}] * 2, completion_only_loss=True)
+
+
 def test_rows_to_evaluate_on_need_completions_too(tmp_path: Path) -> None:
     pair = {"images": [picture(0)], "prompt": [ASKED], "completion": [SAID]}
     with pytest.raises(ConfigError, match="got eval_dataset with images, messages"):

@@ -24,6 +24,7 @@ from sightline.training.arguments import MixtureSource, TrainingSettings
 from sightline.training.dpo import DPOConfig
 from sightline.training.evaluation_rows import evaluation_sources, mixture_sources, require_test_split
 from sightline.training.losses import perturbation
+from sightline.training.trained_tokens import require_completions
 
 NO_PICTURES = "none has a picture, so they train as text"
 
@@ -203,10 +204,12 @@ def _joined(parts: list[Any], names: list[str]) -> Any:
 
 
 def _in_columns(settings: TrainingSettings, goal: Goal, dataset: Any, name: str) -> TrainingRows:
-    """The dataset in TRL's columns, as the trainer of these settings would bring it there."""
+    """The dataset in TRL's columns, as the trainer of these settings would bring it there; refused as it would be."""
     if goal == "preferences":
         return preference_rows(dataset, name)
-    return sft_rows(dataset, name, answers_alone=bool(getattr(settings.training, "completion_only_loss", None)))
+    rows = sft_rows(dataset, name, answers_alone=bool(getattr(settings.training, "completion_only_loss", None)))
+    require_completions(settings.training, {name: rows.dataset})
+    return rows
 
 
 def _access(settings: TrainingSettings) -> PictureAccess:

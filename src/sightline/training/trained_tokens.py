@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from sightline.data.formats import has_images
 from sightline.data.tables import row_columns
 from sightline.errors import ConfigError
 
@@ -21,8 +22,8 @@ def require_completions(args: Any, datasets: dict[str, Any]) -> None:
     for name, dataset in datasets.items():
         parts |= dataset if isinstance(dataset, dict) else {name: dataset}
     for name, dataset in parts.items():
-        if dataset is None:
-            continue
+        if dataset is None or not has_images(dataset):
+            continue  # text is TRL's own
         columns = set(row_columns(dataset))
         if {"prompt", "completion"} <= columns and "messages" not in columns:
             continue
