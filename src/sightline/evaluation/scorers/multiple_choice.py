@@ -13,7 +13,7 @@ from sightline.evaluation.scorers.option_letters import SEVERAL, is_joined, matc
 from sightline.evaluation.scorers.option_mentions import mentions
 from sightline.evaluation.scorers.option_texts import only_option_in, option_at_start
 from sightline.evaluation.scorers.phrases import any_of, finder
-from sightline.evaluation.scorers.plain_text import fold, plain, sentence_around, turns
+from sightline.evaluation.scorers.plain_text import after_turn, fold, plain, sentence_around, takes_back, turns
 from sightline.evaluation.scorers.verdicts import letters_of
 from sightline.evaluation.task import Item
 
@@ -27,8 +27,6 @@ _ENDS_LABEL = re.compile(
 _AT_END = r"(?:^|[\n.?!。:,、→]|->|=>|\bis\b)\s*[\"'(\[「【]*([{letters}])[\"')\]」】]*[\s.。]*$"
 _BOLD = r"\*\*\s*(?:\(?([{letters}])\)?[.:]?\s*|(?:\(([{letters}])\)|([{letters}])[.:)])[^*\n]{{1,80}})\*\*"
 _IS_BRACKETED = r"\b(?:is|be)[:\s]+\(([{letters}])\)(?![^.\n]*\b(?:and|or)\s+\()"
-_TURN = finder("turns", before=r"(?:^|(?<=[.!?\n。…]))\W*(?:no\W+)?", after=r"\W*")
-_TAKES_BACK = finder("takes_back", before=r"\W*")
 _OPTION = finder("option", before="^")
 _DENIES = finder("denies", "doubts")
 _SUMS_UP = finder("sums_up")
@@ -89,13 +87,13 @@ def _whole(item: Item, text: str) -> str | None:
 
 def _announced(item: Item, text: str) -> str | None:
     """The last that is announced; what stands in conditions counts where it is one option and nothing is refused."""
-    *_, last = _TURN.split(text)
-    found = claims(item, text)
-    if last != text and not claims(item, last):
-        if (said := phrase(item, last)) is not None:
+    turned = after_turn(text)
+    if turned is not None and not claims(item, turned):
+        if (said := phrase(item, turned)) is not None:
             return said
-        if _TAKES_BACK.match(last):
+        if takes_back(turned):
             return SEVERAL
+    found = claims(item, text)
     firm = [claim.said for claim in found if not claim.supposed]
     if firm:
         return firm[-1]

@@ -29,6 +29,7 @@ _DRESS = re.compile(r"[\s).:\]\"'*–—-]*")
 _LABEL_ENDS = re.compile(r"[)\]}]*[.:)]*[ \t]*")
 _GOES_ON = re.compile(rf"\s+{any_of('because')}", re.IGNORECASE)
 _FORMULA = re.compile(r"\s*[=+*/^]\s*\w|-\w|\s-\s[a-z\d]|\s+\d")
+_IN_WORD = re.compile(f"[{WORD}]")
 _WORD_BEHIND = re.compile(r"\s+[a-zà-ÿ]")
 
 
@@ -95,4 +96,4 @@ def behind(own: str, text: str) -> str:
     """What follows an option's own text, where a text begins with it."""
     start = _DRESS.match(text).end()  # type: ignore[union-attr]
     end = start + len(own)
-    return text[end:] if text[start:end].lower() == own.lower() else text
+    return text[end:] if text[start:end].lower() == own.lower() and not _IN_WORD.match(text, end) else text

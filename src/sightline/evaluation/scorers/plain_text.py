@@ -23,6 +23,8 @@ _IDIOM = finder("idioms")
 _ASKS_ON = finder("asks", before=r"(?<=\S)\s+(?:#+ *)?", after=r"\s*\d*\s*:")
 
 
+_TURN = finder("turns", before=r"(?:^|(?<=[.!?\n…]))\W*(?:no\W+)?", after=r"\W*")
+_TAKES_BACK = finder("takes_back", before=r"\W*")
 SENTENCE_END = re.compile(r"[.!?;。](?=\s|$)|(?<=[。;])|\n+")
 """Where a sentence, a line or a part of a sentence ends."""
 
@@ -55,6 +57,21 @@ def turns(text: str) -> list[str]:
     ['B', 'B\\nQuestion: What is next? Answer: A']
     """
     return [*(text[: asked.start()].strip() for asked in _ASKS_ON.finditer(text)), text]
+
+
+def after_turn(text: str) -> str | None:
+    """What follows the last sentence that begins with "wait", "actually" or the like; None where none does.
+
+    >>> after_turn("Yes. Wait, no.")
+    'no.'
+    """
+    *_, last = [None, *_TURN.finditer(text)]
+    return text[last.end() :] if last else None
+
+
+def takes_back(text: str) -> bool:
+    """Whether a text begins with "that's not right" or the like."""
+    return _TAKES_BACK.match(text) is not None
 
 
 def sentence_start(text: str, position: int) -> int:

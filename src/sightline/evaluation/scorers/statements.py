@@ -20,6 +20,7 @@ _NOT_THERE = finder(
     before=r"^\W*(?:is|are|was|were|can|could)?\s*",
     after=r"\s*(?:\w+\s+)?(?:in|visible|present|there|seen|shown)\b",
 )
+_PREPOSITION = re.compile(r"\b(?:in|on|at|near|by|under|over|behind|beside|with|of|from)\b", re.IGNORECASE)
 _COMPARISON = re.compile(r"\w+er|less|more|most|least|\w+est|m[ai][xn]imum|equal")
 _MORE = re.compile(r"\b(?:more|greater|larger|bigger|higher|longer|taller)\b", re.IGNORECASE)
 _LESS = re.compile(r"\b(?:less|fewer|smaller|lower|shorter)\b", re.IGNORECASE)
@@ -37,7 +38,8 @@ def stated(question: str, answer: str) -> str | None:
     ('no', None)
     """
     asked = _words(question)
-    if not asked or _REFUSES.search(answer):
+    # What affirms a question that denies is not for us to say.
+    if not asked or _DENIES.search(question) or _REFUSES.search(answer):
         return None
     if _direction(question) and _THAN.search(question):
         return next(filter(None, (_compared(question, sentence) for sentence in sentences(answer))), None)
@@ -75,11 +77,14 @@ def _said_to_be(asked: frozenset[str], question: str, sentence: str) -> str | No
     """Whether a sentence says that what is asked for is there: "I see no dog", "A dog is not visible"."""
     if _is_open(sentence, question):
         return None
+    thing = _words(_PREPOSITION.split(question)[0])
     for clause in _CLAUSE.split(sentence):
-        if len(asked & _words(clause)) < _SAID_AGAIN * len(asked):
+        said = _words(clause)
+        # "No boat" and "There is a boat" leave out where.
+        if len(asked & said) < _SAID_AGAIN * len(asked) and not (thing and thing <= said <= asked):
             continue
-        thing = max(clause.lower().rfind(word) for word in asked)
-        before, behind = _DENIES.findall(clause[:thing]), _NOT_THERE.search(re.sub(r"^\w*", "", clause[thing:]))
+        place = max(clause.lower().rfind(word) for word in asked)
+        before, behind = _DENIES.findall(clause[:place]), _NOT_THERE.search(re.sub(r"^\w*", "", clause[place:]))
         return _by_denials(len(before) + (behind is not None))
     return None
 

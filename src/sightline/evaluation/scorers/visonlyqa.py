@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
+from sightline.evaluation.scorers import multiple_choice, yes_no
 from sightline.evaluation.scorers.final_answer import after_reasoning, boxed
+from sightline.evaluation.scorers.option_mentions import mentions
+from sightline.evaluation.scorers.phrases import finder
+from sightline.evaluation.scorers.plain_text import plain, turns
 from sightline.evaluation.scorers.verdicts import UNPARSED
 from sightline.evaluation.task import Item, Verdict
 
-_TRUTH = re.compile(r"\b(true|false)\b", re.IGNORECASE)
+_OPTION = re.compile(r"\(([a-e])\)\s*(.*?)\s*(?=\([a-e]\)|\n|$)")
+_SMALL = re.compile(r"(?<![\w'])([a-e])(?=[)}]|\.(?:\s|$)|\s*$)", re.MULTILINE)
 _LETTERS_ALONE = re.compile(r"\W*[a-e](?:\W+(?:and\W+)?[a-e])*\W*", re.IGNORECASE)
 _LETTER = re.compile(r"\b[a-e]\b", re.IGNORECASE)
-_BRACKETED = re.compile(r"\(([a-e])\)", re.IGNORECASE)
-_OPENING = re.compile(r"\A\W*([a-e])\)", re.IGNORECASE)
-_ANSWER = re.compile(r"\banswers?\b(?:\s*(?:is|are|:))*", re.IGNORECASE)
+_ANNOUNCES = finder("announces", "announces_several", after=r"[\s:]*")
+_REFUSES = finder("refuses")
+_TRUTHS = {"yes": "True", "no": "False"}
 
 
 def score_strict(item: Item, answer: str) -> Verdict:
     """Right where all the letters of the gold answer are said and no other; several are an answer only if asked for."""
-    read = _read_truth if item.answers[0] in ("True", "False") else _read_letters
-    text = after_reasoning(answer)
-    said = read(boxed(text) or text)
-    if not said or (len(said) > 1 and item.facts.get("question_type") != "multiple_answers"):
-        return UNPARSED
-    return Verdict(float(said == set(item.answers[0].split(","))), ",".join(sorted(said)))
+    if item.answers[0] in ("True", "False"):
+        said = _truth(item, answer)
+    elif item.facts.get("question_type") == "multiple_answers":
+        said = _letters(item, answer)
+    else:
+        said = _letter(item, answer)
+    return Verdict(float(said == item.answers[0]), said) if said else UNPARSED
 
 
-def _read_truth(text: str) -> set[str]:
-    return {word.capitalize() for word in _TRUTH.findall(text)}
+def _truth(item: Item, answer: str) -> str | None:
+    return _TRUTHS.get(yes_no.read_strict(item, answer) or "")
 
 
-def _read_letters(text: str) -> set[str]:
-    """Letters that stand alone in the whole answer or behind the last "answer is", else those in brackets there, else
-    an opening "a)", else all in brackets."""
-    *_, last = _ANSWER.split(text)
-    alone = next((part for part in (text, last) if _LETTERS_ALONE.fullmatch(part)), "")
-    found = _LETTER.findall(alone) or _BRACKETED.findall(last) or _OPENING.findall(text) or _BRACKETED.findall(text)
-    return {letter.lower() for letter in found}
+def _letter(item: Item, answer: str) -> str | None:
+    """The option by its small letter, which is read as a capital, or by its text in the question."""
+    options = [text for _, text in _OPTION.findall(item.question)] or list("abcde")
+    said = multiple_choice.read_strict(replace(item, options=tuple(options)), _capitals(answer))
+    return said.lower() if said else None
+
+
+def _letters(item: Item, answer: str) -> str | None:
+    """Letters that stand alone in the whole answer or behind the last announcement, else those called right there, else
+    those named there that are not ruled out."""
+    text = plain(after_reasoning(answer))
+    text = turns(boxed(text) or text)[0]
+    *_, last = _ANNOUNCES.split(text)
+    if _REFUSES.search(last):
+        return None
+    if alone := next((part for part in (text, last) if _LETTERS_ALONE.fullmatch(part)), ""):
+        return _joined(_LETTER.findall(alone))
+    named = mentions(replace(item, options=tuple("abcde")), _capitals(last))
+    called_right = [mention.letter for mention in named if mention.right]
+    return _joined(called_right or [mention.letter for mention in named if mention.right is None])
+
+
+def _joined(letters: list[str]) -> str | None:
+    return ",".join(sorted({letter.lower() for letter in letters})) or None
+
+
+def _capitals(text: str) -> str:
+    return _SMALL.sub(lambda letter: letter[1].upper(), text)

@@ -12,7 +12,14 @@ from collections.abc import Iterable
 from sightline.evaluation.normalise import vlmevalkit_punctuation
 from sightline.evaluation.scorers.final_answer import after_reasoning, boxed
 from sightline.evaluation.scorers.phrases import any_of, finder
-from sightline.evaluation.scorers.plain_text import plain, turns
+from sightline.evaluation.scorers.plain_text import (
+    after_turn,
+    plain,
+    sentence_around,
+    sentence_start,
+    takes_back,
+    turns,
+)
 from sightline.evaluation.scorers.statements import stated
 from sightline.evaluation.task import Item
 
@@ -56,7 +63,7 @@ def read(question: str, answer: str) -> str | None:
         if (said := _firm(part)) is not None:
             return said or None
     said = _firm(whole)
-    return (_weak(question, whole) if said is None else said) or None
+    return (_weak(plain(question), whole) if said is None else said) or None
 
 
 def _spoken(text: str) -> str | None:
@@ -69,23 +76,43 @@ def _meaning(word: re.Match[str]) -> str:
 
 
 def _firm(text: str) -> str | None:
-    """The whole answer, the last announcement, the opening word; _SEVERAL where they deny or join."""
+    """The whole answer, what follows a "wait", the last announcement, the last line or the opening word.
+
+    _SEVERAL where they deny, suppose or join, or where the opening word and the last line differ.
+    """
     if said := _spoken(text):
         return said
-    *_, cue = [None, *_CUE.finditer(text)]
-    if cue:
-        word = cue.start("no") if cue["no"] else cue.start("yes")
-        denied = _DENIES.search(text[cue.start() : word]) or _DENIED.search(text[: cue.start()])
-        open_ = _REFUSES.search(text[: cue.start()]) or _joined(text, cue)
-        return _SEVERAL if denied or open_ else _meaning(cue)
+    turned = after_turn(text)
+    if turned is not None and (said := _firm(turned)) is not None:
+        return said
+    if turned is not None and takes_back(turned):
+        return _SEVERAL
+    cues = [cue for cue in _CUE.finditer(text) if not sentence_around(text, cue.start()).endswith("?")]
+    if cues:
+        return _of_cue(text, cues[-1])
+    opening, last = _opening(text), _spoken(text.rsplit("\n", 1)[-1])
+    if opening and last:
+        return opening if opening == last else _SEVERAL
+    return last or opening
+
+
+def _of_cue(text: str, cue: re.Match[str]) -> str:
+    before = text[sentence_start(text, cue.start()) : cue.start()]
+    word = cue.start("no") if cue["no"] else cue.start("yes")
+    denied = _DENIES.search(text[cue.start() : word]) or _DENIED.search(before) or _REFUSES.search(before)
+    supposed = _SUPPOSES.search(before) or _SUPPOSES.match(text[cue.end() :].lstrip(" ,"))
+    return _SEVERAL if denied or supposed or _joined(text, cue) else _meaning(cue)
+
+
+def _opening(text: str) -> str | None:
     opening = _OPENING.match(text)
     if opening is None:
         return None
     first = re.split(r"[.!?。]\s|\n", text, maxsplit=1)[0]
     conditional = _SUPPOSES.match(text[opening.end() :].lstrip(" ,"))
-    if conditional or _joined(text, opening) or _REFUSES.search(first):
-        return _SEVERAL
-    return _meaning(opening)
+    # "No, I can't tell" denies nothing.
+    refuses = _meaning(opening) == "no" and _REFUSES.search(first)
+    return _SEVERAL if conditional or refuses or _joined(text, opening) else _meaning(opening)
 
 
 def _joined(text: str, word: re.Match[str]) -> bool:
