@@ -1,7 +1,7 @@
 """Answers in the style of models of 2024 to 2026, in ten languages, are read as a careful reader reads them.
 
 choice_answers.json holds [question, answer, reading], each reading decided before any scorer had seen the answer; null
-is what names nothing, several things, or refuses.
+is what names nothing, several things, or refuses. Under "unread" are those that a careful reader reads and we do not.
 """
 
 from __future__ import annotations
@@ -32,6 +32,11 @@ def test_each_answer_is_read_as_a_careful_reader_reads_it(name: str) -> None:
         (answer, f"meant {meant}, read {said}") for answer, meant in answers if (said := read(name, answer)) != meant
     ]
     assert differing == []
+
+
+@pytest.mark.parametrize(("name", "answer", "meant"), ANSWERS["unread"])
+def test_what_is_not_understood_is_unread_and_not_misread(name: str, answer: str, meant: str) -> None:
+    assert read(name, answer) is None
 
 
 def choice(

@@ -30,8 +30,8 @@ _CONCLUDES = finder("concludes", after=_TAIL)
 _ENDS_CLAUSE = re.compile(rf"{CLOSE}\s*(?:[.,;:!)\n。、—–→]|$)")
 _DENIES = finder("denies")
 _REFUSES = finder("refuses")
-_SUPPOSES = finder("supposes")
-_IF_BEHIND = finder("supposes", before=rf"{OPEN}\w{CLOSE}\s+")
+_SUPPOSES = finder("conditions", "hedges")
+_IF_BEHIND = finder("conditions", "hedges", before=rf"{OPEN}\w{CLOSE}\s+")
 _CLAUSE = re.compile(r"[.,;:!?\n。、]|\b(?:but|so)\b")
 
 

@@ -9,7 +9,14 @@ from sightline.evaluation.scorers import yes_no
 from sightline.evaluation.scorers.announcements import claims, phrase
 from sightline.evaluation.scorers.final_answer import after_reasoning, boxed, refuses, sentences
 from sightline.evaluation.scorers.listings import labels, last_line, without_listings
-from sightline.evaluation.scorers.option_letters import SEVERAL, is_joined, match_letter, only_lists, unless_listed
+from sightline.evaluation.scorers.option_letters import (
+    SEVERAL,
+    is_joined,
+    letter_anywhere,
+    match_letter,
+    only_lists,
+    unless_listed,
+)
 from sightline.evaluation.scorers.option_mentions import mentions
 from sightline.evaluation.scorers.option_texts import only_option_in, option_at_start
 from sightline.evaluation.scorers.phrases import any_of, finder
@@ -18,8 +25,8 @@ from sightline.evaluation.scorers.verdicts import letters_of
 from sightline.evaluation.task import Item
 
 _MARKS = " \t\n\"'“”‘’「」『』【】()[]{}<>《》.:,;!#*。、"
-_LETTERS = frozenset("ABCDEFGH")
-_BEYOND = r"\b(?i:answer|(?:option|choice)\s+letter)\s+is:?\s+[*(]*[{letters}]\b(?!\s*[=+*/^])"
+_LETTERS = frozenset("ABCDEFGHIJ")
+_BEYOND = r"\b(?i:answer|(?:option|choice)\s+letter)\s*(?:is|:)+\s*[*(]*[{letters}](?=[\s.)*]*(?:$|\n|[.,)]))"
 # What follows a letter that opens an answer as its label, and not as the article "A".
 _ENDS_LABEL = re.compile(
     rf"[\"'\])}}」』】>]*(?:[.):,;\n、]|\s*$|\s*[-–—→]\s|\s+\(|\s*{any_of('copulas_behind')}[\s.。]*$)"
@@ -98,7 +105,8 @@ def _announced(item: Item, text: str) -> str | None:
     if firm:
         return firm[-1]
     supposed = {claim.said for claim in found}
-    return SEVERAL if supposed and _REFUSES.search(text, found[-1].end) else _only(supposed)
+    others = set(letter_anywhere(letters_of(item)).findall(text)) - supposed - {"A", "I"}
+    return SEVERAL if supposed and (others or _REFUSES.search(text, found[-1].end)) else _only(supposed)
 
 
 def _beyond(item: Item, text: str) -> str | None:
@@ -120,7 +128,9 @@ def _at_start(item: Item, text: str) -> str | None:
         return unless_listed(item, text, letter) if len(labels(item, text)) < 2 else None
     if yes_no.asks_so(item.options) or _REFUSES.search(text):
         return None
-    return option_at_start(item, text)
+    said = option_at_start(item, text)
+    # "Two here and two there: four" does not say two.
+    return said if said and only_option_in(item, sentences(text)[0]) in (said, None) else None
 
 
 def _at_end(item: Item, text: str) -> str | None:

@@ -18,12 +18,13 @@ WORD = r"0-9A-Za-z_À-ɏЀ-ӿ"
 
 OPEN = r"[\s\"'(\[{<「『【《«»]*"
 CLOSE = r"[\"')\]}>」』】》«»]*"
-BETWEEN = rf"{CLOSE}\s*(?:{any_of('joins')}\s*)+(?:{any_of('option')}\s*)?{OPEN}"
+BETWEEN = rf"{CLOSE}(?:\s*(?:{any_of('joins')}\s*)+(?:{any_of('option')}\s*)?|(?<=\))(?=\()){OPEN}"
 """What joins two letters: "B and C", "(B) or option (C)"."""
 
 _JOINED = re.compile(rf"(?i:{BETWEEN})(?P<letter>[A-Z])(?![{WORD}]|'[{WORD}])")
 _JOINED_END = re.compile(rf"(?<![{WORD}])([A-Z])(?:(?i:{BETWEEN})|\s+)$")
-_ROW = re.compile(rf"{OPEN}[A-Z](?:{BETWEEN}[A-Z](?![{WORD}]))+[\s.)]*", re.IGNORECASE)
+_ROW = re.compile(rf"{OPEN}[A-Z](?:(?:{BETWEEN}|{CLOSE}\s*\n\s*{OPEN})[A-Z](?![{WORD}]))+[\s.)]*", re.IGNORECASE)
+_LETTER = re.compile(rf"(?<![{WORD}])[A-Z](?![{WORD}])", re.IGNORECASE)
 _OR_BRACKETED = re.compile(rf"{OPEN}[A-Z]\)[^.\n()]{{0,60}}\b(?:and|or)\s+\([A-Z]\)")
 _DRESS = re.compile(r"[\s).:\]\"'*–—-]*")
 _LABEL_ENDS = re.compile(r"[)\]}]*[.:)]*[ \t]*")
@@ -70,8 +71,8 @@ def _contradicts(item: Item, letter: str, rest: str) -> bool:
 
 
 def only_lists(text: str) -> bool:
-    """Whether a text is nothing but letters that are joined."""
-    return _ROW.fullmatch(text) is not None
+    """Whether a text is nothing but different letters that are joined, or each on a line of its own."""
+    return _ROW.fullmatch(text) is not None and len(set(map(str.upper, _LETTER.findall(text)))) > 1
 
 
 def is_joined(item: Item, before: str) -> bool:

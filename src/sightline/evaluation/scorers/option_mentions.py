@@ -19,11 +19,12 @@ DENIED = finder(
 """A denial, or a doubt, at the end of what stands before an option."""
 
 VERDICT = re.compile(f"(?P<wrong>{any_of('wrong')})|(?P<right>{any_of('right')})", re.IGNORECASE)
+_CONDITION = finder("conditions", before=r"\s*(?:only\s+)?")
 _JOIN = re.compile(BETWEEN, re.IGNORECASE)
 _OPTION_BEFORE = finder("option", after=rf"\s*{OPEN}$")
 _BRACKET_OPENS, _BRACKET_CLOSES = ("(", "[", "「", "【"), (")", "]", "」", "】")
 _LINE_OPENS = re.compile(r"(?:^|\n)\s*[(\[]?$")
-_LABEL_ENDS = re.compile(r"[)\]]?\s*[.):,、—–-]|\)")
+_LABEL_ENDS = re.compile(r"[)\]]?\s*[.):,、—–|-]|\)")
 _CLOSES = re.compile(rf"{CLOSE}\s*")
 _LETTER_BEHIND = re.compile(rf"\s+{OPEN}[A-Z]\b")
 _LOOK_BACK, _LOOK_AHEAD = 40, 160
@@ -42,11 +43,7 @@ class Mention:
 
 def mentions(item: Item, text: str) -> list[Mention]:
     """Letters in brackets, as labels of lines, behind "option", joined to one of these, or with a verdict beside."""
-    matches: list[re.Match[str]] = []
-    for match in letter_anywhere(letters_of(item)).finditer(text):
-        joined = matches and _JOIN.fullmatch(text, matches[-1].end(), match.start())
-        if joined or not _is_bare(text, match) or verdict_beside(text[match.end() :]) is not None:
-            matches.append(match)
+    matches = _named(text, list(letter_anywhere(letters_of(item)).finditer(text)))
     found = []
     for match, following in zip(matches, [*matches[1:], None], strict=False):
         rest = text[match.end() : following.start() if following else len(text)]
@@ -57,13 +54,35 @@ def mentions(item: Item, text: str) -> list[Mention]:
     return _shared(text, found)
 
 
+def _named(text: str, letters: list[re.Match[str]]) -> list[re.Match[str]]:
+    """Those of all letters that name an option, and those that are joined to one of them."""
+    groups: list[list[re.Match[str]]] = []
+    for letter in letters:
+        if groups and _JOIN.fullmatch(text, groups[-1][-1].end(), letter.start()):
+            groups[-1].append(letter)
+        else:
+            groups.append([letter])
+    return [letter for group in groups if any(_names(text, one) for one in group) for letter in group]
+
+
+def _names(text: str, letter: re.Match[str]) -> bool:
+    return not _is_bare(text, letter) or verdict_beside(text[letter.end() :]) is not None
+
+
 def verdict_beside(rest: str) -> bool | None:
     """What stands right behind an option: True for "is correct", False for "is wrong"."""
     found = VERDICT.match(rest, _CLOSES.match(rest).end())  # type: ignore[union-attr]
     # "B not A" denies A.
     if found is None or _LETTER_BEHIND.match(rest, found.end()):
         return None
-    return found["right"] is not None
+    return _verdict(found)
+
+
+def _verdict(found: re.Match[str] | None) -> bool | None:
+    """What a verdict says; one under a condition ("would be correct if") denies."""
+    if found is None:
+        return None
+    return found["right"] is not None and not _CONDITION.match(found.string, found.end())
 
 
 def _verdict_of(text: str, match: re.Match[str], rest: str) -> bool | None:
@@ -71,8 +90,7 @@ def _verdict_of(text: str, match: re.Match[str], rest: str) -> bool | None:
     if _is_bare(text, match):
         return verdict_beside(rest)
     told = rest.split("\n") if _labels_line(text, match) else SENTENCE_END.split(rest)
-    found = VERDICT.search(told[0][:_LOOK_AHEAD])
-    return found["right"] is not None if found else None
+    return _verdict(VERDICT.search(told[0][:_LOOK_AHEAD]))
 
 
 def _is_bare(text: str, match: re.Match[str]) -> bool:

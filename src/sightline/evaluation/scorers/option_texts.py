@@ -13,9 +13,10 @@ from sightline.evaluation.task import Item
 _FRACTION = re.compile(r"\\d?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _ROOT = re.compile(r"\\sqrt\s*\{?([^{}]*)\}?|√\s*[{(]?(\w+)[})]?|sqrt\((\w+)\)")
 _SIDE_CLAUSE = re.compile(r",?\s(?:because|since|as|which|while|whereas|but|than|and not|rather)\b|,\s*not\b|[;(]")
-_CONDITION = re.compile(r"^\W*(?:if|when|as|since|because|while|although)\b[^,]*,", re.IGNORECASE)
-_PRONOUN = re.compile(r"^it\s+(?=\w+\s+\w)")
-_PREDICATE = re.compile(r"\b(?:is|are|was|were|be|equals?)\b|[=≈:]")
+_LEADING_CONDITION = re.compile(r"^\W*(?:if|when|as|since|because|while|although)\b[^,]*,", re.IGNORECASE)
+_PRONOUN = re.compile(r"^(?:it|he|she|they)\s+(?=\w+\s+\w)")
+_PREDICATE = re.compile(r"\b(?:is|are|was|were|be|equals?)\b")
+_RESULT = re.compile(r"[=≈:]")
 _LATIN = r"0-9A-Za-z_À-ɏЀ-ӿ"
 _NOT_AFTER = re.compile(rf"(?<![{_LATIN}.,/√^+\-−])")
 _NOT_BEFORE = rf"(?![{_LATIN}]|[/√^]|\s*[\-−+×]\s*\d|[.,:]\d)"
@@ -23,9 +24,11 @@ _ENDS = re.compile(_NOT_BEFORE)
 _ENDS_OR_BENDS = re.compile(r"(?:(?<=[a-z]{4})[bgmnp]?(?:ed|ing))?" + _NOT_BEFORE)
 # A one-letter option is a name and no word: "I" is no quadrant in "I think".
 _ENDS_NAME = re.compile(_NOT_BEFORE + r"(?!\s+[a-z]{2}|'[a-z])")
-_DENIED = finder("denies", after=r"\s*(?:(?:the|an?|la|le|el|il|die|der|das|ein|eine|o|is|be)\s+)*$")
+_DENIED = finder("denies", "bounds", after=r"\s*(?:(?:the|an?|la|le|el|il|die|der|das|ein|eine|o|is|be)\s+)*$")
+_SUPPOSES = finder("conditions", "hedges")
 _RULED_OUT = finder("wrong", before=r"\s*")
 _JOINED = re.compile(rf"\s*(?:{any_of('joins')}\s*)*", re.IGNORECASE)
+_NEGATIVE = re.compile(r"-[\d.√π]")
 _NUMBERED = re.compile(rf"{any_of('option')}\s*\d+\b", re.IGNORECASE)
 
 
@@ -43,20 +46,32 @@ def option_at_start(item: Item, text: str, whole: bool = False) -> str | None:
         return letters[0] if len(letters) == 1 else None
     rest = said[longest:]
     rest = rest[_JOINED.match(rest).end() :]  # type: ignore[union-attr]
+    if _is_ruled_out(said, longest):
+        return None
     listed = any(option and letter != letters[0] and _opens(option, rest) for letter, option in options)
     return None if listed else letters[0]
 
 
 def only_option_in(item: Item, sentence: str) -> str | None:
-    """The letter of the one option whose text occurs; "" for several, None for none.
+    """The letter of the one option whose text occurs; "" for several or a supposed one, None for none.
 
     Where several occur, the one that the main clause says of its subject: "Of A and B it is B, as A is no fish".
     """
+    main = _LEADING_CONDITION.sub("", sentence)
     said = _occurring(item, sentence)
+    supposed = _SUPPOSES.search(main)
+    if supposed and supposed.group().lower() not in item.question.lower():
+        return "" if said else None
     if len(said) > 1:
-        clause = _SIDE_CLAUSE.split(_CONDITION.sub("", sentence))[0]
-        said = _occurring(item, _PREDICATE.split(clause)[-1]) or said
+        said = set().union(*(_occurring(item, part) for part in _predicates(_SIDE_CLAUSE.split(main)[0]))) or said
     return (said.pop() if len(said) == 1 else "") if said else None
+
+
+def _predicates(clause: str) -> list[str]:
+    """What stands behind each verb, without the subject of the next verb, and behind its last "="; else the clause."""
+    _, *behind = _PREDICATE.split(clause)
+    whole = [*(part.rsplit(",", 1)[0] for part in behind[:-1]), *behind[-1:]]
+    return [_RESULT.split(part)[-1] for part in whole] or [_RESULT.split(clause)[-1]]
 
 
 def _occurring(item: Item, sentence: str) -> set[str]:
@@ -65,7 +80,7 @@ def _occurring(item: Item, sentence: str) -> set[str]:
     spans = [
         (start, start + len(option), letter)
         for letter, option in _options(item)
-        if option
+        if option and (len(option) > 1 or _stands_apart(option.upper(), sentence))
         for start in _places(option, said)
         if not _DENIED.search(said, max(0, start - 40), start) and not _is_ruled_out(said, start + len(option))
     ]
@@ -86,6 +101,11 @@ def _opens(option: str, said: str) -> bool:
     """Whether an option opens a text and goes on in no word, number or formula."""
     ends = _ENDS_NAME if re.fullmatch("[a-z]", option) else _ENDS
     return said.startswith(option) and ends.match(said, len(option)) is not None
+
+
+def _stands_apart(letter: str, sentence: str) -> bool:
+    """Whether a sentence has a one-letter option as a word of its own in capitals: no "a dog"."""
+    return not letter.isalpha() or re.search(rf"(?<![{_LATIN}]){letter}(?![{_LATIN}])", sentence) is not None
 
 
 def _places(option: str, said: str) -> Iterator[int]:
@@ -119,5 +139,7 @@ def _spelled(text: str) -> str:
     flat = re.sub(r"\b(?:would|may|might)(?:\s+likely)?\b|\bwill\s+likely\b", "will", flat.replace("&", " and "))
     flat = re.sub(r"(?<=[a-z]{3}[^\Ws])s\b", "", flat)
     flat = re.sub(r"[.,:](?!\d)|(?<!\d)[,:]", " ", flat)
-    flat = re.sub(r"\s*([-−–/=<>])\s*", r"\1", flat).replace("−", "-").replace("–", "-")
-    return " ".join(flat.split()).strip("'=-^ ") if len(flat.strip()) > 1 else flat.strip()
+    flat = re.sub(r"(?<=[a-z])\s+[-−–](?=\d)", " minus", flat)
+    flat = re.sub(r"\s*([-−–/=<>])\s*", r"\1", flat).replace("−", "-").replace("–", "-").replace(" minus", " -")
+    flat = " ".join(flat.split()).strip("'=^ ") if len(flat.strip()) > 1 else flat.strip()
+    return flat if _NEGATIVE.match(flat) else flat.strip("-")

@@ -15,9 +15,10 @@ _FOLDED = (
 
 _MARKS = (
     (re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathit|bf|rm)\s*\{([^{}]*)\}"), r"\1"),
+    (re.compile(r"<(b|strong|i|em|u|p|span)(?:\s[^<>]*)?>(.*?)</\1>", re.IGNORECASE | re.DOTALL), r"\2"),
     (re.compile(r"\\[\[\]()]|\$+|\*\*|__|`+"), ""),
     (re.compile(r"(?<!\w)\*(?=\S)|(?<=\S)\*(?!\w)"), ""),
-    (re.compile(r"^[ \t]*(?:#{1,6}|>|[-•*+](?=\s))[ \t]*", re.MULTILINE), ""),
+    (re.compile(r"^[ \t]*(?:#{1,6}|>|[-•*+|](?=\s))[ \t]*", re.MULTILINE), ""),
 )
 _IDIOM = finder("idioms")
 _ASKS_ON = finder("asks", before=r"(?<=\S)\s+(?:#+ *)?", after=r"\s*\d*\s*:")

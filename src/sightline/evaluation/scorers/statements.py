@@ -12,7 +12,7 @@ _SAID_AGAIN = 0.65
 
 _DENIES = finder("denies", "lacks")
 _REFUSES = finder("refuses")
-_SUPPOSES = finder("supposes", "concedes")
+_SUPPOSES = finder("conditions", "hedges", "concedes")
 _ASKS_WHETHER_THERE_IS = finder("exists")
 _CLAUSE = re.compile(r"[,;:，；：。、]|\b(?:but|while|although|though|however|as|because|since|which)\b", re.IGNORECASE)
 _NOT_THERE = finder(
@@ -45,8 +45,18 @@ def stated(question: str, answer: str) -> str | None:
         return next(filter(None, (_compared(question, sentence) for sentence in sentences(answer))), None)
     if _ASKS_WHETHER_THERE_IS.search(question):
         return next(filter(None, (_said_to_be(asked, question, sentence) for sentence in sentences(answer))), None)
-    if len(asked) < 2:
-        return None
+    return (_said_alone if len(asked) < 2 else _said_again)(asked, question, answer)
+
+
+def _said_alone(asked: frozenset[str], question: str, answer: str) -> str | None:
+    """What a sentence says that has the one word asked for and no other: "The figure is symmetric."."""
+    for sentence in sentences(answer):
+        if _words(sentence) == asked and not _is_open(sentence, question):
+            return _by_denials(len(_DENIES.findall(sentence)))
+    return None
+
+
+def _said_again(asked: frozenset[str], question: str, answer: str) -> str | None:
     compared = {word for word in asked if _COMPARISON.fullmatch(word)}
     for sentence in sentences(answer):
         said = _words(sentence)
