@@ -17,6 +17,7 @@ from sightline.data.images import opened
 from sightline.data.prompts import check_template, render_prompt
 from sightline.errors import InputError
 from sightline.evaluation.local import LocalAnswerer
+from sightline.models.adapters import load_adapter
 from sightline.models.load import load_vlm
 from sightline.training.arguments import read_settings
 from sightline.training.sft import SFTConfig
@@ -134,6 +135,38 @@ def test_a_folder_of_an_adapter_with_a_configuration_beside_it_is_an_adapter(
     shutil.copy(base / "config.json", both)
     with pytest.raises(InputError, match="weights 0 have a place in the model"):
         load_vlm(both)
+
+
+def kinds_of_adapters() -> dict[str, Any]:
+    import peft
+
+    layers = r"model\.language_model.*(q_proj|v_proj)"
+    return {
+        "dora": peft.LoraConfig(target_modules=layers, use_dora=True),
+        "bias": peft.LoraConfig(target_modules=layers, bias="lora_only"),
+        "embeddings": peft.LoraConfig(target_modules=["embed_tokens", "q_proj"]),
+        "head": peft.LoraConfig(target_modules=layers, modules_to_save=["lm_head"]),
+        "tokens": peft.LoraConfig(target_modules=layers, trainable_token_indices=[1, 2]),
+        "ia3": peft.IA3Config(target_modules=layers, feedforward_modules=[]),
+        "loha": peft.LoHaConfig(target_modules=layers),
+        "vera": peft.VeraConfig(target_modules=layers),
+        "vblora": peft.VBLoRAConfig(target_modules=layers, num_vectors=8, vector_length=4, topk=2),
+        "norms": peft.LNTuningConfig(target_modules=["input_layernorm"]),
+        "prompt": peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
+    }
+
+
+@pytest.mark.parametrize("kind", kinds_of_adapters())
+def test_adapters_of_every_kind_that_fit_are_loaded_whole(tmp_path: Path, kind: str) -> None:
+    from peft import get_peft_model
+
+    model = get_peft_model(tiny_llava(), kinds_of_adapters()[kind])
+    trained = {name: value for name, value in model.named_parameters() if value.requires_grad}
+    for value in trained.values():
+        torch.nn.init.normal_(value.data if value.dim() > 1 else value.data[None])
+    model.save_pretrained(tmp_path)
+    loaded = dict(load_adapter(tiny_llava(), str(tmp_path)).named_parameters())
+    assert trained and all(torch.equal(value, loaded[name]) for name, value in trained.items())
 
 
 def test_training_does_not_start_from_an_adapter(adapter: Path) -> None:

@@ -65,10 +65,9 @@ def _left_over(adapted: Any, adapter: str) -> str:
     """What found no place, in words; empty where all fits. Reads the weights again, since PEFT tells then."""
     from peft.utils.save_and_load import load_peft_weights
 
-    config = adapted.peft_config[NAME]
-    layout = (
-        {} if config.is_prompt_learning else getattr(adapted.get_base_model(), "_checkpoint_conversion_mapping", {})
-    )
+    if adapted.peft_config[NAME].is_prompt_learning:  # PEFT gives its one weight to the prompt's encoder itself
+        return ""
+    layout = getattr(adapted.get_base_model(), "_checkpoint_conversion_mapping", {})
     result = adapted.load_adapter(adapter, NAME, key_mapping=layout)
     weights = len(load_peft_weights(adapter, device="cpu"))
     stray = list(result.unexpected_keys)
