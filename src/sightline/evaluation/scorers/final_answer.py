@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from sightline.evaluation.scorers.phrases import finder
 from sightline.evaluation.scorers.reasoning import without_thought
 
 _TAG_NAMES = r"answer|final[ _-]?answer|conclusion"
@@ -144,20 +145,10 @@ _REFUSAL = re.compile(
     r"|no\s+(?:specific\s+)?(?:information|image|picture|photo|data|context)|please\s+(?:provide|upload|share)"
     r"|need\s+more|more\s+information|unanswerable|illegible|unreadable"
     r"|not\s+(?:available\s+)?(?:in|among)\s+the\s+(?:options|choices)|none\s+of\s+the\s+(?:options|choices|above))\b"
-    r"|(?:\bnot|n['’]t)\s+(?:\w+\s+)?enough\s+(?:\w+\s+){0,2}(?:information|context|data|details)\b"
-    # German, French, Spanish and Portuguese, Italian, Russian, Chinese, Japanese, Korean
-    r"|\b(?:tut\s+mir\s+leid|leider|entschuldigung|keine\s+ahnung|nicht\s+(?:erkennbar|möglich|sicher|erkennen|bestimmen"
-    r"|beantworten|sagen|lesbar)|weiß\s+(?:es\s+)?nicht|kein\s+bild"
-    r"|désolée?|je\s+ne\s+(?:peux|vois|sais|suis|parviens)|n['’]est\s+pas\s+(?:possible|visible|lisible)|aucune\s+image"
-    r"|lo\s+siento|imposible|no\s+(?:puedo|se\s+puede|sé|veo|es\s+posible|hay\s+suficiente|hay\s+ninguna\s+imagen)"
-    r"|desculpe|sinto\s+muito|impossível|não\s+(?:posso|consigo|é\s+possível|sei|vejo|há\s+informa)"
-    r"|mi\s+dispiace|impossibile|non\s+(?:posso|riesco|è\s+possibile|so|vedo|si\s+può)"
-    r"|извините|простите|невозможно|не\s+(?:могу|вижу|знаю|удаётся|удается)|к\s+сожалению)\b"
-    r"|无法|抱歉|对不起|不知道|不确定|看不清|不清楚|没有提供|没有(?:图|足够)|不能(?:确定|判断|回答|识别)"
-    r"|申し訳|(?:分か|わか)り(?:ません|かね)|判断できま?せ?ん|できません|不明|見えません"
-    r"|죄송|알\s?수\s?없|할\s?수\s?없|볼\s?수\s?없|모르겠|확인할\s?수",
+    r"|(?:\bnot|n['’]t)\s+(?:\w+\s+)?enough\s+(?:\w+\s+){0,2}(?:information|context|data|details)\b",
     re.IGNORECASE,
 )
+_REFUSES = finder("refuses")
 _DECLINES = re.compile(
     r"\W*(?:I\b|sorry\b|unfortunately\b|as\s+an?\s+(?:AI|language|text)|(?:there\s+is\s+)?no\s+(?:image|picture|photo)\b"
     r"|the\s+(?:image|picture|photo|text)\s+(?:is|was)\s+(?:not|un|il|too)|抱歉|对不起|很抱歉|我(?:无法|不能|看不)|申し訳|죄송"
@@ -173,7 +164,7 @@ def refuses(text: str) -> bool:
     >>> refuses("The age cannot be determined from the picture.")
     True
     """
-    return _REFUSAL.search(text) is not None
+    return _REFUSAL.search(text) is not None or _REFUSES.search(text) is not None
 
 
 def declines(text: str) -> bool:
