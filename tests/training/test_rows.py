@@ -164,7 +164,7 @@ def test_a_bad_caption_is_named_by_the_row_it_stands_in(folder: Path) -> None:
     path = write(
         folder / "captions.jsonl", [{"image": "0.png", "captions": ["a", "b"]}, {"image": "1.png", "captions": [" "]}]
     )
-    with pytest.raises(DataError, match=r"^captions.jsonl row 2: the answer \(completion\) is empty"):
+    with pytest.raises(DataError, match=r"^captions.jsonl row 2: expected at least one caption"):
         rows_of(folder, dataset_name=str(path))
 
 

@@ -120,6 +120,7 @@ def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = 
     columns = row_columns(dataset)
     classes = class_columns(dataset.features)
     first_rows = [_with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
+    _refuse_unpaired(dataset, columns, source)
     format_ = recognise(columns, first_rows, goal, source)
     if format_.convert is not None and answers_alone and "conversations" in format_.columns:
         format_ = replace(format_, convert=partial(answer_alone, format_.convert))
@@ -128,6 +129,27 @@ def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = 
     if format_.convert is None:
         return TrainingRows(_as_they_are(dataset, source), format_)
     return _tabled(dataset, columns, format_, source)
+
+
+def _refuse_unpaired(dataset: Any, columns: list[str], source: str) -> None:
+    """Raise DataError for answers that are labelled right or wrong: the wrong ones would train as demonstrations."""
+    import datasets
+    import pyarrow.compute as compute
+
+    marks = [column for column in ("label", "kto_tag") if column in columns]
+    if not marks or not {"completion", "messages", "conversations"} & set(columns):
+        return
+    values = [] if isinstance(dataset, datasets.Dataset) else [row.get(marks[0]) for row in dataset.take(FIRST_ROWS)]
+    if isinstance(dataset, datasets.Dataset):
+        if dataset.features[marks[0]] != datasets.Value("bool"):
+            return
+        values = compute.unique(dataset.data.column(marks[0])).to_pylist()
+    if False in values and all(value in (True, False, None) for value in values):
+        raise DataError(
+            f"{source}: expected pairs or demonstrations, got answers labelled true or false in {marks[0]} (KTO's "
+            "unpaired preferences), the false of which would train as if they were right. Keep the rows labelled true "
+            "for `sightline sft`, or pair them as prompt, chosen and rejected for `sightline dpo`."
+        )
 
 
 def _as_they_are(dataset: Any, source: str) -> Any:

@@ -135,6 +135,35 @@ def two_endings(row: Row, images: int, name: str) -> list[Row]:
     return [{"prompt": prompt, "chosen": chosen, "rejected": rejected}]
 
 
+def prompt_of_two_kinds(row: Row, images: int, name: str) -> list[Row]:
+    """Preference rows whose prompt or answers are plain text where the others are messages, or whose answers repeat the
+    prompt, as UltraFeedback's do: all of them as messages, the prompt once."""
+    prompt, several = _said_as(row["prompt"], "user"), row["rejected"]
+    rejected = several if isinstance(several, list) and not any(isinstance(one, dict) for one in several) else [several]
+    chosen = _said_as(row["chosen"], "assistant")
+    others = [_said_as(answer, "assistant") for answer in rejected]
+    made = []
+    for other in others:
+        if chosen and chosen[0].get("role") != "assistant":
+            made.append(_parted(chosen, other, name))
+        else:
+            made.append({"prompt": prompt, "chosen": chosen, "rejected": other})
+    return made
+
+
+def swift_pair(row: Row, images: int, name: str) -> list[Row]:
+    """ms-swift's rows: a conversation that ends in the chosen answer, and what is rejected in its place."""
+    messages = read_messages(row["messages"], images, name, row.get("system"))
+    if messages[-1]["role"] != "assistant" or len(messages) < 2:
+        raise DataError(f"{name}: expected messages that end in the chosen answer. Add it, or drop the row.")
+    rejected = [{"role": "assistant", "content": as_parts(str(row["rejected_response"]))}]
+    return [{"prompt": messages[:-1], "chosen": messages[-1:], "rejected": rejected}]
+
+
+def _said_as(value: Any, role: str) -> list[Message]:
+    return [{"role": role, "content": value}] if isinstance(value, str) else list(value or [])
+
+
 def without_prompt(row: Row, images: int, name: str) -> list[Row]:
     """TRL's rows whose prompt is the common start of two conversations."""
     chosen, rejected = (_trl_messages(row[column], images, name) for column in ("chosen", "rejected"))

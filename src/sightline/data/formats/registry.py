@@ -11,6 +11,8 @@ from sightline.data.formats.conversations import (
     compared_conversations,
     conversation,
     indexed_parts,
+    prompt_of_two_kinds,
+    swift_pair,
     two_endings,
     without_prompt,
 )
@@ -136,6 +138,25 @@ def _has_class(rows: list[Row]) -> bool:
     return _has_image(rows) and all(isinstance(row["label"], str) for row in rows)
 
 
+def _are_of_two_kinds(rows: list[Row]) -> bool:
+    """Whether some row has text beside messages, or answers that begin with the prompt."""
+    return any(len({_kind(row[column]) for column in ("prompt", "chosen", "rejected")} - {""}) > 1 for row in rows)
+
+
+def _kind(value: Any) -> str:
+    """What a prompt or an answer is: text, messages, or a whole conversation; empty for several texts, or nothing."""
+    if isinstance(value, str):
+        return "text"
+    first = value[0] if isinstance(value, list) and value else None
+    if not isinstance(first, dict):
+        return ""
+    return "messages" if first.get("role") == "assistant" or _ends_in_user(value) else "whole"
+
+
+def _ends_in_user(messages: list[Any]) -> bool:
+    return messages[-1].get("role") != "assistant"
+
+
 def _is_conversational(rows: list[Row]) -> bool:
     return bool(rows) and all(isinstance(rows[0][column], list) for column in ("chosen", "rejected"))
 
@@ -222,6 +243,33 @@ FORMATS = (
         conversation,
         optional=("system",),
         found_in="liuhaotian/LLaVA-Instruct-150K, LLaVA-CC3M-Pretrain-595K, ShareGPT4V",
+    ),
+    Format(
+        "ms-swift preferences",
+        "preferences",
+        ("messages", "rejected_response"),
+        {
+            "messages": [{"role": "user", "content": "<image>What is red?"}, *_CIRCLE],
+            "rejected_response": "The square.",
+            "images": ["a.jpg"],
+        },
+        swift_pair,
+        optional=("system",),
+        found_in="ms-swift",
+    ),
+    Format(
+        "preferences of text and messages",
+        "preferences",
+        ("prompt", "chosen", "rejected"),
+        {
+            "prompt": "What is red?",
+            "chosen": [*_ASKED, *_CIRCLE],
+            "rejected": [*_ASKED, *_SQUARE],
+            "images": ["a.jpg"],
+        },
+        prompt_of_two_kinds,
+        _are_of_two_kinds,
+        found_in="UltraFeedback and its relatives",
     ),
     Format(
         "TRL preferences",
