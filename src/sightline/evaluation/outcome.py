@@ -179,6 +179,7 @@ def _task_json(outcome: TaskOutcome) -> dict[str, Any]:
         "metrics": {score.name: _metric_json(score) for score in scores.metrics},
         "unparsed": {"count": scores.unparsed, "share": scores.unparsed / count},
         "errors": scores.errors,
+        "majority": vars(scores.majority) if scores.majority is not None else None,
         "categories": {name: _metric_json(score) for name, score in scores.categories.items()},
         "blind": {score.name: _metric_json(score) for score in outcome.blind.metrics} if outcome.blind else None,
         "data": outcome.data,

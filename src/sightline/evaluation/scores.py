@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence as Many
 from dataclasses import dataclass
 
@@ -28,6 +29,14 @@ class MetricScore:
 
 
 @dataclass(frozen=True)
+class Majority:
+    """The gold answer that is right most often, and its accuracy: what is right without looking at anything."""
+
+    answer: str
+    value: float
+
+
+@dataclass(frozen=True)
 class TaskScores:
     """What an answerer made of a task.
 
@@ -37,6 +46,7 @@ class TaskScores:
             where there are none.
         unparsed: items whose answer the profile could not read; they count as wrong.
         errors: items that got no answer; they count as wrong, too.
+        majority: what always giving one answer scores; None where the headline is no accuracy.
     """
 
     task: str
@@ -46,6 +56,7 @@ class TaskScores:
     categories: Mapping[str, MetricScore]
     unparsed: int
     errors: int
+    majority: Majority | None = None
 
 
 def check_profile(task: Task, profile: str) -> str:
@@ -99,6 +110,7 @@ def score_task(task: Task, judged: Many[Judged], profile: str) -> TaskScores:
         categories={name: _score(in_category, members) for name, members in per_category.items()},
         unparsed=sum(_is_unparsed(one) for one in judged),
         errors=sum(bool(one.error) for one in judged),
+        majority=_majority(judged) if metrics[0].name == "accuracy" else None,
     )
 
 
@@ -113,6 +125,16 @@ def _judge_options(item: Item, answer: Answer, asking: Asking, scorer: Callable[
 
 def _score(metric: Metric, judged: Many[Judged]) -> MetricScore:
     return MetricScore(metric.name, metric_interval(metric, judged), metric.scale, bounds(metric, judged))
+
+
+def _majority(judged: Many[Judged]) -> Majority | None:
+    """The best single answer; of several the first in the alphabet. None where no answer is gold more than once."""
+    counts = Counter(gold for one in judged for gold in {gold.strip().lower() for gold in one.item.answers})
+    if not counts or max(counts.values()) < 2:
+        return None
+    best = min(counts, key=lambda gold: (-counts[gold], gold))
+    shown = next(gold.strip() for one in judged for gold in one.item.answers if gold.strip().lower() == best)
+    return Majority(shown, counts[best] / len(judged))
 
 
 def _is_unparsed(one: Judged) -> bool:

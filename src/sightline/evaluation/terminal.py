@@ -25,6 +25,7 @@ from sightline.evaluation.comparison.tables import (
     flip_table,
 )
 from sightline.evaluation.outcome import RunResult, category_table, outcome_table, to_json
+from sightline.evaluation.results import percent
 from sightline.runs import plain_data
 from sightline.types import Table
 
@@ -88,6 +89,9 @@ def print_run(result: RunResult, as_json: bool, folder: Path | None = None) -> N
     for name, outcome in result.tasks.items():
         for note in outcome.data["notes"]:
             print(f"{name}: {note}", file=sys.stderr)
+        if (majority := outcome.scores.majority) is not None:
+            always = f"always answering '{majority.answer:.40}' would score {percent(majority.value)}"
+            print(f"{name}: {always}, whatever is shown.", file=sys.stderr)
         if outcome.doubts:
             print(f"{name}: not verified as the whole benchmark: {'; '.join(outcome.doubts)}.", file=sys.stderr)
     if as_json:
