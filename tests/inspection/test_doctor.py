@@ -16,6 +16,7 @@ from PIL import Image
 from sightline.cli.main import run
 from sightline.data.formats.registry import FORMATS
 from sightline.data.worlds.rows import write_world
+from sightline.errors import ConfigError
 from sightline.inspection.doctor import Diagnosis, diagnose, diagnose_recipe
 from sightline.inspection.environment import read_environment
 from sightline.inspection.modules import report_modules
@@ -114,6 +115,14 @@ def test_keys_tell_the_method_and_rows_where_they_do_not(tmp_path: Path) -> None
     for one in FORMATS:
         file.write_text(json.dumps(one.example))
         assert method_of(["--dataset_name", str(file)]) == ("dpo" if one.goal == "preferences" else "sft"), one.name
+
+
+def test_a_run_without_rows_to_evaluate_on_is_refused_before_it_costs_anything(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"question": "what ?", "answer": "red"}\n')
+    given = ["--dataset_name", str(rows), "--preset", "nano", "--bf16", "false", "--eval_strategy", "steps"]
+    with pytest.raises(ConfigError, match="rows.jsonl has no split 'test' to evaluate on, and eval_strategy is steps"):
+        diagnose_recipe([*given, "--eval_steps", "1"], "sft", lambda items, total, title: items)
 
 
 def test_ties_are_one_module() -> None:

@@ -15,6 +15,7 @@ from sightline.inspection.memory import MemoryEstimate, estimate_memory
 from sightline.inspection.modules import ModuleReport, report_modules
 from sightline.inspection.plan import PlannedRun, plan_run
 from sightline.inspection.trial import Batches, Trial, choose_batches, run_trial, trial_trainer
+from sightline.training.evaluation_rows import check_evaluation
 from sightline.training.references import planned_rows
 from sightline.training.sharing import base_model, image_keys
 from sightline.training.stored_features import open_store
@@ -78,7 +79,9 @@ def diagnose_recipe(argv: Many[str], method: str | None, track: Track) -> Diagno
     Raises:
         InputError: a setting, the data or the model cannot be used at all.
     """
-    return diagnose(plan_run(argv, method), track)
+    plan = plan_run(argv, method)
+    check_evaluation(plan.settings)
+    return diagnose(plan, track)
 
 
 def diagnose(plan: PlannedRun, track: Track = lambda items, total, title: items) -> Diagnosis:

@@ -61,6 +61,17 @@ def evaluation_sources(settings: TrainingSettings) -> list[EvaluationSource]:
     return named
 
 
+def check_evaluation(settings: TrainingSettings) -> None:
+    """Nothing where the run has rows to evaluate on, or may have; for those who ask before a run reads its rows.
+
+    Raises:
+        ConfigError: as `evaluation_sources` and `require_test_split`.
+    """
+    named = evaluation_sources(settings)
+    if settings.training.eval_strategy != "no" and not named and not mixture_sources(settings):
+        require_test_split(settings)
+
+
 def require_test_split(settings: TrainingSettings) -> None:
     """Nothing where the dataset may have `dataset_test_split`, as folders and Hub ids do.
 
