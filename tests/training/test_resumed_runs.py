@@ -248,3 +248,19 @@ def test_bytes_of_pictures_count_by_their_length_and_ends(place: int) -> None:
 
     assert signature(content) == signature(bytes(1000))
     assert signature(content) != signature(other) and signature(content) != signature(content + b"\0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pictures", [True, False])
+def test_training_leaves_a_saved_dataset_as_it_was(pictures: bool, folder: Path) -> None:
+    """TRL's own maps of text among what would write there."""
+    turns = [{"role": "user", "content": "what is it ?"}, {"role": "assistant", "content": "red"}]
+    columns: dict[str, Any] = {"messages": [turns] * 8}
+    dataset = Dataset.from_dict({**columns, **({"image": [str(folder / "0.png")] * 8} if pictures else {})})
+    (dataset.cast_column("image", Image()) if pictures else dataset).save_to_disk(folder / "saved")
+    before = {path.name: path.stat().st_mtime_ns for path in (folder / "saved").iterdir()}
+    (folder / "rows.jsonl").unlink()
+    shutil.rmtree(folder / "run")
+    (folder / "rows.jsonl").symlink_to(folder / "saved", target_is_directory=True)
+    assert run(command(folder)) == 0
+    assert {path.name: path.stat().st_mtime_ns for path in (folder / "saved").iterdir()} == before

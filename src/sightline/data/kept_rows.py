@@ -34,7 +34,7 @@ def map_rows(dataset: Dataset, function: Callable[..., Any], parameters: Iterabl
     """
     files = [Path(file["filename"]) for file in dataset.cache_files]
     signatures = [path.name if path.parent == _folder() else file_signature(path) for path in files]
-    parts = [encoding_version(), dataset._fingerprint, *parameters, *signatures]
+    parts = [encoding_version(), dataset._fingerprint, dataset.features, *parameters, *signatures]
     key = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
     place = _place(key) if files else None
     if place is None:
