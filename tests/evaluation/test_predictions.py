@@ -363,3 +363,17 @@ def test_our_own_samples_and_exports_are_predictions_again(tmp_path: Path) -> No
     for again in (tmp_path / "run" / "samples.jsonl", exported):
         outcome = scored(data, again)
         assert scores(outcome) == [0, 1, 0] and outcome.scores.errors == 2
+
+
+def test_samples_with_an_item_twice_are_neither_scored_again_nor_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = write_lines(tmp_path / "said.jsonl", [{"id": 2, "prediction": "dog"}])
+    asked = ["eval", "--data", str(questions(tmp_path)), "--predictions", str(said), "--model", "m"]
+    folder = tmp_path / "run"
+    assert run([*asked, "--output_dir", str(folder)]) == 0
+    samples = folder / "samples.jsonl"
+    samples.write_text(samples.read_text() + samples.read_text().splitlines()[0] + "\n")
+    for command in (["score", str(folder)], ["compare", str(folder), str(folder)]):
+        assert run(command) == 2
+        assert "the item '1' of custom is there more than once" in capsys.readouterr().err

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -139,9 +140,16 @@ def read_samples(run: Path) -> list[Sample]:
             "was cut short is finished by `sightline eval --resume`."
         )
     try:
-        return [_read(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+        samples = [_read(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"{path} was not written by `sightline eval`: {error!r}.") from error
+    counts = Counter((sample.task, sample.id) for sample in samples)
+    twice = next((f"'{id_}' of {task}" for (task, id_), count in counts.items() if count > 1), None)
+    if twice is not None:
+        raise DataError(
+            f"{path}: the item {twice} is there more than once. Score or compare the run as it was written."
+        )
+    return samples
 
 
 def _blind_record(judged: Judged, answer: Answer) -> dict[str, Any]:
