@@ -43,15 +43,15 @@ _ORDINALS = "zeroth first second third fourth fifth sixth seventh eighth ninth t
 # German, French, Spanish, Italian, Portuguese, Russian, Korean, Japanese: words that mean nothing else in another.
 _FOREIGN = {
     0: "zéro cero ноль",
-    1: "один одна 하나 一つ ひとつ",
-    2: "zwei deux dois duas два две 둘 二つ ふたつ",
-    3: "drei trois tres três tre три 셋 三つ みっつ",
-    4: "vier quatre cuatro quatro quattro четыре 넷 四つ よっつ",
-    5: "fünf cinq cinco cinque пять 다섯 五つ いつつ",
-    6: "sechs seis шесть 여섯 六つ",
-    7: "sieben siete sete sette семь 일곱 七つ",
-    8: "acht huit ocho oito восемь 여덟 八つ",
-    9: "neun neuf nueve nove девять 아홉 九つ",
+    1: "один одна 하나 ひとつ",
+    2: "zwei deux dois duas два две 둘 ふたつ",
+    3: "drei trois tres três tre три 셋 みっつ",
+    4: "vier quatre cuatro quatro quattro четыре 넷 よっつ",
+    5: "fünf cinq cinco cinque пять 다섯 いつつ",
+    6: "sechs seis шесть 여섯",
+    7: "sieben siete sete sette семь 일곱",
+    8: "acht huit ocho oito восемь 여덟",
+    9: "neun neuf nueve nove девять 아홉",
     10: "zehn dix diez dez dieci десять 열 十",
     11: "onze undici одиннадцать",
     12: "zwölf douze doce doze dodici двенадцать",
@@ -83,7 +83,7 @@ _NUMERALS = {"〇": 0, "零": 0, "两": 2, "兩": 2} | {
 _PLACES = {"十": 10, "百": 100, "千": 1000}
 _MEASURES = (
     "个個只隻条條匹头頭辆輛人名位张張本块塊棵架艘件种種次岁歲年元度米厘公克升倍台羽枚册冊杯朵颗粒座家层層行列组組支根双雙"
-    "对天小分秒页頁"
+    "对天小分秒页頁つ"
 )
 # A numeral in a word ("三角形", "一些", "第三") counts nothing; "是一个" is an article.
 _CJK_NUMBER = re.compile(

@@ -21,7 +21,7 @@ _AND = r"(?:and|et|y|e|und)"
 _BETWEEN = rf"\b(?:between|entre|zwischen)\s+{_DIGITS}%?\s+{_AND}\s+{_DIGITS}"
 # What behind it makes a number part of a formula or a bound.
 _INEXACT = (
-    r"(?:\s?(?:[+×·-]\s?)?[π√]\d*|(?:\s?[+-]\s?\d*)?[xyzn]\b|\+(?!\s?\d)"
+    r"(?:\(\d+\s*[-+*/]|\s?(?:[+×·-]\s?)?[π√]\d*|(?:\s?[+-]\s?\d*)?[xyzn]\b|\+(?!\s?\d)"
     r"|\s?(?:\b(?:or\s+(?:more|fewer|less)|oder\s+mehr|o\s+más|ou\s+(?:plus|mais))\b|以上|以下|이상|이하))?"
 )
 _NUMBER = (
@@ -33,11 +33,13 @@ _CURRENCY = re.compile(r"[$€£¥₹]")
 _FRACTION = re.compile(r"(\d+(?:\.\d+)?)/(\d+(?:\.\d+)?)")
 _SCALES = {
     **dict.fromkeys(("%", "percent", "per cent", "pct", "prozent"), Fraction(1, 100)),
-    **dict.fromkeys(("k", "thousand"), Fraction(10**3)),
+    **dict.fromkeys(("k", "thousand", "tausend", "тысяч", "тысячи"), Fraction(10**3)),
     **dict.fromkeys(("万", "萬"), Fraction(10**4)),
-    **dict.fromkeys(("million", "millions", "mil"), Fraction(10**6)),
+    **dict.fromkeys(
+        "million millions millionen millones milioni milhões миллион миллиона миллионов".split(), Fraction(10**6)
+    ),
     **dict.fromkeys(("亿", "億"), Fraction(10**8)),
-    **dict.fromkeys(("billion", "billions", "bn"), Fraction(10**9)),
+    **dict.fromkeys(("billion", "billions", "bn", "milliarden", "milliards"), Fraction(10**9)),
     "trillion": Fraction(10**12),
 }
 _SCALE = re.compile(rf"\s?({'|'.join(sorted(_SCALES, key=len, reverse=True))})(?![A-Za-z])", re.IGNORECASE)
@@ -68,7 +70,7 @@ _BOUNDS = (
 # "At least 3" is a bound, "step 3" a name, "not 3" denied: none is a value.
 NO_VALUE = re.compile(
     rf"\b(?:{'|'.join(_BOUNDS)}|step|question|figure|fig|message)[\s*.(]*(?:the\s+)?$"
-    r"|(?:至少|最多|超过|不到|少于|多于|少なくとも|최소|적어도)\s*$|[≤≥]\s*$|(?<=[^=\s-])\s*[<>]\s*$|(?<!\w)>$"
+    r"|(?:\b(?:of\s+which|of\s+whom|including|davon|dont)|其中|うち)\s*$|(?:至少|最多|超过|不到|少于|多于|少なくとも|최소|적어도)\s*$|[≤≥]\s*$|(?<=[^=\s-])\s*[<>]\s*$|(?<!\w)>$"
     r"|(?:\b(?:not|nicht|pas|не)|n['’]t|不是|并非)\s*(?:be\s+|see\s+|have\s+)?$",
     re.IGNORECASE,
 )

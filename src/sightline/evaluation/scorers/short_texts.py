@@ -35,6 +35,7 @@ _NO_ANSWER = re.compile(
     r"n/?a|unknown|none\s+given|not\s+(?:mentioned|stated|specified|given|shown|indicated|available|listed|known|applicable)",
     re.IGNORECASE,
 )
+_COPULA_BEHIND = re.compile(r"(?:です|でした|입니다|이에요|예요)[。.\s]*$")
 _TELLS_NOTHING = re.compile(
     r"\?$|^(?:sure|certainly|of\s+course|okay|ok|great\s+question|absolutely)\W*$", re.IGNORECASE
 )
@@ -110,7 +111,7 @@ def final_phrase(unwrapped: str) -> str:
 def _behind_cue(text: str) -> str:
     cues = list(_CUE.finditer(text))
     said = _phrases(text[cues[-1].end() :]) if cues else []
-    return without_markup(said[0]) if said else ""
+    return without_markup(_COPULA_BEHIND.sub("", said[0])) if said else ""
 
 
 def _telling_sentence(text: str) -> str:
