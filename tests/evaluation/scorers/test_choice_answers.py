@@ -118,3 +118,17 @@ def test_things_that_are_not_there_are_denied_and_other_things_say_nothing() -> 
     assert yes_or_no("There is no raft on the shore.") is None
     assert yes_or_no("There may be a boat on the lake.") is None
     assert yes_or_no("No picture of the lake was given.") is None
+
+
+def test_words_that_answer_alone_are_others_inside_a_sentence() -> None:
+    assert yes_or_no("Correct.") == "yes"
+    assert yes_or_no("The pier is on the right.") is None
+    assert yes_or_no("That would be the wrong lake.") is None
+
+
+def test_numbers_keep_their_signs_and_bounds_are_no_numbers() -> None:
+    values = ("6", "12", "-12", "0.12")
+    assert choice("The result is −12.", values) == "C"
+    assert choice("12", values) == "B"
+    assert choice("There are at least 6.", values) is None
+    assert choice("12 or -12", values) is None

@@ -87,6 +87,9 @@ def phrase(item: Item, text: str) -> str | None:
     """What a phrase behind an announcement says: a letter, unless it is a word or ruled out, or an option's text."""
     letter = match_letter(item, text, either_case=True)
     if letter is None or is_word(letter["letter"], text[letter.end() :]):
+        # "A triangle", with a capital behind "is", may be A or the triangle.
+        if letter and letter["letter"] == "A" and option_at_start(item, text[letter.end() :]) not in ("A", None):
+            return SEVERAL
         return option_at_start(item, text)
     said = unless_listed(item, text, letter)
     if said == SEVERAL:

@@ -29,7 +29,7 @@ _LETTERS = frozenset("ABCDEFGHIJ")
 _BEYOND = r"\b(?i:answer|(?:option|choice)\s+letter)\s*(?:is|:)+\s*[*(]*[{letters}](?=[\s.)*]*(?:$|\n|[.,)]))"
 # What follows a letter that opens an answer as its label, and not as the article "A".
 _ENDS_LABEL = re.compile(
-    rf"[\"'\])}}」』】>]*(?:[.):,;\n、]|\s*$|\s*[-–—→]\s|\s+\(|\s*{any_of('copulas_behind')}[\s.。]*$)"
+    rf"[\"'\])}}」』】>]*(?:[.):,;\n、]|\s*$|\s*[-–—→]\s|\s+\(|\s+{any_of('reasons')}|\s*{any_of('copulas_behind')}[\s.。]*$)"
 )
 _AT_END = r"(?:^|[\n.?!。:,、→]|->|=>|\bis\b)\s*[\"'(\[「【]*([{letters}])[\"')\]」】]*[\s.。]*$"
 _BOLD = r"\*\*\s*(?:\(?([{letters}])\)?[.:]?\s*|(?:\(([{letters}])\)|([{letters}])[.:)])[^*\n]{{1,80}})\*\*"
@@ -96,10 +96,9 @@ def _announced(item: Item, text: str) -> str | None:
     """The last that is announced; what stands in conditions counts where it is one option and nothing is refused."""
     turned = after_turn(text)
     if turned is not None and not claims(item, turned):
-        if (said := phrase(item, turned)) is not None:
-            return said
-        if takes_back(turned):
-            return SEVERAL
+        said = phrase(item, turned) or _at_end(item, turned)
+        if said is not None or takes_back(turned):
+            return said or SEVERAL
     found = claims(item, text)
     firm = [claim.said for claim in found if not claim.supposed]
     if firm:

@@ -12,7 +12,7 @@ from sightline.evaluation.task import Item
 
 _FRACTION = re.compile(r"\\d?frac\s*\{([^{}]*)\}\s*\{([^{}]*)\}")
 _ROOT = re.compile(r"\\sqrt\s*\{?([^{}]*)\}?|√\s*[{(]?(\w+)[})]?|sqrt\((\w+)\)")
-_SIDE_CLAUSE = re.compile(r",?\s(?:because|since|as|which|while|whereas|but|than|and not|rather)\b|,\s*not\b|[;(]")
+_SIDE_CLAUSE = re.compile(r",?\s(?:because|since|as|which|while|whereas|but|than|and not|rather)\b|,\s*not\b|\(")
 _LEADING_CONDITION = re.compile(r"^\W*(?:if|when|as|since|because|while|although)\b[^,]*,", re.IGNORECASE)
 _PRONOUN = re.compile(r"^(?:it|he|she|they)\s+(?=\w+\s+\w)")
 _PREDICATE = re.compile(r"\b(?:is|are|was|were|be|equals?)\b")
@@ -25,7 +25,7 @@ _ENDS_OR_BENDS = re.compile(r"(?:(?<=[a-z]{4})[bgmnp]?(?:ed|ing))?" + _NOT_BEFOR
 # A one-letter option is a name and no word: "I" is no quadrant in "I think".
 _ENDS_NAME = re.compile(_NOT_BEFORE + r"(?!\s+[a-z]{2}|'[a-z])")
 _DENIED = finder("denies", "bounds", after=r"\s*(?:(?:the|an?|la|le|el|il|die|der|das|ein|eine|o|is|be)\s+)*$")
-_SUPPOSES = finder("conditions", "hedges")
+_SUPPOSES = finder("conditions", "hedges", "alternatives")
 _RULED_OUT = finder("wrong", before=r"\s*")
 _JOINED = re.compile(rf"\s*(?:{any_of('joins')}\s*)*", re.IGNORECASE)
 _NEGATIVE = re.compile(r"-[\d.√π]")
@@ -70,7 +70,7 @@ def only_option_in(item: Item, sentence: str) -> str | None:
 def _predicates(clause: str) -> list[str]:
     """What stands behind each verb, without the subject of the next verb, and behind its last "="; else the clause."""
     _, *behind = _PREDICATE.split(clause)
-    whole = [*(part.rsplit(",", 1)[0] for part in behind[:-1]), *behind[-1:]]
+    whole = [*(re.split(r"[,;][^,;]*$", part)[0] for part in behind[:-1]), *behind[-1:]]
     return [_RESULT.split(part)[-1] for part in whole] or [_RESULT.split(clause)[-1]]
 
 

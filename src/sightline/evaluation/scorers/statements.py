@@ -10,7 +10,7 @@ from sightline.evaluation.scorers.phrases import finder, tables
 _SAID_AGAIN = 0.65
 """Share of the question's words that a sentence needs, so that it states the matter and not something near it."""
 
-_DENIES = finder("denies", "lacks")
+_DENIES = finder("double_denials", "lacks", "denies")
 _REFUSES = finder("refuses")
 _SUPPOSES = finder("conditions", "hedges", "concedes")
 _ASKS_WHETHER_THERE_IS = finder("exists")
@@ -61,6 +61,9 @@ def _said_again(asked: frozenset[str], question: str, answer: str) -> str | None
     for sentence in sentences(answer):
         said = _words(sentence)
         if _is_open(sentence, question) or len(asked & said) < _SAID_AGAIN * len(asked) or not compared <= said:
+            continue
+        # Of "Is the man wearing a hat?" a sentence that begins with the woman says nothing.
+        if not asked <= said and _first_word(sentence) not in asked:
             continue
         of_the_matter = (clause for clause in _CLAUSE.split(sentence) if asked & _words(clause))
         return _by_denials(sum(len(_DENIES.findall(clause)) for clause in of_the_matter))
@@ -130,8 +133,16 @@ def _things(text: str) -> frozenset[str]:
 
 def _words(text: str) -> frozenset[str]:
     """Words that carry meaning, without their endings; of Chinese the single characters."""
+    return frozenset(_telling_words(text))
+
+
+def _first_word(text: str) -> str:
+    return next(iter(_telling_words(text)), "")
+
+
+def _telling_words(text: str) -> list[str]:
     words = re.findall(r"[^\W_\u2e80-\u9fff]+|[\u4e00-\u9fff]", _DENIES.sub(" ", text.lower()))
-    return frozenset(_stem(word) for word in words if word not in _FILLERS)
+    return [_stem(word) for word in words if word not in _FILLERS]
 
 
 def _stem(word: str) -> str:

@@ -23,19 +23,21 @@ from sightline.evaluation.scorers.plain_text import (
 from sightline.evaluation.scorers.statements import stated
 from sightline.evaluation.task import Item
 
-_YES, _NO = any_of("yes"), any_of("no")
+_YES, _NO = any_of("yes", "agrees"), any_of("no", "disagrees")
 _WORD = f"(?:(?P<no>{_NO})|(?P<yes>{_YES}))"
-_END = r"(?!\.?\s*\d)[\s\"'”’」)\]]*(?=$|[.,;:!\n。、—–-])"
+_END = r"(?!\.?\s*\d)[\s\"'”’」)\]]*(?=$|[.,;:!(\n。、—–-])"
 _WHOLE = re.compile(rf"\W*{_WORD}\W*", re.IGNORECASE)
-_OPENING = re.compile(rf"\W*{_WORD}(?:{_END}|\s+(?={any_of('subjects')}))", re.IGNORECASE)
+_OPENING = re.compile(rf"\W*{_WORD}{_END}", re.IGNORECASE)
 _CUE = re.compile(rf"{any_of('announces', 'statements')}[\s:=\"'“—–-]*{_WORD}(?!\w)", re.IGNORECASE)
-_SAID = re.compile(rf"(?:^|[\s\"'“(,]){_WORD}{_END}", re.IGNORECASE)
+_INTERJECTION = f"(?:(?P<no>{any_of('no')})|(?P<yes>{any_of('yes')}))"
+_OPENING_A_SENTENCE = re.compile(rf"\W*{_INTERJECTION}\s+(?={any_of('subjects')})", re.IGNORECASE)
+_SAID = re.compile(rf"(?:^|[\s\"'(,]){_INTERJECTION}{_END}", re.IGNORECASE)
+_ANYWHERE = re.compile(rf"(?<!\w){_INTERJECTION}(?!\w)", re.IGNORECASE)
 _DENIES = finder("denies")
 _DENIED = finder("denies", "doubts", after=r"\s*$")
 _REFUSES = finder("refuses")
 _SUPPOSES = finder("conditions", "hedges")
 _JOINED = re.compile(rf"\s*(?:{any_of('joins')})\s*{_WORD}{_END}", re.IGNORECASE)
-_ANYWHERE = re.compile(rf"(?<!\w){_WORD}(?!\w)", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?。\n]")
 _SEVERAL = ""
 
@@ -105,7 +107,7 @@ def _of_cue(text: str, cue: re.Match[str]) -> str:
 
 
 def _opening(text: str) -> str | None:
-    opening = _OPENING.match(text)
+    opening = _OPENING.match(text) or _OPENING_A_SENTENCE.match(text)
     if opening is None:
         return None
     first = re.split(r"[.!?。]\s|\n", text, maxsplit=1)[0]
@@ -122,15 +124,14 @@ def _joined(text: str, word: re.Match[str]) -> bool:
 
 
 def _weak(question: str, text: str) -> str | None:
-    """What a sentence states of what was asked; without a question "there is no"; else the only word said apart."""
+    """The only word of the two, where it stands apart, else what a sentence states of what was asked."""
     if _REFUSES.search(text):
         return None
-    if (said := stated(question, text)) or _SUPPOSES.search(text):
-        return said
     words = {_meaning(word) for word in _ANYWHERE.finditer(text)}
     apart = _SAID.search(text)
-    denied = apart is None or _DENIES.search(_SENTENCE.split(text[: apart.start()])[-1])
-    return None if denied or len(words) != 1 else words.pop()
+    if apart and len(words) == 1 and not _SUPPOSES.search(text):
+        return None if _DENIES.search(_SENTENCE.split(text[: apart.start()])[-1]) else words.pop()
+    return stated(question, text)
 
 
 def read_pope(item: Item, answer: str) -> str:
