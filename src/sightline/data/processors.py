@@ -135,13 +135,13 @@ def prompt_ids(
     Raises:
         DataError: more images than the processor takes.
     """
-    layout, start = layout_of(processor), start_token(processor)
+    layout = layout_of(processor)
     text = started(processor, text)
     if not around:
         return tokenize(text)
     if layout.start == AFTER_IMAGES:
         before, token, behind = text.rpartition(image_token(processor))
-        text = before + token + start + behind
+        text = before + token + start_token(processor) + behind
     if not layout.image_in_front:
         return tokenize(spelt_out(text, image_token(processor), around) + layout.end)
     if len(around) > 1:
@@ -152,10 +152,12 @@ def prompt_ids(
 
 def started(processor: Any, text: str) -> str:
     """The text without outer spaces, and behind the start token, where the processor has texts so."""
-    layout, start = layout_of(processor), start_token(processor)
+    layout = layout_of(processor)
     if layout.strips:
         text = text.strip()
-    return start + text if layout.start == FRONT and not text.startswith(start) else text
+    if layout.start != FRONT or text.startswith(start_token(processor)):
+        return text
+    return start_token(processor) + text
 
 
 @functools.lru_cache(maxsize=16)
@@ -177,6 +179,8 @@ def foreign_tokens(processor: Any) -> dict[int, str]:
 def require_own_words(processor: Any, ids_L: np.ndarray, label: str) -> None:
     """Raise DataError where a text holds a token that stands for part of an image, for a video or for sound."""
     foreign = foreign_tokens(processor)
+    if not foreign:
+        return
     held = np.isin(ids_L, list(foreign))
     if held.any():
         token = int(ids_L[held][0])
