@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sightline.data.images import opened
-from sightline.data.prompts import render_prompt
+from sightline.data.prompts import Prompt, render_prompt
+from sightline.evaluation import local
 from sightline.evaluation.local import LocalAnswerer
 from sightline.models.families import family_of
 from sightline.models.generate import plain_option_scores
 from sightline.models.load import LoadedVlm
 from sightline.types import Question
+from tests.families import tiny_families
 from tests.families.case import picture
-from tests.families.tiny_families import WITHOUT_TEMPLATE, every_family, saved_family
+from tests.families.odd_rows import tokenizer_maker
+from tests.families.tiny_families import WITHOUT_TEMPLATE, built_family, every_family, saved_family
 from tests.families.tiny_words import template
 
 NEED_A_PICTURE = (*WITHOUT_TEMPLATE, "paligemma", "paligemma2")
@@ -64,3 +68,38 @@ def test_likelihoods_of_options_equal_those_of_the_models_own_forward(name: str,
         assert [score.logprob for score in answer.options] == pytest.approx(
             [score.logprob for score in plain], abs=1e-4
         )
+
+
+def test_a_question_whose_tokens_are_not_the_processors_puts_all_on_plain_rows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third of three questions is the odd one; the first two alone would not show it."""
+    model, processor = saved_family("gemma3", tmp_path)
+    right = local.ids_around
+
+    def wrong(processor: Any, prompt: Prompt, around: Any) -> Any:
+        ids_L = right(processor, prompt, around)
+        return ids_L[:-1] if "\n\n" in prompt.text else ids_L
+
+    questions = [
+        Question(text, (opened(picture(0, 60, 30)),), 4) for text in ("what ?", "how many ?", "what\n\nis it ?")
+    ]
+    loaded = LoadedVlm(model.eval(), processor, "gemma3")
+    expected = list(LocalAnswerer(loaded, share=False, say=lambda text: None).answer(questions))
+    monkeypatch.setattr(local, "ids_around", wrong)
+    answerer = LocalAnswerer(loaded, say=lambda text: None)
+    assert list(answerer.answer(questions)) == expected
+    assert answerer.route is not None and answerer.route.route == "plain"
+    assert answerer.route.reason == "the tokens of question 3 are not those that the processor makes"
+
+
+def test_newlines_of_a_question_merge_with_those_of_its_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tiny_families, "tokenizer", tokenizer_maker("newlines"))
+    model, processor = built_family("gemma3")
+    model.resize_token_embeddings(len(processor.tokenizer))
+    loaded = LoadedVlm(model.eval(), processor, "gemma3")
+    answerer = LocalAnswerer(loaded, say=lambda text: None)
+    questions = [Question("\n\n<image 1>\nred ?", (opened(picture(0, 60, 30)),), options=("yes", "no"))]
+    answers = list(answerer.answer(questions))
+    assert answers[0].error == ""
+    assert answerer.route is not None and answerer.route.route == "mask", answerer.route

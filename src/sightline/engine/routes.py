@@ -111,7 +111,9 @@ def own_rule(model: Any) -> LogitRule:
     rule = loss_rule(model)
     if rule == LogitRule():
         return rule
-    ids = torch.zeros(1, 2, dtype=torch.long, device=model.get_input_embeddings().weight.device)
+    weight = model.get_input_embeddings().weight
+    # Several tokens, since padding has an embedding of zeros in many models, of which any scale and cap make zeros.
+    ids = torch.arange(min(32, weight.shape[0]), device=weight.device)[None]
     try:
         return LogitRule() if _own_logits(model, {"input_ids": ids})[1] else rule
     except (RuntimeError, ValueError, TypeError, AttributeError, IndexError, KeyError):

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sightline.data.processors import expand_images
+from sightline.data.processors import expand_images, process_images
 from sightline.data.prompts import Prompt, check_template, ids_around, option_ids, render_prompt
 from sightline.engine.decode import Prompts, decode
 from sightline.engine.decode_selftest import choose_decoding
@@ -29,6 +29,7 @@ from sightline.models.generate import (
     picture_tokens,
     plain_logits,
     plain_option_scores,
+    processor_ids,
 )
 from sightline.models.load import LoadedVlm
 from sightline.types import Answer, OptionScore, Question, Sampling, Sequence
@@ -89,6 +90,7 @@ class LocalAnswerer:
         self.route = None if share else RouteChoice("plain", "sharing is off")
         self._say = say or (lambda text: print(text, file=sys.stderr))
         self._picture_tokens = 0
+        self._differing: list[_Asked] = []
         self._features = KeptFeatures(loaded.inner, self.facts, loaded.processor) if self.facts else None
 
     def answer(self, questions: Many[Question]) -> Iterator[Answer]:
@@ -108,6 +110,7 @@ class LocalAnswerer:
         known: dict[int, Answer] = {}
         due = 0
         asked = self._render(questions, known)
+        self._differing = _differing(asked)
         for batch in self._batches(asked):
             known |= self._attempt(batch)
             while due in known:
@@ -200,6 +203,9 @@ class LocalAnswerer:
         """The route that the first questions, two about one picture where there are, show to be right."""
         if self.rules.others:
             return RouteChoice("plain", f"the model's generation settings have {', '.join(self.rules.others)}")
+        other = self._other_tokens() if self.facts is not None else ""
+        if other:
+            return RouteChoice("plain", other)
         tested = batch[:2]
         return choose_decoding(
             self.loaded.inner,
@@ -207,6 +213,23 @@ class LocalAnswerer:
             lambda: self._prompts([self._sequence(one, self._table(tested)) for one in tested], self._table(tested)),
             lambda number, ids, padded: plain_logits(self.loaded, tested[number].prompt, ids, padded),
         )
+
+    def _other_tokens(self) -> str:
+        """Which question's tokens are not those that the processor makes; empty where all that were looked at are."""
+        processor = self.loaded.processor
+        for one in self._differing:
+            try:
+                images = [shown.picture.open() for shown in one.shown]
+                table = process_images(processor, images, [shown.beside for shown in one.shown])
+                ids_L = ids_around(processor, one.prompt, [expansion.around for expansion in table.expansions])
+                scored_L, shown = np.zeros(len(ids_L), dtype=bool), tuple(range(len(images)))
+                ours = expand_images(processor, ids_L, scored_L, shown, table, self.name)
+                theirs = processor_ids(self.loaded, one.prompt)
+            except Exception:  # whatever a picture or a processor raises is an error of its question, told there
+                continue
+            if ours.ids_L.tolist() != theirs:
+                return f"the tokens of question {one.place + 1} are not those that the processor makes"
+        return ""
 
     def _generate_shared(self, batch: list[_Asked]) -> list[Answer]:
         table = self._table(batch)
@@ -274,6 +297,15 @@ class LocalAnswerer:
         forest = build_forest(sequences, 0 if pad is None else pad, both_ways=self.facts.both_ways)
         on_device = forest.to(self.loaded.model.device)
         return Prompts(on_device, table.features_FH, table.images.image_inputs, self._rule)
+
+
+def _differing(asked: list[_Asked]) -> list[_Asked]:
+    """Of the questions the first, the last, the longest, and one with the most pictures."""
+    if not asked:
+        return []
+    longest = max(asked, key=lambda one: one.tokens)
+    fullest = max(asked, key=lambda one: len(one.shown))
+    return list({one.place: one for one in (asked[0], fullest, longest, asked[-1])}.values())
 
 
 @contextmanager

@@ -115,6 +115,12 @@ def picture_tokens(loaded: LoadedVlm, prompt: Prompt) -> int:
     return -(-(length - len(prompt.ids_L)) // len(prompt.pictures))
 
 
+def processor_ids(loaded: LoadedVlm, prompt: Prompt) -> list[int]:
+    """Token ids that the processor itself makes of a prompt with its pictures."""
+    ids: list[int] = _processed(loaded, [prompt])["input_ids"][0].tolist()
+    return ids
+
+
 def _processed(loaded: LoadedVlm, prompts: Many[Prompt]) -> dict[str, Any]:
     """What the processor makes of prompts and their pictures, padded on the left."""
     images = [[picture.open() for picture in prompt.pictures] for prompt in prompts] if prompts[0].pictures else None
