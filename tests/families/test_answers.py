@@ -8,8 +8,7 @@ from typing import Any
 import pytest
 
 from sightline.data.images import opened
-from sightline.data.prompts import Prompt, render_prompt
-from sightline.evaluation import local
+from sightline.data.prompts import Prompt, ids_around, render_prompt
 from sightline.evaluation.local import LocalAnswerer
 from sightline.models.families import family_of
 from sightline.models.generate import plain_option_scores
@@ -75,7 +74,7 @@ def test_a_question_whose_tokens_are_not_the_processors_puts_all_on_plain_rows(
 ) -> None:
     """The third of three questions is the odd one; the first two alone would not show it."""
     model, processor = saved_family("gemma3", tmp_path)
-    right = local.ids_around
+    right = ids_around
 
     def wrong(processor: Any, prompt: Prompt, around: Any) -> Any:
         ids_L = right(processor, prompt, around)
@@ -86,7 +85,7 @@ def test_a_question_whose_tokens_are_not_the_processors_puts_all_on_plain_rows(
     ]
     loaded = LoadedVlm(model.eval(), processor, "gemma3")
     expected = list(LocalAnswerer(loaded, share=False, say=lambda text: None).answer(questions))
-    monkeypatch.setattr(local, "ids_around", wrong)
+    monkeypatch.setattr("sightline.evaluation.local.ids_around", wrong)
     answerer = LocalAnswerer(loaded, say=lambda text: None)
     assert list(answerer.answer(questions)) == expected
     assert answerer.route is not None and answerer.route.route == "plain"
