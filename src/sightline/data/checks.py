@@ -64,6 +64,7 @@ def check_rows(
     problems: list[str] = []
     stored = {index: _stored_groups(row) for index, row in _image_rows(dataset)}
     first_row = {key: index for index, groups in reversed(stored.items()) for group in groups for key in group}
+    first_row = dict(sorted(first_row.items(), key=lambda item: item[1]))  # problems are told from the first row on
     sizes = _sizes(first_row, source, problems, track)
     kinds = {kind for groups in stored.values() for group in groups for kind in _kinds(encoder, group, sizes)}
     table, class_of = table_of_kinds(encoder, kinds)

@@ -32,6 +32,11 @@ def caption(row: Row, images: int, name: str) -> list[Row]:
     return [_said(CAPTION_PROMPT, text) for text in column_answers(row, "caption", name) or ("",)]
 
 
+def described(row: Row, images: int, name: str) -> list[Row]:
+    """A text about a picture as the answer to CAPTION_PROMPT."""
+    return [_said(CAPTION_PROMPT, plain_text(row["text"]))]
+
+
 def captions(row: Row, images: int, name: str) -> list[Row]:
     """A row for each caption of a picture."""
     texts = column_answers(row, "captions", name)

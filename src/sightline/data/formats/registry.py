@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -16,10 +17,11 @@ from sightline.data.formats.conversations import (
     two_endings,
     without_prompt,
 )
-from sightline.data.formats.questions import caption, captions, label, question_answer, question_answers
+from sightline.data.formats.questions import caption, captions, described, label, question_answer, question_answers
 from sightline.data.marks import count_marks
 from sightline.errors import DataError
 
+_PICTURE_TOKEN = re.compile(r"<[^<>\s]*(?:im|vision|media|patch)[^<>]*>|\[IMG", re.IGNORECASE)
 Row = dict[str, Any]
 Goal = Literal["sft", "preferences"]
 Convert = Callable[[Row, int, str], list[Row]]
@@ -130,6 +132,12 @@ def _is_text(rows: list[Row]) -> bool:
     return not _has_json_pairs(rows)
 
 
+def _is_description(rows: list[Row]) -> bool:
+    """Whether texts stand beside pictures, and none of them has a token for one, as TRL's text has."""
+    texts = [row["text"] for row in rows if isinstance(row["text"], str)]
+    return _is_text(rows) and _has_image(rows) and not any(_PICTURE_TOKEN.search(text) for text in texts)
+
+
 def _has_image(rows: list[Row]) -> bool:
     return any(row.get("image") is not None or row.get("images") is not None for row in rows)
 
@@ -216,6 +224,15 @@ FORMATS = (
         "sft",
         ("prompt", "completion"),
         {"prompt": _ASKED, "completion": _CIRCLE, "image": "a.jpg"},
+    ),
+    Format(
+        "picture and text",
+        "sft",
+        ("text",),
+        {"image": "a.jpg", "text": "A red circle."},
+        described,
+        _is_description,
+        found_in="captions on the Hub",
     ),
     Format("TRL text", "sft", ("text",), {"text": "All of it is trained."}, matches=_is_text),
     Format(
