@@ -192,3 +192,15 @@ def test_chosen_rows_differ() -> None:
     assert (200, 20) in {image.size for row in chosen.compared for image in row["images"]}
     assert "system" in {turn["role"] for row in chosen.compared for turn in row["prompt"]}
     assert len(chosen.compared) <= row_test.COMPARED_ROWS
+
+
+def test_tools_are_left_out_as_trl_leaves_them_out_and_that_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = [{**row, "tools": '[{"type": "function", "function": {"name": "zoom"}}]'} for row in rows("dpo", (1, 1))]
+    processor = tiny_processor()
+    processor.chat_template = "{% if tools %}{{ 'large ' }}{% endif %}" + processor.chat_template
+    parts = tiny_llava(), processor
+    ours, theirs = (losses(trainer_of(one, parts, "dpo", tmp_path, made)) for one in (sightline, trl))
+    assert ours == pytest.approx(theirs, abs=1e-5)
+    assert "tools are not rendered: TRL 1.16 renders rows with images without them" in capsys.readouterr().err

@@ -81,8 +81,10 @@ def choose_training_route(trainer: Any, encoder: SequenceEncoder, preferences: b
         choice = _tested_route(trainer, encoder.encode_preferences if preferences else encoder.encode_sft, rows)
     if trainer.accelerator.is_main_process:
         logger.info("Route %s: %s.", choice.route, choice.reason)
-    if obstacle and trainer.accelerator.is_main_process:
-        print(f"Route plain: {choice.reason}.", file=sys.stderr)
+        if obstacle:
+            print(f"Route plain: {choice.reason}.", file=sys.stderr)
+        if any(row.get("tools") for row in rows.compared):
+            print("tools are not rendered: TRL 1.16 renders rows with images without them.", file=sys.stderr)
     return choice, not obstacle
 
 
