@@ -112,6 +112,29 @@ class TestPlainBatchesEqualTrls:
             torch.testing.assert_close(ours[name], value, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("library", [trl, sightline])
+def test_a_collator_of_ones_own_is_given_pictures_and_the_tokenizers_own_template(library: Any, tmp_path: Path) -> None:
+    """As the scripts of TRL's documentation have it."""
+    processor = tiny_processor()
+    seen: list[type] = []
+    processor.tokenizer.chat_template = "user : {% for m in messages %}<image> {{ m['content'] }} {% endfor %}"
+
+    def collate(examples: list[dict[str, Any]]) -> Any:
+        seen.extend(type(example["images"][0]) for example in examples)
+        turns = [[{"role": "user", "content": "what"}]] * len(examples)
+        texts = processor.tokenizer.apply_chat_template(turns, tokenize=False)
+        images = [example["images"][0] for example in examples]
+        batch = processor(text=texts, images=images, return_tensors="pt", padding=True)
+        return {**batch, "labels": batch["input_ids"].clone()}
+
+    rows = Dataset.from_list(as_messages(vqa_rows(4, images=2)))
+    args = settings(library.SFTConfig, tmp_path, max_steps=1, dataset_kwargs={"skip_prepare_dataset": True})
+    given = {"model": tiny_llava(), "args": args, "train_dataset": rows, "processing_class": processor}
+    library.SFTTrainer(**given, data_collator=collate).train()
+    assert seen and all(issubclass(kind, Image.Image) for kind in seen)
+    assert processor.chat_template == tiny_processor().chat_template
+
+
 def transparent(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The rows with pictures whose middle is red and whose ground is transparent black."""
     logo = Image.new("RGBA", (40, 40), (0, 0, 0, 0))

@@ -13,6 +13,7 @@ from datasets import Dataset, IterableDataset
 from peft import PeftModel
 
 from sightline.data.formats import gathered, has_images, refuse_addresses, without_pictures
+from sightline.data.picture_columns import open_images
 from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
 from sightline.data.tables import is_table, is_transformed, unformatted
 from sightline.engine.feature_store import FeatureStore
@@ -51,7 +52,8 @@ def prepared(dataset: Any, to_columns: Callable[[Any, str], Any], own_collator: 
     pictured = gathered(dataset, THE_DATASET)
     if not has_images(pictured):
         return without_pictures(dataset, THE_DATASET)
-    return to_columns(pictured, THE_DATASET)
+    columns = to_columns(pictured, THE_DATASET)
+    return open_images(columns) if own_collator else columns
 
 
 def encoding_settings(trl_collator: Any, args: Any) -> EncodingSettings:
