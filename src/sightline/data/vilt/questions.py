@@ -10,6 +10,7 @@ from typing import Any
 
 from sightline.data.answers import column_answers, written_list
 from sightline.data.documents import vqav2_questions
+from sightline.data.marks import without_marks
 from sightline.data.vilt.sources import (
     Picture,
     PictureFolder,
@@ -158,7 +159,10 @@ def _from_rows(file: Path, records: list[Record], pictures: PictureFolder) -> It
     for index, record in enumerate(records):
         name = f"{file.name} row {index + 1}"
         if not isinstance(record.get("image"), str):
-            raise DataError(f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}.")
+            raise DataError(
+                f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}; "
+                f"the row has {', '.join(record)}. Rename the column of pictures to image."
+            )
         path = pictures.find(record["image"], name)
         kind = next((str(record[key]) for key in ("kind", "question_type", "answer_type") if record.get(key)), "")
         question = _question(record.get("question"), name)
@@ -179,7 +183,7 @@ def _from_arrow(file: Path) -> Iterator[AskedPicture]:
 
 
 def _question(value: Any, name: str) -> str:
-    question = " ".join(str(value or "").split())
+    question = " ".join(without_marks(str(value or "")).split())
     if not question:
         raise DataError(f"{name}: the question is empty. Fill it in or drop the row.")
     return question
