@@ -68,9 +68,9 @@ def test_published_results_come_out_item_by_item(shared: Path, model: str) -> No
 def test_rules_agree_with_the_judge_on_what_models_answered(shared: Path) -> None:
     """GPT-4's verdicts on real answers of eleven models, against the official steps with our rules in its place.
 
-    96.6% of all agree, and 97.4% of the answers that are not empty: the judge made up letters for empty ones. `strict`
+    96.5% of all agree, and 97.4% of the answers that are not empty: the judge made up letters for empty ones. `strict`
     agrees on 98.6% of the answers that it reads. It leaves unparsed what official steps make an option of: refusals,
-    and labels that no option has ("(C) yes (D) no" of two options), and so agrees on 94.6% of all. Other samples of
+    and labels that no option has ("(C) yes (D) no" of two options), and so agrees on 94.5% of all. Other samples of
     these models' answers differ by a few tenths of a percent, so the bounds leave room.
     """
     questions = {row["pid"]: row["question"] for row in published(shared, "bard")}
