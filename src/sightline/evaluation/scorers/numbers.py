@@ -85,6 +85,8 @@ _EXPLAINED = re.compile(
 )
 _EITHER = re.compile(r"\b(?:or|oder|ou)\b|或|または", re.IGNORECASE)
 _GOES_ON = re.compile(rf"\s*,?\s*(?:{_AND}|&|和)\s*{_DIGITS}", re.IGNORECASE)
+_NEAR = 80
+_MAX_DIGITS = 60
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 
@@ -143,6 +145,8 @@ def _single(token: str, behind: str = "") -> Number:
     bare = bare.rstrip("%")
     share = _FRACTION.fullmatch(bare.removeprefix("-"))
     value = None
+    if len(bare) > _MAX_DIGITS:
+        return Number(bare, None)
     if share and Fraction(share[2]):
         value = Fraction(share[1]) / Fraction(share[2]) * (-1 if bare.startswith("-") else 1)
     elif re.fullmatch(r"-?(?:\d+(?:\.\d+)?|\.\d+)", bare):
@@ -248,7 +252,7 @@ def _is_bare(sentence: str) -> bool:
 
 
 def _read(number: re.Match[str]) -> Number:
-    return number_of(number.group(), number.string[number.end() :])
+    return number_of(number.group(), _behind(number))
 
 
 def _opens(number: re.Match[str]) -> bool:
@@ -266,7 +270,12 @@ def _are_several(stated: list[re.Match[str]]) -> bool:
 
 
 def _before(number: re.Match[str]) -> str:
-    return number.string[: number.start()]
+    """What stands before a number, as far as it can matter: answers that repeat themselves have thousands."""
+    return number.string[max(0, number.start() - _NEAR) : number.start()]
+
+
+def _behind(number: re.Match[str]) -> str:
+    return number.string[number.end() : number.end() + _NEAR]
 
 
 def _is_stated(number: re.Match[str]) -> bool:
