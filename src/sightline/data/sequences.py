@@ -73,6 +73,7 @@ class EncodingSettings:
         dataset_text_field: column of plain text rows.
         perturbation: with it, chosen answers are also scored under other images.
         keeps_empty: rows without a word of prompt or answer are kept, as TRL keeps them.
+        keywords: prompts and answers are rendered with their row's `chat_template_kwargs`.
     """
 
     max_length: int | None = None
@@ -83,6 +84,7 @@ class EncodingSettings:
     perturbation: Change | None = None
     length_policy: str = "truncate"
     keeps_empty: bool = False
+    keywords: bool = True
 
     def __post_init__(self) -> None:
         if self.length_policy not in LENGTH_POLICIES:
@@ -246,6 +248,8 @@ class SequenceEncoder:
     def _render(self, row: dict[str, Any], around: Around, columns: tuple[str, ...], label: str) -> list[str]:
         if not self.settings.keeps_empty:
             require_words(row, columns, label)
+        if not self.settings.keywords:
+            row = {**row, "chat_template_kwargs": None}
         return render_columns(self.processor, row, len(around), columns, label)
 
     def _prompt(self, prompt: str, around: Around, label: str) -> np.ndarray:

@@ -65,6 +65,7 @@ from sightline.training.sharing import (
     training_facts,
 )
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
+from sightline.training.template_arguments import say_what_is_not_rendered
 
 
 @dataclass
@@ -145,7 +146,10 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
 
     def _use_forests(self, store: bool) -> None:
         """Gives the trainer its route, its collator and its stores; `store` says whether references are stored."""
-        settings = replace(encoding_settings(self.data_collator, self.args), perturbation=perturbation(self.args))
+        say_what_is_not_rendered(self, preferences=True)
+        settings = replace(
+            encoding_settings(self.data_collator, self.args, preferences=True), perturbation=perturbation(self.args)
+        )
         encoder = SequenceEncoder(self.processing_class, settings)
         unused = settings.perturbation is None and rejected_images(next(iter(self.train_dataset)))
         if unused and self.accelerator.is_main_process:

@@ -95,7 +95,7 @@ def opened_rows(rows: Iterable[dict[str, Any]], names: Iterable[str], preference
     for row, name in zip(rows, names, strict=False):
         images = [open_image(image, name) for image in row_images(row)]
         for pair in answer_pairs(row, name) if preferences else [row]:
-            kept = {column: value for column, value in pair.items() if column != "image"}
+            kept = {column: value for column, value in pair.items() if column != "image" and value is not None}
             for column in _MESSAGES:
                 if isinstance(kept.get(column), list):
                     kept[column] = [without_empty_fields(message) for message in kept[column]]
@@ -166,6 +166,8 @@ def _expected(
     encoder: SequenceEncoder, collate: Any, row: dict[str, Any], preferences: bool, name: str
 ) -> dict[str, Tensor] | None:
     """What TRL makes of the row; of prompts that it cannot hand to the processor, the processor's; None for nothing."""
+    if not encoder.settings.keywords:
+        row = {**row, "chat_template_kwargs": None}
     opened = opened_rows([row], [name], preferences)
     try:
         if layout_of(encoder.processor).prompts_alone:

@@ -24,6 +24,7 @@ from sightline.training.arguments import MixtureSource, TrainingSettings
 from sightline.training.dpo import DPOConfig
 from sightline.training.evaluation_rows import evaluation_sources, mixture_sources, require_test_split
 from sightline.training.losses import perturbation
+from sightline.training.template_arguments import renders_keywords
 from sightline.training.trained_tokens import require_completions
 
 NO_PICTURES = "none has a picture, so they train as text"
@@ -230,6 +231,7 @@ def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSett
         chat_template=template,
         dataset_text_field=getattr(training, "dataset_text_field", "text"),
         perturbation=perturbation(training) if isinstance(training, DPOConfig) else None,
+        keywords=renders_keywords(training, isinstance(training, DPOConfig)),
     )
 
 

@@ -43,6 +43,7 @@ from sightline.training.sharing import (
     training_facts,
 )
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
+from sightline.training.template_arguments import say_what_is_not_rendered
 from sightline.training.trained_tokens import require_completions, say_what_is_trained
 
 SHARE_HELP = (
@@ -106,7 +107,9 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
             require_no_augmentation(self.args, self.route.reason)
             return
         say_what_is_trained(self)
-        encoder = SequenceEncoder(self.processing_class, encoding_settings(self.data_collator, self.args))
+        say_what_is_not_rendered(self, preferences=False)
+        settings = encoding_settings(self.data_collator, self.args, preferences=False)
+        encoder = SequenceEncoder(self.processing_class, settings)
         read = fit_datasets(self, encoder, preferences=False, packing=self.args.packing)
         self.route, is_ours = choose_training_route(self, encoder, preferences=False)
         require_mask(self.args, self.route)

@@ -25,6 +25,7 @@ from sightline.training.packing import ONE_ROW, shares_rows
 from sightline.training.row_test import ChosenRows, choose_rows, find_difference
 from sightline.training.sampler import ImageGroupSampler
 from sightline.training.seam import add_forest_forward
+from sightline.training.template_arguments import renders_keywords
 from sightline.types import FamilyFacts
 
 logger = logging.getLogger("sightline")
@@ -56,7 +57,7 @@ def prepared(dataset: Any, to_columns: Callable[[Any, str], Any], own_collator: 
     return open_images(columns) if own_collator else columns
 
 
-def encoding_settings(trl_collator: Any, args: Any) -> EncodingSettings:
+def encoding_settings(trl_collator: Any, args: Any, preferences: bool) -> EncodingSettings:
     """The settings that TRL resolved into its own vision collator, and our own of `args`."""
     return EncodingSettings(
         max_length=trl_collator.max_length,
@@ -66,6 +67,7 @@ def encoding_settings(trl_collator: Any, args: Any) -> EncodingSettings:
         chat_template=getattr(trl_collator, "chat_template", None),
         dataset_text_field=getattr(args, "dataset_text_field", "text"),
         keeps_empty=True,
+        keywords=renders_keywords(args, preferences),
     )
 
 

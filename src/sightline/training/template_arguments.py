@@ -1,0 +1,54 @@
+"""What rows give a chat template besides messages, tools and keywords, and what of it TRL renders beside images."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from sightline.data.tables import is_table, row_columns
+
+TOOLS, KEYWORDS = "tools", "chat_template_kwargs"
+COUNTED_AT_ONCE = 1000
+
+
+def renders_keywords(args: Any, preferences: bool) -> bool:
+    """Whether prompts are rendered with their `chat_template_kwargs`: TRL's SFTTrainer (1.16) drops that column of a
+    dataset with images, unless `remove_unused_columns` is false."""
+    return preferences or not getattr(args, "remove_unused_columns", True)
+
+
+def say_what_is_not_rendered(trainer: Any, preferences: bool) -> None:
+    """A line on stderr, from the main process, for tools and keywords that no prompt of the run will show.
+
+    TRL 1.16 renders rows of a dataset with images without their `tools`, and `messages` without their
+    `chat_template_kwargs`.
+    """
+    if not trainer.accelerator.is_main_process:
+        return
+    evaluated = trainer.eval_dataset
+    evaluated = evaluated if isinstance(evaluated, dict) else {"eval_dataset": evaluated}
+    for name, dataset in {"train_dataset": trainer.train_dataset, **evaluated}.items():
+        for column in (TOOLS, KEYWORDS) if dataset is not None else ():
+            rows = _rows_with(dataset, column)
+            if rows and not (column == KEYWORDS and _keywords_count(trainer.args, dataset, preferences)):
+                print(
+                    f"{column}: {rows} of {name} have them, and they are not rendered: TRL (1.16) gives them to no "
+                    "template of a dataset with images. Write what the model must know of them into a system message.",
+                    file=sys.stderr,
+                )
+
+
+def _keywords_count(args: Any, dataset: Any, preferences: bool) -> bool:
+    return renders_keywords(args, preferences) and "messages" not in row_columns(dataset)
+
+
+def _rows_with(dataset: Any, column: str) -> str:
+    """How many rows have something in the column, in words; empty for none. Of a stream the first row tells."""
+    if column not in row_columns(dataset):
+        return ""
+    if not is_table(dataset):
+        first = next(iter(dataset)) if hasattr(dataset, "__iter__") else dataset[0]
+        return "rows" if first.get(column) else ""
+    batches = dataset.select_columns([column]).iter(batch_size=COUNTED_AT_ONCE)
+    count = sum(bool(value) for batch in batches for value in batch[column])
+    return f"{count:,} of {len(dataset):,} rows" if count else ""
