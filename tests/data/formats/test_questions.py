@@ -74,3 +74,46 @@ def test_the_data_check_takes_no_number_for_an_empty_answer(tmp_path: Path, caps
     path = written(tmp_path, {"question": "How many?", "answer": 0}, {"question": "How many?", "answer": 2})
     assert run(["data", "check", str(path)]) == 0
     assert "empty answer" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "What?", "label": "cat"},
+        {"query": "What?", "label": "cat"},
+        {"instruction": "What?", "caption": "A cat."},
+        {"prompt": "What?", "captions": ["A cat."]},
+    ],
+)
+def test_a_question_beside_a_caption_or_label_is_not_dropped_for_ours(tmp_path: Path, row: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match=r"expected the columns .*; found .*The nearest format is"):
+        completions(written(tmp_path, row))
+
+
+@pytest.mark.parametrize(
+    ("columns", "answer", "named"),
+    [
+        ({"options": ["cat", "dog"]}, "B", "options"),
+        ({"choices": ["cat", "dog"]}, 1, "choices"),
+        ({"A": "cat", "B": "dog"}, "A", "A, B"),
+        ({"option_a": "cat", "option_b": "dog"}, "b", "option_a, option_b"),
+    ],
+)
+def test_letters_are_not_taught_without_their_options(
+    tmp_path: Path, columns: dict[str, Any], answer: Any, named: str
+) -> None:
+    with pytest.raises(
+        DataError, match=f"rows.jsonl row 1: the answer '.' seems to pick one of the options in {named}"
+    ):
+        completions(written(tmp_path, {"question": "What?", **columns, "answer": answer}))
+
+
+def test_answers_that_are_texts_of_options_are_taught(tmp_path: Path) -> None:
+    rows = ({"question": "?", "choices": ["2", "3"], "answer": 3}, {"question": "?", "choices": ["b"], "answer": "b"})
+    assert completions(written(tmp_path, *rows)) == ["3", "b"]
+
+
+@pytest.mark.parametrize("question", [["What?", "Who?"], [{"type": "text", "text": "What?"}]])
+def test_a_question_that_is_no_text_is_refused(tmp_path: Path, question: Any) -> None:
+    with pytest.raises(DataError, match=r"row 1: expected a text in question, got \["):
+        completions(written(tmp_path, {"question": question, "answer": "cat"}))

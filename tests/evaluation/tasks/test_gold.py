@@ -100,6 +100,47 @@ def test_an_answer_that_means_none_or_two_is_refused(tmp_path: Path, options: An
         item_of(tmp_path, {"options": options, "answer": answer})
 
 
+@pytest.mark.parametrize(
+    ("columns", "answer", "named"),
+    [
+        ({"candidates": ["cat", "dog"]}, "B", "candidates"),
+        ({"answer_choices": "['cat', 'dog']"}, "a", "answer_choices"),
+        ({"multiple_choices": ["cat", "dog"]}, 1, "multiple_choices"),
+        ({"choice_a": "cat", "choice_b": "dog"}, "A", "choice_a, choice_b"),
+        ({"Option A": "cat", "Option B": "dog"}, "B", "Option A, Option B"),
+        ({"option1": "cat", "option2": "dog"}, "2", "option1, option2"),
+        ({"a": "cat", "b": "dog"}, "b", "a, b"),
+    ],
+)
+def test_options_under_other_names_are_never_left_unasked(
+    tmp_path: Path, columns: dict[str, Any], answer: Any, named: str
+) -> None:
+    with pytest.raises(DataError, match=f"row 1: the answer '.' seems to pick one of the options in {named}, and opt"):
+        item_of(tmp_path, {**columns, "answer": answer})
+
+
+@pytest.mark.parametrize(
+    ("columns", "answer"),
+    [
+        ({"candidates": ["cat", "dog"]}, "cat"),
+        ({"candidates": ["2", "3"]}, 3),
+        ({"candidates": None, "choice_a": "", "choice_b": None}, "B"),
+        ({"a": "cat"}, "a"),
+        ({"option1": "2", "option2": "3"}, 2),
+    ],
+)
+def test_an_answer_that_is_a_text_of_its_own_is_asked_openly(
+    tmp_path: Path, columns: dict[str, Any], answer: Any
+) -> None:
+    assert item_of(tmp_path, {**columns, "answer": answer}).answers == (str(answer),)
+
+
+@pytest.mark.parametrize("question", [["What?"], [{"type": "text", "text": "What?"}], {"text": "What?"}])
+def test_a_question_that_is_no_text_is_refused(tmp_path: Path, question: Any) -> None:
+    with pytest.raises(DataError, match=r"row 1: expected a text in question, got [\[{]"):
+        item_of(tmp_path, {"question": question, "answer": "cat"})
+
+
 def test_numbers_are_indices_or_texts_in_a_whole_dataset(tmp_path: Path) -> None:
     """Three rows alone would be read, two of them by another rule than the third."""
     by_index = {"options": ["cat", "dog"], "answer": 1}

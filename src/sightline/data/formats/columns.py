@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.answers import class_columns, class_names
 from sightline.data.formats.conversations import answer_alone, without_parts
 from sightline.data.formats.placed import ASKED, SPOKEN, may_mark, may_show, place as place_marks
+from sightline.data.formats.questions import refuse_hidden_options
 from sightline.data.formats.registry import Format, Goal, Row, holds_preferences, recognise
 from sightline.data.formats.transformed import transformed_rows
 from sightline.data.gathering import (
@@ -122,6 +123,8 @@ def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = 
     first_rows = [_with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
     _refuse_unpaired(dataset, columns, source)
     format_ = recognise(columns, first_rows, goal, source)
+    if "question" in format_.columns and goal == "sft":
+        refuse_hidden_options(first_rows, source)
     if format_.convert is not None and answers_alone and "conversations" in format_.columns:
         format_ = replace(format_, convert=partial(answer_alone, format_.convert))
     if isinstance(dataset, datasets.IterableDataset):

@@ -6,6 +6,8 @@ from collections import Counter
 from typing import Any
 
 from sightline.data.answers import column_answers, plain_text
+from sightline.data.option_columns import options_meant
+from sightline.data.sources import row_name
 from sightline.errors import DataError
 
 Row = dict[str, Any]
@@ -16,7 +18,7 @@ LABEL_PROMPT = "What is shown in the image?"
 
 def question_answer(row: Row, images: int, name: str) -> list[Row]:
     """Plain VQA rows; of several answers that which is given most."""
-    return [_said(row["question"], _most_given(column_answers(row, "answer", name)))]
+    return [_asked(row, _most_given(column_answers(row, "answer", name)), name)]
 
 
 def question_answers(row: Row, images: int, name: str) -> list[Row]:
@@ -24,7 +26,7 @@ def question_answers(row: Row, images: int, name: str) -> list[Row]:
     answers = column_answers(row, "answers", name)
     if not answers:
         raise DataError(f"{name}: expected at least one answer in 'answers', got none. Add one, or drop the row.")
-    return [_said(row["question"], _most_given(answers))]
+    return [_asked(row, _most_given(answers), name)]
 
 
 def caption(row: Row, images: int, name: str) -> list[Row]:
@@ -48,6 +50,27 @@ def captions(row: Row, images: int, name: str) -> list[Row]:
 def label(row: Row, images: int, name: str) -> list[Row]:
     """The name of a picture's class, or of its folder, as the answer to LABEL_PROMPT."""
     return [_said(LABEL_PROMPT, plain_text(row["label"]).replace("_", " "))]
+
+
+def refuse_hidden_options(first_rows: list[Row], source: str) -> None:
+    """Raises DataError where the first rows' answers only pick one of options that stand in columns of their own: a
+    model would be taught letters without what they stand for."""
+    for place, row in enumerate(first_rows):
+        column = next((name for name in ("answer", "answers") if row.get(name) is not None), None)
+        name = row_name(source, place)
+        answer = _most_given(column_answers(row, column, name)).strip() if column else ""
+        if options := options_meant(row, answer):
+            raise DataError(
+                f"{name}: the answer '{answer}' seems to pick one of the options in {', '.join(options)}, which the "
+                "model would not see. Write the options into the question, or their texts into the answers."
+            )
+
+
+def _asked(row: Row, answer: str, name: str) -> Row:
+    question = row["question"]
+    if isinstance(question, list | tuple | dict | bytes):
+        raise DataError(f"{name}: expected a text in question, got {question!r:.60}. Write it as text, or as messages.")
+    return _said(question, answer)
 
 
 def _most_given(answers: tuple[str, ...]) -> str:

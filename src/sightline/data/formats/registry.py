@@ -25,6 +25,7 @@ _PICTURE_TOKEN = re.compile(r"<[^<>\s]*(?:im|vision|media|patch)[^<>]*>|\[IMG", 
 Row = dict[str, Any]
 Goal = Literal["sft", "preferences"]
 Convert = Callable[[Row, int, str], list[Row]]
+_QUESTIONS = frozenset(("question", "questions", "query", "instruction", "prompt", "problem"))
 
 
 @dataclass(frozen=True)
@@ -142,8 +143,14 @@ def _has_image(rows: list[Row]) -> bool:
     return any(row.get("image") is not None or row.get("images") is not None for row in rows)
 
 
+def _is_described(rows: list[Row]) -> bool:
+    """Whether the rows show a picture and ask nothing: a question must not be dropped for one of ours."""
+    asked = any(name.lower() in _QUESTIONS and value for row in rows for name, value in row.items())
+    return _has_image(rows) and not asked
+
+
 def _has_class(rows: list[Row]) -> bool:
-    return _has_image(rows) and all(isinstance(row["label"], str) for row in rows)
+    return _is_described(rows) and all(isinstance(row["label"], str) for row in rows)
 
 
 def _are_of_two_kinds(rows: list[Row]) -> bool:
@@ -349,7 +356,7 @@ FORMATS = (
         ("caption",),
         {"image": "a.jpg", "caption": "A red circle."},
         caption,
-        _has_image,
+        _is_described,
         found_in="COCO, Flickr8k, Flickr30k, image folders, WebDataset",
     ),
     Format(
@@ -358,7 +365,7 @@ FORMATS = (
         ("captions",),
         {"image": "a.jpg", "captions": ["A red circle.", "A disc."]},
         captions,
-        _has_image,
+        _is_described,
         found_in="noto_emoji, COCO with all captions of a picture in one row",
     ),
     Format("picture and label", "sft", ("label",), {"image": "a.jpg", "label": "circle"}, label, _has_class),

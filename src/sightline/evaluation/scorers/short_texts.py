@@ -36,6 +36,7 @@ _NO_ANSWER = re.compile(
     re.IGNORECASE,
 )
 _COPULA_BEHIND = re.compile(r"(?:です|でした|입니다|이에요|예요)[。.\s]*$")
+_SIGNS_BEHIND = re.compile(r"(?<=\w)[+-]+(?=[\s.,;]|$)")  # B+ is no B, which VQA's spelling would make it
 _TELLS_NOTHING = re.compile(
     r"\?$|^(?:sure|certainly|of\s+course|okay|ok|great\s+question|absolutely)\W*$", re.IGNORECASE
 )
@@ -83,7 +84,7 @@ def readings(item: Item, answer: str) -> Iterator[str]:
     told = plain if one_word else said or _telling_sentence(plain)
     texts = [without_thought(answer), plain, told]
     if _asks_yes_or_no(item):
-        texts.append(read_yes_no(item, answer) or "")
+        texts += _spellings_of(read_yes_no(item, answer))
     else:
         bold = set(_BOLD.findall(unwrapped))
         texts += [] if one_word else restated(item.question, told)
@@ -96,6 +97,8 @@ def same_text(said: str, gold: str) -> bool:
     """Whether two short texts say the same: in VQA's spelling, or as numbers."""
     if whole_number(said) and whole_number(gold):
         return same_number(said, gold)
+    if _SIGNS_BEHIND.findall(said) != _SIGNS_BEHIND.findall(gold):
+        return False
     if matches(said, (gold,)):
         return True
     one, two = spelled(said), spelled(gold)
@@ -134,7 +137,12 @@ def _phrases(text: str) -> list[str]:
 
 
 def _asks_yes_or_no(item: Item) -> bool:
-    return any(gold.strip().lower() in ("yes", "no") for gold in item.answers)
+    return any(gold.strip().lower() in ("yes", "no", "true", "false") for gold in item.answers)
+
+
+def _spellings_of(said: str | None) -> tuple[str, ...]:
+    """Yes is true and no is false, as the gold answer may be written either way: CSV files write booleans so."""
+    return {"yes": ("yes", "true"), "no": ("no", "false")}[said] if said else ()
 
 
 def _asks_number(item: Item) -> bool:

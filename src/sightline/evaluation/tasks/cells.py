@@ -42,7 +42,10 @@ def cell(row: Row, column: str) -> Any:
 
 def text(row: Row, column: str) -> str:
     """The text of a column that must be there and filled."""
-    value = plain_text(cell(row, column))
+    stored = cell(row, column)
+    if isinstance(stored, list | tuple | dict | bytes):
+        raise DataError(f"{row.name}: expected a text in {column}, got {stored!r:.60}. Write it as text.")
+    value = plain_text(stored)
     if not value:
         raise DataError(f"{row.name}: {column} is empty. Fill it in, or leave the row out.")
     return value

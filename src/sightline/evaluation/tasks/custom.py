@@ -8,6 +8,7 @@ from typing import Any
 
 from sightline.data.answers import plain_text
 from sightline.data.marks import numbered
+from sightline.data.option_columns import options_meant
 from sightline.errors import DataError, nearest
 from sightline.evaluation.scoring import EXACT
 from sightline.evaluation.task import Item, Row, Task
@@ -29,6 +30,8 @@ def _read(row: Row) -> Iterator[Item]:
     kind = next((column for column in _KIND_COLUMNS if optional(row, column)), "")
     pictures = _pictures(row)
     question, *shown = numbered((text(row, "question"), *options), len(pictures), row.name)
+    if gold is None:
+        _refuse_unread_options(row)
     yield Item(
         id=optional(row, "id") or optional(row, "index") or str(row.number),
         name=row.name,
@@ -48,6 +51,16 @@ def _options(row: Row) -> tuple[str, ...]:
     if len(options) == 1:
         raise DataError(f"{row.name}: one option, '{options[0]}', leaves no choice. Add the others, or take it out.")
     return options
+
+
+def _refuse_unread_options(row: Row) -> None:
+    """Raises DataError where the answer picks one of options that are not read: asked without, nobody could say it."""
+    found = options_meant(row.cells, answer := plain_text(row.cells[_answer_column(row)]).strip())
+    if found:
+        raise DataError(
+            f"{row.name}: the answer '{answer}' seems to pick one of the options in {', '.join(found)}, and options "
+            "are read from options or choices (a list), or from the columns A, B, ... Rename the columns."
+        )
 
 
 def _answer_column(row: Row) -> str:
