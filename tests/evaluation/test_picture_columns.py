@@ -50,6 +50,13 @@ def test_a_picture_in_a_column_of_another_name_is_shown(column: str, folder: Pat
     assert shown(items_of(folder, {column: "red.png", **VQA})) == [["RED", "what is red ?"]]
 
 
+@pytest.mark.parametrize("header", ["index\timg", "n\timage", "index\tpicture_path"])
+def test_a_tsv_of_your_own_is_read_as_other_files_are(header: str, folder: Path) -> None:
+    path = folder / "rows.tsv"
+    path.write_text(f"{header}\tquestion\tanswer\n0\tred.png\twhat is red ?\tcircle\n")
+    assert shown(load_items(load_task("custom"), DataChoice(str(path)))) == [["RED", "what is red ?"]]
+
+
 def test_an_empty_images_hides_no_image(folder: Path) -> None:
     assert shown(items_of(folder, {"image": "red.png", "images": [], **VQA})) == [["RED", "what is red ?"]]
 

@@ -106,6 +106,14 @@ def read_tsv(path: Path) -> TsvTable:
     return TsvTable(path, tuple(columns), md5, tuple(rows))
 
 
+def has_picture_cells(path: Path) -> bool:
+    """Whether a file's header names VLMEvalKit's columns: `index`, and `image` or `image_path`."""
+    with path.open("rb") as file:
+        header = next(_Records(file, path, 0), None)
+    columns = {column.removeprefix("\ufeff") for column in header.cells} if header else set()
+    return "index" in columns and bool(columns & {"image", "image_path"})
+
+
 @dataclass(frozen=True)
 class _Raw:
     offset: int

@@ -13,7 +13,7 @@ from sightline.data.picture_columns import PictureAccess
 from sightline.data.row_files import READERS
 from sightline.data.sources import read_dataset
 from sightline.data.stored import DatasetTable, RowTable
-from sightline.data.tsv import read_tsv
+from sightline.data.tsv import has_picture_cells, read_tsv
 from sightline.errors import ConfigError, DataError
 from sightline.evaluation.items import Items, collect_items
 from sightline.evaluation.task import Source, Task
@@ -103,7 +103,7 @@ def where_to_get(source: Source) -> str:
 def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
     """What `--data` names. A Hub id takes split and configuration from the task's own Hub source, unless given."""
     path = Path(data).expanduser()
-    if path.is_file() and path.suffix == ".tsv":
+    if path.is_file() and path.suffix == ".tsv" and (task.sources or has_picture_cells(path)):
         require_split(path, choice.split)
         return _open_tsv(Source("tsv", data), path)
     if path.exists() or path.suffix in READERS or path.is_absolute() or data.startswith("."):
