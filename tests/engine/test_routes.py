@@ -142,6 +142,17 @@ class TestSelfTest:
         assert choice.route == "plain"
         assert "llava is not in Sightline's table" in choice.reason
 
+    @pytest.mark.parametrize(
+        ("setting", "kinds"),
+        [("layer_types", ["chunked_attention", "full_attention"]), ("attention_layers", ["global", "local"])],
+    )
+    def test_it_falls_back_for_layers_of_unknown_windows(self, setting: str, kinds: list[str]) -> None:
+        model = tiny_llava(0)
+        setattr(model.config.text_config, setting, kinds)
+        choice = choose_route(model, family_of(model), self.rows, pixels(1), pad_id=0)
+        assert choice.route == "plain"
+        assert "whose masks are not known" in choice.reason
+
     def test_it_falls_back_when_the_tower_normalises_over_the_batch(self) -> None:
         model = tiny_llava(0)
         model.model.vision_tower.extra = torch.nn.BatchNorm2d(3)

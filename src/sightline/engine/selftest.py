@@ -11,6 +11,7 @@ from torch import Tensor
 
 from sightline.engine.flex import FLEX_ATTENTION, can_flex
 from sightline.engine.forest import build_forest
+from sightline.engine.forked_rows import forked, row_tokens
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.errors import ConfigError
 from sightline.types import FamilyFacts, Sequence
@@ -18,6 +19,8 @@ from sightline.types import FamilyFacts, Sequence
 SHARE_CHOICES = ("auto", "mask", "fork", "plain")
 FLOAT_TOLERANCE = 1e-4  # log-probability per token, fp32; a broken mask is off by 0.1 and more
 NOISE_MULTIPLE = 4.0  # of the difference that plain itself shows between two batchings of the same rows
+# What `masks.py` knows of `layer_types` and GPT-Neo's `attention_layers`; other windows show in long rows alone.
+KNOWN_LAYERS = frozenset(("full_attention", "sliding_attention", "global"))
 FAILURES = (RuntimeError, ValueError, TypeError, AttributeError, IndexError)  # of a model that cannot run a route
 
 
@@ -61,7 +64,8 @@ def choose_route(
     counts: Many[int] = (),
     max_row: int | None = None,
 ) -> RouteChoice:
-    """The route for `model`, tested on `sequences` (a few rows of the user's data) in rows of up to `max_row` tokens.
+    """The route for `model`, tested on `sequences` (a few rows of the user's data) in rows of up to `max_row` tokens,
+    with branches and rows of several trees among them.
 
     Where the choice names an attention, the model's decoder runs it from now on.
 
@@ -74,7 +78,9 @@ def choose_route(
     if obstacle is None and facts is not None:
         device = model.get_input_embeddings().weight.device
         moved = {name: value.to(device) for name, value in image_inputs.items()}
-        choice = _first_match(model, facts, _Rows(sequences, moved, pad_id, counts, max_row), share)
+        tested = forked(sequences, facts.both_ways)
+        max_row = max_row or row_tokens(tested, facts.both_ways)
+        choice = _first_match(model, facts, _Rows(tested, moved, pad_id, counts, max_row), share)
     else:
         choice = RouteChoice("plain", obstacle or "")
     if share != "auto" and choice.route != share:
@@ -109,12 +115,17 @@ def _obstacle(model: Any, facts: FamilyFacts | None, share: str, image_inputs: I
     """Why sharing is out of the question before any comparison, or None."""
     if facts is None:
         return f"the family {model.config.model_type} is not in Sightline's table of model families"
-    unknown = sorted(set(image_inputs) - facts.known_inputs)
-    if unknown:
-        return f"the processor gives {', '.join(unknown)}, which the facts of {facts.name} do not know"
+    given = sorted(set(image_inputs) - facts.known_inputs)
+    if given:
+        return f"the processor gives {', '.join(given)}, which the facts of {facts.name} do not know"
     if not any(route != "plain" and share in ("auto", route) for route in facts.routes):
         return f"the family {facts.name} runs by {' or '.join(facts.routes)} alone"
-    attention = str(model.config.get_text_config()._attn_implementation)
+    text = model.config.get_text_config()
+    layers = {*(getattr(text, "layer_types", None) or ()), *(getattr(text, "attention_layers", None) or ())}
+    unknown = sorted(layers - KNOWN_LAYERS)
+    if "mask" in facts.routes and unknown:
+        return f"the decoder has layers of the type {', '.join(unknown)}, whose masks are not known"
+    attention = str(text._attn_implementation)
     if "flash" in attention:
         return f"attn_implementation {attention} takes no 4-D mask; sdpa or eager do"
     norms = [
