@@ -54,7 +54,10 @@ sightline data convert vlfeedback.parquet pairs.jsonl --to trl-dpo
 | --- | --- | --- | --- |
 {rows}
 
-Each comes with `image` or `images`. A row of each, in the order in which they are tried:
+Each comes with `image` or `images`. Captions and labels beside a question of yours, and answers that only name the
+letter or place of an option in another column, are refused: the model would not see what they answer.
+
+A row of each, in the order in which they are tried:
 
 {examples}
 

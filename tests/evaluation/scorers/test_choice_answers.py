@@ -132,3 +132,47 @@ def test_numbers_keep_their_signs_and_bounds_are_no_numbers() -> None:
     assert choice("12", values) == "B"
     assert choice("There are at least 6.", values) is None
     assert choice("12 or -12", values) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "meant"),
+    [
+        ("B — sorry, I meant C", "C"),
+        ("B, I mean C.", "C"),
+        ("B. No, C.", "C"),
+        ("B... wait, actually C.", "C"),
+        ("The answer is B... hmm, actually C", "C"),
+        ("B (actually C)", "C"),
+        ("B, or rather C.", "C"),
+        ("I'd say B, no, C.", "C"),
+        ("Answer: B. Sorry, C.", "C"),
+        ("B. Nein, C.", "C"),
+        ("B. Non, C.", "C"),
+        ("B, mejor dicho, C.", "C"),
+        ("It is B, I mean, the shore is on the right.", "B"),
+        ("B, actually: A is west of it.", "B"),
+        ("B. No, it cannot be C.", "B"),
+    ],
+)
+def test_what_an_answer_takes_back_within_a_sentence_is_not_chosen(answer: str, meant: str) -> None:
+    assert choice(answer) == meant
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        r"\boxed{A or B}",
+        r"\boxed{\text{A and B}}",
+        r"\boxed{(A), (C), (D)}",
+        r"so \boxed{A, B, C, D}",
+        "Anything but east.",
+    ],
+)
+def test_boxes_that_list_letters_and_all_but_one_choose_nothing(answer: str) -> None:
+    assert choice(answer) is None
+
+
+def test_marks_by_line_and_tags_in_tags_are_read() -> None:
+    assert choice("A ❌\nB ✅\nC ❌\nD ❌") == "B"
+    assert choice("<p>The answer is <strong>B</strong>.</p>") == "B"
+    assert choice(r"\boxed{A} Wait. \boxed{B}") == "B"

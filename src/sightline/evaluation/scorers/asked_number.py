@@ -12,7 +12,7 @@ _BLANK = re.compile(r"(?:\(_+\)|_{2,})\s*(\w+(?:\s+\w+){1,2})")
 _WHICH_YEAR = re.compile(r"\b(?:which|what)\s+year\b|^\s*when\b", re.IGNORECASE)
 _YEAR = re.compile(r"(?<![\w.,$€£])(?:1[89]|20)\d\d(?!\w|[.,]\d)")
 _HOW_MANY = re.compile(r"\bhow\s+many\s+(?:of\s+the\s+|more\s+|other\s+|different\s+)*([a-z'’-]+?)s?\b", re.IGNORECASE)
-_COMPARES = re.compile(r"\b(?:least|most|between|exactly)\s*$", re.IGNORECASE)
+_COMPARES = re.compile(r"\b(?:least|most|between|exactly|of\s+(?:the|all|these|those))\s*$", re.IGNORECASE)
 _CONCLUDES = re.compile(r"\b(?:answer|total|therefore|thus|hence|so)\b|=", re.IGNORECASE)
 _NONE = re.compile(
     r"\W*(?:none|nil|no\s+[\w-]+(?:\s+[\w-]+)?|没有[^。，]{0,8}|keine?[rn]?|aucune?|ninguno|nessuno)\W*", re.IGNORECASE
@@ -41,7 +41,10 @@ def read_asked_number(question: str, text: str) -> Number | None:
         if _says_none(counted[1], text):
             return number_of("0")
         if not _CONCLUDES.search(text):
-            return _only_count(counted[1], spelled(text)) or said
+            counts = _counts(counted[1], spelled(text))
+            if len(counts) > 1 and (said is None or 2 * (said.value or 0) != sum(one.value or 0 for one in counts)):
+                return None  # several kinds, and nothing that is all of them
+            return counts.pop() if len(counts) == 1 else said
     return said
 
 
@@ -62,13 +65,12 @@ def _first_before(words: str, text: str) -> Number | None:
     return number if number and number.value is not None else None
 
 
-def _only_count(thing: str, text: str) -> Number | None:
-    """What all numbers before the thing that is counted say, where they say the same."""
+def _counts(thing: str, text: str) -> set[Number]:
+    """The numbers before the thing that is counted; those without a single value are none."""
     count = re.compile(rf"({ANY_NUMBER.pattern})\**(?:\s+[a-z-]+){{0,2}}?\s+\**{re.escape(thing)}s?\b", re.IGNORECASE)
     told = " \n".join(sentence for sentence in sentences(text) if not sentence.endswith("?"))
     said = {number_of(found[1]) for found in count.finditer(told) if not _compares(told[: found.start()])}
-    number = said.pop() if len(said) == 1 else None
-    return number if number and number.value is not None else None
+    return {number for number in said if number.value is not None}
 
 
 def _compares(before: str) -> bool:

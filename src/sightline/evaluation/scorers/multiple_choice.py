@@ -79,9 +79,9 @@ def _first(readers: tuple[Callable[[Item, str], str | None], ...], item: Item, t
 
 
 def _in_box(item: Item, box: str | None) -> str | None:
-    letter = match_letter(item, plain(box or ""))
-    if letter:
-        return letter["letter"]
+    said = plain(box or "")
+    if letter := match_letter(item, said):
+        return SEVERAL if unless_listed(item, said, letter) == SEVERAL and only_lists(said) else letter["letter"]
     return SEVERAL if box and _REFUSES.search(box) and option_at_start(item, box) is None else None
 
 

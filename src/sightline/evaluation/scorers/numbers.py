@@ -84,7 +84,13 @@ _EXPLAINED = re.compile(
     r"[\s*]*(?:[^\W\d]+[\s*]*){0,3}(?:[(—]|:(?=\D*\d\D+\d)|,\s*(?:because|since|as|of\s+which|including|counting)\b)"
 )
 _EITHER = re.compile(r"\b(?:or|oder|ou)\b|或|または", re.IGNORECASE)
-_GOES_ON = re.compile(rf"\s*,?\s*(?:{_AND}|&|和)\s*{_DIGITS}", re.IGNORECASE)
+_GOES_ON = re.compile(rf"\s*(?:,\s+|,?\s*(?:{_AND}|&|和)\s*){_DIGITS}(?!\s+of\b)", re.IGNORECASE)
+# "2 red and 1 blue, so 3": what a sentence comes to at its end.
+_COMES_TO = re.compile(
+    r"[,;]\s*(?:and\s+)?(?:so|thus|hence|therefore|making|giving|totall?ing|for\s+a\s+total\s+of|which\s+(?:makes|gives))\b"
+    r"(?=\D*\d)(?!.*\b(?:more|fewer|less)\b)",
+    re.IGNORECASE,
+)
 _NEAR = 80
 _MAX_DIGITS = 60
 _YEAR = re.compile(r"(?:1[89]|20)\d\d")
@@ -236,6 +242,8 @@ def _value_in(sentence: str) -> Number | None:
     """
     if bold := list(_BOLD.finditer(sentence)):
         return number_of(bold[-1][1], sentence[bold[-1].end(1) :])
+    if comes_to := _COMES_TO.search(sentence):
+        return _value_in(sentence[comes_to.end() :])
     numbers = [number for number in ANY_NUMBER.finditer(sentence) if not NO_VALUE.search(_before(number))]
     if numbers and _opens(numbers[0]):
         return _read(numbers[0])

@@ -26,7 +26,7 @@ _BRACKET_OPENS, _BRACKET_CLOSES = ("(", "[", "「", "【"), (")", "]", "」", "�
 _LINE_OPENS = re.compile(r"(?:^|\n)\s*[(\[]?$")
 _LABEL_ENDS = re.compile(r"[)\]]?\s*[.):,、—–|-]|\)")
 _CLOSES = re.compile(rf"{CLOSE}\s*")
-_LETTER_BEHIND = re.compile(rf"\s+{OPEN}[A-Z]\b")
+_LETTER_BEHIND = re.compile(rf"[^\S\n]+{OPEN}[A-Z]\b")
 _LOOK_BACK, _LOOK_AHEAD = 40, 160
 """Characters around an option in which a denial, or a verdict, is taken to be of it."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sightline.evaluation.scorers.phrases import finder
+from sightline.evaluation.scorers.phrases import any_of, finder
 
 _FOLDED = (
     {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}
@@ -24,7 +24,13 @@ _IDIOM = finder("idioms")
 _ASKS_ON = finder("asks", before=r"(?<=\S)\s+(?:#+ *)?", after=r"\s*\d*\s*:")
 
 
-_TURN = finder("turns", before=r"(?:^|(?<=[.!?\n…]))\W*(?:no\W+)?", after=r"\W*")
+# "Actually" begins a sentence, "I mean" may stand within one; several may follow each other.
+_CORRECTS = rf"{any_of('corrects')}(?:\W+{any_of('turns', 'corrects')})*\W*"
+_TURN = re.compile(
+    rf"(?:^|(?<=[.!?\n…]))\W*(?:(?:no|hm+|oh)\W+)?{any_of('turns', 'corrects')}(?:\W+{any_of('turns', 'corrects')})*\W*"
+    rf"|(?:(?<=[,;(—–])|(?<=\s-))\s*{_CORRECTS}",
+    re.IGNORECASE,
+)
 _TAKES_BACK = finder("takes_back", before=r"\W*")
 SENTENCE_END = re.compile(r"[.!?;。](?=\s|$)|(?<=[。;])|\n+")
 """Where a sentence, a line or a part of a sentence ends."""
@@ -47,7 +53,9 @@ def plain(text: str) -> str:
     """
     said = fold(text)
     for marks, kept in _MARKS:
-        said = marks.sub(kept, said)
+        while (bare := marks.sub(kept, said)) != said and "<" in bare:  # tags stand in tags
+            said = bare
+        said = bare
     return _IDIOM.sub("", said).strip()
 
 
@@ -61,7 +69,7 @@ def turns(text: str) -> list[str]:
 
 
 def after_turn(text: str) -> str | None:
-    """What follows the last sentence that begins with "wait", "actually" or the like; None where none does.
+    """What follows the last sentence that begins with "wait" or the like, or the last "I mean"; None without any.
 
     >>> after_turn("Yes. Wait, no.")
     'no.'

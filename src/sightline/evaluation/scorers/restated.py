@@ -24,7 +24,7 @@ _MARKS = " \t\n.,;:!?\"'“”‘’()[]*"
 _QUOTED = re.compile(r"[\"“«「]([^\"”»」\n]+)[\"”»」]")
 _SIDE_CLAUSE = re.compile(
     r",?\s+(?:because|since|as\s+(?:shown|seen|can|indicated|it|the|there)|which|based\s+on|according\s+to)\b.*$"
-    r"|(?<=\w)\s+[(—–].*$",
+    r"|(?<=\w)\s+[(—–].*$|,\s+(?:and\s+|but\s+)?not\s.*$",
     re.IGNORECASE | re.DOTALL,
 )
 _OPENING_CLAUSE = re.compile(
