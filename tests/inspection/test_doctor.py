@@ -115,6 +115,9 @@ def test_keys_tell_the_method_and_rows_where_they_do_not(tmp_path: Path) -> None
     for one in FORMATS:
         file.write_text(json.dumps(one.example))
         assert method_of(["--dataset_name", str(file)]) == ("dpo" if one.goal == "preferences" else "sft"), one.name
+        recipe = tmp_path / "recipe.yaml"
+        recipe.write_text(json.dumps({"datasets": [{"path": str(file), "image_folder": str(tmp_path)}]}))
+        assert method_of(["--config", str(recipe)]) == ("dpo" if one.goal == "preferences" else "sft"), one.name
 
 
 def test_a_run_without_rows_to_evaluate_on_is_refused_before_it_costs_anything(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from sightline.data.images import IMAGE_COLUMNS
 from sightline.data.message_pictures import in_front, spoken_columns, take_pictures, take_row, taken_rows
 from sightline.data.mixed_columns import table_of
 from sightline.data.picture_columns import PictureFinder, close_images, is_opened, open_columns, refuse_address
-from sightline.data.picture_names import WORDS, picture_columns, series
+from sightline.data.picture_names import WORDS, buried_pictures, picture_columns, series
 from sightline.errors import DataError
 
 if TYPE_CHECKING:
@@ -65,8 +65,9 @@ def gather_rows(rows: Iterable[Row], finder: PictureFinder, name_of: NameOf) -> 
     """Rows of a stream as `gather_pictures` would have them; columns are told by the first LOOKED_AT rows."""
     rows = iter(rows)
     first = list(itertools.islice(rows, LOOKED_AT))
-    columns = stream_columns(first, finder, name_of(0).rpartition(" row ")[0])
+    columns, seen = stream_columns(first, finder, name_of(0).rpartition(" row ")[0]), filled_columns(first)
     for index, row in enumerate(itertools.chain(first, rows)):
+        refuse_late_pictures(row, seen, finder, name_of(index))
         yield gather_row(row, columns, finder, name_of(index))
 
 
@@ -75,7 +76,26 @@ def stream_columns(first: Sequence[Row], finder: PictureFinder, where: str) -> l
     names = dict.fromkeys(name for row in first for name in row)
     samples = {name: [row[name] for row in first if row.get(name) is not None] for name in names}
     full = bool(first) and all(row.get("image") or row.get("images") for row in first)
-    return _chosen(picture_columns(samples, finder), full, where)
+    found = picture_columns(samples, finder)
+    if not found and not names.keys() & set(OWN):
+        _refuse_buried(samples, where)
+    return _chosen(found, full, where)
+
+
+def filled_columns(first: Iterable[Row]) -> set[str]:
+    """The columns that the first rows of a stream fill, and those whose names alone say what they hold."""
+    return {*IMAGE_COLUMNS, *WORDS, *(name for row in first for name, value in row.items() if not _is_empty(value))}
+
+
+def refuse_late_pictures(row: Row, seen: set[str], finder: PictureFinder, name: str) -> None:
+    """Raise DataError for a picture in a column that the first rows of a stream leave empty, where none is read."""
+    late = {column: [value] for column, value in row.items() if column not in seen and not _is_empty(value)}
+    found = picture_columns(late, finder) if late else []
+    if found:
+        raise DataError(
+            f"{name}: expected pictures in the columns that the first {LOOKED_AT} rows fill, got one in {found[0]}. "
+            "Rename that column to image, or set streaming to false."
+        )
 
 
 def gather_row(row: Row, columns: Sequence[str], finder: PictureFinder, name: str) -> Row:
@@ -115,8 +135,10 @@ def _columns_to_read(dataset: Any, finder: PictureFinder, where: str) -> list[st
             continue
         if _holds_numbers(dataset.features[name]):
             continue
-        samples[name] = _first_filled(dataset, name)
+        samples[name] = _first_filled(close_images(dataset.select_columns([name])), name)
     found = picture_columns(samples, finder)
+    if not found and not set(OWN) & set(dataset.column_names):
+        _refuse_buried(samples, where)
     return _chosen(found, _is_full(dataset), where) if found else []
 
 
@@ -141,6 +163,20 @@ def _chosen(found: list[str], full: bool, where: str) -> list[str]:
     if found:
         say_once(f"{where}: pictures are read from the column{'s' * (len(found) > 1)} {', '.join(found)}.")
     return next(iter(kinds.values()), [])
+
+
+def _refuse_buried(samples: Mapping[str, Sequence[Any]], where: str) -> None:
+    """Raise DataError where the only pictures lie in records of other things, or are arrays of numbers."""
+    found = buried_pictures(samples)
+    if found:
+        raise DataError(
+            f"{where}: the column {found[0]} holds pictures inside of records, or as arrays of numbers, which are not "
+            "read. Write each picture into a column image, as a file's path or encoded as PNG."
+        )
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value in ("", b"") or value == []
 
 
 def _first_filled(dataset: Any, name: str) -> list[Any]:

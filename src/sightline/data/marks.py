@@ -15,7 +15,8 @@ IMAGE_MARK = "<image>"
 # write. <img> alone is HTML, too: it is a mark at the start or the end of a text, or around a path as Qwen-VL has it.
 _SPELT = (
     r"<\|vision_start\|><\|image_pad\|><\|vision_end\|>|<\|image_pad\|>|<start_of_image>|<image_soft_token>"
-    r"|<image_placeholder>|<ImageHere>|\[IMG\]|\[IMAGE\]|<img>[^<>]{1,4096}</img>|\A\s*<img>|<img>\s*\Z"
+    r"|<image_placeholder>|<image_(?:token|pad)>|<image ?/>|<IMG_CONTEXT>"
+    r"|<ImageHere>|\[IMG\]|\[IMAGE\]|<img>[^<>]{1,4096}</img>|\A\s*<img>|<img>\s*\Z"
     r"|<\|?(?:image(?:[ _-]?(?P<number>\d+))?|img[ _-]?(?P<short>\d+))\|?>"
 )
 MARK = re.compile(_SPELT, re.IGNORECASE)
@@ -33,6 +34,11 @@ def marked_pictures(text: str) -> int:
     """How many pictures a text marks: a number that comes again is one of them."""
     given = [mark.group("number") or mark.group("short") for mark in _marks(text)]
     return len({number for number in given if number}) + sum(number is None for number in given)
+
+
+def unnumbered_marks(text: str) -> int:
+    """How many marks of a text have no number, so that they do not refer to a picture shown elsewhere."""
+    return sum(not (mark.group("number") or mark.group("short")) for mark in _marks(text))
 
 
 def place_pictures(texts: Sequence[str], images: int, name: str) -> list[list[Row]] | None:

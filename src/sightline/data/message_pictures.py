@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sightline.data.marks import count_marks, place_pictures
 from sightline.data.picture_columns import close_images
 from sightline.errors import DataError
 
@@ -127,6 +128,10 @@ def _take_message(message: Any, name: str) -> Taken:
     if isinstance(content, str) or content is None:
         if not beside:
             return Taken(message)
+        if isinstance(content, str) and count_marks(content):
+            rest = {name_: value for name_, value in message.items() if name_ not in PICTURE_KEYS}
+            placed = place_pictures([content], len(beside), name) or [[]]
+            return Taken({**rest, key: placed[0]}, tuple(beside), True)
         content = [{"type": "text", "text": content}] if content else []
     if not isinstance(content, list):
         return Taken(message)

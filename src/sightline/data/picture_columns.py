@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from PIL.Image import Image as OpenImage
 
+from sightline.data.answers import written_list
 from sightline.data.images import IMAGE_COLUMNS
 from sightline.data.urls import UrlError, fetch_picture
 from sightline.errors import DataError
@@ -28,6 +29,9 @@ FETCHERS = 8  # threads; a server answers in tens of milliseconds
 # How base64 of a JPEG, PNG, GIF, WebP, BMP or TIFF begins; no path of so many characters does.
 BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0A")
 SHORTEST_BASE64 = 60
+PICTURE_HEADS = (
+    b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x00\x20ftyp",
+)  # fmt: skip
 SHOWN_MODES = (None, "RGB", "RGBA")  # of `datasets.Image`: those that change nothing that is shown
 # The keys by which a record names its picture: those of `datasets`, and what people write by hand. The first that is
 # filled counts.
@@ -81,6 +85,17 @@ class PictureFinder:
         """Whether a file of this name is in one of the folders."""
         return any(os.path.isfile(folder / name) for folder in self.folders)
 
+    def shows(self, name: str) -> bool:
+        """Whether a file of this name is in one of the folders and begins as a picture does."""
+        path = next((path for folder in self.folders if os.path.isfile(path := folder / name)), None)
+        if path is None:
+            return False
+        try:
+            with open(path, "rb") as file:
+                return file.read(16).startswith(PICTURE_HEADS)
+        except OSError:
+            return False
+
     def record(self, value: Any, name: str) -> Any:
         """A picture as `{"bytes", "path"}`, a flat list of them for a list, None where there is none, as in "".
 
@@ -101,6 +116,8 @@ class PictureFinder:
             return _none_or_refuse(value, name)
         if not value.strip():
             return None
+        if value[0] in "[{" and not self.has(value) and (written := written_list(value)) is not value:
+            return self.record(written, name)  # a cell of CSV, where pandas wrote a list or a record
         if value not in self._known:
             found = self._read(value, name)
             if found["bytes"] is not None:
@@ -169,7 +186,7 @@ def open_columns(
         kind = dataset.features[column]
         if is_opened(kind):
             continue
-        if _is_stored(kind):
+        if _is_stored(kind) and not _names_files(dataset.data.column(column)):
             dataset = dataset.cast_column(column, Image())
             continue
         values = dataset[column][:]
@@ -242,6 +259,18 @@ def _is_stored(kind: Any) -> bool:
 
     binary = (Value("binary"), Value("large_binary"))
     return kind in binary or (isinstance(kind, dict) and set(kind) == {"bytes", "path"} and kind["bytes"] in binary)
+
+
+def _names_files(column: Any) -> bool:
+    """Whether some record of a column has a path in place of bytes, counted from the rows' folder; seen in Arrow."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    for chunk in column.chunks if pyarrow.types.is_struct(column.type) else ():
+        bare = compute.and_(compute.is_null(chunk.field("bytes")), compute.is_valid(chunk.field("path")))
+        if compute.any(bare).as_py():
+            return True
+    return False
 
 
 def _fetched(address: str) -> str | None:

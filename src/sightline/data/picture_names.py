@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 from PIL.Image import Image as OpenImage
 
+from sightline.data.answers import written_list
 from sightline.data.images import IMAGE_COLUMNS
-from sightline.data.picture_columns import is_base64
+from sightline.data.picture_columns import PICTURE_HEADS, is_base64
 
 SAMPLED = 20
 SUFFIXES = (
@@ -34,7 +35,6 @@ _SURE = re.compile(
     re.IGNORECASE,
 )
 _NUMBER = re.compile(r"(.*?)_?(\d+)")
-_HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x00\x20ftyp")
 _RECORDS = frozenset({"bytes", "path"})
 
 
@@ -45,6 +45,10 @@ class Finder(Protocol):
         """Whether a file of this name is there."""
         ...
 
+    def shows(self, name: str) -> bool:
+        """Whether a file of this name is there, and begins as a picture does."""
+        ...
+
 
 def picture_columns(samples: Mapping[str, Sequence[Any]], finder: Finder) -> list[str]:
     """The columns, but image and images, whose sampled values (none of them None) are pictures."""
@@ -52,6 +56,18 @@ def picture_columns(samples: Mapping[str, Sequence[Any]], finder: Finder) -> lis
         column
         for column, values in samples.items()
         if column not in IMAGE_COLUMNS and column not in WORDS and _are_pictures(column, values, finder)
+    ]
+
+
+def buried_pictures(samples: Mapping[str, Sequence[Any]]) -> list[str]:
+    """The columns whose sampled values hold pictures in a form that is not read: in records of other things, or as
+    arrays of numbers under a picture's name."""
+    return [
+        column
+        for column, values in samples.items()
+        if column not in IMAGE_COLUMNS
+        and column not in WORDS
+        and any(_is_buried(value, bool(_SURE.fullmatch(column))) for value in values[:SAMPLED])
     ]
 
 
@@ -75,7 +91,8 @@ def series(columns: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _are_pictures(column: str, values: Sequence[Any], finder: Finder) -> bool:
-    flat = [one for value in values for one in (value if isinstance(value, list) else [value])]
+    read = [written_list(value) if str(value)[:1] in ("[", "{") else value for value in values]
+    flat = [one for value in read for one in (value if isinstance(value, list) else [value])]
     filled = [one for one in flat if one is not None and one != "" and one != b""]
     if not filled:
         return False
@@ -88,11 +105,22 @@ def _is_picture(value: Any, named: bool, sure: bool, finder: Finder) -> bool:
     if isinstance(value, OpenImage):
         return True
     if isinstance(value, bytes):
-        return named or value.startswith(_HEADS)
+        return named or value.startswith(PICTURE_HEADS)
     if isinstance(value, dict):
         keys = {key for key, inner in value.items() if inner is not None}
         return bool(keys) and (set(value) == _RECORDS or (named and not keys - {*_RECORDS, "url", "src", "file_name"}))
     return isinstance(value, str) and _is_written(value.strip(), named, sure, finder)
+
+
+def _is_buried(value: Any, sure: bool) -> bool:
+    if isinstance(value, list) and value:
+        rows = value[0] if isinstance(value[0], list) else []
+        pixel = rows[0] if rows else None
+        return (sure and isinstance(pixel, int | float | list)) or _is_buried(value[0], sure)
+    if not isinstance(value, dict) or set(value) == _RECORDS:
+        return False
+    records = [inner for inner in value.values() if isinstance(inner, dict) and set(inner) == _RECORDS]
+    return any(isinstance(record["bytes"], bytes) or record["path"] for record in records)
 
 
 def _is_written(text: str, named: bool, sure: bool, finder: Finder) -> bool:
@@ -104,5 +132,5 @@ def _is_written(text: str, named: bool, sure: bool, finder: Finder) -> bool:
     if text.lower().partition("?")[0].endswith(SUFFIXES):
         return named or "://" in text or " " not in text or finder.has(text)
     if not named:
-        return False
+        return not re.search(r"\s", text) and finder.shows(text)
     return (sure and not re.search(r"\s", text)) or "://" in text or finder.has(text)

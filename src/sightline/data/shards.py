@@ -17,6 +17,7 @@ from sightline.errors import DataError
 Row = dict[str, Any]
 
 COPY_BYTES = 1 << 20
+IMAGE_COLUMNS = ("image", "images")
 PICTURES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"}
 
 
@@ -94,14 +95,22 @@ _COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xf
 def _row(key: str, sample: dict[str, bytes], path: str) -> Row:
     name = f"{Path(path).name} sample {key}"
     row: Row = {}
+    named: Row = {}
     pictures = []
     for extension, content in sample.items():
         if extension.rpartition(".")[2] in PICTURES:
             pictures.append({"bytes": content, "path": f"{PurePosixPath(key).name}.{extension}"})
         elif extension == "json":
-            row |= _json_object(content, name)
+            named = _json_object(content, name)
+            row |= {column: value for column, value in named.items() if column not in IMAGE_COLUMNS}
         else:
             row["caption" if extension == "txt" else extension] = _text(content, name, extension)
+    absent = [value for column, value in named.items() if column in IMAGE_COLUMNS and value]
+    if absent and not pictures:
+        raise DataError(
+            f"{name}: expected its pictures in the shard, got none, but its JSON names {str(absent[0])[:80]}. Put the "
+            "file into the shard under the sample's name, or take the name out of the JSON."
+        )
     if len(pictures) == 1:
         row["image"] = pictures[0]
     elif pictures:
@@ -116,7 +125,7 @@ def _json_object(content: bytes, name: str) -> Row:
         raise DataError(f"{name}: no valid JSON ({error}). Mend the shard, or drop the sample.") from error
     if not isinstance(found, dict):
         raise DataError(f"{name}: expected a JSON object of columns, got {str(found)[:60]}. Mend the shard.")
-    return {column: value for column, value in found.items() if column not in ("image", "images")}
+    return found
 
 
 def _text(content: bytes, name: str, extension: str) -> str:

@@ -11,6 +11,7 @@ from datasets import Dataset
 
 from sightline.config import check_values, read_flags, read_recipe
 from sightline.data.formats import are_preferences
+from sightline.data.picture_columns import PictureAccess
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources import read_dataset
 from sightline.errors import ConfigError, DataError
@@ -114,10 +115,16 @@ def given_settings(argv: Many[str]) -> dict[str, Any]:
 
 
 def _method_of_columns(given: Mapping[str, Any]) -> str:
-    if given.get("dataset_name") is None:
+    """By the columns of the dataset, of a mixture by those of its first source."""
+    source = next((one for one in given.get("datasets") or () if isinstance(one, Mapping)), {})
+    name = source.get("path") or given.get("dataset_name")
+    if name is None:
         raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
-    split = given.get("dataset_train_split") or ScriptArguments.dataset_train_split
-    dataset = read_dataset(given["dataset_name"], split, given.get("dataset_config"))
+    own = source if source else {"split": given.get("dataset_train_split"), "name": given.get("dataset_config")}
+    folder = source.get("image_folder") or given.get("image_folder")
+    # Pictures that cannot be had are told of where the rows are read to be shown.
+    access = PictureAccess(None if folder is None else str(folder), keep_missing=True)
+    dataset = read_dataset(name, own.get("split") or ScriptArguments.dataset_train_split, own.get("name"), access)
     return DPO if are_preferences(dataset) else SFT
 
 

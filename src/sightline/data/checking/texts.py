@@ -111,9 +111,9 @@ def _conversation(messages: Sequence[dict[str, Any]]) -> RowText:
         parts += _image_parts(message.get("content"))
         heard += [text] if message.get("role") in HEARD or "<image>" in text else []
         if message.get("role") == "assistant":
-            turns.append(("\n".join(asked), text))
+            turns.append(("\n".join(asked), text or _calls(message)))
             asked = []
-        elif message.get("role") == "user":
+        elif message.get("role") in ("user", "tool"):
             asked.append(text)
     if asked or not turns:
         turns.append(("\n".join(asked), ""))  # nobody answers
@@ -130,6 +130,11 @@ def _text(content: Any) -> str:
     if isinstance(content, list):
         return "\n".join(part for part in map(_text, content) if part)
     return "" if content is None else str(content)
+
+
+def _calls(message: dict[str, Any]) -> str:
+    """What a message without words says by calling tools."""
+    return str(message["tool_calls"]) if message.get("tool_calls") else ""
 
 
 def _image_parts(content: Any) -> int:

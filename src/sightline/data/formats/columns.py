@@ -17,9 +17,11 @@ from sightline.data.formats.questions import refuse_hidden_options
 from sightline.data.formats.registry import Format, Goal, Row, holds_preferences, recognise
 from sightline.data.formats.transformed import transformed_rows
 from sightline.data.gathering import (
+    filled_columns,
     gather_pictures,
     gather_row,
     refuse_addresses as addresses_in_messages,
+    refuse_late_pictures,
     stream_columns,
 )
 from sightline.data.images import row_images
@@ -185,11 +187,13 @@ def gathered(dataset: Any, source: str) -> Any:
     if isinstance(dataset, datasets.Dataset):
         return gather_pictures(dataset, finder, partial(row_name, source))
     dataset = close_images(dataset)
-    columns = stream_columns(list(itertools.islice(dataset, FIRST_ROWS)), finder, source)
-    if not columns and not set(MESSAGE_COLUMNS) & set(row_columns(dataset)):
+    first = list(itertools.islice(dataset, FIRST_ROWS))
+    columns, seen = stream_columns(first, finder, source), filled_columns(first)
+    if not columns and set(row_columns(dataset)) <= seen and not set(MESSAGE_COLUMNS) & set(row_columns(dataset)):
         return dataset
 
     def gather(row: Row, index: int) -> Row:
+        refuse_late_pictures(row, seen, finder, row_name(source, index))
         return gather_row(row, columns, finder, row_name(source, index))
 
     return dataset.map(gather, with_indices=True, remove_columns=row_columns(dataset))

@@ -160,6 +160,15 @@ def swift_pair(row: Row, images: int, name: str) -> list[Row]:
     return [{"prompt": messages[:-1], "chosen": messages[-1:], "rejected": rejected}]
 
 
+def swift_conversations(row: Row, images: int, name: str) -> list[Row]:
+    """ms-swift's rows of two whole conversations that part at an answer; the rejected one may be its answer alone."""
+    chosen = read_messages(row["messages"], images, name, row.get("system"))
+    other = row["rejected_messages"]
+    if isinstance(other, list) and other and other[0].get("role") == "assistant":
+        other = [*row["messages"][:-1], *other]
+    return [_parted(chosen, read_messages(other, images, name, row.get("system")), name)]
+
+
 def _said_as(value: Any, role: str) -> list[Message]:
     return [{"role": role, "content": value}] if isinstance(value, str) else list(value or [])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sightline.data.formats.conversations import as_parts, images_first
-from sightline.data.marks import MAY_MARK, count_marks, place_pictures
+from sightline.data.marks import MAY_MARK, count_marks, place_pictures, unnumbered_marks
 from sightline.errors import DataError
 
 Row = dict[str, Any]
@@ -40,6 +40,8 @@ def place(row: Row, images: int, name: str, in_parts: bool) -> Row:
         _check_text(row, images, name)
         return row
     messages = row[column]
+    heard = [place for place, message in enumerate(messages) if message.get("role") in ("user", "system")]
+    texts = [_words(messages[place].get("content")) for place in heard]
     placed = sum(_is_image(part) for message in messages for part in _listed(message.get("content")))
     if placed:
         if placed != images:
@@ -47,9 +49,8 @@ def place(row: Row, images: int, name: str, in_parts: bool) -> Row:
                 f"{name}: {images} image{'s' * (images != 1)}, but the prompt has {placed} image "
                 f"part{'s' * (placed != 1)}. Name the missing pictures in the column images, or take the parts out."
             )
+        _refuse_marks(texts, placed, name)
         return {**row, column: _in_parts(messages, 0)} if in_parts else row
-    heard = [place for place, message in enumerate(messages) if message.get("role") in ("user", "system")]
-    texts = [_words(messages[place].get("content")) for place in heard]
     parts = place_pictures(texts, images, name)
     if parts is None:
         return {**row, column: _in_parts(messages, images)} if in_parts else row
@@ -57,6 +58,16 @@ def place(row: Row, images: int, name: str, in_parts: bool) -> Row:
     for place_, content in zip(heard, parts, strict=True):
         new[place_] = {**new[place_], "content": content}
     return {**row, column: new}
+
+
+def _refuse_marks(texts: list[str], parts: int, name: str) -> None:
+    """Raise DataError for marks beside image parts, which would be read as words; a number refers to its picture."""
+    marks = sum(unnumbered_marks(text) for text in texts)
+    if marks:
+        raise DataError(
+            f"{name}: the prompt has {parts} image part{'s' * (parts != 1)} and {marks} mark{'s' * (marks != 1)} for "
+            "images in its text, too. Keep the parts or the marks, not both."
+        )
 
 
 def _check_text(row: Row, images: int, name: str) -> None:
