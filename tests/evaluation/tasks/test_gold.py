@@ -135,6 +135,33 @@ def test_an_answer_that_is_a_text_of_its_own_is_asked_openly(
     assert item_of(tmp_path, {**columns, "answer": answer}).answers == (str(answer),)
 
 
+@pytest.mark.parametrize("labels", ["A. {}", "A) {}", "(A) {}", "A: {}"])
+def test_options_that_bear_their_letters_are_shown_without(tmp_path: Path, labels: str) -> None:
+    options = [
+        labels.replace("A", letter).format(text) for letter, text in zip("ABC", ("cat", "dog", "cow"), strict=True)
+    ]
+    for answer in ("dog", options[1], [options[1]], "B", 1):
+        item = item_of(tmp_path, {"options": options, "answer": answer})
+        assert (item.options, item.answers) == (("cat", "dog", "cow"), ("B",))
+
+
+def test_options_that_bear_letters_in_another_order_are_refused(tmp_path: Path) -> None:
+    """The letter of the answer would be that of another option."""
+    with pytest.raises(DataError, match="row 1: the options bear the letters B, A, and stand in another order"):
+        item_of(tmp_path, {"options": ["B. dog", "A. cat"], "answer": "B"})
+
+
+@pytest.mark.parametrize("options", [("A. Lincoln", "G. Washington"), ("A. cat", "dog"), ("A.", "B.")])
+def test_other_options_stay_as_they_are(tmp_path: Path, options: tuple[str, ...]) -> None:
+    assert item_of(tmp_path, {"options": options, "answer": options[0]}).options == options
+
+
+@pytest.mark.parametrize("question", ["![](red.png) What?", "What is in <img src='a/red.png' width=3>?"])
+def test_a_picture_that_only_the_words_of_a_question_name_is_refused(tmp_path: Path, question: str) -> None:
+    with pytest.raises(DataError, match="row 1: the question shows the picture '.*red.png' by .* in a column image"):
+        item_of(tmp_path, {"question": question, "answer": "cat"})
+
+
 @pytest.mark.parametrize("question", [["What?"], [{"type": "text", "text": "What?"}], {"text": "What?"}])
 def test_a_question_that_is_no_text_is_refused(tmp_path: Path, question: Any) -> None:
     with pytest.raises(DataError, match=r"row 1: expected a text in question, got [\[{]"):

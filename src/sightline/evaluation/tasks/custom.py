@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from string import ascii_uppercase
 from typing import Any
@@ -13,11 +14,13 @@ from sightline.errors import DataError, nearest
 from sightline.evaluation.scoring import EXACT
 from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, lettered_options, listed_options, optional, text, texts
-from sightline.evaluation.tasks.gold import chosen_option
+from sightline.evaluation.tasks.gold import Gold, chosen_option
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, as_asked, letter_answer, short_answer, vlmevalkit_choice
 from sightline.types import Picture
 
 _OPTION_COLUMNS = ("options", "choices")
+_LABEL = re.compile(r"\s*\(?([A-Z])[.):：]\s*(?=\S)")
+_NAMES_A_PICTURE = re.compile(r"!\[[^\]\n]*\]\(([^)\s]+)\)|<img\s[^>]*\bsrc\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
 _ANSWER_COLUMNS = ("answers", "answer")
 _PICTURE_COLUMNS = ("images", "image")
 _KIND_COLUMNS = ("category", "kind", "question_type", "answer_type")
@@ -26,7 +29,8 @@ _USED = {"id", "index", "question", *_OPTION_COLUMNS, *_ANSWER_COLUMNS, *_PICTUR
 
 def _read(row: Row) -> Iterator[Item]:
     options = _options(row)
-    gold = chosen_option(row, _answer_column(row), options) if options else None
+    gold = _gold(row, options) if options else None
+    options = _without_labels(row, options)
     kind = next((column for column in _KIND_COLUMNS if optional(row, column)), "")
     pictures = _pictures(row)
     question, *shown = numbered((text(row, "question"), *options), len(pictures), row.name)
@@ -51,6 +55,31 @@ def _options(row: Row) -> tuple[str, ...]:
     if len(options) == 1:
         raise DataError(f"{row.name}: one option, '{options[0]}', leaves no choice. Add the others, or take it out.")
     return options
+
+
+def _gold(row: Row, options: tuple[str, ...]) -> Gold:
+    """The option that the answer means, which may name its text with or without the letter that it bears."""
+    column = _answer_column(row)
+    try:
+        return chosen_option(row, column, options)
+    except DataError:
+        if (bare := _without_labels(row, options)) == options:
+            raise
+        return chosen_option(row, column, bare)
+
+
+def _without_labels(row: Row, options: tuple[str, ...]) -> tuple[str, ...]:
+    """The texts of options that bear their letters: "A. cat" is cat, as prompts give each its letter."""
+    labels = [_LABEL.match(option) for option in options]
+    letters = "".join(label[1] for label in labels if label)
+    if len(letters) < len(options) or sorted(letters) != list(ascii_uppercase[: len(options)]):
+        return options
+    if letters != ascii_uppercase[: len(options)]:
+        raise DataError(
+            f"{row.name}: the options bear the letters {', '.join(letters)}, and stand in another order. Put them in "
+            "the order of their letters, or take the letters out."
+        )
+    return tuple(option[label.end() :] for option, label in zip(options, labels, strict=True) if label)
 
 
 def _refuse_unread_options(row: Row) -> None:
@@ -87,13 +116,18 @@ def _is_empty(value: Any) -> bool:
 
 
 def _pictures(row: Row) -> tuple[Picture, ...]:
-    """The pictures of a row; none is allowed here, as text alone may be asked."""
+    """The pictures of a row; none is allowed here, as text alone may be asked, unless the text itself names one."""
     for column in _PICTURE_COLUMNS:
         value = row.cells.get(column)
         if isinstance(value, str) and value:
             raise DataError(f"{row.name}: expected a picture in {column}, got the text '{value[:60]}'. Mend the path.")
         if value:
             return value if isinstance(value, tuple) else (value,)
+    if named := _NAMES_A_PICTURE.search(optional(row, "question")):
+        raise DataError(
+            f"{row.name}: the question shows the picture '{(named[1] or named[2])[:60]}' by {named.group()[:20]}..., "
+            "which no model sees there. Name it in a column image, and write <image> where it stands."
+        )
     return ()
 
 
