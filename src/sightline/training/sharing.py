@@ -80,6 +80,7 @@ def choose_training_route(trainer: Any, encoder: SequenceEncoder, preferences: b
     rows = choose_rows(trainer.train_dataset)
     obstacle = _rows_obstacle(trainer, encoder, rows, preferences)
     if obstacle:
+        _require_one_form(rows, obstacle)
         choice = _refused(trainer, f"rows are left to TRL's collator and the processor, since {obstacle}")
     else:
         choice = _tested_route(trainer, encoder.encode_preferences if preferences else encoder.encode_sft, rows)
@@ -99,6 +100,16 @@ def _rows_obstacle(trainer: Any, encoder: SequenceEncoder, rows: ChosenRows, pre
         return f"the family {model.config.model_type} is not in Sightline's table of model families"
     facts = training_facts(model, trainer.processing_class)
     return find_difference(rows.compared, encoder, trainer.data_collator, facts, preferences)
+
+
+def _require_one_form(rows: ChosenRows, obstacle: str) -> None:
+    """Raise ConfigError for rows of messages beside rows of prompts, of which TRL's collator makes no batch."""
+    forms = {"messages" if row.get("messages") is not None else "prompt" for row in rows.compared}
+    if len(forms) > 1:
+        raise ConfigError(
+            f"train_dataset: expected rows of one form, since {obstacle} and TRL's collator takes no batch of two; got "
+            "rows of messages and rows of prompt and completion. Bring all into messages."
+        )
 
 
 def _refused(trainer: Any, reason: str) -> RouteChoice:
