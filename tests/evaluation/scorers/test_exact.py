@@ -78,3 +78,31 @@ def test_other_answers_are_compared_as_texts(question: str, gold: str, answer: s
 )
 def test_yes_is_true_and_no_is_false(gold: str, answer: str, verdict: str) -> None:
     assert scored("Is the car blue?", gold, answer) == verdict
+
+
+@pytest.mark.parametrize(
+    ("question", "gold", "answer", "verdict"),
+    [
+        ("这辆车是什么颜色？", "蓝色", "这辆车是蓝色的。", "right"),
+        ("这辆车是什么颜色？", "蓝色", "这辆车不是蓝色的。", "wrong"),
+        ("車は何色ですか？", "青", "車は青です。", "right"),
+        ("차는 무슨 색입니까?", "파란색", "차는 파란색입니다.", "right"),
+        ("Welche Farbe hat das Auto?", "blau", "Das Auto ist blau.", "right"),
+        ("Welche Farbe hat das Auto?", "blau", "Das Auto ist nicht blau.", "wrong"),
+        ("Welche Farbe hat das Auto?", "blau", "Der Himmel ist blau.", "wrong"),
+        ("De quelle couleur est le vélo ?", "bleu", "Le vélo est bleu.", "right"),
+        ("¿Cuál es la capital?", "Madrid", "La capital es Madrid.", "right"),
+        ("Qual é a cor?", "azul", "A cor é azul.", "right"),
+    ],
+)
+def test_a_sentence_about_what_was_asked_is_read_in_other_languages(
+    question: str, gold: str, answer: str, verdict: str
+) -> None:
+    assert scored(question, gold, answer) == verdict
+
+
+@pytest.mark.parametrize(
+    ("gold", "answer", "verdict"), [("12kg", "12 kg", "right"), ("12 kg", "12kg", "right"), ("12 kg", "12 g", "wrong")]
+)
+def test_a_blank_before_a_unit_makes_no_difference(gold: str, answer: str, verdict: str) -> None:
+    assert scored("How heavy is it?", gold, answer) == verdict

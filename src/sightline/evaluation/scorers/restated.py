@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from sightline.evaluation.scorers.phrases import finder
+
 _FILLERS = frozenset(
     (
         "a an the it its this that these those there they he she his her their you we i it's that's there's is are "
@@ -33,6 +35,22 @@ _OPENING_CLAUSE = re.compile(
 )
 
 
+# "The car is blue" in languages that restated() does not take word by word: its subject, and what is said of it.
+_SAID_OF = tuple(
+    re.compile(rf"(?P<subject>{subject}){copula}(?P<said>[^,;，；]{{1,60}}?){end}[.。!！]?", re.IGNORECASE)
+    for subject, copula, end in (
+        (r"[^，。\s]{1,24}?", "(?:是|为|為)", "的?"),  # Chinese
+        (r"[^、。\s]{1,24}?", "[はが]", "(?:です|でした|だ|である)?"),  # Japanese
+        (r".{1,24}?", r"[은는이가]\s+", "(?:입니다|이에요|예요|이다)"),  # Korean
+        (r".{1,60}?", r"\s(?:ist|sind|est|sont|es|son|é|são|è|sono|—|это)\s", ""),
+    )
+)
+_ARTICLES = frozenset(
+    "der die das den dem ein eine einen le la les l un une des el los las una il lo gli i uno o a os as um uma".split()
+)
+_DENIES = finder("denies")
+
+
 def restated(question: str, sentence: str) -> Iterator[str]:
     """What is left of a sentence without the question's words and fillers at its ends; then what it quotes.
 
@@ -49,9 +67,26 @@ def restated(question: str, sentence: str) -> Iterator[str]:
         yield _trimmed(said.split()[1:], asked)
     if left:
         yield _trimmed(words, asked)
+    yield from _said_elsewhere(question, plain)
     quoted = _QUOTED.findall(sentence)
     if len(quoted) == 1 and _stem(quoted[0]) not in asked and not re.search(r"\bnot\b|n['’]t\b", sentence):
         yield quoted[0].strip(_MARKS)
+
+
+def _said_elsewhere(question: str, sentence: str) -> Iterator[str]:
+    """What a sentence of another language says of a subject whose words are all the question's."""
+    if sentence.isascii() and not _SAID_OF[-1].fullmatch(sentence):
+        return
+    for pattern in _SAID_OF:
+        found = pattern.fullmatch(sentence.strip())
+        if found is None or _DENIES.search(sentence):
+            continue
+        words = [_bare(word) for word in found["subject"].split()]
+        if all(word in _ARTICLES or word in question.lower() or set(word) <= set(question) for word in words):
+            said = found["said"].strip(_MARKS)
+            first, _, rest = said.partition(" ")
+            yield from (said, rest) if first.lower() in _ARTICLES and rest else (said,)
+            return
 
 
 def _subject_end(words: list[str], asked: set[str]) -> int:

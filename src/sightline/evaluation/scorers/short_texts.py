@@ -36,6 +36,7 @@ _NO_ANSWER = re.compile(
     re.IGNORECASE,
 )
 _COPULA_BEHIND = re.compile(r"(?:です|でした|입니다|이에요|예요)[。.\s]*$")
+_UNIT_APART = re.compile(r"(?<=\d)\s+(?=[a-zµ°]{1,3}\b)", re.IGNORECASE)  # "12 kg" and "12kg"
 _SIGNS_BEHIND = re.compile(r"(?<=\w)[+-]+(?=[\s.,;]|$)")  # B+ is no B, which VQA's spelling would make it
 _TELLS_NOTHING = re.compile(
     r"\?$|^(?:sure|certainly|of\s+course|okay|ok|great\s+question|absolutely)\W*$", re.IGNORECASE
@@ -101,7 +102,7 @@ def same_text(said: str, gold: str) -> bool:
         return False
     if matches(said, (gold,)):
         return True
-    one, two = spelled(said), spelled(gold)
+    one, two = _UNIT_APART.sub("", spelled(said)), _UNIT_APART.sub("", spelled(gold))
     return (one, two) != (said.strip(), gold.strip()) and matches(one, (two,))
 
 
