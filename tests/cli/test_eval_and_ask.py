@@ -117,6 +117,18 @@ def test_ask_prints_the_answer_alone_or_as_json(model: Path, data: Path, capsys:
     assert json.loads(capsys.readouterr().out)["answer"] == plain.strip() != ""
 
 
+def test_a_mark_in_what_is_asked_is_where_the_picture_goes(
+    model: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    answers = []
+    for question in ("what is it ?", "<image>what is it ?", "<|image_1|> what is it ?"):
+        assert run(["ask", str(model), str(data.parent / "0.png"), question, "--max_new_tokens", "3"]) == 0
+        answers.append(capsys.readouterr().out)
+    assert len(set(answers)) == 1
+    assert run(["ask", str(model), str(data.parent / "0.png"), "<image><image> what ?"]) == 2
+    assert "1 image, but the text has 2 marks" in capsys.readouterr().err
+
+
 def test_ask_names_a_missing_picture(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["ask", str(model), "none.png", "what?"]) == 2
     assert "image 'none.png' not found" in capsys.readouterr().err

@@ -120,6 +120,15 @@ def test_keys_tell_the_method_and_rows_where_they_do_not(tmp_path: Path) -> None
         assert method_of(["--config", str(recipe)]) == ("dpo" if one.goal == "preferences" else "sft"), one.name
 
 
+def test_a_run_on_text_alone_is_examined_and_said_to_be_one(tmp_path: Path) -> None:
+    rows = tmp_path / "rows.jsonl"
+    turns = [{"role": "user", "content": "what ?"}, {"role": "assistant", "content": "red"}]
+    rows.write_text(json.dumps({"messages": turns}) + "\n")
+    given = ["--dataset_name", str(rows), "--preset", "nano", "--bf16", "false"]
+    seen = diagnose_recipe(given, "sft", lambda items, total, title: items)
+    assert "the run trains on text alone" in texts(seen)
+
+
 def test_a_run_without_rows_to_evaluate_on_is_refused_before_it_costs_anything(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     rows.write_text('{"question": "what ?", "answer": "red"}\n')

@@ -152,6 +152,11 @@ def test_a_folder_of_splits_is_evaluated_on_its_test_split(folder: Path) -> None
     assert [len(rows) for rows in rows_of(folder, **given, **EVALUATES)] == [3, 2]
 
 
+def test_the_split_that_trains_is_no_split_to_evaluate_on(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="dataset_test_split: expected other rows than those that train, got 'train'"):
+        rows_of(folder, dataset_name=str(folder / "vqa.jsonl"), dataset_test_split="train", **EVALUATES)
+
+
 def test_a_bad_row_of_a_mixture_is_named_by_its_own_source(folder: Path) -> None:
     rows = [json.loads(line) for line in (folder / "vqa.jsonl").read_text().splitlines()]
     rows[5]["answer"] = " "

@@ -228,6 +228,21 @@ def test_a_run_that_needs_logits_takes_plain_rows_and_says_why(tmp_path: Path) -
     assert "compute_metrics" in trainer.route.reason
 
 
+def test_a_text_with_its_picture_trains_as_trls_collator_makes_it(tmp_path: Path) -> None:
+    rows = [
+        {"text": f"<image> what is {word} ?", "image": picture(place)} for place, word in enumerate(["red", "blue"])
+    ]
+    losses = []
+    for library, config in ((trl, trl.SFTConfig), (sightline, sightline.SFTConfig)):
+        # TRL 1.16 itself drops the column unless it is told to keep all.
+        args = settings(config, tmp_path, remove_unused_columns=library is sightline, max_steps=1)
+        trainer = library.SFTTrainer(
+            model=tiny_llava(1), args=args, train_dataset=Dataset.from_list(rows), processing_class=tiny_processor()
+        )
+        losses.append(trainer.train().training_loss)
+    assert losses[0] == pytest.approx(losses[1], abs=1e-5)
+
+
 def test_trls_own_config_is_taken(tmp_path: Path) -> None:
     trainer = sightline.SFTTrainer(
         model=tiny_llava(1),

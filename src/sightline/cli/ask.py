@@ -26,6 +26,7 @@ def ask_command(
     from json import dumps
 
     from sightline.data.images import open_image, opened
+    from sightline.data.marks import numbered, without_marks
     from sightline.errors import ConfigError, MachineError
     from sightline.evaluation.local import LocalAnswerer
     from sightline.models.load import load_vlm
@@ -36,10 +37,11 @@ def ask_command(
         raise ConfigError(f"max_new_tokens: expected at least 1, got {max_new_tokens}.")
     picture = opened(open_image(image, "ask"))
     if is_vilt(model):
-        _ask_vilt(model, image, Question(question, (picture,)), top, json)
+        _ask_vilt(model, image, Question(without_marks(question), (picture,)), top, json)
         return
+    (marked,) = numbered((question,), 1, "question")
     answerer = LocalAnswerer(load_vlm(model, adapter=adapter), share=False)
-    (answer,) = answerer.answer([Question(question, (picture,), max_new_tokens)])
+    (answer,) = answerer.answer([Question(marked, (picture,), max_new_tokens)])
     if answer.error:
         raise MachineError(f"{answerer.name} could not answer: {answer.error}")
     asked = {"model": answerer.name, "image": image, "question": question, "answer": answer.text}

@@ -76,7 +76,7 @@ def require_test_split(settings: TrainingSettings) -> None:
     """Nothing where the dataset may have `dataset_test_split`, as folders and Hub ids do.
 
     Raises:
-        ConfigError: it is a file, which is one split.
+        ConfigError: it is a file, which is one split, or the split is the one that trains.
     """
     file = Path(str(settings.script.dataset_name)).expanduser()
     split = settings.script.dataset_test_split
@@ -85,6 +85,11 @@ def require_test_split(settings: TrainingSettings) -> None:
             f"{file.name} has no split '{split}' to evaluate on, and eval_strategy is "
             f"{settings.training.eval_strategy.value}. Name rows by --eval_dataset_name FILE, hold out a share of "
             "these by --test_split_size 0.1, or set eval_strategy to no."
+        )
+    if split == settings.script.dataset_train_split:
+        raise ConfigError(
+            f"dataset_test_split: expected other rows than those that train, got '{split}', as dataset_train_split. "
+            "Name another split, or rows by --eval_dataset_name."
         )
 
 

@@ -136,6 +136,12 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
             self.train_dataset = packed
         self.augmenting = augment_training(self)
 
+    def _set_signature_columns_if_needed(self) -> None:
+        """TRL's columns, and that of plain text, which TRL 1.16's collator for pictures reads but its trainer drops."""
+        super()._set_signature_columns_if_needed()
+        if self._is_vision_dataset and self.args.dataset_text_field not in self._signature_columns:
+            self._signature_columns += [self.args.dataset_text_field]
+
     def _grouping_sampler(self, dataset: Any) -> ImageGroupSampler | None:
         if self.route.route == "plain":
             return None

@@ -177,7 +177,7 @@ def base_model(model: Any) -> Any:
 
 def grouping_sampler(dataset: Any, seed: int) -> ImageGroupSampler | None:
     """A sampler that brings rows of one image together, or None where no image has two rows."""
-    if not is_table(dataset):
+    if not is_table(dataset) or not {"image", "images"} & set(dataset.column_names):
         return None
     keys = image_keys(dataset)
     return ImageGroupSampler(keys, seed) if len(set(keys)) < len(keys) else None
