@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit slow check bench architecture docs
+.PHONY: help demo test unit slow soak check bench architecture docs
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -16,10 +16,13 @@ demo: $(INSTALLED)  ## train, evaluate, align and compare a small VLM on this ma
 test: check unit slow  ## everything that must hold: lint, types, unit tests, slow tests
 
 unit: $(INSTALLED)  ## the tests that take seconds
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow" --durations=5
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not soak" --durations=5
 
 slow: $(INSTALLED)  ## the tests that train and evaluate
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --durations=5
+
+soak: $(INSTALLED)  ## long trials that `make test` leaves out
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m soak --durations=5
 
 check: $(INSTALLED)  ## lint and types
 	$(BIN)/ruff check .

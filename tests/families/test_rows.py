@@ -35,7 +35,7 @@ def test_a_few_odd_rows_are_trls(number: int, name: str, monkeypatch: pytest.Mon
     compare_rows(name, sorted(TOKENIZERS)[number % len(TOKENIZERS)], FAST_ROWS, monkeypatch)
 
 
-@pytest.mark.slow
+@pytest.mark.soak
 @pytest.mark.parametrize("kind", sorted(TOKENIZERS))
 @pytest.mark.parametrize("name", sorted(BUILDERS))
 def test_many_odd_rows_are_trls(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
