@@ -36,7 +36,7 @@ def chromium() -> Iterator[Browser]:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """60 items about 30 pictures, 20 of which the page carries: 39 right, 19 wrong, one unreadable, one unanswered."""
     data = write_rows(tmp_path_factory.mktemp("runs"), count=60)
-    said = [*answers("110" * 20)[:58], ""]
+    said = [*answers("110" * 20)[:58], "I cannot see the picture."]
     flags = ("--report_pictures", "20")
     return made_run(data, "nano", said, *flags), made_run(data, "better", answers("1" * 60), *flags)
 
