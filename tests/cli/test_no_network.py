@@ -87,37 +87,67 @@ def write(folder: Path, row: dict[str, Any]) -> str:
     return str(path)
 
 
-def test_no_verb_opens_an_address_of_a_demonstration(model: str, opened: list[Any], tmp_path: Path) -> None:
-    training = ["--model_name_or_path", model, "--max_steps", "1", "--bf16", "false", "--report_to", "none"]
+def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command says that ends in an error; empty where it ends well."""
+    capsys.readouterr()
+    return capsys.readouterr().err if run(arguments) else ""
+
+
+TRAINING = ["--max_steps", "1", "--bf16", "false", "--report_to", "none"]
+
+
+def test_no_verb_opens_an_address_of_a_demonstration(
+    model: str, opened: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = ["--model_name_or_path", model, *TRAINING]
     for number, row in enumerate(alternating(demonstrations)):
         rows, out = write(tmp_path, row), str(tmp_path / f"out{number}")
-        streamed = ["--dataset_streaming", "true"]
-        for arguments in (
-            ["data", "check", rows],
+        verbs = [
             ["data", "convert", rows, f"{out}.jsonl", "--to", "trl-sft"],
-            ["data", "preview", rows, "--model", model],
             ["doctor", "--dataset_name", rows, *training, "--output_dir", out],
             ["sft", "--dataset_name", rows, *training, "--output_dir", out],
-            ["sft", "--dataset_name", rows, *training, "--output_dir", out, *streamed],
-        ):
-            if arguments[1] != "check":
-                assert run(arguments) != 0, (row, arguments)
-            else:
-                run(arguments)
-        if "question" in row:
-            assert run(["eval", "--data", rows, "--predictions", rows, "--prediction_column", "answer"]) != 0
+            ["sft", "--dataset_name", rows, *training, "--output_dir", out, "--streaming", "true"],
+            ["eval", "--data", rows, "--model", model, "--output_dir", f"{out}-eval"],
+        ]
+        for arguments in verbs:
+            assert "Nothing is fetched unless you say so" in refused(arguments, capsys), (row, arguments)
+        run(["data", "check", rows])
+        assert run(["data", "preview", rows, "--model", model]) != 0
     assert opened == []
 
 
-def test_neither_does_dpo_ask_or_vilt(model: str, opened: list[Any], tmp_path: Path) -> None:
+def test_neither_does_dpo_ask_or_synthesize(
+    model: str, opened: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for number, row in enumerate(alternating(preferences)):
         rows, out = write(tmp_path, row), str(tmp_path / f"out{number}")
-        assert run(["data", "convert", rows, f"{out}.jsonl", "--to", "trl-dpo"]) != 0
-        training = ["--model_name_or_path", model, "--max_steps", "1", "--bf16", "false", "--report_to", "none"]
-        assert run(["dpo", "--dataset_name", rows, *training, "--output_dir", out]) != 0
-    assert run(["ask", model, ADDRESSES[0], "what is red ?"]) != 0
+        training = ["--model_name_or_path", model, *TRAINING, "--output_dir", out]
+        for arguments in (
+            ["data", "convert", rows, f"{out}.jsonl", "--to", "trl-dpo"],
+            ["dpo", "--dataset_name", rows, *training],
+        ):
+            assert "Nothing is fetched unless you say so" in refused(arguments, capsys), (row, arguments)
+    assert ADDRESSES[0] in refused(["ask", model, ADDRESSES[0], "what is red ?"], capsys)
     rows = write(tmp_path, {"image": ADDRESSES[0], **VQA})
-    assert run(["vilt", "vqa", "--data", rows, "--output_dir", str(tmp_path / "vilt")]) != 0
+    made = ["--kind", "preferences", "--policy", model, "--output_path", str(tmp_path / "made.jsonl")]
+    assert "Nothing is fetched unless you say so" in refused(["data", "synthesize", rows, *made], capsys)
+    assert opened == []
+
+
+@pytest.mark.parametrize(
+    ("task", "row"),
+    [
+        ("pretrain", {"image": ADDRESSES[0], "caption": "a circle"}),
+        ("vqa", {"image": ADDRESSES[0], **VQA}),
+        ("retrieval", {"image": ADDRESSES[0], "captions": ["a circle", "it is red"]}),
+        ("nlvr2", {"image": ADDRESSES[0], "sentence": "it is red", "label": True}),
+    ],
+)
+def test_neither_does_vilt(
+    task: str, row: dict[str, Any], opened: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["vilt", task, "--train_data", write(tmp_path, row), "--output_dir", str(tmp_path / "vilt")]
+    assert ADDRESSES[0] in refused(arguments, capsys)
     assert opened == []
 
 
