@@ -123,7 +123,7 @@ def _obstacle(model: Any, facts: FamilyFacts | None, share: str, image_inputs: I
     text = model.config.get_text_config()
     layers = {*(getattr(text, "layer_types", None) or ()), *(getattr(text, "attention_layers", None) or ())}
     unknown = sorted(layers - KNOWN_LAYERS)
-    if "mask" in facts.routes and unknown:
+    if unknown and "mask" in facts.routes and "fork" not in facts.routes:
         return f"the decoder has layers of the type {', '.join(unknown)}, whose masks are not known"
     attention = str(text._attn_implementation)
     if "flash" in attention:
