@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from datasets import Dataset
 
 import sightline
@@ -49,3 +50,4 @@ def train(folder: Path, rows_per_process: int, reference_store: str, augmentatio
 
 if __name__ == "__main__":
     train(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])
+    PartialState().destroy_process_group()  # gloo's threads now and then abort a process that leaves them running

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from accelerate import PartialState
 from datasets import Dataset
 
 import sightline
@@ -62,3 +63,4 @@ def train(folder: Path, kind: str, method: str, rows_a_step: int, resumed: bool)
 
 if __name__ == "__main__":
     train(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5] == "resumed")
+    PartialState().destroy_process_group()  # as in preference_run
