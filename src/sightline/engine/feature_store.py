@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from sightline.engine.features import encode_images
-from sightline.engine.fingerprint import model_fingerprint
+from sightline.engine.fingerprint import is_adapted, model_fingerprint
 from sightline.engine.store import TensorStore
 from sightline.engine.unchanged import Unchanged
 from sightline.types import FamilyFacts
@@ -153,9 +153,13 @@ def adapts_vision(model: Any) -> bool:
     return any(is_adapted(module) for module in model.modules() if id(module) not in inside)
 
 
-def is_adapted(module: nn.Module) -> bool:
-    """Whether PEFT wraps the module."""
-    return "base_layer" in module._modules or "original_module" in module._modules
+def dropout_of(module: nn.Module) -> str:
+    """The first setting by which a module drops at random in training, with its value; empty where it drops nothing."""
+    for setting, value in vars(module).items():
+        drops = "drop" in setting or (setting == "p" and isinstance(module, nn.modules.dropout._DropoutNd))
+        if drops and isinstance(value, float) and value > 0:
+            return f"{setting} {value}"
+    return ""
 
 
 def _encode_stage(model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], stage: str) -> Tensor:
@@ -211,10 +215,8 @@ def _unsteady(model: Any) -> str:
             return f"the vision tower carries an adapter ({name})"
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
             return f"the vision tower norms by batch ({name})"
-        for setting, value in vars(module).items():
-            drops = setting == "p" and isinstance(module, nn.modules.dropout._DropoutNd) or "drop" in setting
-            if drops and isinstance(value, float) and value > 0:
-                return f"the vision tower drops at random ({name} {setting} {value})"
+        if dropping := dropout_of(module):
+            return f"the vision tower drops at random ({name} {dropping})"
     config = getattr(model.config, "vision_config", None)
     for setting, value in (config.to_dict() if config is not None else {}).items():
         if "drop" in setting and isinstance(value, float) and value > 0:

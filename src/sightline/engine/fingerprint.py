@@ -139,6 +139,11 @@ def tokenizer_fingerprint(tokenizer: Any) -> str:
     return fingerprint(type(tokenizer).__qualname__, digest, plain_settings(settings), tokenizer.special_tokens_map)
 
 
+def is_adapted(module: nn.Module) -> bool:
+    """Whether PEFT wraps the module."""
+    return "base_layer" in module._modules or "original_module" in module._modules
+
+
 def plain_settings(value: Any) -> Any:
     """A setting in the types of JSON, in mappings without `IDLE_SETTINGS`."""
     if isinstance(value, Mapping):
@@ -169,7 +174,7 @@ def _module_settings(model: Any, left_out: Collection[Any], adapters: Collection
             continue
         if any(adapter in name.split(".") for adapter in adapters):
             continue
-        wraps = "base_layer" in module._modules or "original_module" in module._modules
+        wraps = is_adapted(module)
         own = dict(_attributes(module, adapters)) if not wraps or _counts(module, adapters) else {}
         if not wraps or own:
             kind = f"wrapped {type(module).__qualname__}" if wraps else type(module).__qualname__

@@ -33,33 +33,16 @@ class Answering:
 def local_answering(loaded: LoadedVlm, batch_tokens: int | None = None) -> Answering:
     """A loaded model; the fingerprint covers all that decides what it answers: weights, settings, adapters, processor,
     chat template, tokenizer, decoding, and our own way from rows and pictures to its inputs."""
-    from sightline.engine.fingerprint import (
-        adapter_settings,
-        config_settings,
-        fingerprint,
-        generation_settings,
-        processor_fingerprint,
-        processor_settings,
-        settings_fingerprint,
-        stored_under,
-        tokenizer_fingerprint,
-        weights_fingerprint,
-    )
+    from sightline.engine.fingerprint import adapter_settings, fingerprint, generation_settings, stored_under
     from sightline.evaluation.local import LocalAnswerer
 
     answerer = LocalAnswerer(loaded, batch_tokens)
     processor: Any = loaded.processor
     rules = answerer.rules
     provenance = {
-        "weights": weights_fingerprint(loaded.model),
-        "model_settings": config_settings(loaded.inner.config),
+        **_known_of(loaded.model, loaded.inner, processor),
         "adapter_settings": adapter_settings(loaded.model),
-        "modules": settings_fingerprint(loaded.inner),
-        "processor": processor_fingerprint(processor),
-        "processor_settings": processor_settings(processor),
         "chat_template": fingerprint(processor.chat_template, processor.tokenizer.chat_template),
-        "tokenizer": tokenizer_fingerprint(processor.tokenizer),
-        "dtype": str(loaded.model.dtype),
         "attention": str(loaded.model.config.get_text_config()._attn_implementation),
         "decoding": {
             "strategy": "greedy",
@@ -74,29 +57,36 @@ def local_answering(loaded: LoadedVlm, batch_tokens: int | None = None) -> Answe
 
 def vilt_answering(speaker: ViltSpeaker) -> Answering:
     """A ViLT; the fingerprint covers weights, settings, processor, tokenizer and the answers that it chooses among."""
+    from sightline.engine.fingerprint import fingerprint, stored_under
+
+    provenance = {
+        **_known_of(speaker.model, speaker.model, speaker.processor),
+        "answers": fingerprint(speaker.answers),
+        "decoding": {"strategy": "the most probable answer"},
+    }
+    return Answering(speaker, stored_under(provenance), provenance, bare=True)
+
+
+def _known_of(model: Any, inner: Any, processor: Any) -> dict[str, Any]:
+    """What a run records of a model here: weights, adapters' among them, settings without PEFT's wrapper, processor."""
     from sightline.engine.fingerprint import (
         config_settings,
-        fingerprint,
         processor_fingerprint,
         processor_settings,
         settings_fingerprint,
-        stored_under,
         tokenizer_fingerprint,
         weights_fingerprint,
     )
 
-    provenance = {
-        "weights": weights_fingerprint(speaker.model),
-        "model_settings": config_settings(speaker.model.config),
-        "modules": settings_fingerprint(speaker.model),
-        "processor": processor_fingerprint(speaker.processor),
-        "processor_settings": processor_settings(speaker.processor),
-        "tokenizer": tokenizer_fingerprint(speaker.processor.tokenizer),
-        "answers": fingerprint(speaker.answers),
-        "dtype": str(speaker.model.dtype),
-        "decoding": {"strategy": "the most probable answer"},
+    return {
+        "weights": weights_fingerprint(model),
+        "model_settings": config_settings(inner.config),
+        "modules": settings_fingerprint(inner),
+        "processor": processor_fingerprint(processor),
+        "processor_settings": processor_settings(processor),
+        "tokenizer": tokenizer_fingerprint(processor.tokenizer),
+        "dtype": str(model.dtype),
     }
-    return Answering(speaker, stored_under(provenance), provenance, bare=True)
 
 
 def remote_answering(endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> Answering:

@@ -22,6 +22,7 @@ from sightline.data.augmentation import NONE
 from sightline.data.formats import has_images
 from sightline.data.sequences import SequenceEncoder
 from sightline.data.tables import is_table, is_transformed, why_no_table
+from sightline.engine.feature_store import dropout_of
 from sightline.engine.fingerprint import (
     adapter_settings,
     fingerprint,
@@ -136,14 +137,8 @@ def moving_reference(trainer: Any) -> bool:
 
 def _dropping(model: Any) -> str | None:
     """The first setting of the model without its adapters that drops at random in training; None without one."""
-    for name, module in model.named_modules():
-        if "lora_dropout" in name.split("."):
-            continue
-        for setting, value in vars(module).items():
-            drops = "drop" in setting or (setting == "p" and isinstance(module, torch.nn.modules.dropout._DropoutNd))
-            if drops and isinstance(value, float) and value > 0:
-                return f"{name} {setting} {value}"
-    return None
+    modules = ((name, module) for name, module in model.named_modules() if "lora_dropout" not in name.split("."))
+    return next((f"{name} {dropping}" for name, module in modules if (dropping := dropout_of(module))), None)
 
 
 def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences:

@@ -88,8 +88,6 @@ def choose_training_route(trainer: Any, encoder: SequenceEncoder, preferences: b
         logger.info("Route %s: %s.", choice.route, choice.reason)
         if obstacle:
             print(f"Route plain: {choice.reason}.", file=sys.stderr)
-        if any(row.get("tools") for row in rows.compared):
-            print("tools are not rendered: TRL 1.16 renders rows with images without them.", file=sys.stderr)
     return choice, not obstacle
 
 
