@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,15 @@ def test_a_folder_below_home_is_written_there(tmp_path, monkeypatch):
     (tmp_path / "rows.jsonl").write_text('{"question": "how many?", "answer": "two"}\n')
     main.run(["data", "check", "rows.jsonl", "--output_dir=~/010"])
     assert {path.name for path in Path(tmp_path).iterdir()} == {"rows.jsonl", "010"}
+
+
+@pytest.mark.parametrize(("arguments", "code"), [(["tasks"], 0), (["no-such-verb"], 2)])
+def test_one_process_of_several_ends_with_its_code_and_all_of_its_output(arguments, code):
+    """Two processes end without taking the interpreter down, which must lose no line and no exit code."""
+    command = [sys.executable, "-m", "sightline.cli.main", *arguments]
+    alone, beside = (
+        subprocess.run(command, env={**os.environ, "WORLD_SIZE": size}, capture_output=True, text=True, timeout=60)
+        for size in ("1", "2")
+    )
+    assert (beside.returncode, beside.stdout, beside.stderr) == (code, alone.stdout, alone.stderr)
+    assert len(alone.stdout + alone.stderr) > 100

@@ -14,6 +14,7 @@ from sightline.models.torchvision_schemas import declare_torchvision_operators
 declare_torchvision_operators()  # as tests/conftest.py does
 
 from sightline.evaluation.in_training import task_scores  # noqa: E402
+from tests.processes import end_beside_others  # noqa: E402
 from tests.tiny import tiny_llava, tiny_processor  # noqa: E402
 
 
@@ -30,3 +31,4 @@ def main(rows: str, folder: str) -> None:
 
 if __name__ == "__main__":
     main(*sys.argv[1:])
+    end_beside_others()

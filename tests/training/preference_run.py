@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
 from datasets import Dataset
 
 import sightline
 import sightline.training
+from tests.processes import end_beside_others
 from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 
 METRICS = ("loss", "rewards/margins", "rewards/conditional_margins", "rewards/image_margin")
@@ -50,4 +50,4 @@ def train(folder: Path, rows_per_process: int, reference_store: str, augmentatio
 
 if __name__ == "__main__":
     train(Path(sys.argv[1]), int(sys.argv[2]), sys.argv[3], sys.argv[4])
-    PartialState().destroy_process_group()  # gloo's threads now and then abort a process that leaves them running
+    end_beside_others()

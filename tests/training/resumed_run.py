@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from accelerate import PartialState
 from datasets import Dataset
 
 import sightline
 import sightline.training
 from sightline.data.formats import to_preference_columns, to_sft_columns
 from sightline.data.mixtures import blend
+from tests.processes import end_beside_others
 from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 
 STEPS = 14
@@ -63,4 +63,4 @@ def train(folder: Path, kind: str, method: str, rows_a_step: int, resumed: bool)
 
 if __name__ == "__main__":
     train(Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4]), sys.argv[5] == "resumed")
-    PartialState().destroy_process_group()  # as in preference_run
+    end_beside_others()

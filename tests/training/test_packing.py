@@ -296,6 +296,7 @@ def test_rows_too_long_are_dropped_before_they_are_packed(tmp_path: Path, capsys
 TWO_PROCESSES = """
 import json, sys
 from datasets import Dataset
+from tests.processes import end_beside_others
 from tests.training.test_packing import completions, losses, tiny
 from pathlib import Path
 trainer = tiny(Path(sys.argv[1]), completions(24, 24), packing=True, max_length=90, num_train_epochs=2,
@@ -304,6 +305,7 @@ trainer = tiny(Path(sys.argv[1]), completions(24, 24), packing=True, max_length=
 found = losses(trainer)
 if trainer.is_world_process_zero():
     Path(sys.argv[1], "losses.json").write_text(json.dumps([len(trainer.train_dataset), found]))
+end_beside_others()
 """
 
 
