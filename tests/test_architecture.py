@@ -30,6 +30,7 @@ ROWS = (
     ("values",),
     ("types",),
     ("errors",),
+    ("secrets",),
 )
 HEIGHT = {name: len(ROWS) - row for row, names in enumerate(ROWS) for name in names}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "core", "base", "tools", "stuff"}

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from sightline.errors import ConfigError, nearest
+from sightline.secrets import hidden, sealed
 from sightline.values import RecipeLoader, Written, describe, read_as
 
 COMMAND_LINE = "command line"
@@ -39,7 +40,7 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     try:
         settings = yaml.load(found.read_text(encoding="utf-8"), RecipeLoader)
     except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {error}") from error
+        raise ConfigError(f"{path} is not valid YAML: {_told(error)}") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text ({error}). A recipe is a YAML file.") from error
     if settings is None:
@@ -114,7 +115,9 @@ def set_environment(recipe: Mapping[str, Any], where: str) -> dict[str, Any]:
     """
     variables = recipe.get("env") or {}
     if not isinstance(variables, Mapping):
-        raise ConfigError(f"{where}: env must be a mapping of variable names to values, but is {variables!r}.")
+        raise ConfigError(
+            f"{where}: env must be a mapping of variable names to values, but is a {type(variables).__name__}."
+        )
     os.environ.update({str(name): str(value) for name, value in variables.items()})
     return {key: value for key, value in recipe.items() if key != "env"}
 
@@ -164,6 +167,8 @@ def check_keys(settings: Mapping[str, Any], known: Iterable[str], where: str) ->
 def check_values(settings: Mapping[str, Any], kinds: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The settings with each value as its annotation wants it (`1e-5` and `"1e-5"` are floats, `yes` is true).
 
+    Secrets come out as `secrets.Secret`, which no record shows.
+
     Args:
         kinds: annotation of each key, as `typing.get_type_hints` gives it; a key without one is left as it is.
 
@@ -176,10 +181,20 @@ def check_values(settings: Mapping[str, Any], kinds: Mapping[str, Any], where: s
         try:
             checked[key] = read_as(value, kinds.get(key, Any))
         except (TypeError, ValueError) as error:
-            raise ConfigError(f"{where}: {shown} must be {describe(kinds[key])}, but is {value!r}.") from error
+            got = hidden({key: value})[key]
+            raise ConfigError(f"{where}: {shown} must be {describe(kinds[key])}, but is {got!r}.") from error
+        checked[key] = sealed(checked[key], key)
         if key in PLACES:
             checked[key] = placed(checked[key], f"{where}: {shown}")
     return checked
+
+
+def _told(error: yaml.YAMLError) -> str:
+    """What is wrong and where, without the lines themselves, which may hold a secret."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return str(error)
+    mark = error.problem_mark
+    return f"{error.problem}, line {mark.line + 1}, column {mark.column + 1}."
 
 
 def _expand(value: Any, where: str) -> Any:

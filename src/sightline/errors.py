@@ -14,11 +14,16 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from sightline.secrets import redact
+
 
 class SightlineError(Exception):
-    """Any error that Sightline raises on purpose."""
+    """Any error that Sightline raises on purpose; its message holds no secret, wherever it is shown or written."""
 
     exit_code = 1
+
+    def __init__(self, *said: object) -> None:
+        super().__init__(*(redact(one) if isinstance(one, str) else one for one in said))
 
 
 class InputError(SightlineError):

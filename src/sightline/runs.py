@@ -23,6 +23,7 @@ import yaml
 
 from sightline.config import place
 from sightline.errors import MachineError, RunFolderError
+from sightline.secrets import HIDDEN, Secret, hidden, hidden_command, without_known, without_secrets
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.jsonl"
 BEGUN = "begun.json"
@@ -80,7 +81,7 @@ class RunFolder:
         Raises:
             RunFolderError: something differs; each is named, with both values.
         """
-        before, now = self.read_begun(), flat_names(plain_data(begun))
+        before, now = without_secrets(self.read_begun()), flat_names(without_secrets(plain_data(begun)))
         if not before:
             return before
         names = [name for name in dict.fromkeys([*before, *now]) if name not in free]
@@ -104,16 +105,17 @@ class RunFolder:
         """
         self.check(resume)
         self.path.mkdir(parents=True, exist_ok=True)
-        self.write_text(CONFIG, yaml.safe_dump(plain_data(settings), sort_keys=True, allow_unicode=True))
+        recorded = hidden(plain_data(settings))
+        self.write_text(CONFIG, yaml.safe_dump(recorded, sort_keys=True, allow_unicode=True))
         self.write_json(ENVIRONMENT, describe_environment())
         if begun is not None:
-            self.write_json(BEGUN, begun)
+            self.write_json(BEGUN, without_secrets(plain_data(begun)))
         self._mend_metrics()
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Adds one line to `metrics.jsonl`; a value that is not finite is written as null."""
         with open(self.path / METRICS, "ab") as file:
-            file.write(json.dumps(plain_data(row), allow_nan=False, ensure_ascii=False).encode() + b"\n")
+            file.write(without_known(json.dumps(plain_data(row), allow_nan=False, ensure_ascii=False)).encode() + b"\n")
 
     def read_metrics(self) -> list[dict[str, Any]]:
         """All rows of `metrics.jsonl`, in order; a last line that a crash cut short, or a spoilt one, is left out."""
@@ -188,8 +190,8 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Writes `text` in UTF-8 as `write_bytes` does; returns `path`."""
-    return write_bytes(path, text.encode("utf-8"))
+    """Writes `text`, without the secrets that are known, in UTF-8 as `write_bytes` does; returns `path`."""
+    return write_bytes(path, without_known(text).encode("utf-8"))
 
 
 def write_bytes(path: Path, content: bytes) -> Path:
@@ -210,7 +212,7 @@ def describe_environment() -> dict[str, Any]:
     """What someone needs to reproduce a run: interpreter, packages, machine, devices, commit, command."""
     return {
         "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": list(sys.argv),
+        "command": hidden_command(sys.argv),
         "python": platform.python_version(),
         "platform": platform.platform(),
         "processor": platform.processor() or platform.machine(),
@@ -223,7 +225,10 @@ def describe_environment() -> dict[str, Any]:
 
 
 def plain_data(value: Any) -> Any:
-    """`value` in the types of JSON: records as mappings, enums as values, not-finite numbers as None, else text."""
+    """`value` in the types of JSON: records as mappings, enums as values, not-finite numbers as None, else text;
+    a secret is hidden."""
+    if isinstance(value, Secret):
+        return HIDDEN
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {field.name: plain_data(getattr(value, field.name)) for field in dataclasses.fields(value)}
     if isinstance(value, Mapping):

@@ -15,8 +15,10 @@ import typer
 
 from sightline import __version__
 from sightline.cli.environment import set_quiet_defaults
+from sightline.cli.output import make_output_safe, safe_output
 from sightline.config import PLACES, placed
 from sightline.errors import SightlineError
+from sightline.secrets import remember_command
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,12 @@ def _new_app(**settings: Any) -> typer.Typer:
 def run(arguments: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code; an unexpected exception keeps its traceback."""
     set_quiet_defaults()
+    remember_command(sys.argv[1:] if arguments is None else arguments)
+    with safe_output():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = build_app()(args=arguments, prog_name="sightline", standalone_mode=True)
     except SystemExit as stop:
@@ -142,6 +150,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Entry point of the installed `sightline` script."""
+    make_output_safe()
     code = run()
     if os.environ.get("WORLD_SIZE", "1") != "1":
         _end_beside_others(code)

@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.runs import cache_folder, write_bytes
+from sightline.secrets import bare_address, names_content
 
 KIND = "pictures"
+
+_fetched_now: dict[str, Path] = {}  # by this process, from addresses that nothing without a secret tells apart
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,14 @@ class FetchedPictures:
 
 
 def find_fetched(address: str) -> Path | None:
-    """The picture that an address gave, if it was fetched and is what it was."""
+    """The picture that an address gave, if it was fetched and is what it was.
+
+    What is signed is found by the address without its signature. Where a secret of another kind may be all that tells
+    pictures apart, only this process finds it again: no secret is written, nor a hash of one.
+    """
+    if not names_content(address):
+        stored = _fetched_now.get(address)
+        return stored if stored is not None and stored.is_file() and _is_whole(stored) else None
     known = _addresses() / _key(address)
     if not known.is_file():
         return None
@@ -42,7 +52,10 @@ def keep_fetched(address: str, content: bytes, suffix: str) -> Path:
     stored = _folder() / f"{hashlib.sha256(content).hexdigest()}.{suffix}"
     _addresses().mkdir(parents=True, exist_ok=True)
     write_bytes(stored, content)
-    write_bytes(_addresses() / _key(address), stored.name.encode())
+    if names_content(address):
+        write_bytes(_addresses() / _key(address), stored.name.encode())
+    else:
+        _fetched_now[address] = stored
     return stored
 
 
@@ -73,7 +86,7 @@ def _addresses() -> Path:
 
 
 def _key(address: str) -> str:
-    return hashlib.sha256(address.encode()).hexdigest()
+    return hashlib.sha256(bare_address(address).encode()).hexdigest()
 
 
 def _files() -> list[Path]:

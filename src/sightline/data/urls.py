@@ -18,6 +18,7 @@ from urllib.parse import SplitResult, urljoin, urlsplit
 from sightline.data.fetched import find_fetched, keep_fetched
 from sightline.data.images import encoded_format
 from sightline.errors import DataError
+from sightline.secrets import remember_address
 
 MOST_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
@@ -71,6 +72,7 @@ def fetch_picture(address: str, limits: Limits | None = None) -> Path:
     Raises:
         UrlError: another scheme, a private address, a redirect too many, too large, too slow, or no picture.
     """
+    remember_address(address)
     stored = find_fetched(address)
     if stored is not None:
         return stored

@@ -95,7 +95,7 @@ def remote_answering(endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> 
     from sightline.models.remote import EndpointAnswerer
 
     known: dict[str, Any] = {
-        "endpoint": endpoint.url,
+        "endpoint": endpoint.address,
         "model": endpoint.model,
         "decoding": {"strategy": "greedy"},
         **({"opening": list(opening)} if opening else {}),

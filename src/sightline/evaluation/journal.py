@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.runs import read_json_lines
+from sightline.secrets import without_known
 from sightline.types import Answer, OptionScore
 
 FOLDER, SUM = "journal", "sum"
@@ -87,5 +88,6 @@ def _text(value: Any) -> str:
 
 
 def _plain(answer: Answer) -> dict[str, Any]:
-    """The fields that say something."""
-    return {name: value for name, value in asdict(answer).items() if value} or {"text": ""}
+    """The fields that say something, without secrets: a server may answer with the key that it was sent."""
+    said = {name: value for name, value in asdict(answer).items() if value} or {"text": ""}
+    return {name: without_known(value) if isinstance(value, str) else value for name, value in said.items()}

@@ -14,6 +14,7 @@ from sightline.evaluation.results import percent
 from sightline.evaluation.samples import SAMPLES, Sample, samples_text
 from sightline.evaluation.scores import MetricScore, TaskScores
 from sightline.runs import RunFolder
+from sightline.secrets import redact
 from sightline.types import Interval, Table
 
 RESULTS = "results.json"
@@ -90,7 +91,7 @@ def read_summary(run: Path) -> dict[str, Any]:
     path = run / RESULTS
     if not path.is_file():
         raise DataError(f"{run} holds no results: {RESULTS} is missing. Expected the --output_dir of `sightline eval`.")
-    summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    summary: dict[str, Any] = json.loads(redact(path.read_text(encoding="utf-8")))
     return summary
 
 

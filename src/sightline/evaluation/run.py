@@ -31,7 +31,8 @@ from sightline.models.load import load_vlm
 from sightline.models.remote import Endpoint
 from sightline.models.vilt.answers import load_speaker
 from sightline.models.vilt.heads import is_vilt
-from sightline.runs import RunFolder, describe_environment, flat_names
+from sightline.runs import RunFolder, describe_environment, flat_names, plain_data
+from sightline.secrets import hidden
 from sightline.types import Answer
 
 
@@ -264,7 +265,9 @@ def _data(part: _Part, limit: int | None) -> dict[str, Any]:
 
 def _settings(config: EvalConfig) -> dict[str, Any]:
     names = ("adapter", "blind", "endpoint", "predictions", "prediction_column", "judge", "judge_model")
-    return {**vars(config.asking), **{name: getattr(config, name) for name in names}, "limit": config.choice.limit}
+    given = {**vars(config.asking), **{name: getattr(config, name) for name in names}, "limit": config.choice.limit}
+    settings: dict[str, Any] = hidden(plain_data(given))
+    return settings
 
 
 def _versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ import email.utils
 import http.client
 import json
 import os
+import re
 import threading
 import time
 import urllib.error
@@ -15,18 +16,28 @@ import urllib.request
 from collections import deque
 from collections.abc import Iterator, Sequence as Many
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BytesIO
 from typing import Any
 
 from sightline.data.prompts import content_parts
 from sightline.errors import ConfigError, DataError, InputError, MachineError
+from sightline.secrets import (
+    HIDDEN,
+    bare_address,
+    credentials,
+    redact,
+    remember,
+    remember_address,
+    without_known,
+)
 from sightline.types import Answer, Picture, Question, Sampling
 
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
 LONGEST_WAIT_S = 60.0
 _TRY_AGAIN = frozenset({408, 409, 429})
 _GIVE_UP = {401: "the API key was refused", 403: "the API key was refused", 404: "there is no such model or address"}
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
 _LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
@@ -35,7 +46,8 @@ class Endpoint:
     """Where to ask, and how patiently.
 
     Attributes:
-        url: up to the version: "http://127.0.0.1:8000/v1".
+        url: up to the version: "http://127.0.0.1:8000/v1"; with user-info or a key among its parameters where the
+            server wants them. `address` is what may be shown and written of it.
         key_variable: environment variable that holds the API key; none is sent where it is unset.
         concurrency: requests in flight.
         retries: further attempts after the first, each after twice the wait of the one before, or what `Retry-After`
@@ -43,7 +55,7 @@ class Endpoint:
         timeout_s: of one attempt.
     """
 
-    url: str
+    url: str = field(repr=False)
     model: str
     key_variable: str = DEFAULT_KEY_VARIABLE
     concurrency: int = 8
@@ -52,12 +64,37 @@ class Endpoint:
     timeout_s: float = 300.0
 
     def __post_init__(self) -> None:
+        remember_address(self.url)
+        remember(os.environ.get(self.key_variable, ""))
+        if HIDDEN in self.url:
+            raise ConfigError(
+                f"endpoint: {HIDDEN} stands where a secret was not recorded. Give the whole address again."
+            )
         if urllib.parse.urlsplit(self.url).scheme not in ("http", "https"):
             raise ConfigError(f"endpoint: expected an address such as http://127.0.0.1:8000/v1, got '{self.url}'.")
         if self.concurrency < 1:
             raise ConfigError(f"concurrency: expected at least 1, got {self.concurrency}.")
         if self.key_variable != DEFAULT_KEY_VARIABLE and not os.environ.get(self.key_variable):
-            raise ConfigError(f"api_key_env: the environment variable {self.key_variable} is not set. Export it first.")
+            shown = self.key_variable if _VARIABLE.fullmatch(self.key_variable) else HIDDEN  # it may be the key itself
+            raise ConfigError(
+                f"api_key_env: the environment variable {shown} is not set. Export the key in one, and give its name."
+            )
+
+    @property
+    def address(self) -> str:
+        """The url without secrets."""
+        return bare_address(self.url)
+
+    def at(self, path: str) -> str:
+        """The address of a path below the url, whose parameters stay behind it; without user-info."""
+        parts = urllib.parse.urlsplit(credentials(self.url)[0])
+        return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()
+
+    def authorization(self) -> str:
+        """The header by which requests are let in: the url's user-info, else the key; empty without either."""
+        _, basic = credentials(self.url)
+        key = os.environ.get(self.key_variable, "").strip()
+        return basic or (f"Bearer {key}" if key else "")
 
 
 class EndpointAnswerer:
@@ -71,7 +108,7 @@ class EndpointAnswerer:
     def __init__(self, endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> None:
         self.endpoint = endpoint
         self.opening = tuple(opening)
-        self.name = f"{endpoint.model} at {endpoint.url}"
+        self.name = f"{endpoint.model} at {endpoint.address}"
 
     def answer(self, questions: Many[Question]) -> Iterator[Answer]:
         """One answer per question, in order; a request that the endpoint calls bad is an error of its question.
@@ -143,18 +180,17 @@ class Client:
                     break
                 wait_s = min(2 * wait_s, LONGEST_WAIT_S)
         raise MachineError(
-            f"{self.endpoint.url} gave no answer in {self.endpoint.retries + 1} attempts; the last: {failure}. "
+            f"{self.endpoint.address} gave no answer in {self.endpoint.retries + 1} attempts; the last: {failure}. "
             "Answers so far are kept. Look after the endpoint, then go on: `sightline eval` with --resume, "
             "`sightline data synthesize` by the same command."
         )
 
     def _post(self, body: dict[str, Any]) -> Any:
         headers = {"Content-Type": "application/json"}
-        key = os.environ.get(self.endpoint.key_variable)
-        if key:
-            headers["Authorization"] = f"Bearer {key}"
-        url = f"{self.endpoint.url.rstrip('/')}/chat/completions"
-        request = urllib.request.Request(url, json.dumps(body).encode(), headers)
+        authorization = self.endpoint.authorization()
+        if authorization:
+            headers["Authorization"] = authorization
+        request = urllib.request.Request(self.endpoint.at("chat/completions"), json.dumps(body).encode(), headers)
         with self._opener.open(request, timeout=self.endpoint.timeout_s) as response:
             reply = response.read()
         try:
@@ -187,9 +223,9 @@ def message_content(parts: Many[Picture | str]) -> list[dict[str, Any]]:
 def _ask(client: Client, opening: tuple[dict[str, Any], ...], question: Question) -> Answer:
     try:
         messages = [*opening, {"role": "user", "content": message_content(content_parts(question))}]
-        return Answer(client.complete(messages, question.max_new_tokens, question.sampling).strip())
+        return Answer(without_known(client.complete(messages, question.max_new_tokens, question.sampling).strip()))
     except (DataError, OSError, ValueError) as error:  # a picture that cannot be opened, a request found bad
-        return Answer(error=f"{type(error).__name__}: {error}")
+        return Answer(error=redact(f"{type(error).__name__}: {error}"))
 
 
 def _inline(picture: Picture) -> str:
@@ -215,8 +251,8 @@ def _read_failure(error: urllib.error.HTTPError, endpoint: Endpoint) -> str:
     said = error.read(300).decode("utf-8", "replace").strip()
     if error.code in _GIVE_UP:
         raise InputError(
-            f"The endpoint {endpoint.url} answered {error.code}: {_GIVE_UP[error.code]} ({said}). Check --endpoint, "
-            f"--model ({endpoint.model}) and the key in {endpoint.key_variable}."
+            f"The endpoint {endpoint.address} answered {error.code}: {_GIVE_UP[error.code]} ({said}). Check "
+            f"--endpoint, --model ({endpoint.model}) and the key in {endpoint.key_variable}."
         ) from error
     if error.code < 500 and error.code not in _TRY_AGAIN:
         raise ValueError(f"the endpoint answered {error.code}: {said}") from error

@@ -21,6 +21,7 @@ from sightline.evaluation.asking import Progress
 from sightline.evaluation.journal import Journal
 from sightline.models.remote import Endpoint
 from sightline.runs import CONFIG, RunFolder, plain_data, write_text
+from sightline.secrets import bare_address, hidden, without_secrets
 from sightline.synthesis.asked import read_questions
 from sightline.synthesis.instructions import make_instructions, read_units
 from sightline.synthesis.outcome import Made, SynthesisResult
@@ -124,7 +125,7 @@ def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dic
     Raises:
         RunFolderError: the output file is not ours, or the folder belongs to a run of other settings.
     """
-    settings = plain_data({**vars(config), **prompts.hashes, "date": time.strftime("%Y-%m-%d", time.gmtime())})
+    settings = hidden(plain_data({**vars(config), **prompts.hashes, "date": time.strftime("%Y-%m-%d", time.gmtime())}))
     saved = run.path / CONFIG
     resume = saved.is_file()
     if not resume and config.output_path.exists():
@@ -134,7 +135,8 @@ def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dic
         )
     if resume:
         before = yaml.safe_load(saved.read_text(encoding="utf-8"))
-        changed = [name for name in settings if name not in _FREE_TO_CHANGE and before.get(name) != settings[name]]
+        same, now_same = without_secrets(before), without_secrets(settings)
+        changed = [name for name in now_same if name not in _FREE_TO_CHANGE and same.get(name) != now_same[name]]
         if changed:
             was, now = (", ".join(f"{name} {of.get(name)}" for name in changed) for of in (before, settings))
             raise RunFolderError(
@@ -148,12 +150,12 @@ def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dic
 def _provenance(config: SynthesisConfig, prompts: _Prompts, date: str) -> dict[str, Any]:
     """What each row says of how it was made."""
     pairs = config.pairs
-    judge = {"judge": pairs.judge_model, "judge_endpoint": pairs.judge} if pairs.judge else {}
+    judge = {"judge": pairs.judge_model, "judge_endpoint": bare_address(pairs.judge)} if pairs.judge else {}
     return {
         "kind": config.kind,
         "source": Path(config.source).name,
         "model": config.model or pairs.policy,
-        "endpoint": config.endpoint,
+        "endpoint": bare_address(config.endpoint),
         **judge,
         **prompts.hashes,
         "temperature": config.temperature,

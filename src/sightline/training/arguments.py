@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
@@ -12,6 +13,7 @@ import trl.scripts.utils
 
 from sightline.config import COMMAND_LINE, check_keys, check_values, read_flags, read_recipe, set_environment
 from sightline.errors import ConfigError
+from sightline.secrets import HIDDEN, without_hidden
 
 STORES = ("feature_store", "reference_store")  # auto, on or off, and true and false for the last two
 EVAL_TASKS_HELP = (
@@ -141,6 +143,13 @@ def read_records(argv: Many[str], records: Many[type]) -> tuple[dict[str, Any], 
         check_keys(settings, kinds, where)
         given |= check_values(settings, kinds, where)
     given |= {store: "on" if given[store] else "off" for store in STORES if isinstance(given.get(store), bool)}
+    given, unknown = without_hidden(given)
+    if unknown:
+        print(
+            f"{', '.join(unknown)}: {HIDDEN} stands where a secret was not recorded, and counts as not given. Give it "
+            "again where it is needed.",
+            file=sys.stderr,
+        )
     return given, [_record(kind, given) for kind in records]
 
 

@@ -15,6 +15,7 @@ from datasets import Dataset
 from sightline.data.file_signatures import model_files
 from sightline.data.row_signature import rows_signature
 from sightline.runs import RunFolder, plain_data
+from sightline.secrets import without_secrets
 
 # All settings count when a run is resumed, but these. They change no weight that comes out: names and places (what lies
 # there is compared), logging, saving, uploading, evaluating, memory and speed; how long is trained is told.
@@ -62,7 +63,8 @@ def begun_with(records: Many[Any], training: Any, rows: Mapping[str, Any], *mode
     settings: dict[str, Any] = {}
     for record in records:
         settings |= {field.name: getattr(record, field.name) for field in dataclasses.fields(record)}
-    given = {name: value for name, value in plain_data(settings).items() if name not in FREE_SETTINGS}
+    told = without_secrets(plain_data(settings))
+    given = {name: value for name, value in told.items() if name not in FREE_SETTINGS}
     signatures = {f"{name} rows": _signature(value) for name, value in rows.items() if value is not None}
     if STREAMED not in signatures.values():
         given = {name: _without_places(value) for name, value in given.items() if name not in ROW_PLACES}

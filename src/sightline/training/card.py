@@ -8,7 +8,8 @@ from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
-from sightline.runs import plain_data
+from sightline.runs import plain_data, write_text
+from sightline.secrets import redact
 
 SHOWN_SETTINGS = (
     "learning_rate", "lr_scheduler_type", "num_train_epochs", "max_steps", "per_device_train_batch_size",
@@ -33,8 +34,8 @@ def write_card(trainer: Any, model_name: str | None, dataset_name: str | None, t
     name = model_name or Path(trainer.args.output_dir).name
     text = _text(name, base, trainer)
     path = Path(trainer.args.output_dir) / "README.md"
-    ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}").save(path)
-    return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return write_text(path, redact(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{text}"))))
 
 
 def _text(name: str, base: str | None, trainer: Any) -> str:

@@ -55,6 +55,7 @@ from sightline.training.references import (
     uses_reference_store,
 )
 from sightline.training.sampler import check_strategy
+from sightline.training.sealed_trainer import reported
 from sightline.training.sft import SHARE_HELP
 from sightline.training.sharing import (
     base_model,
@@ -91,6 +92,9 @@ class DPOConfig(trl.DPOConfig):
         check_mdpo_settings(self)
         if expanded and self.process_index == 0:
             print(expanded, file=sys.stderr)
+
+    def to_dict(self) -> dict[str, Any]:
+        return reported(self, super().to_dict())
 
 
 class DPOTrainer(ForestTrainer, trl.DPOTrainer):

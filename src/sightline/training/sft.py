@@ -32,6 +32,7 @@ from sightline.training.packing import (
 )
 from sightline.training.precision import choose_precision
 from sightline.training.sampler import ImageGroupSampler, check_strategy
+from sightline.training.sealed_trainer import reported
 from sightline.training.sharing import (
     base_model,
     choose_training_route,
@@ -68,6 +69,9 @@ class SFTConfig(trl.SFTConfig):
         check_strategy(self.train_sampling_strategy)
         choose_precision(self)
         super().__post_init__()
+
+    def to_dict(self) -> dict[str, Any]:
+        return reported(self, super().to_dict())
 
 
 class SFTTrainer(ForestTrainer, trl.SFTTrainer):

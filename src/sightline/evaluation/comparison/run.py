@@ -16,6 +16,7 @@ from sightline.evaluation.outcome import read_summary
 from sightline.evaluation.samples import Sample, read_samples
 from sightline.evaluation.tasks.registry import load_task
 from sightline.runs import ENVIRONMENT
+from sightline.secrets import redact
 from sightline.stats.multiple import holm
 
 DETECT = 0.01
@@ -94,8 +95,9 @@ def _record(run: Path) -> RunRecord:
     summary = read_summary(run)
     if "tasks" not in summary:
         raise DataError(f"{run} is no run of `sightline eval`: its results.json names no tasks. Name another folder.")
-    environment = run / ENVIRONMENT
-    return RunRecord(summary, json.loads(environment.read_text(encoding="utf-8")) if environment.is_file() else {})
+    path = run / ENVIRONMENT
+    environment = json.loads(redact(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+    return RunRecord(summary, environment)
 
 
 def _by_task(run: Path) -> dict[str, list[Sample]]:

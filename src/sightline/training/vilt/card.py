@@ -6,6 +6,7 @@ import importlib.metadata
 from typing import Any
 
 from sightline.runs import RunFolder, plain_data
+from sightline.secrets import hidden
 from sightline.training.vilt.settings import ViltSettings
 
 PACKAGES = ("sightline", "transformers", "torch")
@@ -25,7 +26,7 @@ def write_vilt_card(folder: RunFolder, task: str, settings: ViltSettings, start:
     if task in PIPELINES:
         header.append(f"pipeline_tag: {PIPELINES[task]}")
     origin = "It was built from scratch." if start.name == "scratch" else f"It starts from `{start.name}`."
-    rows = "\n".join(f"| {key} | {plain_data(value)} |" for key, value in sorted(settings.given.items()))
+    rows = "\n".join(f"| {key} | {value} |" for key, value in sorted(hidden(plain_data(settings.given)).items()))
     versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in PACKAGES)
     folder.write_text(
         "README.md",

@@ -7,8 +7,9 @@ from typing import Any
 
 import torch
 from torch.optim import Optimizer
-from transformers import Trainer, TrainerCallback
+from transformers import TrainerCallback
 
+from sightline.training.sealed_trainer import SealedTrainer
 from sightline.training.vilt.rows import DrawnRows
 from sightline.training.vilt.tasks import Task
 
@@ -26,7 +27,7 @@ class EpochOfDraws(TrainerCallback):
         self._rows.set_epoch(int(state.epoch or 0))
 
 
-class ViltTrainer(Trainer):
+class ViltTrainer(SealedTrainer):
     """Trainer whose loss is a `Task`'s. Parts of the loss are averaged over steps and processes between two logs."""
 
     optimizer: Any

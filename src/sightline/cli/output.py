@@ -1,0 +1,44 @@
+"""What a command prints: both streams of the process, in which no secret stands, tracebacks included."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
+
+from sightline.secrets import redact, without_known
+
+
+@contextmanager
+def safe_output() -> Iterator[None]:
+    """While it is open, what is printed passes here: data without known secrets, messages without anything like one."""
+    before = sys.stdout, sys.stderr
+    make_output_safe()
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def make_output_safe() -> None:
+    """The same to the end of the process, for what the interpreter itself says of an exception."""
+    if not isinstance(sys.stdout, SafeStream):
+        sys.stdout, sys.stderr = SafeStream(sys.stdout, without_known), SafeStream(sys.stderr, redact)
+
+
+class SafeStream:
+    """A stream of text that `clean` goes over first; in all else the stream itself."""
+
+    def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
+        self._stream, self._clean = stream, clean
+
+    def write(self, text: str) -> int:
+        self._stream.write(self._clean(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
