@@ -18,6 +18,7 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 import sightline
 import sightline.training
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
+from sightline.errors import DataError
 from sightline.training.collators import PreferenceCollator, SFTCollator
 from sightline.training.sampler import ImageGroupSampler
 from tests.tiny import picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
@@ -133,6 +134,16 @@ def test_a_collator_of_ones_own_is_given_pictures_and_the_tokenizers_own_templat
     library.SFTTrainer(**given, data_collator=collate).train()
     assert seen and all(issubclass(kind, Image.Image) for kind in seen)
     assert processor.chat_template == tiny_processor().chat_template
+
+
+def test_pictures_for_a_collator_of_ones_own_are_of_the_formats_that_are_opened(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
+    rows = Dataset.from_list([{**row, "images": [str(path)]} for row in as_messages(vqa_rows(2, images=1))])
+    args = settings(sightline.SFTConfig, tmp_path, dataset_kwargs={"skip_prepare_dataset": True})
+    given = {"model": tiny_llava(), "args": args, "train_dataset": rows, "processing_class": tiny_processor()}
+    with pytest.raises(DataError, match=r"the dataset row 1: image '.*a.jpg' is no picture .*PostScript"):
+        sightline.SFTTrainer(**given, data_collator=lambda rows: {})
 
 
 def transparent(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

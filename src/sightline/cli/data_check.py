@@ -16,8 +16,9 @@ def check_command(
     image_folder: str | None = typer.Option(None, "--image_folder", help="What paths of pictures count from."),
     allow_urls: bool = typer.Option(False, "--allow_urls", help="Fetch pictures that rows name by https address."),
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many rows of each."),
-    # The number is pictures.MAX_PIXELS, which a help text does not load.
-    max_pixels: int = typer.Option(89_478_485, "--max_pixels", help="Pictures over it are refused, not decoded."),
+    max_pixels: int | None = typer.Option(
+        None, "--max_pixels", help="Pictures over it are refused; by default the limit of training, 89,478,485."
+    ),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Folder for check.json and report.html."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:

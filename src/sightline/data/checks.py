@@ -2,24 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
-
 from sightline.data.fit import DROPPING
-from sightline.data.images import (
-    IMAGE_COLUMNS,
-    WIDE_MODES,
-    open_image,
-    rejected_images,
-    row_images,
-    stored_image,
-    upright_size,
-)
+from sightline.data.images import IMAGE_COLUMNS, image_size, read_whole, rejected_images, row_images, stored_image
 from sightline.data.lengths import Kind, Track, first_of, table_of_kinds
 from sightline.data.preferences import answer_pairs, require_difference, require_other_images
 from sightline.data.sequences import SequenceEncoder
@@ -92,6 +82,28 @@ def check_rows(
     return DataSummary(len(dataset), len(sizes), longest)
 
 
+def check_heads(dataset: Dataset, source: str) -> None:
+    """Hold the head of every distinct picture of a dataset (images closed) against what is opened here.
+
+    Raises:
+        DataError: names the first rows of those that are refused, and how many there are.
+    """
+    problems: list[str] = []
+    seen: set[str | bytes] = set()
+    for index, row in _image_rows(dataset):
+        for stored in (stored for group in _stored_groups(row) for stored in group):
+            key = hashlib.blake2b(stored, digest_size=16).digest() if isinstance(stored, bytes) else stored
+            if key in seen:
+                continue
+            seen.add(key)
+            try:
+                image_size(stored, row_name(source, index))
+            except DataError as error:
+                problems.append(str(error))
+    if problems:
+        raise DataError(first_of(problems))
+
+
 def _check_pairs(row: dict[str, Any], name: str) -> None:
     """Raise DataError for a row whose answers or images cannot be held against each other."""
     require_other_images(row, name)
@@ -124,7 +136,7 @@ def _sizes(
     def read(item: tuple[str | bytes, int]) -> tuple[str | bytes, tuple[int, int] | str]:
         key, index = item
         try:
-            return key, _read_whole(key, row_name(source, index))
+            return key, read_whole(key, row_name(source, index))
         except DataError as error:
             return key, str(error)
 
@@ -136,17 +148,3 @@ def _sizes(
             else:
                 sizes[key] = found
     return sizes
-
-
-def _read_whole(key: str | bytes, name: str) -> tuple[int, int]:
-    """Width and height as training sees them; a JPEG is decoded at an eighth of its size, which finds a cut file."""
-    try:
-        with Image.open(BytesIO(key) if isinstance(key, bytes) else key) as image:
-            if image.mode in WIDE_MODES:
-                return open_image(key, name).size
-            size = upright_size(image)
-            image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
-            image.load()
-            return size
-    except Exception:  # whatever Pillow raises, open_image says it with file and row
-        return open_image(key, name).size

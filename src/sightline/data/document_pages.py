@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from sightline.data.images import as_rgb
+from sightline.data.opener import opened_picture
 
 TILT = math.radians(2)
 STRIP_TILT = 0.1  # the ends of a long strip move by no more than this share of its height, half up, half down
@@ -69,4 +70,5 @@ def _noisy(image: Image.Image, random: np.random.Generator) -> Image.Image:
 def _compressed(image: Image.Image, quality: int) -> Image.Image:
     buffer = BytesIO()
     image.save(buffer, format="JPEG", quality=quality)
-    return as_rgb(Image.open(buffer))
+    with opened_picture(buffer.getvalue()) as compressed:
+        return as_rgb(compressed).copy()

@@ -5,15 +5,24 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
+from sightline.data.opener import (
+    LIMIT_VARIABLE,
+    PictureError,
+    PixelsError,
+    opened_picture,
+    picture_bytes,
+    pixel_limit,
+    unreadable_file,
+)
 from sightline.errors import DataError
 
 IMAGE_COLUMNS = ("image", "images", "rejected_images")
@@ -72,35 +81,43 @@ def open_image(value: Any, name: str) -> Image.Image:
     if isinstance(value, ChangedImage):
         return value.change(open_image(value.original, name))
     if isinstance(value, Image.Image):
-        return _decode(value, name, "the image")
-    if isinstance(value, Mapping):
-        value = value.get("bytes") or value.get("path")
-    if isinstance(value, bytes | bytearray):
-        return _open(BytesIO(value), name, f"the image ({len(value)} bytes)")
-    if isinstance(value, str | Path):
-        if not Path(value).is_file():
-            raise DataError(f"{name}: image '{value}' not found. Mend the path, or leave it out.")
-        return _open(Path(value), name, f"image '{value}'")
-    raise DataError(
-        f"{name}: expected an image (a path, encoded bytes or a PIL image), got {type(value).__name__}. "
-        "Fill the image column or leave it out."
-    )
+        return _shown(value, name)
+    stored = _encoded(value, name)
+    with _named(stored, name), opened_picture(stored) as image:
+        return upright_rgb(image)
 
 
 def image_size(value: Any, name: str) -> tuple[int, int]:
     """Width and height that `open_image` would give, from the head of the file alone.
 
     Raises:
-        DataError: missing or unreadable.
+        DataError: missing, unreadable, over the limit of pixels.
     """
-    stored: Any = (value.get("bytes") or value.get("path")) if isinstance(value, Mapping) else value
-    try:
-        if isinstance(stored, Image.Image):
-            return upright_size(stored)
-        with Image.open(BytesIO(stored) if isinstance(stored, bytes | bytearray) else stored) as image:
-            return upright_size(image)
-    except Exception:  # whatever Pillow raises, open_image says it with file and row
+    if isinstance(value, ChangedImage):
         return open_image(value, name).size
+    if isinstance(value, Image.Image):
+        return upright_size(value)
+    stored = _encoded(value, name)
+    with _named(stored, name), opened_picture(stored) as image:
+        return upright_size(image)
+
+
+def read_whole(value: Any, name: str) -> tuple[int, int]:
+    """Width and height as `image_size` has them, of a picture whose pixels were read to the end of the file.
+
+    A JPEG is decoded at an eighth of its size, which finds a cut file, too.
+
+    Raises:
+        DataError: whatever `open_image` refuses.
+    """
+    stored = _encoded(value, name)
+    with _named(stored, name), opened_picture(stored) as image:
+        if image.mode in WIDE_MODES:
+            return upright_rgb(image).size
+        size = upright_size(image)
+        image.draft("RGB", (max(1, image.width // 8), max(1, image.height // 8)))
+        image.load()
+        return size
 
 
 def upright_size(image: Image.Image) -> tuple[int, int]:
@@ -143,10 +160,6 @@ def as_rgb(image: Image.Image) -> Image.Image:
     return Image.alpha_composite(ground, image.convert("RGBA")).convert("RGB")
 
 
-class PixelsError(ValueError):
-    """Pixels that cannot be shown: of more than 8 bits, whose white nobody knows, or of a mode without way to RGB."""
-
-
 def _require_8_bits(image: Image.Image) -> None:
     values = np.asarray(image)
     low, high = values.min(), values.max()
@@ -155,9 +168,9 @@ def _require_8_bits(image: Image.Image) -> None:
         raise PixelsError(f"its pixels of mode {image.mode} (32 bits) run from {low:g} to {high:g}, expected 0 to 255")
 
 
-def encoded_format(content: bytes) -> str:
-    """The format of an encoded picture, as a file's ending. Raises whatever Pillow raises where it is none."""
-    with Image.open(BytesIO(content)) as image:
+def encoded_format(stored: bytes | str | Path) -> str:
+    """The format of an encoded picture, as a file's ending. Raises PictureError where it is none."""
+    with opened_picture(stored) as image:
         return str(image.format).lower()
 
 
@@ -205,35 +218,72 @@ def stored_key(value: Any) -> str:
     return _file_key(str(value), file_stamps(value))
 
 
+def named_key(value: Any, name: str) -> str:
+    """`stored_key` of a picture of the row `name`.
+
+    Raises:
+        DataError: its file cannot be read.
+    """
+    try:
+        return stored_key(value)
+    except OSError as error:
+        what = f"image '{error.filename or value}'"
+        raise DataError(f"{name}: {what} {unreadable_file(error).sentence}") from error
+
+
 def file_stamps(path: str | Path) -> tuple[int, ...]:
     """What tells that a file has other content than before, without reading it. Raises OSError where there is none."""
-    stat = os.stat(path)
+    try:
+        stat = os.stat(path)
+    except ValueError as error:  # a NUL in the path, or letters that no file's name has
+        raise FileNotFoundError(2, f"no path ({error})", str(path)) from error
     return (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino, stat.st_size)
 
 
 @functools.lru_cache(maxsize=100_000)
 def _file_key(path: str, stamps: tuple[int, ...]) -> str:
-    return _encoded_key(Path(path).read_bytes())
+    return _encoded_key(picture_bytes(path))
 
 
 def _encoded_key(content: bytes | bytearray) -> str:
     return hashlib.blake2b(content, digest_size=16, person=_AS_SHOWN).hexdigest()
 
 
-def _open(file: BytesIO | Path, name: str, what: str) -> Image.Image:
+def _encoded(value: Any, name: str) -> bytes | bytearray | str | Path:
+    """The path or the bytes of a closed picture; raises DataError where there is neither."""
+    stored = (value.get("bytes") or value.get("path")) if isinstance(value, Mapping) else value
+    if isinstance(stored, bytes | bytearray | str | Path):
+        return stored
+    raise DataError(
+        f"{name}: expected an image (a path, encoded bytes or a PIL image), got {type(stored).__name__}. "
+        "Fill the image column or leave it out."
+    )
+
+
+@contextmanager
+def _named(stored: bytes | bytearray | str | Path, name: str) -> Iterator[None]:
+    """What goes wrong with a picture as an error that begins with its row."""
+    is_path = isinstance(stored, str | Path)
+    what = f"image '{str(stored)[:200]}'" if is_path else f"the image ({len(stored)} bytes)"  # type: ignore[arg-type]
     try:
-        with Image.open(file) as image:
-            return _decode(image, name, what)
-    except UnidentifiedImageError as error:
-        raise DataError(f"{name}: {what} is no picture that Pillow can read. Replace it or leave it out.") from error
-    except (Image.DecompressionBombError, OSError) as error:
-        raise DataError(f"{name}: {what} cannot be read: {error}. Replace it or leave it out.") from error
+        yield
+    except PictureError as error:
+        raise DataError(f"{name}: {what} {error.sentence}") from error
+    except PixelsError as error:
+        raise DataError(f"{name}: {what} cannot be shown: {error}. Save it as PNG of 8 bits.") from error
 
 
-def _decode(image: Image.Image, name: str, what: str) -> Image.Image:
+def _shown(image: Image.Image, name: str) -> Image.Image:
+    """An open picture as `upright_rgb` makes it."""
+    pixels, limit = image.width * image.height, pixel_limit()
+    if pixels > limit:
+        raise DataError(
+            f"{name}: the image has {image.width} x {image.height} pixels, over the limit of {limit:,}. Make it "
+            f"smaller, or raise the limit by {LIMIT_VARIABLE}."
+        )
     try:
         return upright_rgb(image)
     except PixelsError as error:
-        raise DataError(f"{name}: {what} cannot be shown: {error}. Save it as PNG of 8 bits.") from error
-    except (OSError, SyntaxError, ValueError) as error:  # PIL raises SyntaxError for a broken PNG
-        raise DataError(f"{name}: {what} is damaged: {error}. Replace it or leave it out.") from error
+        raise DataError(f"{name}: the image cannot be shown: {error}. Save it as PNG of 8 bits.") from error
+    except Exception as error:  # one that was opened, but not read yet, fails in all ways of Pillow's formats
+        raise DataError(f"{name}: the image is damaged: {error}. Replace it or leave it out.") from error

@@ -14,7 +14,7 @@ import numpy as np
 
 from sightline.data.borders import spelt_out
 from sightline.data.fit import LENGTH_POLICIES, FittedRow, fit_row
-from sightline.data.images import Change, ChangedImage, content_key, open_image, stored_key
+from sightline.data.images import Change, ChangedImage, content_key, named_key, open_image
 from sightline.data.preferences import answer_pairs, image_groups
 from sightline.data.processors import (
     ImageTable,
@@ -132,7 +132,7 @@ class SequenceEncoder:
         are scored, their images as stored, `max_length` and `length_policy`. The processor's settings are not in
         them."""
         groups = [
-            [stored_key(image) for image in group] for group in image_groups(row, self.settings.perturbation, name)
+            [named_key(image, name) for image in group] for group in image_groups(row, self.settings.perturbation, name)
         ]
         keys = []
         for pair in answer_pairs(row, name):

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 from PIL.Image import Image
 
 from sightline.data.answers import class_columns, class_names
-from sightline.data.images import open_image, stored_key
+from sightline.data.images import named_key, open_image
 from sightline.data.picture_columns import close_images
-from sightline.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -112,11 +111,7 @@ class DatasetTable:
     def _picture(self, column: str, index: int, part: int | None, value: Any, name: str) -> DatasetPicture | None:
         if value["bytes"] is None and value["path"] is None:
             return None
-        try:
-            key = stored_key(value)
-        except OSError as error:
-            raise DataError(f"{name}: image '{value['path']}' cannot be read ({error}). Mend the path.") from error
-        return DatasetPicture(self._columns[column], index, part, key, name)
+        return DatasetPicture(self._columns[column], index, part, named_key(value, name), name)
 
 
 def _is_picture(value: Any) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.checking.check import Checked, Source, check_data
-from sightline.data.checking.pictures import MAX_PIXELS, PILLOW_REFUSES
+from sightline.data.opener import LIMIT_VARIABLE, pixel_limit
 from sightline.data.picture_columns import PictureAccess
 from sightline.data.sources import read_dataset
 from sightline.errors import ConfigError
@@ -32,7 +32,7 @@ class CheckConfig:
         split: of the source; `eval_split` is that of the evaluation data.
         pictures: where they may come from.
         limit: only the first so many rows of each.
-        max_pixels: pictures over it are refused by their head, not decoded.
+        max_pixels: pictures over it are refused by their head, not decoded; by default the limit of every command.
     """
 
     source: str
@@ -42,7 +42,7 @@ class CheckConfig:
     config: str | None = None
     pictures: PictureAccess = PictureAccess(keep_missing=True)
     limit: int | None = None
-    max_pixels: int = MAX_PIXELS
+    max_pixels: int | None = None
     output_dir: Path | None = None
 
 
@@ -53,10 +53,10 @@ def run_check(config: CheckConfig, progress: Callable[[int, int], None]) -> Data
         ConfigError: a limit out of range.
         DataError: a source that cannot be read at all.
     """
-    if not 1 <= config.max_pixels <= PILLOW_REFUSES:
+    if config.max_pixels is not None and not 1 <= config.max_pixels <= pixel_limit():
         raise ConfigError(
-            f"max_pixels: expected 1 to {PILLOW_REFUSES:,}, beyond which Pillow refuses pictures when training opens "
-            f"them; got {config.max_pixels:,}."
+            f"max_pixels: expected 1 to {pixel_limit():,}, the limit of every command, which {LIMIT_VARIABLE} sets; "
+            f"got {config.max_pixels:,}."
         )
     if config.limit is not None and config.limit < 1:
         raise ConfigError(f"limit: expected at least 1 row, got {config.limit}.")

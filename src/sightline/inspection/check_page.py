@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from io import BytesIO
 
 from PIL import Image, ImageFile
 
 from sightline.data.checking.check import Checked, DataCheck
 from sightline.data.checking.findings import ERROR, NOTE, WARNING, Example, Finding, Place
 from sightline.data.images import upright_rgb
+from sightline.data.opener import opened_picture
 from sightline.evaluation.report import (
     Block,
     Card,
@@ -32,7 +32,7 @@ from sightline.inspection.check_tables import (
 
 SHOWN_SIDE = 300
 GAP = 12
-NEVER_OPENED = ("missing", "unreadable", "too_large", "remote")
+NEVER_OPENED = ("missing", "denied", "unreadable", "too_large", "remote")
 
 
 def check_page(checked: Checked) -> Report:
@@ -104,7 +104,7 @@ def _picture(checked: Checked, kind: str, place: Place) -> Image.Image | None:
     before = ImageFile.LOAD_TRUNCATED_IMAGES
     ImageFile.LOAD_TRUNCATED_IMAGES = kind == "truncated"
     try:
-        with Image.open(BytesIO(stored) if isinstance(stored, bytes) else stored) as image:
+        with opened_picture(stored) as image:
             image.draft("RGB", (SHOWN_SIDE, SHOWN_SIDE))
             rgb = upright_rgb(image)
     except Exception:  # the case is named on the page, whatever Pillow says of it now

@@ -12,6 +12,7 @@ from typing import Any
 from datasets import Dataset, IterableDataset
 from peft import PeftModel
 
+from sightline.data.checks import check_heads
 from sightline.data.formats import gathered, has_images, refuse_addresses, without_pictures
 from sightline.data.picture_columns import open_images
 from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
@@ -54,7 +55,11 @@ def prepared(dataset: Any, to_columns: Callable[[Any, str], Any], own_collator: 
     if not has_images(pictured):
         return without_pictures(dataset, THE_DATASET)
     columns = to_columns(pictured, THE_DATASET)
-    return open_images(columns) if own_collator else columns
+    if not own_collator:
+        return columns
+    if is_table(columns):
+        check_heads(columns, THE_DATASET)  # `datasets` would open any format that Pillow knows
+    return open_images(columns)
 
 
 def encoding_settings(trl_collator: Any, args: Any, preferences: bool) -> EncodingSettings:

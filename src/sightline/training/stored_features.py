@@ -11,8 +11,9 @@ from datasets import Dataset
 from transformers import TrainerCallback
 
 from sightline.data.augmentation import NONE
-from sightline.data.images import IMAGE_COLUMNS, row_images, stored_key
+from sightline.data.images import IMAGE_COLUMNS, named_key, row_images
 from sightline.data.sequences import EncodedBatch
+from sightline.data.sources import row_name
 from sightline.data.tables import is_table, why_no_table
 from sightline.engine.feature_store import FeatureStore, find_storable, measure_image, stage_fingerprint
 from sightline.engine.fingerprint import processor_fingerprint, stored_under
@@ -173,7 +174,13 @@ def open_store(
     )
     name = model.config._name_or_path or model.config.model_type
     store = TensorStore("features", namespace, {"model": name, "stage": storable.stage, "precision": precision})
-    images = len({stored_key(image) for row in _image_columns(dataset) for image in images_of(row)})
+    images = len(
+        {
+            named_key(image, row_name(dataset.info.dataset_name or "the dataset", index))
+            for index, row in enumerate(_image_columns(dataset))
+            for image in images_of(row)
+        }
+    )
     items = items or len(dataset)
     passes = planned_rows(trainer.args, items) / items + extra_passes
     measured = len(batch.image_spans)

@@ -12,7 +12,6 @@ from sightline.data.checking.columns import readable_columns, training_refusal
 from sightline.data.checking.duplicates import distinct_pictures, find_picture_duplicates, find_row_duplicates
 from sightline.data.checking.findings import ERROR, EVAL_ROWS, PICTURES, ROWS, Example, Finding, Findings
 from sightline.data.checking.leaks import Leaks, find_leaks
-from sightline.data.checking.pictures import MAX_PIXELS
 from sightline.data.checking.preferences import LengthBias, length_bias
 from sightline.data.checking.rows import RowCheck
 from sightline.data.checking.scan import Progress, Scan, scan
@@ -97,7 +96,7 @@ class Checked:
 def check_data(
     train: Source,
     tested: Sequence[Source] = (),
-    max_pixels: int = MAX_PIXELS,
+    max_pixels: int | None = None,
     progress: Progress = lambda done, total: None,
 ) -> Checked:
     """What is in the training data, and what of the evaluation sources is in them, too.

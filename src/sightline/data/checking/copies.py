@@ -10,6 +10,7 @@ from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
 from sightline.data.images import upright_rgb
+from sightline.data.opener import opened_picture
 
 # A copy made by the same steps differs from the other one only by how it was scaled. In levels of 255, of 200 pictures
 # each of 5 kinds (emoji, flat shapes, puzzles, photos, X-rays), at most 1 in 100 of true copies lay over 4.7 (means of
@@ -35,7 +36,7 @@ def are_copies(one: Any, other: Any) -> bool:
 
 def _opened(stored: Any) -> tuple[Image.Image, JpegImageFile | None]:
     """A picture of at most MAX_SIDE, and the file itself where that shows its pixels as they were compressed."""
-    with Image.open(BytesIO(stored) if isinstance(stored, bytes) else stored) as image:
+    with opened_picture(stored) as image:
         full = image.size
         image.draft("RGB", (MAX_SIDE, MAX_SIDE))
         rgb = upright_rgb(image)
@@ -55,7 +56,8 @@ def _are_equal(source: Image.Image, target: Image.Image, jpeg: JpegImageFile | N
     if jpeg is not None:
         buffer = BytesIO()
         scaled.save(buffer, "JPEG", qtables=jpeg.quantization, subsampling=get_sampling(jpeg))
-        scaled = Image.open(buffer)
+        with opened_picture(buffer.getvalue()) as compressed:
+            scaled = compressed.copy()
     difference = _means(scaled, 2) - _means(target, 2)
     contrast = float(_means(target, 2).reshape(-1, 3).std(0).max())
     allowed = min(MEAN_LEVELS, max(LEAST_LEVELS, CONTRAST_SHARE * contrast))

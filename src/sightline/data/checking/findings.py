@@ -26,10 +26,11 @@ KINDS = {
     "columns": Kind(ERROR, ROWS, "no columns that training reads", "Rename the columns, or convert the file."),
     "refused": Kind(ERROR, ROWS, "row that training refuses", "Mend the row, or drop it."),
     "missing": Kind(ERROR, PICTURES, "picture not found", "Mend the path, or drop its rows."),
+    "denied": Kind(ERROR, PICTURES, "picture that may not be read", "Give this user the right to read it."),
     "unreadable": Kind(ERROR, PICTURES, "no picture", _REPLACE),
     "truncated": Kind(ERROR, PICTURES, "picture cut off or damaged", _REPLACE),
     "too_large": Kind(
-        ERROR, PICTURES, "picture over the pixel limit, not decoded", "Save it smaller, or raise --max_pixels."
+        ERROR, PICTURES, "picture over the pixel limit, not decoded", "Save it smaller, or raise SIGHTLINE_MAX_PIXELS."
     ),
     "placeholders": Kind(
         ERROR, ROWS, "placeholders do not match pictures", "Mark each picture once in the prompt, or none of them."

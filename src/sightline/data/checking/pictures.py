@@ -5,24 +5,19 @@ from __future__ import annotations
 import threading
 from contextlib import nullcontext
 from dataclasses import dataclass
-from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from sightline.data.checking.looks import glance
-from sightline.data.images import PixelsError, content_key, upright_rgb
+from sightline.data.images import content_key, upright_rgb
+from sightline.data.opener import PictureError, PixelsError, opened_picture
 
-MAX_PIXELS = 89_478_485  # Pillow's own limit: it warns of a decompression bomb beyond, and refuses twice as many
-PILLOW_REFUSES = 2 * MAX_PIXELS
 LARGE_PIXELS = 16_000_000
 DRAFT_SIDE = 512
 STRIP_RATIO = 100  # Qwen2-VL's processor refuses 200
-HEAD_BYTES = 2048
 
 _ONE_LARGE = threading.Lock()  # a picture of 89 megapixels takes 360 MB while it is open
-_HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*", b"BM")
 
 
 @dataclass(frozen=True)
@@ -48,33 +43,24 @@ class PictureFacts:
     look: bytes = b""
 
 
-def inspect_picture(stored: Any, max_pixels: int = MAX_PIXELS) -> PictureFacts:
+def inspect_picture(stored: Any, max_pixels: int | None = None) -> PictureFacts:
     """What a picture is, by its path or its encoded bytes; its pixels are decoded once, and not at all over the limit.
 
     A large JPEG is decoded at a fraction of its size, which reads the whole file and so finds a cut one.
     """
     if isinstance(stored, str) and "://" in stored:
         return PictureFacts("remote", stored)
-    if isinstance(stored, str) and not Path(stored).is_file():
-        return PictureFacts("missing", f"'{stored}' is not there")
     try:
-        image = Image.open(BytesIO(stored) if isinstance(stored, bytes) else stored)
-    except Image.DecompressionBombError as error:
-        return PictureFacts("too_large", str(error))
-    except Exception:  # each of Pillow's formats raises errors of its own
-        return _no_picture(stored)
-    with image:
-        width, height = image.size
-        found = PictureFacts(width=width, height=height, format=image.format or "")
-        if width * height > max_pixels:
-            return PictureFacts("too_large", f"{width} x {height} pixels", (), width, height, found.format)
-        try:
-            with _ONE_LARGE if width * height > LARGE_PIXELS else nullcontext():
-                return _read(image, found)
-        except PixelsError as error:
-            return PictureFacts("wide_values", str(error), (), width, height, found.format)
-        except Exception as error:
-            return PictureFacts("truncated", f"{found.format}: {error}", (), width, height, found.format)
+        with opened_picture(stored, max_pixels) as image:
+            width, height = image.size
+            found = PictureFacts(width=width, height=height, format=image.format or "")
+            try:
+                with _ONE_LARGE if width * height > LARGE_PIXELS else nullcontext():
+                    return _read(image, found)
+            except PixelsError as error:
+                return PictureFacts("wide_values", str(error), (), width, height, found.format)
+    except PictureError as error:
+        return PictureFacts(error.kind, error.reason, (), error.width, error.height, error.format)
 
 
 def _read(image: Image.Image, found: PictureFacts) -> PictureFacts:
@@ -111,34 +97,3 @@ def _transparency(image: Image.Image, rgb: Image.Image) -> list[tuple[str, str]]
     if colours and max(opacities) < pixels:
         return [("vanishing", f"all of it is rgb{colours[0][1]}")]
     return [("transparent", f"mode {image.mode}")]
-
-
-def _no_picture(stored: str | bytes) -> PictureFacts:
-    """Why Pillow knows no format for it."""
-    if isinstance(stored, bytes):
-        head = stored[:HEAD_BYTES]
-    else:
-        with open(stored, "rb") as file:
-            head = file.read(HEAD_BYTES)
-    if head.startswith(_HEADS):
-        return PictureFacts("truncated", "cut off or damaged in its head")
-    return PictureFacts("unreadable", _what_it_is(head))
-
-
-def _what_it_is(head: bytes) -> str:
-    """What a file that is no picture is, by its first bytes."""
-    if not head:
-        return "empty: 0 bytes"
-    start = head.lstrip().lower()
-    if b"<svg" in start:
-        return "an SVG drawing, which has no pixels: save it as PNG"
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "a web page: its download went wrong"
-    if start.startswith(b"version https://git-lfs"):
-        return "a pointer of Git LFS: fetch the file by `git lfs pull`"
-    if b"\x00" not in head:
-        try:
-            return f"text: '{head[:40].decode().strip()}'"
-        except UnicodeDecodeError:
-            pass
-    return "no format that Pillow can read"

@@ -66,7 +66,7 @@ def scan(
     dataset: Dataset,
     name: str | RowNames,
     number: int,
-    max_pixels: int,
+    max_pixels: int | None,
     visit: Callable[[int, dict[str, Any], RowText], None],
     progress: Progress,
 ) -> Scan:
@@ -106,7 +106,7 @@ def _note_pictures(
     known: dict[str | bytes, int],
     waiting: deque[tuple[int, Future[PictureFacts]]],
     threads: ThreadPoolExecutor,
-    max_pixels: int,
+    max_pixels: int | None,
 ) -> tuple[int, ...]:
     """Indices of the row's pictures; one that is new is handed to a thread."""
     shown = []

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from sightline.data.images import WIDE_MODES, file_stamps, open_image
+from sightline.data.images import file_stamps, image_size, open_image
 from sightline.data.vilt.sources import Picture
 from sightline.errors import DataError
 
@@ -117,7 +117,7 @@ def check_pictures(
     for picture, name in pictures:
         distinct.setdefault(picture, name)
     for picture, name in track(list(distinct.items())):
-        shape.target(*_size(picture, name), name)
+        shape.target(*image_size(picture, name), name)
     return len(distinct)
 
 
@@ -132,18 +132,3 @@ def to_tensors(pictures: list[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
         values[index, :, :high, :wide] = (scaled - MEAN) / DEVIATION
         mask[index, :high, :wide] = 1
     return values, mask
-
-
-def _size(picture: Picture, name: str) -> tuple[int, int]:
-    """Width and height from the header, turned as the EXIF tag says."""
-    from io import BytesIO
-
-    try:
-        with Image.open(BytesIO(picture) if isinstance(picture, bytes) else picture) as image:
-            if image.mode in WIDE_MODES:
-                return open_image(picture, name).size
-            width, height = image.size
-            turned = image.getexif().get(0x0112, 1) >= 5
-            return (height, width) if turned else (width, height)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
-        raise DataError(f"{name}: the picture cannot be read: {error}. Replace it, or drop the row.") from error

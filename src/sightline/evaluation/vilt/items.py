@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from sightline.data.images import open_image, stored_key
+from sightline.data.images import named_key, open_image
 from sightline.data.vilt.questions import AskedPicture
 from sightline.data.vilt.sentences import LABELS, JudgedPictures
 from sightline.data.vilt.sources import Picture as StoredPicture
@@ -64,7 +64,7 @@ def sentence_items(rows: Many[JudgedPictures], data: str) -> tuple[Task, Items]:
 
 
 def _shown(picture: StoredPicture, name: str) -> _Shown:
-    return _Shown(picture, stored_key(picture), name)
+    return _Shown(picture, named_key(picture, name), name)
 
 
 def _items(items: tuple[Item, ...], data: str) -> Items:
