@@ -228,9 +228,7 @@ def test_a_file_that_may_not_be_read_is_an_error_of_its_row(tmp_path, monkeypatc
 
     monkeypatch.setattr("sightline.data.opener.os.open", refuse)
     for function in (open_image, image_size, read_whole, named_key):
-        with pytest.raises(
-            DataError, match=r"row 1: image '.*a.png' cannot be read: Permission denied. Give"
-        ):
+        with pytest.raises(DataError, match=r"row 1: image '.*a.png' cannot be read: Permission denied. Give"):
             function(str(tmp_path / "a.png"), "row 1")
     assert inspect_picture(str(tmp_path / "a.png")).problem == "denied"
 
