@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import InputError
+from sightline.models.pretrained import refused_pickles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,12 +44,13 @@ def load_adapter(model: PreTrainedModel, adapter: str) -> Any:
     answers as its base does.
 
     Raises:
-        InputError: a weight has no place or another shape, or a place has no weight; how many do.
+        InputError: a weight has no place or another shape, or a place has no weight; how many do. Or its weights lie in
+            a pickle that would run something.
     """
     from peft import PeftModel
 
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), refused_pickles(adapter):
             warnings.filterwarnings("ignore", "Found missing adapter keys")  # said below, with what to do
             adapted = PeftModel.from_pretrained(model, adapter, adapter_name=NAME)
             left = _left_over(adapted, adapter)

@@ -13,6 +13,7 @@ from sightline.models.chat import LLAVA_WORDS, ROLE_TOKENS, chat_template
 from sightline.models.decoders import check_decoder, check_head, check_same_logits, keep_logit_scale
 from sightline.models.parts import Part, read_part
 from sightline.models.presets import PRESETS, BuildSpec, preset_spec
+from sightline.models.pretrained import load_pretrained
 from sightline.models.tokenizers import IMAGE, PAD, build_tokenizer
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 from sightline.models.towers import TowerShape, build_tower, find_tower_shape, tower_folder
@@ -103,7 +104,7 @@ def _read_tokenizer(source: str) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = load_pretrained(AutoTokenizer, source)
     except (OSError, ValueError) as error:
         raise ConfigError(f"tokenizer: {source} could not be loaded: {error}. Name a folder or a Hub id.") from error
     if tokenizer.eos_token is None:
@@ -121,7 +122,7 @@ def _image_processor(tower: Part, shape: TowerShape) -> Any:
     folder = tower_folder(tower)
     size = {"height": shape.image_size, "width": shape.image_size}
     if folder is not None:
-        return AutoImageProcessor.from_pretrained(folder)
+        return load_pretrained(AutoImageProcessor, folder)
     half = [0.5, 0.5, 0.5]
     return CLIPImageProcessor(size=size, crop_size=size, do_center_crop=False, image_mean=half, image_std=half)
 
@@ -179,7 +180,7 @@ def _load_parts(model: Any, tower: torch.nn.Module, decoder: Part, tokenizer: An
     if decoder.folder is None:
         keep_logit_scale(model, decoder)
         return
-    pretrained = AutoModelForCausalLM.from_pretrained(decoder.folder, dtype=torch.float32)
+    pretrained = load_pretrained(AutoModelForCausalLM, decoder.folder, {"dtype": torch.float32})
     check_head(pretrained, decoder)
     model.model.language_model.load_state_dict(pretrained.base_model.state_dict())
     model.lm_head.load_state_dict(pretrained.get_output_embeddings().state_dict())

@@ -11,6 +11,7 @@ import torch
 from sightline.errors import InputError
 from sightline.models.adapters import base_of_adapter, is_adapter, load_adapter
 from sightline.models.patches import patched_config
+from sightline.models.pretrained import load_pretrained
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def _load_model(folder: str, dtype: str | torch.dtype) -> PreTrainedModel:
     _check_folder(folder, "config.json", "Expected a model folder as `save_pretrained` or `sightline build` writes it")
     patched_config(folder)
     try:
-        return AutoModelForImageTextToText.from_pretrained(folder, dtype=dtype)
+        return load_pretrained(AutoModelForImageTextToText, folder, {"dtype": dtype})
     except (OSError, ValueError) as error:
         raise InputError(f"The model {folder} could not be loaded: {error}") from error
 
@@ -87,7 +88,7 @@ def _load_processor(folder: str, adapter: str | Path | None) -> ProcessorMixin:
     source = str(adapter) if adapter is not None and _holds_processor(str(adapter)) else folder
     reason: Any = "the folder has a tokenizer only"
     try:
-        processor = AutoProcessor.from_pretrained(source)
+        processor = load_pretrained(AutoProcessor, source)
     except (OSError, ValueError) as error:
         processor, reason = None, error
     if isinstance(processor, ProcessorMixin):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import ConfigError, nearest
+from sightline.models.pretrained import load_pretrained
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def _from_folder(folder: Path, role: str) -> Part:
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{role}: {folder} has no config.json. Name a folder that `save_pretrained` wrote.")
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = load_pretrained(AutoConfig, folder)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{role}: the config in {folder} could not be read: {error}") from error
     return Part(str(folder), _own_config(config, role), frozenset(config.to_dict()), folder)

@@ -9,17 +9,21 @@ from torch import Tensor
 from transformers import AutoConfig
 
 from sightline.errors import MachineError
+from sightline.models.pretrained import load_pretrained
 
 
 def patched_config(model: Any, revision: str | None = None) -> Any:
     """The config of a model, or of the folder or Hub id named, after transformers was corrected for its family.
 
     None where there is no such config; loading the model says what is wrong.
+
+    Raises:
+        InputError: only code of the folder's own can read it.
     """
     config = getattr(model, "config", None)
     if config is None:
         try:
-            config = AutoConfig.from_pretrained(model, revision=revision)
+            config = load_pretrained(AutoConfig, model, {"revision": revision})
         except (OSError, ValueError):
             return None
     apply_patches(config.model_type)

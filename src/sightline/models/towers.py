@@ -12,6 +12,7 @@ from torch import nn
 
 from sightline.errors import ConfigError
 from sightline.models.parts import Part
+from sightline.models.pretrained import load_pretrained
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def build_tower(part: Part, gain: float | None = None) -> nn.Module:
     from transformers import AutoModel
 
     try:
-        fresh: nn.Module = AutoModel.from_config(part.config)
+        fresh: nn.Module = AutoModel.from_config(part.config, trust_remote_code=False)
     except (ValueError, TypeError, ZeroDivisionError) as error:
         raise ConfigError(f"tower {part.name}: transformers cannot build it: {error}") from error
     coupled = next((name for name, module in fresh.named_modules() if _couples_images(module)), None)
@@ -57,7 +58,7 @@ def build_tower(part: Part, gain: float | None = None) -> nn.Module:
         if gain is not None:
             _draw_kernels(fresh, gain)
         return fresh
-    pretrained: nn.Module = type(fresh).from_pretrained(part.folder, dtype=torch.float32)  # type: ignore[attr-defined]
+    pretrained: nn.Module = load_pretrained(type(fresh), part.folder, {"dtype": torch.float32})
     return pretrained
 
 

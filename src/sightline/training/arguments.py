@@ -14,6 +14,7 @@ import trl.scripts.utils
 from sightline.config import COMMAND_LINE, check_keys, check_values, read_flags, read_recipe, set_environment
 from sightline.errors import ConfigError
 from sightline.secrets import HIDDEN, without_hidden
+from sightline.training.folder_code import KEY, refuse_code_setting
 
 STORES = ("feature_store", "reference_store")  # auto, on or off, and true and false for the last two
 EVAL_TASKS_HELP = (
@@ -137,11 +138,15 @@ def read_records(argv: Many[str], records: Many[type]) -> tuple[dict[str, Any], 
         if field.init
     }
     kinds["resume_from_checkpoint"] = bool | str | None  # transformers says str, and takes True for the latest one
+    kinds[KEY] = bool  # of TRL's records, and of every verb, to be refused by name
     kinds |= {store: bool | str for store in STORES if store in kinds}
     given: dict[str, Any] = {}
     for settings, where in ((recipe, str(recipe_path)), (flags, COMMAND_LINE)):
         check_keys(settings, kinds, where)
-        given |= check_values(settings, kinds, where)
+        checked = check_values(settings, kinds, where)
+        refuse_code_setting(checked, f"{where}: {KEY}")
+        refuse_code_setting(checked.get("model_init_kwargs"), f"{where}: model_init_kwargs")
+        given |= {key: value for key, value in checked.items() if key != KEY}
     given |= {store: "on" if given[store] else "off" for store in STORES if isinstance(given.get(store), bool)}
     given, unknown = without_hidden(given)
     if unknown:

@@ -19,6 +19,7 @@ from sightline.data.sequences import SequenceEncoder
 from sightline.data.tables import unformatted
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
+from sightline.models.pretrained import never_asking
 from sightline.training.augmentation import (
     AUGMENTATION_HELP,
     augment_training,
@@ -27,6 +28,7 @@ from sightline.training.augmentation import (
 from sightline.training.collators import PreferenceCollator, ProcessorCollator
 from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.fitting import fit_datasets
+from sightline.training.folder_code import without_code
 from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.image_margin import IMAGE_MARGIN_HELP, add_image_margin
 from sightline.training.losses import (
@@ -121,14 +123,14 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         **trl_arguments: Any,
     ) -> None:
         require_all_processes(args)
-        trl_arguments = for_family(model, trl_arguments)
+        trl_arguments = for_family(model, without_code(args, (model, ref_model), trl_arguments))
         train_dataset = _prepared(train_dataset, args, data_collator is not None)
         eval_dataset = _prepared(eval_dataset, args, data_collator is not None)
         store = uses_reference_store(args, train_dataset, data_collator, eval_dataset)
         adapted = trl_arguments.get("peft_config") is not None or isinstance(model, PeftModel)
         if store and ref_model is None and not adapted:
             ref_model = NoReference()
-        with hidden_packing(args, train_dataset, data_collator):
+        with hidden_packing(args, train_dataset, data_collator), never_asking():
             super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
         report_adapted_tower(self.model)
         if isinstance(ref_model, NoReference):

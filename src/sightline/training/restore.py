@@ -12,6 +12,8 @@ import torch
 from peft import PeftModel
 from transformers import PreTrainedModel
 
+from sightline.models.pretrained import load_pretrained
+
 _NUMBERED = re.compile(r"checkpoint-(\d+)")  # not what somebody made of one, `checkpoint-2-merged` say
 
 
@@ -75,5 +77,5 @@ def restore_weights(trainer: Any, model: Any, checkpoint: str | Path) -> None:
     """
     unwrapped = trainer.accelerator.unwrap_model(model)
     with torch.random.fork_rng():  # initialising the copy must not move the run's random numbers
-        saved = type(unwrapped).from_pretrained(checkpoint, dtype=unwrapped.dtype)
+        saved = load_pretrained(type(unwrapped), checkpoint, {"dtype": unwrapped.dtype})
     unwrapped.load_state_dict(saved.state_dict())

@@ -16,6 +16,7 @@ from sightline.data.formats.registry import Goal
 from sightline.data.kept_rows import maps_in_temporary_files
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, InputError
+from sightline.models.pretrained import refused_pickles
 from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
 from sightline.training.begun import begun_with, resume_same
@@ -129,7 +130,8 @@ def _run(
     first = step_of(checkpoint)
     if trainer.is_world_process_zero():
         folder.forget_metrics_after(first)
-    outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    with refused_pickles(checkpoint or training.output_dir):
+        outcome = trainer.train(resume_from_checkpoint=checkpoint)
     if interruption.came:
         print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
         raise KeyboardInterrupt

@@ -13,6 +13,7 @@ from sightline.data.fit import LENGTH_POLICY_HELP
 from sightline.data.formats import to_sft_columns
 from sightline.data.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
+from sightline.models.pretrained import never_asking
 from sightline.training.augmentation import (
     AUGMENTATION_HELP,
     augment_training,
@@ -21,6 +22,7 @@ from sightline.training.augmentation import (
 from sightline.training.collators import ProcessorCollator, SFTCollator
 from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.fitting import fit_datasets
+from sightline.training.folder_code import without_code
 from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.obstacles import require_all_processes
 from sightline.training.packing import (
@@ -97,13 +99,13 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
         **trl_arguments: Any,
     ) -> None:
         require_all_processes(args)
-        trl_arguments = for_family(model, trl_arguments)
+        trl_arguments = for_family(model, without_code(args, (model,), trl_arguments))
         to_columns = partial(to_sft_columns, answers_alone=bool(getattr(args, "completion_only_loss", None)))
         train_dataset = prepared(train_dataset, to_columns, data_collator is not None)
         eval_dataset = prepared(eval_dataset, to_columns, data_collator is not None)
         if data_collator is None:
             require_completions(args, {"train_dataset": train_dataset, "eval_dataset": eval_dataset})
-        with hidden_packing(args, train_dataset, data_collator):
+        with hidden_packing(args, train_dataset, data_collator), never_asking():
             super().__init__(model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
         report_adapted_tower(self.model)
         self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")

@@ -11,6 +11,7 @@ from transformers import AutoProcessor, ProcessorMixin
 from sightline.errors import ConfigError, InputError
 from sightline.models.adapters import is_adapter
 from sightline.models.patches import patched_config
+from sightline.models.pretrained import load_pretrained
 from sightline.training.arguments import TrainingSettings
 
 
@@ -71,7 +72,7 @@ def _processor(name: str, settings: TrainingSettings) -> ProcessorMixin:
         )
     patched_config(name, settings.model.model_revision)
     try:
-        processor = AutoProcessor.from_pretrained(name, revision=settings.model.model_revision)
+        processor = load_pretrained(AutoProcessor, name, {"revision": settings.model.model_revision})
     except (OSError, ValueError) as error:
         raise InputError(f"The processor of {name} could not be loaded: {error}") from error
     if not isinstance(processor, ProcessorMixin):

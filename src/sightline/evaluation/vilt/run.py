@@ -24,6 +24,7 @@ from sightline.evaluation.task import Task
 from sightline.evaluation.vilt.items import question_items, sentence_items
 from sightline.evaluation.vilt.retrieval import RetrievalResult, evaluate_retrieval, retrieval_json
 from sightline.evaluation.vilt.retrieval_report import retrieval_report
+from sightline.models.pretrained import load_pretrained
 from sightline.models.vilt.heads import load_head, task_of
 from sightline.models.vilt.matching import PairScorer
 from sightline.runs import RunFolder
@@ -76,7 +77,7 @@ def _questions(config: ViltEvalConfig, say: Callable[[str], None]) -> tuple[Task
 
     require_split(Path(config.data), config.split)
     rows = read_questions(config.data, config.image_folder, config.annotations)[: config.limit]
-    outside = outside_vocabulary(rows, AutoConfig.from_pretrained(config.model).id2label.values())
+    outside = outside_vocabulary(rows, load_pretrained(AutoConfig, config.model).id2label.values())
     if outside:
         say(f"{outside} of {len(rows)} questions have no answer in the model's vocabulary.")
     return question_items(rows, config.data)

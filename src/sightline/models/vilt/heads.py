@@ -20,6 +20,7 @@ from transformers.models.vilt.modeling_vilt import ViltModel, ViltPreTrainedMode
 
 from sightline.data.vilt.sentences import LABELS
 from sightline.errors import InputError
+from sightline.models.pretrained import load_pretrained
 from sightline.models.vilt.pretraining import ViltForPreTraining
 from sightline.models.vilt.start import Start, load_start, quiet_loading
 
@@ -50,7 +51,7 @@ def build_ranking(start: Start) -> ViltForImageAndTextRetrieval:
     model: ViltForImageAndTextRetrieval = _with_head("retrieval", start, {})
     if _head_names(start, "ViltForPreTraining"):
         with quiet_loading():
-            matching = ViltForPreTraining.from_pretrained(start.name).itm_score.fc
+            matching = load_pretrained(ViltForPreTraining, start.name).itm_score.fc
         with torch.no_grad():
             model.rank_output.weight.copy_(matching.weight[1:])
             model.rank_output.bias.copy_(matching.bias[1:])
@@ -78,15 +79,15 @@ def load_head(name: str, task: str, device: str | None = None) -> tuple[Any, Vil
     """
     wanted = CLASSES[task]
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = load_pretrained(AutoConfig, name)
         found = (config.architectures or ["none"])[0]
         if config.model_type != "vilt" or found != wanted.__name__:
             raise InputError(
                 f"{name} holds a model of class {found}, but this needs {wanted.__name__}. "
                 f"Train one by `sightline vilt {task}`."
             )
-        model = wanted.from_pretrained(name)
-        processor = ViltProcessor.from_pretrained(name)
+        model = load_pretrained(wanted, name)
+        processor = load_pretrained(ViltProcessor, name)
     except (OSError, ValueError) as error:
         raise InputError(f"{name} could not be loaded: {error}") from error
     target = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -109,7 +110,7 @@ def task_of(name: str) -> str:
         InputError: there is none, or it has another head.
     """
     try:
-        found = (AutoConfig.from_pretrained(name).architectures or ["none"])[0]
+        found = (load_pretrained(AutoConfig, name).architectures or ["none"])[0]
     except (OSError, ValueError) as error:
         raise InputError(f"{name} could not be loaded: {error}") from error
     for task in ("vqa", "retrieval", "nlvr2"):
@@ -128,7 +129,7 @@ def _with_head(task: str, start: Start, changes: dict[str, Any], keeps_head: boo
         setattr(config, name, value)
     if keeps_head and _head_names(start, kind.__name__):
         with quiet_loading():  # a matching head is new where the folder has masked words alone
-            model = kind.from_pretrained(start.name, config=config)
+            model = load_pretrained(kind, start.name, {"config": config})
     else:
         model = kind(config)
         _take_body(model.vilt, start.body)

@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from sightline.data.vilt.pictures import PictureShape
 from sightline.errors import ConfigError, InputError
+from sightline.models.pretrained import load_pretrained
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -97,11 +98,11 @@ def load_start(name: str, revision: str | None = None) -> Start:
         InputError: there is no such folder or Hub id, it is no ViLT, or has no processor.
     """
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
+        config = load_pretrained(AutoConfig, name, {"revision": revision})
         _require_type(config, "vilt", name)
         with quiet_loading():  # heads that the body has no use for are no news
-            body, report = ViltModel.from_pretrained(name, revision=revision, output_loading_info=True)
-        processor = ViltProcessor.from_pretrained(name, revision=revision)
+            body, report = load_pretrained(ViltModel, name, {"revision": revision, "output_loading_info": True})
+        processor = load_pretrained(ViltProcessor, name, {"revision": revision})
     except (OSError, ValueError) as error:
         raise InputError(f"{name} could not be loaded as a ViLT: {error}") from error
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
@@ -158,10 +159,10 @@ def _load(kind: str, name: str) -> Any:
 
     classes = {"vit": ViTModel, "bert": BertModel}
     try:
-        config = AutoConfig.from_pretrained(name)
+        config = load_pretrained(AutoConfig, name)
         _require_type(config, kind, name)
         with quiet_loading():
-            return classes[kind].from_pretrained(name)
+            return load_pretrained(classes[kind], name)
     except (OSError, ValueError) as error:
         raise InputError(f"{kind}: {name} could not be loaded: {error}") from error
 
@@ -176,7 +177,7 @@ def _require_type(config: Any, kind: str, name: str) -> None:
 def _bert_tokenizer(bert: str, sizes: ViltSizes) -> Any:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(bert)
+    tokenizer = load_pretrained(AutoTokenizer, bert)
     tokenizer.model_max_length = sizes.max_text_length
     return tokenizer
 

@@ -14,6 +14,7 @@ from rich.progress import track
 
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pictures
 from sightline.errors import ConfigError
+from sightline.models.pretrained import refused_pickles
 from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
 from sightline.runs import RunFolder
 from sightline.training.begun import begun_with, resume_same
@@ -83,7 +84,8 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
         folder.begin(settings.given, resume, begun)
         folder.forget_metrics_after(step_of(checkpoint))
     interruption = add_callbacks(trainer, folder, f"ViLT {name}")
-    outcome = trainer.train(resume_from_checkpoint=checkpoint)
+    with refused_pickles(checkpoint or training.output_dir):
+        outcome = trainer.train(resume_from_checkpoint=checkpoint)
     if interruption.came:
         print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
         raise KeyboardInterrupt

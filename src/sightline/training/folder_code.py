@@ -1,0 +1,50 @@
+"""Refuse what would let code of a model's folder run: `trust_remote_code`, and folders that nothing else can load."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import ConfigError
+from sightline.models.pretrained import INSTEAD, check_code, code_beside, load_pretrained
+
+KEY = "trust_remote_code"
+
+
+def refuse_code_setting(settings: Mapping[str, Any] | None, where: str) -> None:
+    """Nothing where `trust_remote_code` is not among the settings, or false.
+
+    Raises:
+        ConfigError: it is set; `where` starts the message.
+    """
+    if isinstance(settings, Mapping) and settings.get(KEY):
+        raise ConfigError(
+            f"{where}: Sightline never runs code of a model's folder. Leave {KEY} out: what transformers knows by its "
+            f"model_type is loaded by its own class. For others: {INSTEAD}"
+        )
+
+
+def without_code(args: Any, models: Iterable[Any], trl_arguments: dict[str, Any]) -> dict[str, Any]:
+    """TRL's arguments for models, perhaps named, whose folders bring code: with the processor that loads without it.
+
+    Raises:
+        ConfigError: the arguments set `trust_remote_code`, themselves or in `model_init_kwargs`.
+        InputError: a model, a processor or the source of a chat template that only its own code can load.
+    """
+    from transformers import AutoProcessor, AutoTokenizer
+
+    init = getattr(args, "model_init_kwargs", None)
+    refuse_code_setting(vars(args) if args is not None else None, f"args.{KEY}")
+    refuse_code_setting(init, f"model_init_kwargs: {KEY}")
+    revision = init.get("revision") if isinstance(init, Mapping) else None
+    template = getattr(args, "chat_template_path", None)
+    if template and not Path(template).is_file() and code_beside(str(template)):
+        load_pretrained(AutoTokenizer, template)
+    named = [model for model in models if isinstance(model, str)]
+    for model in named:
+        check_code(model, revision)
+    if named and trl_arguments.get("processing_class") is None and code_beside(named[0], revision):
+        processor = load_pretrained(AutoProcessor, named[0], {"revision": revision})
+        return {**trl_arguments, "processing_class": processor}
+    return trl_arguments
