@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from sightline.models.remote import Endpoint, EndpointAnswerer
+from sightline.models.endpoint import Endpoint
+from sightline.models.remote import EndpointAnswerer
 
 Reply = tuple[int, Any, dict[str, str]]
 
@@ -46,14 +50,56 @@ class Server:
 
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
-        threading.Thread(target=self.http.serve_forever, daemon=True).start()
+        threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 
     def answerer(self, **settings: Any) -> EndpointAnswerer:
         return EndpointAnswerer(Endpoint(self.url, "tiny", **{"first_wait_s": 0.01, "retries": 3, **settings}))
 
+    def hasty(self, slept: list[float], said: list[str], **settings: Any) -> EndpointAnswerer:
+        """An answerer that notes its waits and words, and waits for nothing."""
 
-def completion(text: Any) -> Reply:
-    return 200, {"choices": [{"message": {"role": "assistant", "content": text}, "finish_reason": "stop"}]}, {}
+        async def sleep(seconds: float) -> None:
+            slept.append(seconds)
+
+        return EndpointAnswerer(Endpoint(self.url, "tiny", **settings), (), said.append, sleep)
+
+
+class RawServer:
+    """A server on loopback that sends pieces of bytes, with a pause after each, to whoever connects, then hangs up."""
+
+    def __init__(self, pieces: list[bytes], pause_s: float = 0.0, tls: ssl.SSLContext | None = None) -> None:
+        self.count = 0
+        self._pieces, self._pause_s, self._tls = pieces, pause_s, tls
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"{'https' if tls else 'http'}://127.0.0.1:{self._listener.getsockname()[1]}/v1"
+
+    def __enter__(self) -> RawServer:
+        threading.Thread(target=self._serve, daemon=True).start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._listener.close()
+
+    def _serve(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self._listener.accept()
+                self.count += 1
+                threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with contextlib.suppress(OSError), connection:
+            talk = self._tls.wrap_socket(connection, server_side=True) if self._tls else connection
+            talk.recv(65_536)
+            for piece in self._pieces:
+                talk.sendall(piece)
+                time.sleep(self._pause_s)
+
+
+def completion(text: Any, finish_reason: str = "stop", **fields: Any) -> Reply:
+    """A reply whose message says `text`, with further fields of the message."""
+    message = {"role": "assistant", "content": text, **fields}
+    return 200, {"choices": [{"message": message, "finish_reason": finish_reason}]}, {}
 
 
 def text_of(body: dict[str, Any]) -> str:

@@ -178,7 +178,7 @@ def read_json_lines(path: Path) -> list[dict[str, Any]]:
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:  # not UTF-8, NULs after a power cut, torn or edited
+        except (ValueError, RecursionError):  # not UTF-8, NULs after a power cut, torn or edited
             continue
         if isinstance(row, dict):
             rows.append(row)
@@ -241,7 +241,19 @@ def plain_data(value: Any) -> Any:
         return int(value)
     if isinstance(value, numbers.Real) and not isinstance(value, bool):
         return float(value) if math.isfinite(value) else None
-    return value if value is None or isinstance(value, bool | str) else str(value)
+    return value if value is None or isinstance(value, bool) else encodable(str(value))
+
+
+def encodable(text: str) -> str:
+    """The text with halves of characters joined, and those that stand alone replaced, as UTF-8 knows none.
+
+    A model that is cut in the middle of an emoji, or JSON that escapes half of one, has such.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def flat_names(settings: Mapping[str, Any], name: str = "") -> dict[str, Any]:

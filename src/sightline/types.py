@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence as Many
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -177,11 +177,24 @@ class Answer:
 
     Attributes:
         options: one score per option of the question.
+        finish_reason: why the text ended, as OpenAI's API has it: "stop", "length" at its longest, "content_filter";
+            empty where it is not known.
+        changes: what an endpoint was asked otherwise than it was meant, as it refuses fields of a request.
     """
 
     text: str = ""
     error: str = ""
     options: tuple[OptionScore, ...] = ()
+    finish_reason: str = field(default="", compare=False)  # the same words are the same answer
+    changes: tuple[str, ...] = field(default=(), compare=False)
+
+
+@dataclass(frozen=True)
+class Placed:
+    """An answer and the place of its question among those asked."""
+
+    place: int
+    answer: Answer
 
 
 class Answerer(Protocol):
@@ -191,6 +204,21 @@ class Answerer(Protocol):
 
     def answer(self, questions: Many[Question]) -> Iterable[Answer]:
         """One answer per question, in order, yielded as soon as it is known."""
+        ...
+
+
+@runtime_checkable
+class ConcurrentAnswerer(Answerer, Protocol):
+    """An answerer that works at several questions at once, and may know a later one's answer first.
+
+    Attributes:
+        patience: questions in a row that may fail before it is not asked any more.
+    """
+
+    patience: int
+
+    def answer_as_ready(self, questions: Many[Question]) -> Iterable[Placed]:
+        """One answer per question, in any order, yielded as soon as it is known."""
         ...
 
 

@@ -54,6 +54,19 @@ def read_as(value: Any, kind: Any) -> Any:
     return reader(_plain(value)) if reader else _plain(value)
 
 
+def read_mapping(text: str) -> dict[str, Any]:
+    """The mapping that a text holds as YAML 1.2, and so as JSON.
+
+    Raises:
+        ValueError: it holds something else, or names that are no text.
+        yaml.YAMLError: it is no YAML.
+    """
+    found = yaml.load(text, _ScalarLoader)
+    if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
+        raise ValueError(text)
+    return found
+
+
 def _read_union(value: Any, kinds: tuple[Any, ...]) -> Any:
     """`value` unchanged if it already is of one of the kinds, else as the first that can read it.
 

@@ -208,13 +208,8 @@ def test_an_endpoint_answers_a_run_and_a_stop_keeps_what_it_said(
     server: Server,
     data: str,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from sightline.models import remote
-
-    monkeypatch.setattr(remote, "LONGEST_WAIT_S", 0.01)
-    monkeypatch.setattr(remote.Endpoint, "first_wait_s", 0.01)
-    server.reply = lambda number, body: completion("no") if number < 5 else (503, b"", {})
+    server.reply = lambda number, body: completion("no") if number < 5 else (503, b"", {"Retry-After": "86400"})
     settings = config("m", data, tmp_path / "run", endpoint=server.url, concurrency=1)
     with pytest.raises(MachineError, match="Answers so far are kept"):
         run_eval(settings)

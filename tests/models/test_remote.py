@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 import time
 from io import BytesIO
 from typing import Any
@@ -12,7 +13,8 @@ from PIL import Image
 
 from sightline.data.images import opened
 from sightline.errors import ConfigError, InputError, MachineError
-from sightline.models.remote import Endpoint, EndpointAnswerer
+from sightline.models.endpoint import Endpoint
+from sightline.models.remote import EndpointAnswerer
 from sightline.types import Answer, Question, Sampling
 from tests.endpoint import Reply, Server, completion, failing, text_of
 from tests.tiny import picture
@@ -83,13 +85,17 @@ def test_a_slow_reply_is_given_up_and_asked_for_again(server: Server) -> None:
     assert list(server.answerer(timeout_s=0.1).answer([Question("q")])) == [Answer("yes")]
 
 
+def test_what_always_fails_is_an_error_of_its_question_and_the_others_are_answered(server: Server) -> None:
+    server.reply = lambda number, body: (500, b"oops", {}) if text_of(body) == "q1" else completion("yes")
+    answers = list(server.answerer().answer([Question(f"q{index}") for index in range(4)]))
+    assert [answer.text for answer in answers] == ["yes", "", "yes", "yes"]
+    assert answers[1].error == "MachineError: the endpoint gave no answer in 4 attempts; the last: HTTP 500 oops"
+
+
 def test_an_endpoint_that_stays_down_ends_the_run_with_what_to_do(server: Server) -> None:
     server.reply = failing(99, (503, b"loading", {}))
     with pytest.raises(MachineError, match=r"gave no answer in 4 attempts; the last: HTTP 503 loading. .* --resume"):
         list(server.answerer().answer([Question("q")]))
-    endpoint = Endpoint("http://127.0.0.1:9/v1", "tiny", retries=1, first_wait_s=0.01)
-    with pytest.raises(MachineError, match="gave no answer in 2 attempts; the last: URLError"):
-        list(EndpointAnswerer(endpoint).answer([Question("q")]))
 
 
 def test_answers_before_the_end_are_handed_over(server: Server) -> None:
@@ -100,17 +106,57 @@ def test_answers_before_the_end_are_handed_over(server: Server) -> None:
         next(answers)
 
 
+def test_one_question_that_a_server_never_finds_time_for_ends_no_run(server: Server) -> None:
+    server.reply = lambda number, body: (503, b"", {}) if text_of(body) == "q0" else completion("yes")
+    answers = list(server.answerer(concurrency=2).answer([Question(f"q{index}") for index in range(4)]))
+    assert [answer.text for answer in answers] == ["", "yes", "yes", "yes"] and "HTTP 503" in answers[0].error
+
+
+def test_nobody_at_the_address_is_said_at_once_and_ends_the_run_soon() -> None:
+    slept: list[float] = []
+    said: list[str] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    answerer = EndpointAnswerer(Endpoint("http://127.0.0.1:9/v1", "tiny"), (), said.append, sleep)
+    with pytest.raises(MachineError, match=r"127.0.0.1:9/v1 gave no answer in 4 attempts; .* --resume"):
+        list(answerer.answer([Question("q")]))
+    assert slept == [1, 2, 4]
+    assert said[0].startswith("http://127.0.0.1:9/v1: ConnectError: ") and said[0].endswith("Asking again in 1 s.")
+
+
+def test_answers_come_as_they_are_known_and_not_behind_a_slow_one(server: Server) -> None:
+    release = threading.Event()
+
+    def reply(number: int, body: dict[str, Any]) -> Reply:
+        if text_of(body) == "q0":
+            release.wait(10)
+        return completion(text_of(body))
+
+    server.reply = reply
+    came = []
+    for placed in server.answerer(concurrency=2).answer_as_ready([Question(f"q{index}") for index in range(5)]):
+        came.append(placed.place)
+        if len(came) == 4:
+            release.set()
+    assert came == [1, 2, 3, 4, 0]
+
+
+def test_whoever_stops_asking_does_not_wait_for_what_is_in_flight(server: Server) -> None:
+    server.reply = lambda number, body: (time.sleep(3 * number), completion("yes"))[1]
+    answers = server.answerer(concurrency=3).answer_as_ready([Question(f"q{index}") for index in range(9)])
+    next(answers)
+    start = time.monotonic()
+    answers.close()
+    assert time.monotonic() - start < 2
+
+
 def test_a_request_that_is_called_bad_is_an_error_of_its_question(server: Server) -> None:
     server.reply = lambda number, body: (400, b"too many pixels", {}) if text_of(body) == "q1" else completion("yes")
     answers = list(server.answerer().answer([Question("q0"), Question("q1"), Question("q2")]))
     assert [answer.text for answer in answers] == ["yes", "", "yes"]
     assert answers[1].error == "ValueError: the endpoint answered 400: too many pixels"
-
-
-def test_a_reply_that_never_is_a_completion_is_an_error_and_no_empty_answer(server: Server) -> None:
-    server.reply = lambda number, body: completion(None)
-    (answer,) = server.answerer().answer([Question("q")])
-    assert "expected a text in the endpoint's message, got None" in answer.error and len(server.bodies) == 4
 
 
 @pytest.mark.parametrize("status", [401, 403, 404])
@@ -129,6 +175,43 @@ def test_the_key_goes_to_the_named_address_alone(server: Server, monkeypatch: py
     assert [headers["Authorization"] for headers in server.headers] == ["Bearer secret"]
 
 
+@pytest.mark.parametrize("status", [403, 404])
+def test_once_answers_came_a_refusal_is_about_its_question(server: Server, status: int) -> None:
+    server.reply = lambda number, body: (status, b"no", {}) if text_of(body) == "q1" else completion("yes")
+    answers = list(server.answerer(concurrency=1).answer([Question(f"q{index}") for index in range(3)]))
+    assert [bool(answer.error) for answer in answers] == [False, True, False]
+
+
+def test_a_question_that_a_filter_flags_ends_no_run(server: Server) -> None:
+    flagged = (403, {"error": {"code": 403, "message": "Your input was flagged by moderation"}}, {})
+    server.reply = lambda number, body: flagged if number == 0 else completion("yes")
+    answers = list(server.answerer(concurrency=1).answer([Question("q0"), Question("q1")]))
+    assert [answer.text for answer in answers] == ["", "yes"] and "flagged" in answers[0].error
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (402, {"error": {"message": "Insufficient Balance"}}, {}),
+        (429, {"error": {"message": "You exceeded your quota", "code": "insufficient_quota"}}, {"Retry-After": "1"}),
+    ],
+)
+def test_an_account_without_credit_ends_the_run_at_once(server: Server, failure: Reply) -> None:
+    server.reply = failing(99, failure)
+    with pytest.raises(InputError, match="the account is out of credit"):
+        list(server.answerer().answer([Question("q")]))
+    assert len(server.bodies) == 1
+
+
+def test_a_server_that_repeats_the_key_does_not_show_it(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MY_KEY", "sk-12345\n")  # as `cat key` gives it
+    server.reply = failing(99, (401, {"error": {"message": "Incorrect API key provided: sk-12345"}}, {}))
+    with pytest.raises(InputError, match=r"Incorrect API key provided: <hidden>") as raised:
+        list(server.answerer(key_variable="MY_KEY").answer([Question("q")]))
+    assert "12345" not in str(raised.value)
+    assert server.headers[0]["Authorization"] == "Bearer sk-12345"
+
+
 def test_messages_and_sampling_reach_the_server(server: Server) -> None:
     opening = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
     answerer = EndpointAnswerer(Endpoint(server.url, "tiny"), opening)
@@ -144,5 +227,10 @@ def test_settings_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatch) 
         Endpoint("http://127.0.0.1/v1", "tiny", "MY_KEY")
     with pytest.raises(ConfigError, match="endpoint: expected an address such as"):
         Endpoint("127.0.0.1:8000", "tiny")
+    monkeypatch.setenv("MY_KEY", "sk\u20ac")
+    with pytest.raises(ConfigError, match="MY_KEY holds characters that no key has"):
+        Endpoint("http://127.0.0.1/v1", "tiny", "MY_KEY")
+    with pytest.raises(ConfigError, match="timeout_s: expected more than 0, got 0"):
+        Endpoint("http://127.0.0.1/v1", "tiny", timeout_s=0)
     with pytest.raises(ConfigError, match="concurrency: expected at least 1, got 0"):
         Endpoint("http://127.0.0.1/v1", "tiny", concurrency=0)

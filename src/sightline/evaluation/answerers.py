@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sightline.types import Answerer
 
 if TYPE_CHECKING:
+    from sightline.models.endpoint import Endpoint
     from sightline.models.load import LoadedVlm
-    from sightline.models.remote import Endpoint
     from sightline.models.vilt.answers import ViltSpeaker
 
 

@@ -10,7 +10,7 @@ from sightline.evaluation.browser import MAX_PICTURES
 from sightline.evaluation.exchange.choice import Exchange
 from sightline.evaluation.requests import LIKELIHOOD_NORMS, LIKELIHOOD_OF, METHODS, Asking
 from sightline.evaluation.sources import DataChoice
-from sightline.models.remote import DEFAULT_KEY_VARIABLE
+from sightline.models.endpoint import DEFAULT_KEY_VARIABLE
 
 CUSTOM = "custom"
 

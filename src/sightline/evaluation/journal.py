@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from sightline.runs import read_json_lines
+from sightline.runs import encodable, read_json_lines
 from sightline.secrets import without_known
 from sightline.types import Answer, OptionScore
 
@@ -65,9 +65,15 @@ def _lines(path: Path) -> Iterator[tuple[str, Answer]]:
             if record != _summed({name: value for name, value in record.items() if name != SUM}):
                 raise TypeError
             options = tuple(OptionScore(**option) for option in record.get("options", ()))
-            answer = Answer(_text(record.get("text", "")), _text(record.get("error", "")), options)
+            answer = Answer(
+                _text(record.get("text", "")),
+                _text(record.get("error", "")),
+                options,
+                _text(record.get("finish_reason", "")),
+                tuple(map(_text, record.get("changes", ()))),
+            )
             key = _text(record["key"])
-        except (KeyError, TypeError):
+        except (KeyError, TypeError, ValueError):
             spoilt += 1
             continue
         yield key, answer
@@ -88,6 +94,7 @@ def _text(value: Any) -> str:
 
 
 def _plain(answer: Answer) -> dict[str, Any]:
-    """The fields that say something, without secrets: a server may answer with the key that it was sent."""
+    """The fields that say something, in characters that a file takes, and without secrets: a server may answer with the
+    key that it was sent."""
     said = {name: value for name, value in asdict(answer).items() if value} or {"text": ""}
-    return {name: without_known(value) if isinstance(value, str) else value for name, value in said.items()}
+    return {name: without_known(encodable(value)) if isinstance(value, str) else value for name, value in said.items()}

@@ -27,8 +27,8 @@ from sightline.evaluation.sources import load_items
 from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.registry import load_task
 from sightline.evaluation.verification import doubts
+from sightline.models.endpoint import Endpoint
 from sightline.models.load import load_vlm
-from sightline.models.remote import Endpoint
 from sightline.models.vilt.answers import load_speaker
 from sightline.models.vilt.heads import is_vilt
 from sightline.runs import RunFolder, describe_environment, flat_names, plain_data

@@ -2,212 +2,132 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
-import email.utils
-import http.client
-import json
-import os
-import re
+import contextlib
 import threading
-import time
-import urllib.error
-import urllib.parse
-import urllib.request
-from collections import deque
-from collections.abc import Iterator, Sequence as Many
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence as Many
 from io import BytesIO
+from queue import SimpleQueue
 from typing import Any
 
 from sightline.data.prompts import content_parts
-from sightline.errors import ConfigError, DataError, InputError, MachineError
-from sightline.secrets import (
-    HIDDEN,
-    bare_address,
-    credentials,
-    redact,
-    remember,
-    remember_address,
-    without_known,
-)
-from sightline.types import Answer, Picture, Question, Sampling
+from sightline.models.chat_client import ChatClient, Sleep
+from sightline.models.endpoint import Endpoint
+from sightline.models.request_fields import RequestFields
+from sightline.models.waits import Voice, say_on_stderr
+from sightline.secrets import redact
+from sightline.types import Answer, Picture, Placed, Question
 
-DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
-LONGEST_WAIT_S = 60.0
-_TRY_AGAIN = frozenset({408, 409, 429})
-_GIVE_UP = {401: "the API key was refused", 403: "the API key was refused", 404: "there is no such model or address"}
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9]*(_[A-Z0-9]+)+")
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """Where to ask, and how patiently.
-
-    Attributes:
-        url: up to the version: "http://127.0.0.1:8000/v1"; with user-info or a key among its parameters where the
-            server wants them. `address` is what may be shown and written of it.
-        key_variable: environment variable that holds the API key; none is sent where it is unset.
-        concurrency: requests in flight.
-        retries: further attempts after the first, each after twice the wait of the one before, or what `Retry-After`
-            asks for.
-        timeout_s: of one attempt.
-    """
-
-    url: str = field(repr=False)
-    model: str
-    key_variable: str = DEFAULT_KEY_VARIABLE
-    concurrency: int = 8
-    retries: int = 6
-    first_wait_s: float = 1.0
-    timeout_s: float = 300.0
-
-    def __post_init__(self) -> None:
-        remember_address(self.url)
-        remember(os.environ.get(self.key_variable, ""))
-        if HIDDEN in self.url:
-            raise ConfigError(
-                f"endpoint: {HIDDEN} stands where a secret was not recorded. Give the whole address again."
-            )
-        if urllib.parse.urlsplit(self.url).scheme not in ("http", "https"):
-            raise ConfigError(f"endpoint: expected an address such as http://127.0.0.1:8000/v1, got '{self.url}'.")
-        if self.concurrency < 1:
-            raise ConfigError(f"concurrency: expected at least 1, got {self.concurrency}.")
-        if self.key_variable != DEFAULT_KEY_VARIABLE and not os.environ.get(self.key_variable):
-            shown = self.key_variable if _VARIABLE.fullmatch(self.key_variable) else HIDDEN  # it may be the key itself
-            raise ConfigError(
-                f"api_key_env: the environment variable {shown} is not set. Export the key in one, and give its name."
-            )
-
-    @property
-    def address(self) -> str:
-        """The url without secrets."""
-        return bare_address(self.url)
-
-    def at(self, path: str) -> str:
-        """The address of a path below the url, whose parameters stay behind it; without user-info."""
-        parts = urllib.parse.urlsplit(credentials(self.url)[0])
-        return parts._replace(path=f"{parts.path.rstrip('/')}/{path}").geturl()
-
-    def authorization(self) -> str:
-        """The header by which requests are let in: the url's user-info, else the key; empty without either."""
-        _, basic = credentials(self.url)
-        key = os.environ.get(self.key_variable, "").strip()
-        return basic or (f"Bearer {key}" if key else "")
+STOPPING_S = 5.0  # longest wait for requests that are called off
 
 
 class EndpointAnswerer:
-    """An `Answerer` that sends each question as one chat completion, pictures inline as PNG; without sampling, unless
-    the question asks for it.
+    """A `ConcurrentAnswerer` that sends each question as one chat completion, pictures inline as PNG; without sampling,
+    unless the question asks for it. What a server refuses of a request is remembered as long as it lives.
 
     Args:
         opening: messages that stand before every question: a system message, examples.
+        sleep: waits between attempts; another one in tests.
     """
 
-    def __init__(self, endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> None:
+    def __init__(
+        self,
+        endpoint: Endpoint,
+        opening: Many[dict[str, Any]] = (),
+        say: Callable[[str], None] = say_on_stderr,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
         self.endpoint = endpoint
         self.opening = tuple(opening)
         self.name = f"{endpoint.model} at {endpoint.address}"
+        self.patience = endpoint.patience
+        self._fields = RequestFields(endpoint)
+        self._voice = Voice(say)
+        self._sleep = sleep
 
     def answer(self, questions: Many[Question]) -> Iterator[Answer]:
-        """One answer per question, in order; a request that the endpoint calls bad is an error of its question.
+        """One answer per question, in order; what the endpoint cannot answer is an error of its question.
 
         Raises:
-            MachineError: the endpoint could not be reached, or failed again and again.
-            InputError: it knows neither model nor key.
+            MachineError, InputError: as `ChatClient.complete`.
         """
-        client = Client(self.endpoint)
-        with ThreadPoolExecutor(self.endpoint.concurrency) as pool:
-            waiting: deque[Future[Answer]] = deque()
+        known: dict[int, Answer] = {}
+        due = 0
+        with contextlib.closing(self.answer_as_ready(questions)) as ready:
+            for placed in ready:
+                known[placed.place] = placed.answer
+                while due in known:
+                    yield known.pop(due)
+                    due += 1
+
+    def answer_as_ready(self, questions: Many[Question]) -> Generator[Placed]:
+        """One answer per question, each as soon as it is known. Whoever stops asking calls off what is in flight.
+
+        Raises:
+            MachineError, InputError: as `ChatClient.complete`.
+        """
+        came: SimpleQueue[Placed | BaseException | None] = SimpleQueue()
+        work = _Background(self._ask_all(questions, came.put), came.put)
+        try:
+            while (item := came.get()) is not None:
+                if isinstance(item, BaseException):
+                    raise item
+                yield item
+        finally:
+            work.stop()
+
+    async def _ask_all(self, questions: Many[Question], give: Callable[[Placed], None]) -> None:
+        waiting = iter(enumerate(questions))
+        async with ChatClient(self.endpoint, self._fields, self._voice, self._sleep) as client:
+
+            async def ask_next() -> None:
+                for place, question in waiting:
+                    give(Placed(place, await self._ask(client, question)))
+
+            workers = [asyncio.create_task(ask_next()) for _ in range(self.endpoint.concurrency)]
+            watch = asyncio.create_task(client.watch())
             try:
-                for question in questions:
-                    waiting.append(pool.submit(_ask, client, self.opening, question))
-                    if len(waiting) > self.endpoint.concurrency:
-                        yield waiting.popleft().result()
-                while waiting:
-                    yield waiting.popleft().result()
+                await asyncio.gather(*workers)
             finally:
-                client.stop()
-                for future in waiting:
-                    future.cancel()
+                for task in (*workers, watch):
+                    task.cancel()
+                await asyncio.gather(*workers, watch, return_exceptions=True)
+
+    async def _ask(self, client: ChatClient, question: Question) -> Answer:
+        try:
+            content = await asyncio.to_thread(message_content, content_parts(question))
+        except Exception as error:  # whatever a picture that cannot be opened raises is an error of its question
+            return Answer(error=redact(f"{type(error).__name__}: {error}"))
+        return await client.complete([*self.opening, {"role": "user", "content": content}], question)
 
 
-class Client:
-    """Sends chat completions, again where that may help; safe to use from several threads."""
+class _Background:
+    """A coroutine in a thread of its own, so that whoever waits can be in a loop or interrupted; tells how it ended:
+    None, or what it raised."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self._stopped = threading.Event()
-        handlers: list[Any] = [_NoRedirect()]
-        if urllib.parse.urlsplit(endpoint.url).hostname in _LOOPBACK:
-            handlers.append(urllib.request.ProxyHandler({}))  # a proxy would look for the address on its own machine
-        self._opener = urllib.request.build_opener(*handlers)
+    def __init__(self, work: Coroutine[Any, Any, None], end: Callable[[BaseException | None], None]) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._task = self._loop.create_task(work)
+        self._end = end
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
 
     def stop(self) -> None:
-        """Ends all waiting between attempts."""
-        self._stopped.set()
+        """Calls the coroutine off, and waits for it a little."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: it ended by itself
+            self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join(STOPPING_S)
 
-    def complete(self, messages: list[dict[str, Any]], max_tokens: int, sampling: Sampling | None = None) -> str:
-        """The text that the model says to a conversation that ends with the user's message.
-
-        Raises:
-            ValueError: the endpoint calls the request bad, or answers something else than a completion.
-            MachineError, InputError: as `EndpointAnswerer.answer`.
-        """
-        body = {
-            "model": self.endpoint.model,
-            "messages": messages,
-            "max_tokens": max_tokens,
-            "temperature": 0 if sampling is None else sampling.temperature,
-        }
-        if sampling is not None:
-            body["seed"] = sampling.seed
-        wait_s = self.endpoint.first_wait_s
-        for attempt in range(self.endpoint.retries + 1):
-            try:
-                return _text_of(self._post(body))
-            except urllib.error.HTTPError as error:
-                failure, asked_s = _read_failure(error, self.endpoint), _retry_after_s(error)
-            except _Malformed as error:
-                if attempt == self.endpoint.retries:
-                    raise ValueError(str(error)) from error
-                failure, asked_s = str(error), None
-            except (OSError, http.client.HTTPException) as error:  # refused, reset, timed out, cut off
-                failure, asked_s = f"{type(error).__name__}: {error}", None
-            if attempt < self.endpoint.retries:
-                if self._stopped.wait(wait_s if asked_s is None else asked_s):
-                    break
-                wait_s = min(2 * wait_s, LONGEST_WAIT_S)
-        raise MachineError(
-            f"{self.endpoint.address} gave no answer in {self.endpoint.retries + 1} attempts; the last: {failure}. "
-            "Answers so far are kept. Look after the endpoint, then go on: `sightline eval` with --resume, "
-            "`sightline data synthesize` by the same command."
-        )
-
-    def _post(self, body: dict[str, Any]) -> Any:
-        headers = {"Content-Type": "application/json"}
-        authorization = self.endpoint.authorization()
-        if authorization:
-            headers["Authorization"] = authorization
-        request = urllib.request.Request(self.endpoint.at("chat/completions"), json.dumps(body).encode(), headers)
-        with self._opener.open(request, timeout=self.endpoint.timeout_s) as response:
-            reply = response.read()
+    def _run(self) -> None:
+        ended: BaseException | None = None
         try:
-            return json.loads(reply)
-        except ValueError as error:
-            raise _Malformed(f"expected JSON from the endpoint, got {reply[:80]!r}") from error
-
-
-class _Malformed(Exception):
-    """A reply that is no chat completion."""
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """Refuses redirects: the key is for the address that the user named."""
-
-    def redirect_request(self, *args: Any, **kwargs: Any) -> None:
-        return None
+            self._loop.run_until_complete(self._task)
+        except BaseException as error:  # handed to whoever waits
+            ended = error
+        finally:
+            self._loop.close()
+            self._end(ended)
 
 
 def message_content(parts: Many[Picture | str]) -> list[dict[str, Any]]:
@@ -220,53 +140,7 @@ def message_content(parts: Many[Picture | str]) -> list[dict[str, Any]]:
     ]
 
 
-def _ask(client: Client, opening: tuple[dict[str, Any], ...], question: Question) -> Answer:
-    try:
-        messages = [*opening, {"role": "user", "content": message_content(content_parts(question))}]
-        return Answer(without_known(client.complete(messages, question.max_new_tokens, question.sampling).strip()))
-    except (DataError, OSError, ValueError) as error:  # a picture that cannot be opened, a request found bad
-        return Answer(error=redact(f"{type(error).__name__}: {error}"))
-
-
 def _inline(picture: Picture) -> str:
     buffer = BytesIO()
     picture.open().save(buffer, format="PNG")
     return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _text_of(reply: Any) -> str:
-    try:
-        content = reply["choices"][0]["message"]["content"]
-    except (KeyError, IndexError, TypeError) as error:
-        raise _Malformed(f"expected a chat completion from the endpoint, got {str(reply)[:80]!r}") from error
-    if isinstance(content, list):
-        content = "".join(part.get("text", "") for part in content)
-    if not isinstance(content, str):
-        raise _Malformed(f"expected a text in the endpoint's message, got {content!r}")
-    return content
-
-
-def _read_failure(error: urllib.error.HTTPError, endpoint: Endpoint) -> str:
-    """What an HTTP error says where another attempt may help; raises where none will."""
-    said = error.read(300).decode("utf-8", "replace").strip()
-    if error.code in _GIVE_UP:
-        raise InputError(
-            f"The endpoint {endpoint.address} answered {error.code}: {_GIVE_UP[error.code]} ({said}). Check "
-            f"--endpoint, --model ({endpoint.model}) and the key in {endpoint.key_variable}."
-        ) from error
-    if error.code < 500 and error.code not in _TRY_AGAIN:
-        raise ValueError(f"the endpoint answered {error.code}: {said}") from error
-    return f"HTTP {error.code} {said}"
-
-
-def _retry_after_s(error: urllib.error.HTTPError) -> float | None:
-    """Seconds that the reply asks to wait, from a number or a date."""
-    value = error.headers.get("Retry-After", "")
-    try:
-        return max(0.0, float(value))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
-    except ValueError:
-        return None

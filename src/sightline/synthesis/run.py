@@ -19,7 +19,7 @@ from sightline.errors import MachineError, RunFolderError
 from sightline.evaluation.answerers import Answering, local_answering, remote_answering
 from sightline.evaluation.asking import Progress
 from sightline.evaluation.journal import Journal
-from sightline.models.remote import Endpoint
+from sightline.models.endpoint import Endpoint
 from sightline.runs import CONFIG, RunFolder, plain_data, write_text
 from sightline.secrets import bare_address, hidden, without_secrets
 from sightline.synthesis.asked import read_questions

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sightline.errors import ConfigError, nearest
-from sightline.models.remote import DEFAULT_KEY_VARIABLE
+from sightline.models.endpoint import DEFAULT_KEY_VARIABLE
 
 PREFERENCES = "preferences"
 KINDS = ("conversation", "description", "reasoning", "paraphrase", PREFERENCES)
