@@ -26,6 +26,7 @@ ROWS = (
     ("data", "catalog"),
     ("stats",),
     ("runs",),
+    ("launch",),
     ("config",),
     ("values",),
     ("types",),

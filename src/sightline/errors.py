@@ -18,9 +18,14 @@ from sightline.secrets import redact
 
 
 class SightlineError(Exception):
-    """Any error that Sightline raises on purpose; its message holds no secret, wherever it is shown or written."""
+    """Any error that Sightline raises on purpose; its message holds no secret, wherever it is shown or written.
+
+    Attributes:
+        said: whether another process of the run prints it.
+    """
 
     exit_code = 1
+    said = False
 
     def __init__(self, *said: object) -> None:
         super().__init__(*(redact(one) if isinstance(one, str) else one for one in said))

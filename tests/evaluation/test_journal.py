@@ -20,8 +20,8 @@ from sightline.errors import MachineError
 from sightline.evaluation import asking
 from sightline.evaluation.asking import ask_all, windows
 from sightline.evaluation.journal import Journal
-from sightline.evaluation.processes import Processes
 from sightline.evaluation.requests import Request, request_of
+from sightline.launch.processes import Processes
 from sightline.types import Answer, OptionScore, Question
 from tests.evaluation.answerers import StoredAnswerer
 
@@ -142,7 +142,7 @@ import json, sys, time
 from pathlib import Path
 from sightline.evaluation.asking import ask_all
 from sightline.evaluation.journal import Journal
-from sightline.evaluation.processes import Processes
+from sightline.launch.processes import Processes
 from sightline.evaluation.requests import request_of
 from sightline.types import Answer, Question
 

@@ -167,6 +167,7 @@ def test_padded_messages_are_counted_as_trl_counts_them(tmp_path: Path) -> None:
 
 def test_processes_that_do_not_see_each_other_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "0")
     args = SimpleNamespace(world_size=1, use_cpu=False)
     with pytest.raises(ConfigError, match=r"use_cpu: expected true, since the launcher started 2 processes"):
         sightline.SFTTrainer(model=tiny_llava(1), args=args, train_dataset=rows_of("sft"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 
@@ -20,6 +18,7 @@ def dpo_command(context: typer.Context) -> None:
     """
     import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
     from sightline.evaluation.in_training import task_scores
+    from sightline.launch.processes import is_first, say
     from sightline.training.arguments import read_settings
     from sightline.training.dpo import DPOConfig
     from sightline.training.run import run_dpo
@@ -27,5 +26,6 @@ def dpo_command(context: typer.Context) -> None:
     settings = read_settings(context.args, DPOConfig)
     score = task_scores(settings.script.eval_tasks, settings.script.eval_tasks_limit)
     result = run_dpo(settings, score)
-    print(result.summary, file=sys.stderr)
-    print(result.folder)
+    say(result.summary)
+    if is_first():
+        print(result.folder)

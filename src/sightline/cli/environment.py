@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import warnings
 
+from sightline.launch.processes import is_first
+
 DEFAULTS = {
     "TOKENIZERS_PARALLELISM": "false",          # data loaders fork after a tokenizer was used: a warning per worker
     "HF_HUB_DISABLE_TELEMETRY": "1",            # nothing is reported home
@@ -20,6 +22,10 @@ def set_quiet_defaults() -> None:
     """Sets each of `DEFAULTS` that the user has not set, and hides warnings that ask for nothing from the user."""
     for name, value in DEFAULTS.items():
         os.environ.setdefault(name, value)
+    if not is_first():  # of several processes, whose libraries all warn alike
+        os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+        os.environ.setdefault("DATASETS_VERBOSITY", "error")
+        warnings.simplefilter("ignore")
     warnings.filterwarnings("ignore", message=".*pin_memory.*", category=UserWarning)  # on machines without accelerator
     # TRL 1.16 sets the name that transformers 5.23 calls deprecated; goes with the next TRL.
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*deprecated", category=FutureWarning)

@@ -7,28 +7,33 @@ import functools
 import importlib
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
 import typer
+from typer._click.exceptions import ClickException  # of the one minor version that pyproject.toml allows
 
 from sightline import __version__
 from sightline.cli.environment import set_quiet_defaults
 from sightline.cli.output import make_output_safe, safe_output
 from sightline.config import PLACES, placed
 from sightline.errors import SightlineError
+from sightline.launch.processes import is_first, joined_processes, launched, say
 from sightline.secrets import remember_command
 
 
 @dataclass(frozen=True)
 class Verb:
-    """A command: `<name>_command` in the light module `cli/<name>.py`, its line in the list, and whether it takes
-    flags beyond its own. A verb with `verbs` is a group whose module holds their commands."""
+    """A command: `<name>_command` in the light module `cli/<name>.py`, its line in the list, whether it takes flags
+    beyond its own, and whether several processes may share its run. A verb with `verbs` is a group whose module holds
+    their commands."""
 
     name: str
     summary: str
     takes_any_flag: bool = False
+    is_shared: bool = False
     verbs: tuple[Verb, ...] = ()
 
     def load(self, group: str = "") -> Callable[..., Any]:
@@ -39,7 +44,10 @@ class Verb:
         def run_placed(**given: Any) -> Any:
             """The command with `~` and variables of its paths expanded, as flags and recipes of training have them."""
             places = {name: placed(given[name], f"command line: {name}") for name in given.keys() & PLACES}
-            return command(**{**given, **places})
+            if not self.is_shared:
+                return command(**{**given, **places})
+            with joined_processes():
+                return command(**{**given, **places})
 
         return run_placed
 
@@ -59,9 +67,9 @@ VERBS = (
     Verb("demo", "Build, train, evaluate, align and compare a small VLM, offline."),
     Verb("build", "A new VLM folder: from a preset, or tower, projector, decoder."),
     Verb("ask", "One picture, one question, one answer."),
-    Verb("sft", "Fine-tune on demonstrations; takes every flag of trl sft.", takes_any_flag=True),
-    Verb("dpo", "Align with preference pairs; takes every flag of trl dpo.", takes_any_flag=True),
-    Verb("eval", "Score a model on benchmarks or your own rows."),
+    Verb("sft", "Fine-tune on demonstrations; takes every flag of trl sft.", takes_any_flag=True, is_shared=True),
+    Verb("dpo", "Align with preference pairs; takes every flag of trl dpo.", takes_any_flag=True, is_shared=True),
+    Verb("eval", "Score a model on benchmarks or your own rows.", is_shared=True),
     Verb("score", "Score the answers of a run again, by another profile."),
     Verb("compare", "Two runs on the same items: what changed, and by what."),
     Verb("tasks", "The benchmarks: sources, prompts, scoring profiles."),
@@ -81,10 +89,10 @@ VERBS = (
         "vilt",
         "Pretrain, fine-tune, evaluate and use ViLT.",
         verbs=(
-            Verb("pretrain", "Learn matching and masked words from captions.", takes_any_flag=True),
-            Verb("vqa", "Learn to answer questions.", takes_any_flag=True),
-            Verb("retrieval", "Learn to rank captions of pictures.", takes_any_flag=True),
-            Verb("nlvr2", "Learn to judge sentences about one picture or two.", takes_any_flag=True),
+            Verb("pretrain", "Learn matching and masked words from captions.", takes_any_flag=True, is_shared=True),
+            Verb("vqa", "Learn to answer questions.", takes_any_flag=True, is_shared=True),
+            Verb("retrieval", "Learn to rank captions of pictures.", takes_any_flag=True, is_shared=True),
+            Verb("nlvr2", "Learn to judge sentences about one picture or two.", takes_any_flag=True, is_shared=True),
             Verb("evaluate", "Score a trained ViLT, with intervals."),
             Verb("search", "Rank the pictures of a folder by a text."),
             Verb("caption", "Choose captions for a picture from candidates."),
@@ -128,14 +136,15 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     try:
-        result = build_app()(args=arguments, prog_name="sightline", standalone_mode=True)
+        result = _answer(arguments)
     except SystemExit as stop:
         return _exit_code(stop)
     except KeyboardInterrupt:
-        print("Interrupted.", file=sys.stderr)
+        say("Interrupted.")
         return 130
     except SightlineError as error:
-        print(f"error: {error}", file=sys.stderr)
+        if not error.said:
+            print(f"{_speaker()}error: {error}", file=sys.stderr)
         return error.exit_code
     except (NotADirectoryError, IsADirectoryError, FileExistsError, PermissionError) as error:
         if error.filename is None:
@@ -148,17 +157,47 @@ def _run(arguments: Sequence[str] | None) -> int:
     return result if isinstance(result, int) else 0
 
 
+def _answer(arguments: Sequence[str] | None) -> Any:
+    """What the command gives. Of several processes, which all read the same line, the first says what is wrong with it.
+
+    Raises:
+        SystemExit: the line cannot be read, or asked for help.
+    """
+    if is_first():
+        return build_app()(args=arguments, prog_name="sightline", standalone_mode=True)
+    try:
+        return build_app()(args=arguments, prog_name="sightline", standalone_mode=False)
+    except ClickException as error:
+        return error.exit_code
+
+
+def _speaker() -> str:
+    """Which process speaks, where it is not the one that does by right."""
+    return "" if is_first() else f"rank {launched().rank}: "
+
+
 def main() -> None:
     """Entry point of the installed `sightline` script."""
     make_output_safe()
-    code = run()
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        _end_beside_others(code)
-    sys.exit(code)
+    if _is_alone():
+        sys.exit(run())
+    try:
+        code = run()
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    _end_beside_others(code)
+
+
+def _is_alone() -> bool:
+    try:
+        return launched().count == 1
+    except SightlineError:  # which the command says
+        return True
 
 
 def _end_beside_others(code: int) -> NoReturn:
-    """Ends this process of several without taking the interpreter down.
+    """Ends this process of several without taking the interpreter down, and without a wait for what has died.
 
     A thread of gloo that frees a tensor meanwhile aborts the process, and the launcher then reports a finished run
     as failed (torch 2.13, one run in 50; github.com/pytorch/pytorch/pull/179291).

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import typer
 
 
@@ -19,6 +17,7 @@ def sft_command(context: typer.Context) -> None:
     """
     import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
     from sightline.evaluation.in_training import task_scores
+    from sightline.launch.processes import is_first, say
     from sightline.training.arguments import read_settings
     from sightline.training.run import run_sft
     from sightline.training.sft import SFTConfig
@@ -26,5 +25,6 @@ def sft_command(context: typer.Context) -> None:
     settings = read_settings(context.args, SFTConfig)
     score = task_scores(settings.script.eval_tasks, settings.script.eval_tasks_limit)
     result = run_sft(settings, score)
-    print(result.summary, file=sys.stderr)
-    print(result.folder)
+    say(result.summary)
+    if is_first():
+        print(result.folder)

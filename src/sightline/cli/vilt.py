@@ -50,12 +50,13 @@ def nlvr2_command(context: typer.Context) -> None:
 
 
 def _train(task: str, arguments: list[str]) -> None:
+    from sightline.launch.processes import is_first, say
     from sightline.training.vilt.run import run_vilt
     from sightline.training.vilt.settings import read_vilt_settings
 
     result = run_vilt(task, read_vilt_settings(arguments))
-    if result.is_first:
-        print(result.summary, file=sys.stderr)
+    say(result.summary)
+    if is_first():
         print(result.folder)
 
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Sequence as
 
 from sightline.errors import MachineError
 from sightline.evaluation.journal import Journal
-from sightline.evaluation.processes import Processes
 from sightline.evaluation.requests import Request
+from sightline.launch.processes import Processes
 from sightline.types import Answer, Answerer, ConcurrentAnswerer, Placed
 
 # Requests that are handed over at once; one more where the next is about the same pictures.

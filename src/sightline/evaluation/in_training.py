@@ -17,12 +17,12 @@ from sightline.errors import ConfigError
 from sightline.evaluation.asking import ask_all
 from sightline.evaluation.eval_config import CUSTOM
 from sightline.evaluation.local import LocalAnswerer
-from sightline.evaluation.processes import Processes
 from sightline.evaluation.requests import Asking, Request, requests_of
 from sightline.evaluation.scores import judge_items
 from sightline.evaluation.sources import DataChoice, load_items
 from sightline.evaluation.task import Item, Task
 from sightline.evaluation.tasks.registry import load_task
+from sightline.launch.processes import Processes
 from sightline.models.load import LoadedVlm
 from sightline.types import Answer
 

@@ -18,7 +18,6 @@ from sightline.evaluation.journal import Journal
 from sightline.evaluation.judge import SecondOpinion, judge_unparsed
 from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
 from sightline.evaluation.predictions import Matched, predicted_answers, read_predictions
-from sightline.evaluation.processes import Processes, joined_processes
 from sightline.evaluation.report import REPORT, render_report
 from sightline.evaluation.requests import QUESTION_ALONE, Request, requests_of
 from sightline.evaluation.samples import sample_of
@@ -27,6 +26,7 @@ from sightline.evaluation.sources import load_items
 from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.registry import load_task
 from sightline.evaluation.verification import doubts
+from sightline.launch.processes import Processes, joined_processes
 from sightline.models.endpoint import Endpoint
 from sightline.models.load import load_vlm
 from sightline.models.vilt.answers import load_speaker
@@ -79,18 +79,15 @@ def run_eval(
     """
     with joined_processes() as processes:
         run = _checked_folder(config, processes)
-        tasks = read(config)
+        tasks = processes.in_turn(lambda: read(config))
         if processes.first:
             for task, items in tasks:
                 say_without_pictures(task.name, items)
         answering = _open(config, processes)
         parts = [_part(task, items, config, answering) for task, items in tasks]
         begun = _begun(config, parts, answering)
-        if run is not None and config.resume:
-            _require_same(run, begun)
-        if run is not None and processes.first:
-            run.begin(vars(config), config.resume, begun)
-        processes.wait()
+        if run is not None:
+            processes.first_does(lambda: _begin(run, config, begun))
         start = time.perf_counter()
         journal = Journal(run.path, processes.rank) if run is not None else None
         asked = [request for part in parts for request in (*part.requests, *part.blind)]
@@ -118,8 +115,7 @@ def _checked_folder(config: EvalConfig, processes: Processes) -> RunFolder | Non
             raise ConfigError("output_dir: several processes meet in the run's folder. Name one.")
         return None
     run = RunFolder(config.output_dir, resume_by="--resume")
-    if processes.first:
-        run.check(config.resume)
+    processes.first_does(lambda: run.check(config.resume))
     return run
 
 
@@ -200,6 +196,12 @@ def _begun(config: EvalConfig, parts: list[_Part], answering: Answering | None) 
         "limit": config.choice.limit,
         "task": asked,
     }
+
+
+def _begin(run: RunFolder, config: EvalConfig, begun: dict[str, Any]) -> None:
+    if config.resume:
+        _require_same(run, begun)
+    run.begin(vars(config), config.resume, begun)
 
 
 def _require_same(run: RunFolder, begun: dict[str, Any]) -> None:

@@ -16,6 +16,7 @@ from sightline.data.file_signatures import model_files
 from sightline.data.row_signature import rows_signature
 from sightline.runs import RunFolder, plain_data
 from sightline.secrets import without_secrets
+from sightline.training.restore import last_whole_checkpoint, step_of
 
 # All settings count when a run is resumed, but these. They change no weight that comes out: names and places (what lies
 # there is compared), logging, saving, uploading, evaluating, memory and speed; how long is trained is told.
@@ -89,6 +90,33 @@ def resume_same(folder: RunFolder, begun: Mapping[str, Any], training: Any) -> N
     for name in LENGTHS:
         if name in before and before[name] != begun[name]:
             print(f"{folder.path} began with {name} {before[name]}, now {begun[name]}{rest}.", file=sys.stderr)
+
+
+def open_folder(folder: RunFolder, settings: Any, begun: Mapping[str, Any]) -> str | None:
+    """Begins the run's folder, or goes on in it; the checkpoint to go on from, None where there is none.
+
+    Of several processes the first one alone calls this: the folder is its own.
+
+    Args:
+        settings: those of a training command: `training`, and what was `given`.
+
+    Raises:
+        RunFolderError: the folder holds another run.
+    """
+    training = settings.training
+    folder.begin(settings.given, bool(training.resume_from_checkpoint), begun)
+    checkpoint = checkpoint_of(training)
+    if training.resume_from_checkpoint and checkpoint is None:
+        print(f"{folder.path} holds no whole checkpoint: training starts from step 0.", file=sys.stderr)
+    folder.forget_metrics_after(step_of(checkpoint))
+    return checkpoint
+
+
+def checkpoint_of(training: Any) -> str | None:
+    """The checkpoint that the settings name; for `true` the newest whole one, and none where the run left none."""
+    if training.resume_from_checkpoint is not True:
+        return training.resume_from_checkpoint or None
+    return last_whole_checkpoint(Path(training.output_dir))
 
 
 def _without_places(value: Any) -> Any:

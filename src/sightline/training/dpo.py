@@ -27,6 +27,7 @@ from sightline.training.augmentation import (
 )
 from sightline.training.collators import PreferenceCollator, ProcessorCollator
 from sightline.training.decoder import for_family, report_adapted_tower
+from sightline.training.devices import choose_device, require_all_processes
 from sightline.training.fitting import fit_datasets
 from sightline.training.folder_code import without_code
 from sightline.training.forest_trainer import ForestTrainer
@@ -43,7 +44,6 @@ from sightline.training.losses import (
     perturbation,
     take_mdpo_terms,
 )
-from sightline.training.obstacles import require_all_processes
 from sightline.training.packing import ONE_ROW, hidden_packing, require_mask
 from sightline.training.precision import choose_precision
 from sightline.training.references import (
@@ -88,6 +88,7 @@ class DPOConfig(trl.DPOConfig):
     def __post_init__(self) -> None:
         check_policy(self.augmentation)
         check_strategy(self.train_sampling_strategy)
+        choose_device(self)
         choose_precision(self)
         expanded = expand_preset(self)
         super().__post_init__()

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from pathlib import Path
 
 from sightline.data.documents import holds_split
 from sightline.errors import ConfigError
+from sightline.launch.processes import say
 from sightline.training.arguments import EvaluationSource, MixtureSource, TrainingSettings
 
 
@@ -46,7 +46,7 @@ def evaluation_sources(settings: TrainingSettings) -> list[EvaluationSource]:
     if named and mixture.test_split_size is not None:
         raise ConfigError("test_split_size: rows to evaluate on are named already. Leave it out, or their names.")
     if named and settings.training.eval_strategy == "no":
-        print("Rows to evaluate on are named, but not read: eval_strategy is no.", file=sys.stderr)
+        say("Rows to evaluate on are named, but not read: eval_strategy is no.")
         return []
     named = [_with_split(entry, script.dataset_test_split) for entry in named]
     trained = {_identity(entry) for entry in mixture.datasets}

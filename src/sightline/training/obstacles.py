@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence as Many
 from typing import Any
 
@@ -51,21 +50,6 @@ def fork_obstacle(args: Any) -> str | None:
     if args.gradient_checkpointing and (args.gradient_checkpointing_kwargs or {}).get("use_reentrant"):
         return "gradient checkpointing needs gradient_checkpointing_kwargs {use_reentrant: false} to reach the trunk"
     return None
-
-
-def require_all_processes(args: Any) -> None:
-    """Nothing where training sees the processes that were launched.
-
-    Raises:
-        ConfigError: a launcher started several, and each would train alone and write into the same folder: accelerate
-            (1.15) joins processes without an accelerator only with `use_cpu`.
-    """
-    launched = int(os.environ.get("WORLD_SIZE") or 1)
-    if args is not None and launched > 1 and args.world_size == 1:
-        raise ConfigError(
-            f"use_cpu: expected true, since the launcher started {launched} processes (WORLD_SIZE) and this machine "
-            f"shows no accelerator; got {args.use_cpu}. Set use_cpu to true, or start one process."
-        )
 
 
 def refuse_inexact(trainer: Any) -> None:

@@ -20,6 +20,7 @@ from sightline.data.picture_columns import PictureAccess
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources import RowNames, read_dataset, source_name, stream_dataset
 from sightline.errors import ConfigError
+from sightline.launch.processes import is_first, say
 from sightline.training.arguments import MixtureSource, TrainingSettings
 from sightline.training.dpo import DPOConfig
 from sightline.training.evaluation_rows import evaluation_sources, mixture_sources, require_test_split
@@ -95,7 +96,7 @@ def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: Sequence
 def _checked(name: str, rows: TrainingRows, goal: Goal, encoder: SequenceEncoder) -> Any:
     dataset = rows.dataset
     if not has_images(dataset):
-        print(f"{name}: {rows.format.name}, {len(dataset):,} rows, {NO_PICTURES}.", file=sys.stderr)
+        say(f"{name}: {rows.format.name}, {len(dataset):,} rows, {NO_PICTURES}.")
         return dataset
     names = name if rows.origins is None else RowNames(name, rows.origins)
     _report(check_rows(dataset, names, encoder, goal == "preferences", progress), name, rows.format.name)
@@ -111,7 +112,7 @@ def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: Seque
     stream = stream_dataset(script.dataset_name, split, script.dataset_config, _access(settings))
     rows = _in_columns(settings, goal, stream, name)
     blind = "" if has_images(rows.dataset) else f" {NO_PICTURES.capitalize()}, as far as the first rows show."
-    print(f"{name}: {rows.format.name}, streamed: a row is checked when its batch comes.{blind}", file=sys.stderr)
+    say(f"{name}: {rows.format.name}, streamed: a row is checked when its batch comes.{blind}")
     return rows.dataset
 
 
@@ -127,7 +128,7 @@ def _streamed_mixture(
     sources = [_source(entry, goal, settings, streams=True) for entry in entries]
     for (name, rows), share in zip(sources, shares, strict=True):
         line = f"{name}: {rows.format.name}, {share:.0%} of the rows, streamed: checked when their batch comes."
-        print(line, file=sys.stderr)
+        say(line)
     return blend([rows.dataset for _, rows in sources], shares, settings.training.seed), None
 
 
@@ -157,7 +158,7 @@ def _mixture(
         held = f", {len(drawn.test):,} held out" if drawn.test else ""
         held += "" if any(image_counts(rows.dataset)) else f", {NO_PICTURES}"
         line = f"{name}: {rows.format.name}, {len(drawn.train):,} of {len(rows.dataset):,} rows taken{held}."
-        print(line, file=sys.stderr)
+        say(line)
     names = [name for name, _ in sources]
     if holds_out and not any(len(part) for part in test):
         raise ConfigError(
@@ -236,13 +237,11 @@ def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSett
 
 
 def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
-    """The items, with a bar on stderr that vanishes when they are done."""
-    return track(items, description=title, total=total, console=Console(file=sys.stderr), transient=True)
+    """The items, with a bar on stderr that vanishes when they are done; of several processes the first shows it."""
+    console = Console(file=sys.stderr)
+    return track(items, description=title, total=total, console=console, transient=True, disable=not is_first())
 
 
 def _report(summary: DataSummary, name: str, format_name: str) -> None:
     images = f"{summary.images:,} distinct images" if summary.images else NO_PICTURES
-    print(
-        f"{name}: {format_name}, {summary.rows:,} rows, {images}, longest sequence {summary.longest:,} tokens.",
-        file=sys.stderr,
-    )
+    say(f"{name}: {format_name}, {summary.rows:,} rows, {images}, longest sequence {summary.longest:,} tokens.")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,13 +15,14 @@ from sightline.data.formats.registry import Goal
 from sightline.data.kept_rows import maps_in_temporary_files
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, InputError
+from sightline.launch.processes import Processes, joined_processes, say
 from sightline.models.pretrained import refused_pickles
 from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
-from sightline.training.begun import begun_with, resume_same
+from sightline.training.begun import begun_with, open_folder, resume_same
 from sightline.training.callbacks import add_callbacks
 from sightline.training.dpo import DPOTrainer
-from sightline.training.restore import last_whole_checkpoint, step_of, told_steps
+from sightline.training.restore import step_of, told_steps
 from sightline.training.rows import training_rows
 from sightline.training.sft import SFTTrainer
 from sightline.training.source import ModelSource, model_source
@@ -106,34 +106,43 @@ def _run(
     title: str,
     score: Score | None,
 ) -> TrainingResult:
+    with joined_processes() as processes:
+        return _train(settings, goal, build, title, score, processes)
+
+
+def _train(
+    settings: TrainingSettings,
+    goal: Goal,
+    build: Callable[[TrainingSettings, ModelSource, Dataset, Dataset | None], Any],
+    title: str,
+    score: Score | None,
+    processes: Processes,
+) -> TrainingResult:
     training = settings.training
     if score is not None:
         check_task_scores(training)
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
-    folder.check(resume)
+    processes.first_does(lambda: folder.check(resume))
     source = model_source(settings)
-    train, test = training_rows(settings, goal, source.processor)
+    train, test = processes.in_turn(lambda: training_rows(settings, goal, source.processor))
     records = (settings.script, training, settings.model, settings.mixture)
     rows = {"training": train, "evaluation": test}
     begun = begun_with(records, training, rows, settings.model.model_name_or_path)
     if resume:
-        resume_same(folder, begun, training)
+        processes.first_does(lambda: resume_same(folder, begun, training))
     with quiet_input_errors(settings), maps_in_temporary_files():
         trainer = build(settings, source, train, test)
     if score is not None:
         add_task_scores(trainer, score)
-    folder.begin(settings.given, resume, begun)
-    folder.write_json("route.json", trainer.route)
+    checkpoint = processes.first_does(lambda: open_folder(folder, settings, begun))
+    if processes.first:
+        folder.write_json("route.json", trainer.route)
     interruption = add_callbacks(trainer, folder, title)
-    checkpoint = _checkpoint(training)
-    first = step_of(checkpoint)
-    if trainer.is_world_process_zero():
-        folder.forget_metrics_after(first)
     with refused_pickles(checkpoint or training.output_dir):
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     if interruption.came:
-        print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
+        say(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}")
         raise KeyboardInterrupt
     trainer.save_model(training.output_dir)
     trainer.create_model_card(dataset_name=settings.script.dataset_name)
@@ -145,18 +154,8 @@ def _run(
         outcome.global_step,
         outcome.training_loss,
         outcome.metrics["train_runtime"],
-        first,
+        step_of(checkpoint),
     )
-
-
-def _checkpoint(training: Any) -> str | None:
-    """The checkpoint that the settings name; for `true` the newest whole one, and none where the run left none."""
-    if training.resume_from_checkpoint is not True:
-        return training.resume_from_checkpoint or None
-    found = last_whole_checkpoint(Path(training.output_dir))
-    if found is None:
-        print(f"{training.output_dir} holds no whole checkpoint: training starts from step 0.", file=sys.stderr)
-    return found
 
 
 @contextmanager

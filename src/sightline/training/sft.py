@@ -21,10 +21,10 @@ from sightline.training.augmentation import (
 )
 from sightline.training.collators import ProcessorCollator, SFTCollator
 from sightline.training.decoder import for_family, report_adapted_tower
+from sightline.training.devices import choose_device, require_all_processes
 from sightline.training.fitting import fit_datasets
 from sightline.training.folder_code import without_code
 from sightline.training.forest_trainer import ForestTrainer
-from sightline.training.obstacles import require_all_processes
 from sightline.training.packing import (
     MAX_IMAGES_PER_ROW_HELP,
     ONE_ROW,
@@ -69,6 +69,7 @@ class SFTConfig(trl.SFTConfig):
     def __post_init__(self) -> None:
         check_policy(self.augmentation)
         check_strategy(self.train_sampling_strategy)
+        choose_device(self)
         choose_precision(self)
         super().__post_init__()
 

@@ -14,12 +14,13 @@ from rich.progress import track
 
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pictures
 from sightline.errors import ConfigError
+from sightline.launch.processes import Processes, joined_processes, say
 from sightline.models.pretrained import refused_pickles
 from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
 from sightline.runs import RunFolder
-from sightline.training.begun import begun_with, resume_same
+from sightline.training.begun import begun_with, checkpoint_of, open_folder, resume_same
 from sightline.training.callbacks import add_callbacks
-from sightline.training.restore import last_whole_checkpoint, step_of, told_steps
+from sightline.training.restore import step_of, told_steps
 from sightline.training.vilt.card import write_vilt_card
 from sightline.training.vilt.rows import DrawnRows, PictureLoader
 from sightline.training.vilt.settings import ViltModelArguments, ViltSettings
@@ -31,15 +32,13 @@ SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediat
 
 @dataclass(frozen=True)
 class ViltResult:
-    """What a run left: the folder, which is also the model folder, steps done, mean loss of those done now, seconds;
-    whether this process is the one, of perhaps several, that speaks of it; and steps done before, by what it resumed.
-    """
+    """What a run left: the folder, which is also the model folder, steps done, mean loss of those done now, seconds,
+    and steps done before, by what it resumed."""
 
     folder: Path
     steps: int
     train_loss: float
     seconds: float
-    is_first: bool
     first: int = 0
 
     @property
@@ -55,12 +54,15 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
         InputError: the data, the start or a setting cannot be used; nothing has been written then.
         KeyboardInterrupt: Ctrl-C; a checkpoint to resume from has been saved.
     """
+    with joined_processes() as processes:
+        return _run(name, settings, processes)
+
+
+def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
     training = settings.training
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
-    is_first = training.process_index == 0  # of several processes one owns the folder
-    if is_first:
-        folder.check(resume)
+    processes.first_does(lambda: folder.check(resume))
     task = TASKS[name](settings)
     rows = task.read(str(settings.data.train_data), is_training=True)
     held_out = task.read(settings.data.eval_data, is_training=False) if settings.data.eval_data else None
@@ -68,33 +70,29 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
     shape = picture_shape(start.processor)
     for checked, source in ((rows, settings.data.train_data), (held_out, settings.data.eval_data)):
         if checked is not None:
-            count = check_pictures(task.pictures(checked), shape, _track)
-            print(f"{source}: {len(checked):,} rows, {count:,} distinct pictures.", file=sys.stderr)
+            count = processes.first_does(functools.partial(check_pictures, task.pictures(checked), shape, _track))
+            say(f"{source}: {len(checked):,} rows, {count:,} distinct pictures.")
     asked = settings.model
     records = (settings.data, asked, settings.objectives, training)
     content = {"training": rows, "evaluation": held_out}
     begun = begun_with(records, training, content, asked.model_name_or_path, asked.vit, asked.bert)
     if resume:
-        resume_same(folder, begun, training)
+        processes.first_does(lambda: resume_same(folder, begun, training))
     trainer = _trainer(task, settings, start, rows, held_out, shape)
-    checkpoint = _checkpoint(training)
-    if checkpoint is not None:
-        _check_same_model(Path(checkpoint), trainer.model.config, start)
-    if is_first:
-        folder.begin(settings.given, resume, begun)
-        folder.forget_metrics_after(step_of(checkpoint))
+    if resume:
+        processes.first_does(lambda: _check_same_model(checkpoint_of(training), trainer.model.config, start))
+    checkpoint = processes.first_does(lambda: open_folder(folder, settings, begun))
     interruption = add_callbacks(trainer, folder, f"ViLT {name}")
     with refused_pickles(checkpoint or training.output_dir):
         outcome = trainer.train(resume_from_checkpoint=checkpoint)
     if interruption.came:
-        print(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}", file=sys.stderr)
+        say(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}")
         raise KeyboardInterrupt
     trainer.save_model(training.output_dir)
-    if is_first:
+    if processes.first:
         write_vilt_card(folder, name, settings, start, trainer.model)
     seconds = outcome.metrics["train_runtime"]
-    first = step_of(checkpoint)
-    return ViltResult(folder.path, outcome.global_step, outcome.training_loss, seconds, is_first, first)
+    return ViltResult(folder.path, outcome.global_step, outcome.training_loss, seconds, step_of(checkpoint))
 
 
 def _start(settings: ViltSettings, task: Task, rows: list[Any]) -> Start:
@@ -133,10 +131,7 @@ def _trainer(
         raise ConfigError(f"eval_strategy: '{training.eval_strategy}' needs rows to evaluate on. Set --eval_data.")
     model = task.build(start, rows)
     if isinstance(task, Answering):
-        print(
-            f"{len(task.answers):,} answers; {task.outside:,} of {len(rows):,} questions have none of them.",
-            file=sys.stderr,
-        )
+        say(f"{len(task.answers):,} answers; {task.outside:,} of {len(rows):,} questions have none of them.")
     reader = PictureReader(shape)
     pictures = PictureLoader(reader, task.augments if asked is None else asked)
     trainer = ViltTrainer(
@@ -151,20 +146,15 @@ def _trainer(
     return trainer
 
 
-def _checkpoint(training: Any) -> str | None:
-    """The checkpoint that the settings name; for `true` the newest whole one, and none where the run left none."""
-    if training.resume_from_checkpoint is not True:
-        return training.resume_from_checkpoint or None
-    return last_whole_checkpoint(Path(training.output_dir))
-
-
-def _check_same_model(checkpoint: Path, config: Any, start: Start) -> None:
-    """Nothing when the checkpoint's model is the one that this run would train.
+def _check_same_model(checkpoint: str | None, config: Any, start: Start) -> None:
+    """Nothing when the checkpoint's model is the one that this run would train, or there is no checkpoint.
 
     Raises:
         ConfigError: sizes, vocabulary or answers differ, as data or settings were changed since.
     """
-    saved = load_start(str(checkpoint))
+    if checkpoint is None:
+        return
+    saved = load_start(checkpoint)
     vocabularies = [one.processor.tokenizer.get_vocab() for one in (saved, start)]
     found = {name: (getattr(saved.config, name), getattr(config, name)) for name in SIZES}
     found["words in the vocabulary"] = (len(vocabularies[0]), len(vocabularies[1]))

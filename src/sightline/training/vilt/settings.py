@@ -11,6 +11,7 @@ from transformers import TrainingArguments
 from sightline.errors import ConfigError
 from sightline.models.vilt.start import ViltSizes
 from sightline.training.arguments import read_records
+from sightline.training.devices import choose_device
 from sightline.training.sealed_trainer import reported
 
 OBJECTIVES = ("itm", "mlm", "mpp")
@@ -95,6 +96,10 @@ class ViltTrainingArguments(TrainingArguments):
     head_lr_multiplier: float | None = field(
         default=None, metadata={"help": "Rate of the head over that of the body; unset: 1 in pretraining, else 10."}
     )
+
+    def __post_init__(self) -> None:
+        choose_device(self)
+        super().__post_init__()
 
     def to_dict(self) -> dict[str, Any]:
         return reported(self, super().to_dict())
