@@ -29,7 +29,9 @@ ROWS = (
     ("launch",),
     ("config",),
     ("values",),
+    ("console",),
     ("types",),
+    ("shown",),
     ("errors",),
     ("secrets",),
 )

@@ -23,15 +23,15 @@ def convert_command(
     from json import dumps
     from sys import stderr
 
-    from rich.console import Console
     from rich.progress import track
 
+    from sightline.console import console_on
     from sightline.data.conversion import ConversionSettings, run_convert
     from sightline.data.picture_columns import PictureAccess
     from sightline.runs import plain_data
 
     settings = ConversionSettings(source, out, to, images, split, config, PictureAccess(image_folder, allow_urls))
-    console = Console(file=stderr)
+    console = console_on(stderr)
     result = run_convert(
         settings, lambda items, total, title: track(items, title, total=total, console=console, transient=True)
     )

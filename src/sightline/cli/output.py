@@ -1,13 +1,14 @@
-"""What a command prints: both streams of the process, in which no secret stands, tracebacks included."""
+"""What a command prints: both streams of the process, without secrets and without what would steer a terminal."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 from sightline.secrets import redact, without_known
+from sightline.shown import ShownStream, under
 
 
 @contextmanager
@@ -22,9 +23,15 @@ def safe_output() -> Iterator[None]:
 
 
 def make_output_safe() -> None:
-    """The same to the end of the process, for what the interpreter itself says of an exception."""
-    if not isinstance(sys.stdout, SafeStream):
-        sys.stdout, sys.stderr = SafeStream(sys.stdout, without_known), SafeStream(sys.stderr, redact)
+    """The same to the end of the process, for what the interpreter itself says of an exception.
+
+    Messages are shown, never sent as they are; so is data where stdout is a terminal, and else it stays what it is.
+    """
+    if isinstance(under(sys.stdout), SafeStream):
+        return
+    data, messages = SafeStream(sys.stdout, without_known), SafeStream(sys.stderr, redact)
+    sys.stdout = cast(TextIO, ShownStream(cast(TextIO, data)) if sys.stdout.isatty() else data)
+    sys.stderr = cast(TextIO, ShownStream(cast(TextIO, messages)))
 
 
 class SafeStream:

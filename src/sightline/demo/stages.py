@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from rich.console import Console
+from sightline.console import console_on
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Stages:
 
     def __init__(self) -> None:
         self.done: list[Stage] = []
-        self._console = Console(file=sys.stderr)
+        self._console = console_on(sys.stderr)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence as Many
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from sightline.evaluation.pictures import picture_address
 from sightline.evaluation.samples import Sample
+from sightline.shown import shown
 from sightline.types import Picture
 
 MAX_PICTURES = 300
@@ -84,8 +86,16 @@ def browser(
 
 def browser_json(block: SampleBrowser) -> str:
     """The samples and pictures as JSON that may stand in a script element."""
-    record = {"samples": [asdict(sample) for sample in block.samples], "pictures": block.pictures}
+    record = {"samples": _shown([asdict(sample) for sample in block.samples]), "pictures": block.pictures}
     return json.dumps(record, ensure_ascii=False).replace("<", "\\u003c")
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _shown(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shown(item) for item in value]
+    return shown(value) if isinstance(value, str) else value
 
 
 def choose_evenly(tags: Many[str], count: int) -> list[int]:

@@ -12,6 +12,7 @@ from sightline import __version__
 from sightline.evaluation.browser import SampleBrowser, browser_json
 from sightline.evaluation.curves import CurveChart, draw_curves
 from sightline.evaluation.pictures import picture_address
+from sightline.shown import shown
 from sightline.types import Interval, Table
 
 if TYPE_CHECKING:
@@ -189,13 +190,15 @@ def render_report(report: Report) -> str:
 
 
 def page_environment(package: str) -> Environment:
-    """Templates of a package's folder, whose values are escaped and must all be there."""
+    """Templates of a package's folder, whose values are escaped and shown, and must all be there."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
+    from markupsafe import Markup
 
     return Environment(
         loader=PackageLoader(package, "."),
         autoescape=True,
         undefined=StrictUndefined,
+        finalize=lambda value: shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

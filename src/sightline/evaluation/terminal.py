@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TextIO
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from sightline.console import console_on
 from sightline.evaluation.comparison.run import RunComparison, to_json as comparison_json
 from sightline.evaluation.comparison.tables import (
     CHECK_HEADER,
@@ -27,14 +27,15 @@ from sightline.evaluation.comparison.tables import (
 from sightline.evaluation.outcome import RunResult, category_table, outcome_table, to_json
 from sightline.evaluation.results import percent
 from sightline.runs import plain_data
+from sightline.shown import shown
 from sightline.types import Table
 
 
 def print_table(table: Table, file: TextIO | None = None) -> None:
     """Print a table, numbers to the right, a sum set apart; to stdout by default."""
     drawn = RichTable(
-        title=Text(table.title, style="bold"),
-        caption=Text(table.caption),
+        title=Text(shown(table.title), style="bold"),
+        caption=Text(shown(table.caption)),
         title_justify="left",
         caption_justify="left",
         box=SIMPLE_HEAD,
@@ -43,12 +44,12 @@ def print_table(table: Table, file: TextIO | None = None) -> None:
         padding=(0, 1, 0, 0),
     )
     for index, name in enumerate(table.header):
-        drawn.add_column(Text(name), justify="left" if index == 0 else "right")
+        drawn.add_column(Text(shown(name)), justify="left" if index == 0 else "right")
     for index, row in enumerate(table.rows):
         if table.is_summed and index == len(table.rows) - 1 and index > 0:
             drawn.add_section()
-        drawn.add_row(*(Text(cell) for cell in row))
-    console = Console(file=file or sys.stdout)
+        drawn.add_row(*(Text(shown(cell)) for cell in row))
+    console = console_on(file or sys.stdout)
     console.print(drawn)
     console.print()
 
@@ -57,10 +58,10 @@ def print_listing(header: tuple[str, ...], rows: tuple[tuple[str, ...], ...], fi
     """Print a table of words, whose cells wrap."""
     drawn = RichTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0))
     for index, name in enumerate(header):
-        drawn.add_column(Text(name), no_wrap=index < len(header) - 1)
+        drawn.add_column(Text(shown(name)), no_wrap=index < len(header) - 1)
     for row in rows:
-        drawn.add_row(*(Text(cell) for cell in row))
-    Console(file=file).print(drawn)
+        drawn.add_row(*(Text(shown(cell)) for cell in row))
+    console_on(file).print(drawn)
 
 
 @contextmanager
@@ -73,7 +74,7 @@ def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(file=sys.stderr)
+    console = console_on(sys.stderr)
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task(text, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
@@ -113,6 +114,6 @@ def print_comparison(comparison: RunComparison, as_json: bool) -> None:
     print("Reproduction check", file=file)
     print_listing(CHECK_HEADER, check_rows(comparison.reproduction), file)
     sign = "Warning: " if comparison.reproduction.is_warning else ""
-    Console(file=file).print(Text(f"\n{sign}{comparison.reproduction.conclusion}", style="bold"))
+    console_on(file).print(Text(f"\n{sign}{comparison.reproduction.conclusion}", style="bold"))
     if as_json:
         print(json.dumps(plain_data(comparison_json(comparison)), ensure_ascii=False, indent=2))

@@ -7,10 +7,10 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sightline.console import console_on
 from sightline.data.checking.check import DataCheck
 from sightline.data.checking.findings import ERROR, NOTE, WARNING
 from sightline.evaluation.terminal import print_table
@@ -23,6 +23,7 @@ from sightline.inspection.check_tables import (
     overview_table,
     verdict,
 )
+from sightline.shown import shown
 
 STYLES = {ERROR: "bold red", WARNING: "yellow", NOTE: "cyan"}
 
@@ -46,18 +47,18 @@ def _print_overview(check: DataCheck, file: TextIO) -> None:
     grid = Table.grid(padding=(0, 2, 0, 0))
     grid.add_column(style="dim")
     for name, value in overview_table(check).rows:
-        grid.add_row(Text(name), Text(value))
-    console = Console(file=file)
-    console.print(Text(check.source, style="bold"), grid, "", sep="\n")
+        grid.add_row(Text(name), Text(shown(value)))
+    console = console_on(file)
+    console.print(Text(shown(check.source), style="bold"), grid, "", sep="\n")
 
 
 def _print_findings(check: DataCheck, file: TextIO) -> None:
-    console = Console(file=file)
+    console = console_on(file)
     for finding in check.findings:
         what = f"  {finding.title}: {count_text(finding)}"
         cases = "\n".join(f"    {line}" for line in first_cases(finding).split("\n"))
         console.print(Text.assemble((finding.severity, STYLES[finding.severity]), what), soft_wrap=True)
-        console.print(Text(cases, style="dim"), soft_wrap=True)
+        console.print(Text(shown(cases), style="dim"), soft_wrap=True)
         console.print(Text(f"    {finding.advice}"), soft_wrap=True)
     rate = check.rows / check.seconds if check.seconds else 0
     style = "bold green" if check.is_clean else "bold red"

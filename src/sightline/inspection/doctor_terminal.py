@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from sightline.console import console_on
 from sightline.inspection.doctor import Diagnosis
 from sightline.inspection.environment import Environment, Package
 from sightline.inspection.findings import Finding
@@ -22,7 +23,7 @@ UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 def print_environment(found: Environment) -> None:
     """The environment on stdout, its warnings and the line for a report of a bug last."""
-    console = Console(file=sys.stdout)
+    console = console_on(sys.stdout)
     facts = [
         ("system", f"{found.system}, Python {found.python}"),
         ("processor", f"{found.processor}, {found.cpus} CPUs"),
@@ -55,7 +56,7 @@ def _described(package: Package) -> str:
 
 def print_diagnosis(seen: Diagnosis) -> None:
     """A diagnosis on stdout, what is wrong last."""
-    console = Console(file=sys.stdout)
+    console = console_on(sys.stdout)
     console.print(Text.assemble((f"{seen.method} of {seen.model} on {seen.data}", "bold")))
     _print_pairs(console, [*_row_facts(seen), *_run_facts(seen)])
     if seen.modules:

@@ -8,10 +8,12 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
+from sightline.console import console_on
 from sightline.inspection.preview import CUT, FITS, BatchPreview, Preview, RowPreview, token_counts
 from sightline.inspection.preview_page import cut_at, segment_tokens
 from sightline.inspection.tokens import IMAGE, TRAINED, Token
 from sightline.inspection.tree import Segment
+from sightline.shown import shown
 
 STYLES = {"read": "default", TRAINED: "bold black on green3", IMAGE: "bold black on sky_blue1", "behind": "strike red"}
 LONGEST_SEGMENT = 100  # characters of a segment's text in the tree
@@ -19,7 +21,7 @@ LONGEST_SEGMENT = 100  # characters of a segment's text in the tree
 
 def print_preview(preview: Preview) -> None:
     """The preview on stdout."""
-    console = Console(file=sys.stdout)
+    console = console_on(sys.stdout)
     legend = Text.assemble(
         ("trained", STYLES[TRAINED]), "  read  ", ("image", STYLES[IMAGE]), "  ", ("cut", STYLES["behind"])
     )
@@ -34,11 +36,11 @@ def print_preview(preview: Preview) -> None:
 
 def _print_row(console: Console, row: RowPreview, preview: Preview) -> None:
     if row.error or row.fit is None:
-        console.print(Text(row.error, style="red"))
+        console.print(Text(shown(row.error), style="red"))
         return
     counts = token_counts(row)
     color = {FITS: "green", CUT: "yellow"}.get(row.fit.outcome, "red")
-    title = Text.assemble((row.name, "bold"), " \N{MIDDLE DOT} ", (row.fit.sentence, color))
+    title = Text.assemble((shown(row.name), "bold"), " \N{MIDDLE DOT} ", (row.fit.sentence, color))
     title.append(f" \N{MIDDLE DOT} {counts['read']:,} read, {counts[IMAGE]:,} image, {counts[TRAINED]:,} trained")
     console.print(title)
     for number, picture in enumerate(row.pictures, start=1):
@@ -64,7 +66,7 @@ def _text(tokens: tuple[Token, ...], cut: int) -> Text:
             if token.kind == IMAGE
             else token.text.replace("\n", "\N{RETURN SYMBOL}\n")
         )
-        text.append(words, style=STYLES["behind" if token.start >= cut else token.kind])
+        text.append(shown(words), style=STYLES["behind" if token.start >= cut else token.kind])
     return text
 
 

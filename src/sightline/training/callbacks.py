@@ -7,10 +7,10 @@ import sys
 from types import FrameType
 from typing import Any
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 
+from sightline.console import console_on
 from sightline.runs import RunFolder
 
 SHOWN_METRICS = ("loss", "mean_token_accuracy", "rewards/accuracies", "rewards/margins", "eval_loss", "learning_rate")
@@ -34,7 +34,7 @@ class ProgressBar(TrainerCallback):
             TimeElapsedColumn(),
             TimeRemainingColumn(),
             TextColumn("{task.fields[metrics]}"),
-            console=Console(file=sys.stderr),
+            console=console_on(sys.stderr),
         )
         self._bar.start()
         self._task = self._bar.add_task(self._title, total=state.max_steps, completed=state.global_step, metrics="")

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 from datasets import Dataset, DatasetDict
 from peft import PeftModel
-from rich.console import Console
 from rich.progress import track
 from transformers import PreTrainedConfig, TrainerCallback
 
+from sightline.console import console_on
 from sightline.data.augmentation import NONE
 from sightline.data.formats import has_images
 from sightline.data.sequences import SequenceEncoder
@@ -331,4 +331,4 @@ def _compute(trainer: Any, store: TensorStore, mine: Many[tuple[Any, Any]], refe
 
 def _progress(trainer: Any, items: Any, title: str) -> Iterable[Any]:
     hidden = trainer.args.disable_tqdm or not trainer.accelerator.is_main_process
-    return track(items, title, total=len(items), console=Console(file=sys.stderr), transient=True, disable=hidden)
+    return track(items, title, total=len(items), console=console_on(sys.stderr), transient=True, disable=hidden)

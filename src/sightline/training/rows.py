@@ -7,10 +7,10 @@ from collections.abc import Iterable, Sequence as Many
 from typing import Any
 
 import datasets
-from rich.console import Console
 from rich.progress import track
 from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
+from sightline.console import console_on
 from sightline.data.checks import DataSummary, check_rows
 from sightline.data.file_signatures import places_signature
 from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
@@ -238,7 +238,7 @@ def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSett
 
 def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
     """The items, with a bar on stderr that vanishes when they are done; of several processes the first shows it."""
-    console = Console(file=sys.stderr)
+    console = console_on(sys.stderr)
     return track(items, description=title, total=total, console=console, transient=True, disable=not is_first())
 
 

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.progress import track
 
+from sightline.console import console_on
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pictures
 from sightline.errors import ConfigError
 from sightline.launch.processes import Processes, joined_processes, say
@@ -170,5 +170,5 @@ def _check_same_model(checkpoint: str | None, config: Any, start: Start) -> None
 
 
 def _track(items: list[Any]) -> Iterable[Any]:
-    console = Console(file=sys.stderr)
+    console = console_on(sys.stderr)
     return track(items, description="Checking pictures", console=console, transient=True)

@@ -1,0 +1,25 @@
+"""The rich console of all tables and bars: its own colours and moves reach the terminal, those in texts are shown."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from typing import TextIO
+
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+
+from sightline.shown import is_plain, shown, under
+
+
+def console_on(file: TextIO | None = None) -> Console:
+    """A console that writes to `file`, by default stdout."""
+    return _ShownConsole(file=under(file or sys.stdout))
+
+
+class _ShownConsole(Console):
+    """Overrides the one method through which whatever is printed, in tables and bars, too, becomes pieces of text."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control or is_plain(segment.text) else Segment(shown(segment.text), segment.style)
