@@ -7,11 +7,14 @@ SightlineError
 │   ├── ConfigError      an unknown key, a value out of range, options that exclude each other
 │   └── RunFolderError   an output folder that holds another run
 └── MachineError         the machine's: missing packages, full disks, devices (exit code 1)
+
+Beside it stand KeyboardInterrupt (130) and Stopped (143 for SIGTERM, 129 for SIGHUP).
 """
 
 from __future__ import annotations
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 from sightline.secrets import redact
@@ -59,6 +62,18 @@ class RunFolderError(InputError):
 
 class MachineError(SightlineError):
     """The machine lacks something that the command needs."""
+
+
+class Stopped(SystemExit):
+    """A signal other than Ctrl-C's asks the command to end; no error, so that it passes whoever catches errors.
+
+    Attributes:
+        code: 128 and the signal's number, as a shell gives it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(128 + number)
+        self.name = signal.Signals(number).name
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

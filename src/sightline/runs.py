@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import errno
 import importlib.metadata
 import json
 import math
@@ -17,7 +18,7 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -35,7 +36,11 @@ _PACKAGES = (
     "tokenizers", "huggingface_hub", "pillow", "numpy", "scipy",
 )  # fmt: skip
 _RUN_TRACES = (CONFIG, ENVIRONMENT, METRICS, "results.json", "samples.jsonl", "report.html", "trainer_state.json")
+LOCK = ".lock"
+_OWNED: dict[Path, BinaryIO] = {}
+_BEGINNINGS = {LOCK, CONFIG, ENVIRONMENT, BEGUN, "route.json"}
 _MODEL_TRACES = ("config.json", "adapter_config.json")
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
 _DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SLURM_JOB_ID", "WORLD_SIZE")
 
 
@@ -64,7 +69,7 @@ class RunFolder:
                 f"--output_dir {self.path} holds another run (found {trace}), which this one would overwrite. "
                 f"Go on with it by {self.resume_by}, or choose another --output_dir."
             )
-        if resume and not trace:
+        if resume and not trace and not (self.path / BEGUN).is_file():
             raise RunFolderError(
                 f"{self.resume_by.split()[0]} was given, but {self.path} holds no run. "
                 "Leave the flag out to start one, or name the folder of the run by --output_dir."
@@ -101,10 +106,11 @@ class RunFolder:
         `begun` is what `require_same` compares when the run is resumed.
 
         Raises:
-            RunFolderError: as `check`.
+            RunFolderError: as `check`, or another process writes here.
         """
         self.check(resume)
         self.path.mkdir(parents=True, exist_ok=True)
+        self._own()
         recorded = hidden(plain_data(settings))
         self.write_text(CONFIG, yaml.safe_dump(recorded, sort_keys=True, allow_unicode=True))
         self.write_json(ENVIRONMENT, describe_environment())
@@ -144,11 +150,36 @@ class RunFolder:
         """Writes `text` to the file `name` of the folder, replacing it in one move: a reader never sees a half."""
         return write_text(self.path / name, text)
 
+    def _own(self) -> None:
+        """Holds the folder until this process ends, however it ends.
+
+        Raises:
+            RunFolderError: another process holds it.
+        """
+        import fcntl
+
+        path = (self.path / LOCK).absolute()
+        if path in _OWNED:
+            return
+        file = open(path, "ab")  # noqa: SIM115  open as long as the process lives
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process alone: its children do not hold it
+        except (BlockingIOError, PermissionError) as error:
+            file.close()
+            raise RunFolderError(
+                f"Another process writes into {self.path}. Wait until it ends, or choose another folder."
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        _OWNED[path] = file
+
     def _trace(self) -> str:
         """The name of one thing that a run or a saved model left here, or an empty string."""
         if not self.path.is_dir():
             return ""
         names = {entry.name for entry in self.path.iterdir()}
+        if BEGUN in names and names <= _BEGINNINGS:
+            return ""  # a run that ended before its first step, or its first answer
         checkpoints = sorted(name for name in names if name.startswith("checkpoint-"))
         found = [name for name in _RUN_TRACES + _MODEL_TRACES if name in names] + checkpoints
         return found[0] if found else ""
@@ -206,6 +237,17 @@ def write_bytes(path: Path, content: bytes) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def told_full_disk(error: BaseException) -> str:
+    """What to say of an error that means a disk without room, or one that fails; empty for any other error."""
+    number = getattr(error, "errno", None)
+    told = str(error)
+    if number not in _DISK_ERRORS and not any(os.strerror(one) in told for one in _DISK_ERRORS):
+        return ""  # libraries written in other languages keep the words alone
+    place = f"{place}: " if (place := getattr(error, "filename", None)) else ""
+    found = number if number in _DISK_ERRORS else next(one for one in _DISK_ERRORS if os.strerror(one) in told)
+    return f"{place}{os.strerror(found)}. Free space there, or name another place."
 
 
 def describe_environment() -> dict[str, Any]:

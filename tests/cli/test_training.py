@@ -246,7 +246,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_ends_like_an_uninterrupt
     assert run(command("sft", model_folder, data, tmp_path / "whole")) == 0
 
     with monkeypatch.context() as patch:
-        patch.setattr("sightline.training.run.add_callbacks", with_ctrl_c(add_callbacks))
+        patch.setattr("sightline.training.loop.add_callbacks", with_ctrl_c(add_callbacks))
         assert run(command("sft", model_folder, data, tmp_path / "cut")) == 130
     assert "--resume_from_checkpoint true" in capsys.readouterr().err
     assert (tmp_path / "cut" / "checkpoint-3").is_dir()
@@ -256,10 +256,9 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_ends_like_an_uninterrupt
 
 
 def with_ctrl_c(usual: Any) -> Any:
-    def add(trainer: Any, folder: Any, title: str) -> Any:
-        interruption = usual(trainer, folder, title)
+    def add(trainer: Any, folder: Any, others: Any) -> None:
+        usual(trainer, folder, others)
         trainer.add_callback(CtrlC())
-        return interruption
 
     return add
 

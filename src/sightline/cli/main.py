@@ -9,6 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -18,22 +19,26 @@ from typer._click.exceptions import ClickException  # of the one minor version t
 from sightline import __version__
 from sightline.cli.environment import set_quiet_defaults
 from sightline.cli.output import make_output_safe, safe_output
+from sightline.cli.signals import end_on_signals
+from sightline.cli.streams import keep_streams_open, require_output
 from sightline.config import PLACES, placed
-from sightline.errors import SightlineError
+from sightline.errors import SightlineError, Stopped
 from sightline.launch.processes import is_first, joined_processes, launched, say
+from sightline.runs import told_full_disk
 from sightline.secrets import remember_command
 
 
 @dataclass(frozen=True)
 class Verb:
     """A command: `<name>_command` in the light module `cli/<name>.py`, its line in the list, whether it takes flags
-    beyond its own, and whether several processes may share its run. A verb with `verbs` is a group whose module holds
-    their commands."""
+    beyond its own, whether several processes may share its run, and whether its result `lies` in a folder or file, so
+    that stdout is no loss. A verb with `verbs` is a group whose module holds their commands."""
 
     name: str
     summary: str
     takes_any_flag: bool = False
     is_shared: bool = False
+    lies: bool = False
     verbs: tuple[Verb, ...] = ()
 
     def load(self, group: str = "") -> Callable[..., Any]:
@@ -44,10 +49,11 @@ class Verb:
         def run_placed(**given: Any) -> Any:
             """The command with `~` and variables of its paths expanded, as flags and recipes of training have them."""
             places = {name: placed(given[name], f"command line: {name}") for name in given.keys() & PLACES}
-            if not self.is_shared:
-                return command(**{**given, **places})
-            with joined_processes():
-                return command(**{**given, **places})
+            with joined_processes() if self.is_shared else nullcontext():
+                result = command(**{**given, **places})
+            if not self.lies:
+                require_output()
+            return result
 
         return run_placed
 
@@ -63,12 +69,17 @@ class Verb:
         app.command(self.name, short_help=self.summary, context_settings=settings)(self.load(group))
 
 
+def _training(name: str, summary: str) -> Verb:
+    """A verb that trains: it takes any flag, in several processes, and leaves a folder."""
+    return Verb(name, summary, takes_any_flag=True, is_shared=True, lies=True)
+
+
 VERBS = (
-    Verb("demo", "Build, train, evaluate, align and compare a small VLM, offline."),
-    Verb("build", "A new VLM folder: from a preset, or tower, projector, decoder."),
+    Verb("demo", "Build, train, evaluate, align and compare a small VLM, offline.", lies=True),
+    Verb("build", "A new VLM folder: from a preset, or tower, projector, decoder.", lies=True),
     Verb("ask", "One picture, one question, one answer."),
-    Verb("sft", "Fine-tune on demonstrations; takes every flag of trl sft.", takes_any_flag=True, is_shared=True),
-    Verb("dpo", "Align with preference pairs; takes every flag of trl dpo.", takes_any_flag=True, is_shared=True),
+    _training("sft", "Fine-tune on demonstrations; takes every flag of trl sft."),
+    _training("dpo", "Align with preference pairs; takes every flag of trl dpo."),
     Verb("eval", "Score a model on benchmarks or your own rows.", is_shared=True),
     Verb("score", "Score the answers of a run again, by another profile."),
     Verb("compare", "Two runs on the same items: what changed, and by what."),
@@ -79,8 +90,8 @@ VERBS = (
         verbs=(
             Verb("check", "What is in a dataset, and what is wrong with it."),
             Verb("preview", "What the model will see of your rows.", takes_any_flag=True),
-            Verb("convert", "Write rows of any format in another one."),
-            Verb("synthesize", "Write rows with a model: conversations, preferences, ..."),
+            Verb("convert", "Write rows of any format in another one.", lies=True),
+            Verb("synthesize", "Write rows with a model: conversations, preferences, ...", lies=True),
         ),
     ),
     Verb("doctor", "The environment; with a recipe, the run before any GPU hour.", takes_any_flag=True),
@@ -89,10 +100,10 @@ VERBS = (
         "vilt",
         "Pretrain, fine-tune, evaluate and use ViLT.",
         verbs=(
-            Verb("pretrain", "Learn matching and masked words from captions.", takes_any_flag=True, is_shared=True),
-            Verb("vqa", "Learn to answer questions.", takes_any_flag=True, is_shared=True),
-            Verb("retrieval", "Learn to rank captions of pictures.", takes_any_flag=True, is_shared=True),
-            Verb("nlvr2", "Learn to judge sentences about one picture or two.", takes_any_flag=True, is_shared=True),
+            _training("pretrain", "Learn matching and masked words from captions."),
+            _training("vqa", "Learn to answer questions."),
+            _training("retrieval", "Learn to rank captions of pictures."),
+            _training("nlvr2", "Learn to judge sentences about one picture or two."),
             Verb("evaluate", "Score a trained ViLT, with intervals."),
             Verb("search", "Rank the pictures of a folder by a text."),
             Verb("caption", "Choose captions for a picture from candidates."),
@@ -107,7 +118,7 @@ def build_app() -> typer.Typer:
     app = _new_app(
         name="sightline",
         help="Post-train and evaluate vision-language models, computing once whatever a batch shares.",
-        epilog="stdout carries data, stderr progress. Exit codes: 0, 1 (failed), 2 (bad usage or input), 130.",
+        epilog="stdout carries data, stderr progress. Exit codes: 0, 1 (failed), 2 (bad usage or input), 128 + signal.",
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
@@ -137,6 +148,9 @@ def run(arguments: Sequence[str] | None = None) -> int:
 def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = _answer(arguments)
+    except Stopped as stop:
+        say(f"Ended by {stop.name}.")
+        return _exit_code(stop)
     except SystemExit as stop:
         return _exit_code(stop)
     except KeyboardInterrupt:
@@ -146,14 +160,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         if not error.said:
             print(f"{_speaker()}error: {error}", file=sys.stderr)
         return error.exit_code
-    except (NotADirectoryError, IsADirectoryError, FileExistsError, PermissionError) as error:
-        if error.filename is None:
-            raise
-        print(f"error: {error.filename}: {error.strerror}. Name another path, or mend this one.", file=sys.stderr)
-        return 2
-    except BrokenPipeError:  # the reader of our output left, as `| head` does
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+    except OSError as error:
+        return _told_os_error(error)
     return result if isinstance(result, int) else 0
 
 
@@ -176,9 +184,31 @@ def _speaker() -> str:
     return "" if is_first() else f"rank {launched().rank}: "
 
 
+def _told_os_error(error: OSError) -> int:
+    """Says what is wrong with a path or a disk, and gives the exit code.
+
+    Raises:
+        OSError: nothing that a path or more space would mend.
+    """
+    full = told_full_disk(error)
+    if full:
+        print(f"{_speaker()}error: {full}", file=sys.stderr)
+        return 1
+    if not isinstance(error, NotADirectoryError | IsADirectoryError | FileExistsError | PermissionError):
+        raise error
+    if error.filename is None:
+        raise error
+    print(
+        f"{_speaker()}error: {error.filename}: {error.strerror}. Name another path, or mend this one.", file=sys.stderr
+    )
+    return 2
+
+
 def main() -> None:
     """Entry point of the installed `sightline` script."""
+    keep_streams_open()
     make_output_safe()
+    end_on_signals()
     if _is_alone():
         sys.exit(run())
     try:

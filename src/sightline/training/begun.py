@@ -14,9 +14,10 @@ from datasets import Dataset
 
 from sightline.data.file_signatures import model_files
 from sightline.data.row_signature import rows_signature
+from sightline.errors import RunFolderError
 from sightline.runs import RunFolder, plain_data
 from sightline.secrets import without_secrets
-from sightline.training.restore import last_whole_checkpoint, step_of
+from sightline.training.restore import find_damage, last_whole_checkpoint, step_of
 
 # All settings count when a run is resumed, but these. They change no weight that comes out: names and places (what lies
 # there is compared), logging, saving, uploading, evaluating, memory and speed; how long is trained is told.
@@ -113,10 +114,21 @@ def open_folder(folder: RunFolder, settings: Any, begun: Mapping[str, Any]) -> s
 
 
 def checkpoint_of(training: Any) -> str | None:
-    """The checkpoint that the settings name; for `true` the newest whole one, and none where the run left none."""
-    if training.resume_from_checkpoint is not True:
-        return training.resume_from_checkpoint or None
-    return last_whole_checkpoint(Path(training.output_dir))
+    """The checkpoint that the settings name; for `true` the newest whole one, and none where the run left none.
+
+    Raises:
+        RunFolderError: the checkpoint that is named is not whole.
+    """
+    named = training.resume_from_checkpoint
+    if named is True:
+        return last_whole_checkpoint(Path(training.output_dir))
+    damage = find_damage(Path(named)) if named else ""
+    if damage:
+        raise RunFolderError(
+            f"resume_from_checkpoint: {named} is no whole checkpoint ({damage} is missing or was cut). Name another "
+            "one, or set it to true for the newest that is whole."
+        )
+    return named or None
 
 
 def _without_places(value: Any) -> Any:

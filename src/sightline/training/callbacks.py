@@ -1,10 +1,9 @@
-"""Callbacks of every training run: a progress bar, a metrics file, and Ctrl-C that leaves a checkpoint."""
+"""Callbacks of every training run: a progress bar, and a metrics file."""
 
 from __future__ import annotations
 
-import signal
 import sys
-from types import FrameType
+from collections.abc import Sequence
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -50,6 +49,10 @@ class ProgressBar(TrainerCallback):
                 self._bar.update(self._task, metrics="  ".join(shown))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Takes the bar off the terminal, whose cursor and streams are as before."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -67,44 +70,12 @@ class MetricsFile(TrainerCallback):
             self._folder.append_metrics({"step": state.global_step, **numbers})
 
 
-class Interruption(TrainerCallback):
-    """The first Ctrl-C ends training after the running step, with a checkpoint; the second ends it at once."""
-
-    def __init__(self) -> None:
-        self.came = False
-        self._previous: Any = None
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        try:
-            self._previous = signal.signal(signal.SIGINT, self._note)
-        except ValueError:
-            self._previous = None  # not the main thread: Ctrl-C is somebody else's to handle
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
-        if self.came:
-            control.should_save = True
-            control.should_training_stop = True
-        return control
-
-    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if self._previous is not None:
-            signal.signal(signal.SIGINT, self._previous)
-
-    def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.came:
-            raise KeyboardInterrupt
-        self.came = True
-        print("\nInterrupted: saving a checkpoint after this step (Ctrl-C again to stop at once).", file=sys.stderr)
-
-
-def add_callbacks(trainer: Trainer, folder: RunFolder, title: str) -> Interruption:
-    """Give the trainer our callbacks in place of transformers' own printing; returns the one that knows of Ctrl-C."""
-    interruption = Interruption()
+def add_callbacks(trainer: Trainer, folder: RunFolder, others: Sequence[TrainerCallback]) -> None:
+    """Gives the trainer the metrics file and `others` in place of transformers' own printing."""
     for callback in (ProgressCallback, PrinterCallback):
         trainer.remove_callback(callback)
-    for callback in (ProgressBar(title), MetricsFile(folder), interruption):
-        trainer.add_callback(callback)
-    return interruption
+    for added in (MetricsFile(folder), *others):
+        trainer.add_callback(added)
 
 
 def _number(value: Any) -> Any:

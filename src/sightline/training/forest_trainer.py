@@ -12,13 +12,13 @@ from torch.utils.data import DataLoader, Sampler
 from sightline.engine.selftest import RouteChoice
 from sightline.training.augmentation import AugmentingCollator, training_batches
 from sightline.training.card import write_card
+from sightline.training.checkpoints import CheckpointTrainer
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.sampler import ImageGroupSampler, describe_order
-from sightline.training.sealed_trainer import SealedTrainer
 from sightline.training.stream_position import StreamPosition
 
 
-class ForestTrainer(SealedTrainer):
+class ForestTrainer(CheckpointTrainer):
     """Stands before a trainer of TRL's among the bases of ours, so that `super()` here is TRL's.
 
     Attributes:

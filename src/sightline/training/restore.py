@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import re
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -13,22 +13,35 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from sightline.models.pretrained import load_pretrained
-
-_NUMBERED = re.compile(r"checkpoint-(\d+)")  # not what somebody made of one, `checkpoint-2-merged` say
+from sightline.training.checkpoints import numbered
 
 
 def last_whole_checkpoint(folder: Path) -> str | None:
-    """The newest checkpoint in the folder that was written to its end, or None.
+    """The newest checkpoint in the folder that is whole, or None; what is passed over is said.
 
-    `trainer_state.json` is the last file that transformers writes into one (5.23); without it, a run was killed there.
+    A power cut, a full disk or a kill under another trainer leaves half ones: `trainer_state.json` is the last file
+    that transformers writes (5.23), and weights and optimizer states end where their own heads say.
     """
-    found = ((_NUMBERED.fullmatch(path.name), path) for path in folder.glob("checkpoint-*") if path.is_dir())
-    numbered = {int(name[1]): path for name, path in found if name is not None}
-    for _, path in sorted(numbered.items(), reverse=True):
-        if _is_json(path / "trainer_state.json"):
+    for _, path in sorted(numbered(folder).items(), reverse=True):
+        damage = find_damage(path)
+        if not damage:
             return str(path)
-        print(f"{path} was not written to its end; going on from the one before it.", file=sys.stderr)
+        print(f"{path} is not whole ({damage}); going on from the one before it.", file=sys.stderr)
     return None
+
+
+def find_damage(checkpoint: Path) -> str:
+    """The file of a checkpoint that is missing or was not written to its end; empty where it is whole."""
+    try:
+        int(json.loads((checkpoint / "trainer_state.json").read_text(encoding="utf-8"))["global_step"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "trainer_state.json"
+    for path in sorted(checkpoint.iterdir()):
+        if path.suffix == ".safetensors" and not _is_whole_safetensors(path):
+            return path.name
+        if path.suffix in (".pt", ".pth", ".bin") and not zipfile.is_zipfile(path):  # torch.save writes archives
+            return path.name
+    return ""
 
 
 def step_of(checkpoint: str | None) -> int:
@@ -42,20 +55,18 @@ def step_of(checkpoint: str | None) -> int:
         return 0  # no whole checkpoint, which the Trainer refuses by itself
 
 
-def told_steps(result: Any) -> str:
-    """Steps, time and mean loss of a run's result as its summary says them."""
-    if result.first >= result.steps:
-        return f"{result.steps} steps were done before, none now"
-    part = f" of steps {result.first + 1} to {result.steps}" if result.first else ""
-    return f"{result.steps} steps in {result.seconds:.0f} s, mean loss {result.train_loss:.4f}{part}"
-
-
-def _is_json(path: Path) -> bool:
+def _is_whole_safetensors(path: Path) -> bool:
+    """Whether the file is as long as its head says: 8 bytes for the head's length, the head, the tensors."""
     try:
-        json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            if length > path.stat().st_size:
+                return False
+            head = json.loads(file.read(length))
+        ends = [entry["data_offsets"][1] for name, entry in head.items() if name != "__metadata__"]
+        return path.stat().st_size == 8 + length + max(ends, default=0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return False
-    return True
 
 
 def restores_itself(trainer: Any, model: Any) -> bool:

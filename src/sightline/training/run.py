@@ -15,14 +15,12 @@ from sightline.data.formats.registry import Goal
 from sightline.data.kept_rows import maps_in_temporary_files
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, InputError
-from sightline.launch.processes import Processes, joined_processes, say
-from sightline.models.pretrained import refused_pickles
+from sightline.launch.processes import Processes, joined_processes
 from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
 from sightline.training.begun import begun_with, open_folder, resume_same
-from sightline.training.callbacks import add_callbacks
 from sightline.training.dpo import DPOTrainer
-from sightline.training.restore import step_of, told_steps
+from sightline.training.loop import Trained, told_steps, train_to_the_end
 from sightline.training.rows import training_rows
 from sightline.training.sft import SFTTrainer
 from sightline.training.source import ModelSource, model_source
@@ -36,23 +34,17 @@ class TrainingResult:
     Attributes:
         folder: the run folder, which is also the model folder.
         route: how batches were run.
-        steps: optimizer steps done.
-        train_loss: mean training loss of the steps that this command did.
-        seconds: wall-clock time of training.
-        first: steps done before, by the run that this one goes on with.
+        trained: steps, mean loss and time.
     """
 
     folder: Path
     route: RouteChoice
-    steps: int
-    train_loss: float
-    seconds: float
-    first: int = 0
+    trained: Trained
 
     @property
     def summary(self) -> str:
         """One line for the user."""
-        return f"{told_steps(self)}, route {self.route.route}: {self.route.reason}."
+        return f"{told_steps(self.trained)}, route {self.route.route}: {self.route.reason}."
 
 
 def run_sft(settings: TrainingSettings, score: Score | None = None) -> TrainingResult:
@@ -60,7 +52,7 @@ def run_sft(settings: TrainingSettings, score: Score | None = None) -> TrainingR
 
     Raises:
         InputError: the data, the model or a setting cannot be used; nothing has been written then.
-        KeyboardInterrupt: Ctrl-C; a checkpoint to resume from has been saved.
+        KeyboardInterrupt, Stopped: Ctrl-C, SIGTERM or SIGHUP; a checkpoint to resume from has been saved.
     """
     return _run(settings, "sft", sft_trainer, "SFT", score)
 
@@ -70,7 +62,7 @@ def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingR
 
     Raises:
         InputError: the data, the model or a setting cannot be used; nothing has been written then.
-        KeyboardInterrupt: Ctrl-C; a checkpoint to resume from has been saved.
+        KeyboardInterrupt, Stopped: Ctrl-C, SIGTERM or SIGHUP; a checkpoint to resume from has been saved.
     """
     if settings.script.preset is not None:
         raise ConfigError("preset: DPO aligns a trained model. Train one by `sightline sft`, then name its folder.")
@@ -138,24 +130,11 @@ def _train(
     checkpoint = processes.first_does(lambda: open_folder(folder, settings, begun))
     if processes.first:
         folder.write_json("route.json", trainer.route)
-    interruption = add_callbacks(trainer, folder, title)
-    with refused_pickles(checkpoint or training.output_dir):
-        outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    if interruption.came:
-        say(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}")
-        raise KeyboardInterrupt
-    trainer.save_model(training.output_dir)
+    trained = train_to_the_end(trainer, folder, title, checkpoint)
     trainer.create_model_card(dataset_name=settings.script.dataset_name)
     if training.push_to_hub:
         trainer.push_to_hub(dataset_name=settings.script.dataset_name)
-    return TrainingResult(
-        folder.path,
-        trainer.route,
-        outcome.global_step,
-        outcome.training_loss,
-        outcome.metrics["train_runtime"],
-        step_of(checkpoint),
-    )
+    return TrainingResult(folder.path, trainer.route, trained)
 
 
 @contextmanager

@@ -78,7 +78,7 @@ def test_each_task_trains_logs_its_parts_and_leaves_a_folder(task, data, parts, 
     held_out = str(shutil.copy(folder / data, folder / f"held_out_{data}"))  # rows that train are refused
     flags = ["--objectives", "itm", "mlm", "mpp", "--draw_false_texts", "3", "--eval_data", held_out]
     result = train(folder, task, data, *flags, "--eval_strategy", "steps", "--eval_steps", "4")
-    assert result.steps == 4
+    assert result.trained.steps == 4
     rows = metrics(folder)
     assert parts <= set(rows[0]) and {f"eval_{part}" for part in parts} <= set().union(*rows)
     assert "sightline vilt" in (folder / "run" / "README.md").read_text()

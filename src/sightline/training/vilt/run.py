@@ -15,12 +15,10 @@ from sightline.console import console_on
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pictures
 from sightline.errors import ConfigError
 from sightline.launch.processes import Processes, joined_processes, say
-from sightline.models.pretrained import refused_pickles
 from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
 from sightline.runs import RunFolder
 from sightline.training.begun import begun_with, checkpoint_of, open_folder, resume_same
-from sightline.training.callbacks import add_callbacks
-from sightline.training.restore import step_of, told_steps
+from sightline.training.loop import Trained, told_steps, train_to_the_end
 from sightline.training.vilt.card import write_vilt_card
 from sightline.training.vilt.rows import DrawnRows, PictureLoader
 from sightline.training.vilt.settings import ViltModelArguments, ViltSettings
@@ -32,19 +30,15 @@ SIZES = ("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediat
 
 @dataclass(frozen=True)
 class ViltResult:
-    """What a run left: the folder, which is also the model folder, steps done, mean loss of those done now, seconds,
-    and steps done before, by what it resumed."""
+    """What a run left: the folder, which is also the model folder, and what the loop did."""
 
     folder: Path
-    steps: int
-    train_loss: float
-    seconds: float
-    first: int = 0
+    trained: Trained
 
     @property
     def summary(self) -> str:
         """One line for the user."""
-        return f"{told_steps(self)}."
+        return f"{told_steps(self.trained)}."
 
 
 def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
@@ -52,7 +46,7 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
 
     Raises:
         InputError: the data, the start or a setting cannot be used; nothing has been written then.
-        KeyboardInterrupt: Ctrl-C; a checkpoint to resume from has been saved.
+        KeyboardInterrupt, Stopped: Ctrl-C, SIGTERM or SIGHUP; a checkpoint to resume from has been saved.
     """
     with joined_processes() as processes:
         return _run(name, settings, processes)
@@ -82,17 +76,10 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
     if resume:
         processes.first_does(lambda: _check_same_model(checkpoint_of(training), trainer.model.config, start))
     checkpoint = processes.first_does(lambda: open_folder(folder, settings, begun))
-    interruption = add_callbacks(trainer, folder, f"ViLT {name}")
-    with refused_pickles(checkpoint or training.output_dir):
-        outcome = trainer.train(resume_from_checkpoint=checkpoint)
-    if interruption.came:
-        say(f"Resume with --resume_from_checkpoint true --output_dir {folder.path}")
-        raise KeyboardInterrupt
-    trainer.save_model(training.output_dir)
+    trained = train_to_the_end(trainer, folder, f"ViLT {name}", checkpoint)
     if processes.first:
         write_vilt_card(folder, name, settings, start, trainer.model)
-    seconds = outcome.metrics["train_runtime"]
-    return ViltResult(folder.path, outcome.global_step, outcome.training_loss, seconds, step_of(checkpoint))
+    return ViltResult(folder.path, trained)
 
 
 def _start(settings: ViltSettings, task: Task, rows: list[Any]) -> Start:

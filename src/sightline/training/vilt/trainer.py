@@ -9,7 +9,7 @@ import torch
 from torch.optim import Optimizer
 from transformers import TrainerCallback
 
-from sightline.training.sealed_trainer import SealedTrainer
+from sightline.training.checkpoints import CheckpointTrainer
 from sightline.training.vilt.rows import DrawnRows
 from sightline.training.vilt.tasks import Task
 
@@ -27,7 +27,7 @@ class EpochOfDraws(TrainerCallback):
         self._rows.set_epoch(int(state.epoch or 0))
 
 
-class ViltTrainer(SealedTrainer):
+class ViltTrainer(CheckpointTrainer):
     """Trainer whose loss is a `Task`'s. Parts of the loss are averaged over steps and processes between two logs."""
 
     optimizer: Any

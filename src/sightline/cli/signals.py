@@ -1,0 +1,19 @@
+"""SIGTERM and SIGHUP as an exception, so that a command that they end tidies up, says how to go on, and exits so."""
+
+from __future__ import annotations
+
+import signal
+from types import FrameType
+
+from sightline.errors import Stopped
+
+
+def end_on_signals() -> None:
+    """Lets both signals raise `Stopped` in the main thread; a signal that is ignored, as under nohup, stays so."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) == signal.SIG_DFL:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped(number)

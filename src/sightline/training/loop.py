@@ -1,0 +1,139 @@
+"""Train to the end and save, or leave a checkpoint and the line to go on by, whatever ends the run."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.errors import MachineError
+from sightline.models.pretrained import refused_pickles
+from sightline.runs import RunFolder
+from sightline.training.callbacks import ProgressBar, add_callbacks
+from sightline.training.failures import told_failure
+from sightline.training.interruption import Interruption
+from sightline.training.restore import last_whole_checkpoint, step_of
+
+RESUME = "--resume_from_checkpoint true --output_dir"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What the loop did.
+
+    Attributes:
+        steps: optimizer steps that are done, those of the run that it went on with among them.
+        first: of these the ones done before.
+        since: the step after which losses are known, 0 as a rule.
+        train_loss: mean loss of the steps after `since`.
+        seconds: wall-clock time of this part.
+    """
+
+    steps: int
+    first: int
+    since: int
+    train_loss: float
+    seconds: float
+
+
+def train_to_the_end(trainer: Any, folder: RunFolder, title: str, checkpoint: str | None) -> Trained:
+    """Trains from the checkpoint, or from the start, and saves the model.
+
+    A step that fails, a full disk or a signal leaves a checkpoint of the last whole step, as far as one can be written,
+    and stderr says where it is and how to go on.
+
+    Raises:
+        InputError: a row that cannot be used was met.
+        MachineError: the machine failed: a disk, its memory, a worker.
+        KeyboardInterrupt: Ctrl-C.
+        Stopped: SIGTERM or SIGHUP.
+        Exception: anything else, as it was raised.
+    """
+    first, start = step_of(checkpoint), time.perf_counter()
+    bar, interruption = ProgressBar(title), Interruption(trainer)
+    add_callbacks(trainer, folder, (bar, interruption))
+    with interruption.heard():
+        try:
+            with refused_pickles(checkpoint or str(folder.path)):
+                outcome = trainer.train(resume_from_checkpoint=checkpoint)
+        except BaseException as error:
+            bar.close()
+            _leave(trainer, folder, error, interruption)
+            told = told_failure(error, f"{interruption.place}: ")
+            if told is error:
+                raise
+            raise told from error
+        seconds = time.perf_counter() - start
+        if interruption.number is not None:
+            _say(trainer, f"Resume with {RESUME} {folder.path}")
+            raise interruption.as_exception()
+        _save_model(trainer, folder)
+    if interruption.number is not None:  # it came while the model was saved
+        _say(trainer, f"The model is in {folder.path}.")
+        raise interruption.as_exception()
+    steps = outcome.global_step
+    losses = trainer.loss_window
+    return Trained(steps, first, losses.since, losses.mean_loss(outcome.training_loss, steps, first), seconds)
+
+
+def told_steps(trained: Trained) -> str:
+    """Steps, time and mean loss as a run's summary says them."""
+    if trained.first >= trained.steps:
+        return f"{trained.steps} steps were done before, none now"
+    before = f", {trained.first} of them before," if trained.first else ""
+    part = f" of steps {trained.since + 1} to {trained.steps}" if trained.since else ""
+    return f"{trained.steps} steps{before} in {trained.seconds:.0f} s, mean loss {trained.train_loss:.4f}{part}"
+
+
+def _leave(trainer: Any, folder: RunFolder, error: BaseException, interruption: Interruption) -> None:
+    """Writes a checkpoint where one can be written, and says what is kept and how to go on."""
+    failure: BaseException | None = None
+    step = trainer.state.global_step
+    if interruption.ends_at_once(error):
+        failure = KeyboardInterrupt()
+    elif trainer.args.should_save:
+        try:
+            interruption.save()
+        except Exception as unsaved:
+            failure = unsaved
+    if not trainer.is_world_process_zero():
+        return
+    last = last_whole_checkpoint(folder.path) if folder.path.is_dir() else None
+    if failure is not None and str(failure) and step:
+        reason = str(told_failure(failure)).splitlines()[0]
+        _say(trainer, f"The checkpoint of step {step} could not be written: {reason}")
+    if last is None:
+        _say(trainer, f"{folder.path} holds no checkpoint: the same command starts again from step 0.")
+    else:
+        _say(trainer, f"Kept: {last}. Resume with {RESUME} {folder.path}")
+
+
+def _save_model(trainer: Any, folder: RunFolder) -> None:
+    """Leaves the trained model in the run's folder, whole, or says which checkpoint it can be saved from later.
+
+    Raises:
+        MachineError: it could not be written.
+    """
+    staging = folder.path / ".model.partial"
+    try:
+        trainer.save_model(str(staging), _internal_call=True)  # what is pushed is pushed when all is in its place
+        if trainer.args.should_save:
+            for path in sorted(staging.iterdir()):
+                path.replace(folder.path / path.name)
+    except Exception as error:
+        if not trainer.args.should_save:
+            raise
+        shutil.rmtree(staging, ignore_errors=True)
+        last = last_whole_checkpoint(folder.path) if folder.path.is_dir() else None
+        kept = f"Free space, then save it by {RESUME} {folder.path}: {last} is kept." if last else "Nothing is kept."
+        raise MachineError(f"The model could not be saved: {told_failure(error)} {kept}") from error
+    finally:
+        if trainer.args.should_save:
+            shutil.rmtree(staging, ignore_errors=True)
+
+
+def _say(trainer: Any, text: str) -> None:
+    if trainer.is_world_process_zero():
+        print(text, file=sys.stderr)
