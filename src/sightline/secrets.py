@@ -30,8 +30,7 @@ _OFTEN_NAMES = frozenset({"key", "code"})  # of an address's parameters: a secre
 _ACCESS = frozenset("auth jwt pass pw pwd sas tk sk ak appkey".split()) | _OFTEN_NAMES
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_USER_INFO = re.compile(r"(?<=://)[^\s/?#\"'<>\\]+@")
-_HIDDEN_USER = f"://{HIDDEN}@"
+_USER_INFO = re.compile(rf"(?<=://)(?:[^\s/?#\"'<>\\]|{HIDDEN})+@")
 _PARAMETER = re.compile(r"([?&;]|u0026)([\w.%\-\[\]]{1,64})=([^&;#\s\"'<>\\]+)")
 _HEADER = re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+)[^\s\"'<>\\,]+")
 _KNOWN_SHAPES = re.compile(r"\b(?:hf_[A-Za-z0-9]{24,}|sk-[\w-]{24,}|gh[pousr]_[A-Za-z0-9]{24,}|AIza[\w-]{30,})")
@@ -63,9 +62,8 @@ class Secret(str):
 
 def redact(text: str) -> str:
     """A message without secrets: known values, user-info and key-like parameters of addresses, keys in headers."""
-    text = _USER_INFO.sub(f"{HIDDEN}@", without_known(text))
-    text = _PARAMETER.sub(_without_value, text)
-    return _KNOWN_SHAPES.sub(HIDDEN, _HEADER.sub(rf"\1{HIDDEN}", text))
+    text = _PARAMETER.sub(_without_value, _USER_INFO.sub(f"{HIDDEN}@", text))
+    return without_known(_KNOWN_SHAPES.sub(HIDDEN, _HEADER.sub(rf"\1{HIDDEN}", text)))
 
 
 def without_known(text: str) -> str:
@@ -178,7 +176,7 @@ def remember_address(address: str) -> None:
 
 def bare_address(address: str) -> str:
     """An address without user-info and secret parameters: what names, keys and comparisons are made of."""
-    plain = _USER_INFO.sub("", address.replace(_HIDDEN_USER, "://"))
+    plain = _USER_INFO.sub("", address)
     before, mark, query = plain.partition("?")
     if not mark:
         return plain

