@@ -23,9 +23,15 @@ class Request:
 
 
 class Hub:
-    """Stands in for huggingface.co where `HF_ENDPOINT` names `url`; `files` is what was committed, by name."""
+    """Stands in for huggingface.co where `HF_ENDPOINT` names `url`.
+
+    Attributes:
+        status: of every reply; any but 200 refuses, with the token in its message.
+        files: what was committed, by name.
+    """
 
     def __init__(self) -> None:
+        self.status = 200
         self.requests: list[Request] = []
         self.files: dict[str, bytes] = {}
         hub = self
@@ -44,7 +50,7 @@ class Hub:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 hub.requests.append(Request(self.path, self.headers.get("Authorization") or "", body))
                 reply = json.dumps(hub.answer(self.path, body)).encode()
-                self.send_response(200)
+                self.send_response(hub.status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(reply)))
                 self.end_headers()
@@ -60,6 +66,8 @@ class Hub:
 
     def answer(self, path: str, body: bytes) -> Any:
         """What the Hub says to a request."""
+        if self.status != 200:
+            return {"error": f"refused: {self.requests[-1].authorization}"}
         if path.startswith("/api/repos/create"):
             return {"url": f"{self.url}/someone/tiny", "name": "someone/tiny", "id": "0"}
         if "/preupload/" in path:

@@ -122,7 +122,10 @@ def test_user_info_is_sent_as_a_header_and_not_as_part_of_the_host():
 
 
 def test_headers_that_a_server_echoes_and_keys_of_known_shape_are_hidden():
-    assert redact('{"Authorization": "Bearer abc.def"}') == f'{{"Authorization": "Bearer {HIDDEN}"}}'
+    assert redact('{"Authorization": "Bearer abc.def"}') == f'{{"Authorization": "{HIDDEN}"}}'
+    assert redact("Authorization: Bearer abc.def, x") == f"Authorization: Bearer {HIDDEN}, x"
+    assert redact("{'x-api-key': 'abc', 'x': 'abc'}") == f"{{'x-api-key': '{HIDDEN}', 'x': 'abc'}}"
+    assert redact("hub_token: expected text, got 'abc'") == "hub_token: expected text, got 'abc'"
     assert redact("got sk-proj-ABCDEFGHIJKLMNOPQRSTUVWX here") == f"got {HIDDEN} here"
     assert redact("a bearer certificate; basic understanding") == "a bearer certificate; basic understanding"
 
@@ -151,6 +154,8 @@ def test_a_command_is_recorded_without_its_secrets_however_short(monkeypatch):
     assert hidden_command(typed) == [
         "sft", "--hub_token", HIDDEN, f"--hub-token={HIDDEN}", "--max_steps", "3", "--endpoint", "http://<hidden>@h/v1",
     ]  # fmt: skip
+    mapping = ["--model_init_kwargs", "{token: abc, revision: main}", "--kwargs", '{"api_key": "abc"}']
+    assert hidden_command(mapping)[1::2] == [f"{{token: {HIDDEN}, revision: main}}", f'{{"api_key": "{HIDDEN}"}}']
     remember_command(["eval", "--api_key", "Key-Typed-77"])
     assert without_known("no such option Key-Typed-77") == f"no such option {HIDDEN}"
 

@@ -33,6 +33,8 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 _USER_INFO = re.compile(rf"(?<=://)(?:[^\s/?#\"'<>\\]|{HIDDEN})+@")
 _PARAMETER = re.compile(r"([?&;]|u0026)([\w.%\-\[\]]{1,64})=([^&;#\s\"'<>\\]+)")
 _HEADER = re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+)[^\s\"'<>\\,]+")
+_QUOTED = re.compile(r"(([\"'])([\w.-]{1,64})\2\s*[:=]\s*[\"'])[^\"']+")
+_IN_MAPPING = re.compile(r"(\b([\w.-]{1,64})[\"']?\s*[:=]\s*[\"']?)[^\s\"',{}\[\]]+")
 _KNOWN_SHAPES = re.compile(r"\b(?:hf_[A-Za-z0-9]{24,}|sk-[\w-]{24,}|gh[pousr]_[A-Za-z0-9]{24,}|AIza[\w-]{30,})")
 _known: set[str] = set()
 
@@ -61,8 +63,10 @@ class Secret(str):
 
 
 def redact(text: str) -> str:
-    """A message without secrets: known values, user-info and key-like parameters of addresses, keys in headers."""
+    """A message without secrets: known values, user-info and key-like parameters of addresses, keys in headers and
+    records."""
     text = _PARAMETER.sub(_without_value, _USER_INFO.sub(f"{HIDDEN}@", text))
+    text = _QUOTED.sub(lambda found: found[1] + HIDDEN if is_secret_name(found[3]) else found[0], text)
     return without_known(_KNOWN_SHAPES.sub(HIDDEN, _HEADER.sub(rf"\1{HIDDEN}", text)))
 
 
@@ -138,7 +142,7 @@ def hidden_command(arguments: Iterable[str]) -> list[str]:
             is_secret = is_secret_name(name)
             shown.append(f"--{name}={HIDDEN}" if is_secret and equals else redact(argument))
         else:
-            shown.append(HIDDEN if is_secret else redact(argument))
+            shown.append(HIDDEN if is_secret else _without_values(redact(argument)))
     return shown
 
 
@@ -235,6 +239,11 @@ def _is_signing(name: str) -> bool:
 def _holds_secret(key: Any, value: Any) -> bool:
     is_text = isinstance(value, str) or (isinstance(value, list | tuple) and any(isinstance(one, str) for one in value))
     return isinstance(value, Secret) or (bool(value) and is_text and is_secret_name(str(key)))
+
+
+def _without_values(mapping: str) -> str:
+    """An argument that may be a mapping, `{token: abc}`, without its secrets."""
+    return _IN_MAPPING.sub(lambda found: found[1] + HIDDEN if is_secret_name(found[2]) else found[0], mapping)
 
 
 def _without_value(match: re.Match[str]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from datasets import Dataset
 from PIL import Image
 
 from sightline.cli.main import run
+from sightline.cli.output import safe_output
 from sightline.data import urls
 from sightline.secrets import HIDDEN
 from sightline.training.dpo import DPOConfig, DPOTrainer
@@ -55,6 +57,7 @@ def hub(running_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """A Hub that this process reaches as if `HF_ENDPOINT` had named it; one for all, since transformers keeps it."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", running_hub.url)
+    running_hub.status = 200
     running_hub.requests.clear()
     running_hub.files.clear()
     return running_hub
@@ -122,6 +125,13 @@ def test_a_hub_token_is_used_and_stands_nowhere(verb, rows, model_folder, tmp_pa
     clean()
 
 
+def test_a_hub_that_refuses_a_token_is_not_quoted_with_it(model_folder, tmp_path, hub, clean) -> None:
+    hub.status = 403
+    given = command("sft", model_folder, write_rows(tmp_path, vqa_rows(4, 2)), tmp_path / "run")
+    assert run([*given, "--push_to_hub", "true", "--hub_model_id", "someone/tiny", "--hub_token", IN_FLAG]) == 2
+    assert hub.requests and "403" in clean() and not (tmp_path / "run").exists()
+
+
 def test_a_recipe_and_the_record_of_its_run_are_repeated_by_giving_the_token_again(
     model_folder, tmp_path, clean, monkeypatch
 ) -> None:
@@ -148,9 +158,7 @@ def test_vilt_uses_a_hub_token_and_writes_none(task, tmp_path, hub, clean) -> No
     rows = []
     for name in ("red", "blue"):
         Image.new("RGB", (32, 32), name).save(tmp_path / f"{name}.png")
-        rows.append(
-            {"image": f"{colour}.png", "caption": f"it is {colour}", "question": "what color", "answer": colour}
-        )
+        rows.append({"image": f"{name}.png", "caption": f"it is {name}", "question": "what color", "answer": name})
     (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows * 4))
     given = ["--train_data", str(tmp_path / "rows.jsonl"), "--output_dir", str(tmp_path / "run"), "--max_steps", "2"]
     pushing = ["--push_to_hub", "true", "--hub_model_id", "someone/tiny", "--hub_token", IN_FLAG]
@@ -327,3 +335,33 @@ def test_a_command_that_is_wrong_is_refused_without_repeating_its_secret(typed, 
     code = run(typed)
     assert code == (0 if typed == ["doctor", "--json"] else 2)
     assert clean()
+
+
+def test_a_traceback_of_any_exception_holds_no_secret(monkeypatch, capsys) -> None:
+    monkeypatch.setenv("HF_TOKEN", IN_VARIABLE)
+    with safe_output():
+        try:
+            raise KeyError(f"Illegal header value b'Bearer {IN_VARIABLE}'")
+        except KeyError as error:
+            sys.excepthook(type(error), error, error.__traceback__)
+        print(f"an answer with {IN_VARIABLE}")
+        print("https://me:pass@host/v1?token=abc", file=sys.stderr)
+    printed = capsys.readouterr()
+    assert "KeyError" in printed.err and PLANTED not in printed.err + printed.out
+    assert printed.out == f"an answer with {HIDDEN}\n" and f"https://{HIDDEN}@host/v1?token={HIDDEN}" in printed.err
+
+
+def test_what_an_earlier_version_recorded_in_clear_is_not_shown_again(questions, server, tmp_path, clean) -> None:
+    server.reply = lambda number, body: completion("yes")
+    given = ["eval", "--model", "tiny", "--data", str(questions), "--endpoint", server.url, "--output_dir"]
+    runs = [tmp_path / "old", tmp_path / "new"]
+    for folder in runs:
+        assert run([*given, str(folder)]) == 0
+    files = [runs[0] / name for name in ("results.json", "environment.json", "begun.json")]
+    for file in files:
+        file.write_text(file.read_text().replace("http://", f"http://me:{IN_FLAG}@"))
+    clean(*files)
+    assert run(["score", str(runs[0]), "--output_dir", str(tmp_path / "again")]) == 0
+    assert run(["compare", str(runs[0]), str(runs[1]), "--output_dir", str(tmp_path / "compared"), "--json"]) == 0
+    assert run([*given, str(runs[0]), "--resume"]) == 0
+    clean(*files)

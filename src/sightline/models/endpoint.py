@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from sightline.errors import ConfigError
-from sightline.secrets import HIDDEN, bare_address, credentials, remember, remember_address
+from sightline.secrets import HIDDEN, bare_address, credentials, remember, remember_address, sealed
 from sightline.values import read_mapping
 
 DEFAULT_KEY_VARIABLE = "OPENAI_API_KEY"
@@ -150,7 +150,8 @@ def read_extra_body(text: str, flag: str = ASKED.extra_body) -> dict[str, Any] |
             f"{flag}: {', '.join(taken)} cannot be set there. Use --model, --max_new_tokens and the like; each "
             "question is asked for one whole reply."
         )
-    return fields
+    secured: dict[str, Any] = sealed(fields)
+    return secured
 
 
 def with_thinking(extra_body: Mapping[str, Any] | None, enable_thinking: bool | None, flag: str) -> dict[str, Any]:
