@@ -84,6 +84,13 @@ A folder may hold `train.jsonl` (or another of these, under its split's name), t
 `metadata.jsonl` or `metadata.csv` (`file_name`), a folder of pictures for each class, or what `save_to_disk` wrote.
 Anything else is a Hub id.
 
+Rows beyond 64 MiB lie on disk while they are used, in a file that is mapped (in the cache of `datasets`,
+`HF_DATASETS_CACHE`), so pictures inside rows cost no memory. A small file may not become gigabytes: what is packed or
+says much in few bytes (`.tar` with gzip, bz2, xz or zstd; Parquet; `.gz`, `.zip` and the like in a folder) may unpack
+to 1 GiB or to 100 times its size, whichever is more; a line, a cell, a file in a shard or a sheet of Excel to 256 MiB.
+Beyond that it is refused with the number. A file that is cut, garbled or in another encoding is refused by name, and by
+line.
+
 ## Pictures
 
 A picture is a path, base64 (bare or as a `data:` address), bytes, a `file:` or web address, or a record of one of these

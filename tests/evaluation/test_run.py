@@ -21,8 +21,8 @@ from sightline.evaluation.outcome import RunResult, to_json
 from sightline.evaluation.requests import Asking
 from sightline.evaluation.rescore import run_score
 from sightline.evaluation.run import run_eval
-from sightline.evaluation.samples import read_samples
 from sightline.evaluation.sources import DataChoice
+from sightline.evaluation.stored_run import read_samples
 from tests.endpoint import Server, completion, text_of
 from tests.tiny import picture, tiny_llava, tiny_processor
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from sightline.errors import DataError, TooLongError
 if TYPE_CHECKING:
     from datasets import Dataset
 
+Key = str | bytes
 THREADS = 4  # Pillow decodes outside Python's lock
 
 
@@ -52,11 +54,10 @@ def check_rows(
         DataError: names the first bad rows and how many there are.
     """
     problems: list[str] = []
-    stored = {index: _stored_groups(row) for index, row in _image_rows(dataset)}
-    first_row = {key: index for index, groups in reversed(stored.items()) for group in groups for key in group}
-    first_row = dict(sorted(first_row.items(), key=lambda item: item[1]))  # problems are told from the first row on
-    sizes = _sizes(first_row, source, problems, track)
-    kinds = {kind for groups in stored.values() for group in groups for kind in _kinds(encoder, group, sizes)}
+    pictures = dataset.select_columns([column for column in IMAGE_COLUMNS if column in dataset.column_names])
+    stored = [tuple([_key(value) for value in group] for group in _groups(row)) for row in _rows(pictures)]
+    sizes = _sizes(_first_places(stored), pictures, source, problems, track)
+    kinds = {kind for groups in stored for group in groups for kind in _kinds(encoder, group, sizes)}
     table, class_of = table_of_kinds(encoder, kinds)
     longest = 0
     too_long: list[str] = []
@@ -111,38 +112,63 @@ def _check_pairs(row: dict[str, Any], name: str) -> None:
         require_difference(pair, name)
 
 
-def _image_rows(dataset: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
-    columns = [column for column in IMAGE_COLUMNS if column in dataset.column_names]
-    return enumerate(dataset.select_columns(columns))
+def _rows(pictures: Dataset) -> Iterator[dict[str, Any]]:
+    """The rows of the columns of pictures, of which one is in memory at once; empty ones where there are no columns."""
+    if not pictures.column_names:
+        return iter([{}] * len(pictures))
+    return iter(pictures)
 
 
-def _stored_groups(row: dict[str, Any]) -> tuple[list[str | bytes], list[str | bytes]]:
-    """The paths or the bytes of a row's own images, and of its rejected ones."""
-    own, rejected = row_images(row), rejected_images(row)
-    return [stored_image(value) for value in own], [stored_image(value) for value in rejected]
+def _first_places(stored: Sequence[tuple[list[Key], ...]]) -> dict[Key, tuple[int, int]]:
+    """The row and the place in it where each image stands first, in the order of rows, as problems are told."""
+    first: dict[Key, tuple[int, int]] = {}
+    for index, groups in enumerate(stored):
+        for place, key in enumerate(itertools.chain(*groups)):
+            first.setdefault(key, (index, place))
+    return first
 
 
-def _kinds(encoder: SequenceEncoder, group: list[str | bytes], sizes: dict[str | bytes, tuple[int, int]]) -> list[Kind]:
+def _groups(row: dict[str, Any]) -> tuple[list[Any], list[Any]]:
+    """A row's own images, and its rejected ones."""
+    return row_images(row), rejected_images(row)
+
+
+def _key(value: Any) -> Key:
+    """The path of an image, or a hash of its bytes, which are not kept."""
+    stored = stored_image(value)
+    return hashlib.blake2b(stored, digest_size=16).digest() if isinstance(stored, bytes) else stored
+
+
+def _kinds(encoder: SequenceEncoder, group: list[Key], sizes: dict[Key, tuple[int, int]]) -> list[Kind]:
     """What decides the number of tokens of each image that could be read: whether it shares its row, and its size."""
     beside = encoder.is_beside(group)
     return [(beside, sizes[key]) for key in group if key in sizes]
 
 
 def _sizes(
-    first_row: dict[str | bytes, int], source: str | RowNames, problems: list[str], track: Callable[..., Iterable[Any]]
-) -> dict[str | bytes, tuple[int, int]]:
-    """Width and height of each stored image that can be read whole; adds the others to `problems`."""
+    first: dict[Key, tuple[int, int]],
+    pictures: Dataset,
+    source: str | RowNames,
+    problems: list[str],
+    track: Callable[..., Iterable[Any]],
+) -> dict[Key, tuple[int, int]]:
+    """Width and height of each stored image that can be read whole; adds the others to `problems`.
 
-    def read(item: tuple[str | bytes, int]) -> tuple[str | bytes, tuple[int, int] | str]:
-        key, index = item
+    Args:
+        first: the row and the place in it where each stands first.
+    """
+
+    def read(item: tuple[Key, tuple[int, int]]) -> tuple[Key, tuple[int, int] | str]:
+        key, (index, place) = item
         try:
-            return key, read_whole(key, row_name(source, index))
+            stored = stored_image([*itertools.chain(*_groups(pictures[index]))][place])
+            return key, read_whole(stored, row_name(source, index))
         except DataError as error:
             return key, str(error)
 
-    sizes: dict[str | bytes, tuple[int, int]] = {}
+    sizes: dict[Key, tuple[int, int]] = {}
     with ThreadPoolExecutor(THREADS) as threads:
-        for key, found in track(threads.map(read, first_row.items()), len(first_row), "Reading images"):
+        for key, found in track(threads.map(read, first.items()), len(first), "Reading images"):
             if isinstance(found, str):
                 problems.append(found)
             else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,26 +81,30 @@ def token_rows(lines: Iterable[str], file: Path, place: Place) -> list[Record]:
 def coco_captions(content: Record, file: Path) -> Iterator[CaptionRecord]:
     """The captioned pictures of COCO's captions JSON, in the order of its images."""
     captions: dict[int, list[str]] = {}
-    for annotation in content["annotations"]:
+    for index, annotation in enumerate(_listed(content, "annotations", file)):
         if "caption" not in annotation:
             raise DataError(
                 f"{file.name}: expected annotations with a caption, found {', '.join(annotation)[:200]}. Name COCO's "
                 "captions file; boxes and masks are no answers to train on."
             )
-        captions.setdefault(annotation["image_id"], []).append(annotation["caption"])
+        with _as_published(f"{file.name} annotation {index + 1}"):
+            captions.setdefault(annotation["image_id"], []).append(_text(annotation["caption"]))
     subset = file.stem.rpartition("_")[2]  # captions_train2017.json: the pictures lie in train2017
-    for index, image in enumerate(content["images"]):
-        if image["id"] in captions:
-            places = _near(image["file_name"], subset)
-            yield CaptionRecord(f"{file.name} image {index + 1}", places, tuple(captions[image["id"]]))
+    for index, image in enumerate(_listed(content, "images", file)):
+        name = f"{file.name} image {index + 1}"
+        with _as_published(name):
+            if image["id"] in captions:
+                yield CaptionRecord(name, _near(image["file_name"], subset), tuple(captions[image["id"]]))
 
 
 def karpathy_captions(content: Record, file: Path) -> Iterator[CaptionRecord]:
     """The captioned pictures of one of Karpathy's dataset files, in its order."""
-    for index, image in enumerate(content["images"]):
-        texts = tuple(sentence["raw"] for sentence in image["sentences"])
-        places = _near(image["filename"], image.get("filepath", ""))
-        yield CaptionRecord(f"{file.name} image {index + 1}", places, texts, image.get("split"))
+    for index, image in enumerate(_listed(content, "images", file)):
+        name = f"{file.name} image {index + 1}"
+        with _as_published(name):
+            texts = tuple(_text(sentence["raw"]) for sentence in image["sentences"])
+            places = _near(image["filename"], image.get("filepath", ""))
+            yield CaptionRecord(name, places, texts, image.get("split"))
 
 
 def token_captions(lines: Iterable[str], file: Path) -> Iterator[CaptionRecord]:
@@ -119,26 +124,66 @@ def vqav2_questions(content: Record, annotations: list[Record] | None, file: Pat
     Raises:
         DataError: a question that the annotations do not have.
     """
-    by_question = {annotation["question_id"]: annotation for annotation in annotations or ()}
-    subtype = content.get("data_subtype", "train2014")
-    for index, question in enumerate(content["questions"]):
+    with _as_published(f"{file.name}: its annotations"):
+        by_question = {annotation["question_id"]: annotation for annotation in annotations or ()}
+    for index, question in enumerate(_listed(content, "questions", file)):
         name = f"{file.name} question {index + 1}"
-        annotation = by_question.get(question["question_id"], {})
-        if annotations is not None and not annotation:
-            raise DataError(
-                f"{name}: question_id {question['question_id']} is not in the annotations. Name the file of the same "
-                "split."
-            )
-        number = f"{question['image_id']:012d}.jpg"
-        yield QuestionRecord(
-            name,
-            _near(f"COCO_{subtype}_{number}", subtype) + (number,),
-            question["question_id"],
-            question["question"],
-            annotation.get("multiple_choice_answer", ""),
-            tuple(answer["answer"] for answer in annotation.get("answers", ())),
-            annotation.get("answer_type", ""),
+        with _as_published(name):
+            yield _vqav2_question(question, by_question, annotations is not None, content.get("data_subtype"), name)
+
+
+def _vqav2_question(
+    question: Record, by_question: dict[int, Record], is_answered: bool, subtype: str | None, name: str
+) -> QuestionRecord:
+    subtype = subtype or "train2014"
+    annotation = by_question.get(question["question_id"], {})
+    if is_answered and not annotation:
+        raise DataError(
+            f"{name}: question_id {question['question_id']} is not in the annotations. Name the file of the same split."
         )
+    number = f"{question['image_id']:012d}.jpg"
+    return QuestionRecord(
+        name,
+        _near(f"COCO_{subtype}_{number}", subtype) + (number,),
+        question["question_id"],
+        _text(question["question"]),
+        _text(annotation.get("multiple_choice_answer", "")),
+        tuple(_text(answer["answer"]) for answer in annotation.get("answers", ())),
+        _text(annotation.get("answer_type", "")),
+    )
+
+
+def _listed(content: Record, key: str, file: Path) -> list[Record]:
+    """The records under a key.
+
+    Raises:
+        DataError: no list of objects stands there.
+    """
+    found = content.get(key)
+    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
+        raise DataError(f"{file.name}: expected a list of objects at {key}, got {str(found)[:60]}. Download it again.")
+    return found
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:40]} where a text is due")
+    return value
+
+
+@contextmanager
+def _as_published(name: str) -> Iterator[None]:
+    """A record that lacks a key of the published ones, or has a value of another kind, as a DataError with its name."""
+    try:
+        yield
+    except KeyError as error:
+        raise DataError(
+            f"{name}: expected the key {error.args[0]!r}, got a record without it. Mend the file."
+        ) from error
+    except (AttributeError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{name}: expected the values of the published files, got others ({error}). Mend it."
+        ) from error
 
 
 def holds_split(file: Path, split: str | None) -> bool:
@@ -196,5 +241,8 @@ def _read_annotations(file: Path) -> list[Record]:
             f"{file.name}: expected its answers beside it in {beside.name}, found no such file. Put VQAv2's "
             "annotations there."
         )
-    found: list[Record] = json.loads(beside.read_text(encoding="utf-8"))["annotations"]
-    return found
+    try:
+        found = json.loads(beside.read_text(encoding="utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{beside}: expected the JSON of VQAv2's annotations, got {error}. Copy it again.") from error
+    return _listed(found if isinstance(found, dict) else {}, "annotations", beside)

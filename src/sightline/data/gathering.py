@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.images import IMAGE_COLUMNS
+from sightline.data.large_tables import dataset_of_pictures
 from sightline.data.message_pictures import in_front, spoken_columns, take_pictures, take_row, taken_rows
 from sightline.data.mixed_columns import table_of
 from sightline.data.picture_columns import PictureFinder, close_images, is_opened, open_columns, refuse_address
@@ -238,28 +239,42 @@ def _rewritten(
     name_of: NameOf,
 ) -> Dataset:
     """The dataset with one column `images` in place of all columns of pictures, and its messages without pictures."""
-    from datasets import Dataset, Features, Image, List, concatenate_datasets
+    from datasets import concatenate_datasets
 
-    held = close_images(dataset.select_columns(columns)) if columns else [{} for _ in range(len(dataset))]
-    images: list[list[Any]] = []
-    for index, row in enumerate(held):
-        name = name_of(index)
-        found = _of_columns({column: _listed(row[column]) for column in columns}, name)
-        images.append(found if taken is None else _filled(taken[index][1], found, finder, name))
+    counts: list[int] = []
+    images = _pictures_of(dataset, columns, taken, finder, name_of, counts)
+    shown = dataset_of_pictures("images", images, several=True)
     parts = [dataset.remove_columns([*columns, *(_written(taken) if taken is not None else ())])]
     parts = [part for part in parts if part.column_names]
     if taken is not None:
         texts = {
-            column: [in_front(row.get(column), len(shown)) for (row, _), shown in zip(taken, images, strict=True)]
+            column: [in_front(row.get(column), count) for (row, _), count in zip(taken, counts, strict=True)]
             if column in ("messages", "prompt")
             else [row.get(column) for row, _ in taken]
             for column in _written(taken)
         }
         parts.append(table_of(texts))
-    shown = Dataset.from_dict({"images": images}, features=Features({"images": List(Image())}))
     joined = concatenate_datasets([*parts, shown], axis=1)
     joined.info.dataset_name = dataset.info.dataset_name
     return joined
+
+
+def _pictures_of(
+    dataset: Any,
+    columns: list[str],
+    taken: list[tuple[Row, list[Any]]] | None,
+    finder: PictureFinder,
+    name_of: NameOf,
+    counts: list[int],
+) -> Iterator[list[Any]]:
+    """The pictures of each row in turn, whose numbers are added to `counts`."""
+    held = close_images(dataset.select_columns(columns)) if columns else [{} for _ in range(len(dataset))]
+    for index, row in enumerate(held):
+        name = name_of(index)
+        found = _of_columns({column: _listed(row[column]) for column in columns}, name)
+        found = found if taken is None else _filled(taken[index][1], found, finder, name)
+        counts.append(len(found))
+        yield found
 
 
 def _written(taken: list[tuple[Row, list[Any]]]) -> list[str]:

@@ -33,10 +33,10 @@ def map_rows(dataset: Dataset, function: Callable[..., Any], parameters: Iterabl
         parameters: what the function depends on besides the rows.
     """
     files = [Path(file["filename"]) for file in dataset.cache_files]
-    signatures = [path.name if path.parent == _folder() else file_signature(path) for path in files]
+    signatures = [path.name if path.parent == kept_folder() else file_signature(path) for path in files]
     parts = [encoding_version(), dataset._fingerprint, dataset.features, *parameters, *signatures]
     key = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
-    place = _place(key) if files else None
+    place = kept_folder() / f"{key}.arrow" if files else None
     if place is None:
         return dataset.map(function, new_fingerprint=key, **options)
     whole = _is_whole(place)
@@ -63,8 +63,8 @@ def maps_in_temporary_files() -> Iterator[None]:
             datasets.enable_caching()
 
 
-def _place(key: str) -> Path:
-    """Where what has this key is kept, or a file for this process alone where nothing can be kept."""
+def kept_folder() -> Path:
+    """Where rows are kept, or a folder for this process alone where nothing can be kept."""
     from datasets.fingerprint import get_temporary_cache_files_directory
 
     folder = _folder()
@@ -76,8 +76,8 @@ def _place(key: str) -> Path:
             raise PermissionError
         _remove_unused(folder)
     except OSError:
-        folder = Path(get_temporary_cache_files_directory())
-    return folder / f"{key}.arrow"
+        return Path(get_temporary_cache_files_directory())
+    return folder
 
 
 def _is_whole(place: Path) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -17,6 +18,7 @@ from PIL.Image import Image as OpenImage
 
 from sightline.data.answers import written_list
 from sightline.data.images import IMAGE_COLUMNS
+from sightline.data.large_tables import dataset_of_pictures
 from sightline.data.urls import UrlError, fetch_picture
 from sightline.errors import DataError
 from sightline.secrets import remember_address
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 Record = dict[str, Any]
 
+READ_ROWS = 64  # at once: each may hold pictures
 FETCHERS = 8  # threads; a server answers in tens of milliseconds
 # How base64 of a JPEG, PNG, GIF, WebP, BMP or TIFF begins; no path of so many characters does.
 BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0A")
@@ -181,7 +184,7 @@ def open_columns(
     Raises:
         DataError: a picture cannot be found.
     """
-    from datasets import Image, List
+    from datasets import Image, concatenate_datasets
 
     order = dataset.column_names
     for column in [name for name in order if name in columns]:
@@ -191,19 +194,33 @@ def open_columns(
         if _is_stored(kind) and not _names_files(dataset.data.column(column)):
             dataset = dataset.cast_column(column, Image())
             continue
-        values = dataset[column][:]
-        finder.fetch_all(values)
-        records = [finder.record(value, name_of(index)) for index, value in enumerate(values)]
-        several = column == "images" or any(isinstance(value, list) for value in records)
-        if several:
-            records = [value if value is None or isinstance(value, list) else [value] for value in records]
+        finder.fetch_all(_values(dataset, column))
+        names = map(name_of, itertools.count())
+        listed = (_is_listed(value, finder, name) for value, name in zip(_values(dataset, column), names, strict=False))
+        several = column == "images" or any(listed)
         target = "images" if column == "image" and several and "images" not in order else column
-        # Added before the other is removed: a table whose last column goes forgets how many rows it has.
-        feature = List(Image()) if several else Image()
-        dataset = dataset.add_column(f"{column} (opened)", records, feature=feature).remove_columns(column)
-        dataset = dataset.rename_column(f"{column} (opened)", target)
+        records = (finder.record(value, name_of(index)) for index, value in enumerate(_values(dataset, column)))
+        opened = dataset_of_pictures(target, records, several)
+        if len(dataset.column_names) > 1:
+            name = dataset.info.dataset_name
+            opened = concatenate_datasets([dataset.remove_columns(column), opened], axis=1)
+            opened.info.dataset_name = name
+        dataset = opened
         order = [target if name == column else name for name in order]
     return dataset.select_columns(order)
+
+
+def _values(dataset: Any, column: str) -> Iterator[Any]:
+    """The values of a column, of which a few are in memory at once."""
+    for batch in dataset.select_columns([column]).iter(READ_ROWS):
+        yield from batch[column]
+
+
+def _is_listed(value: Any, finder: PictureFinder, name: str) -> bool:
+    """Whether a value is a list of pictures, or a text that pandas wrote such a list into."""
+    if isinstance(value, str):
+        return value[:1] in ("[", "{") and isinstance(finder.record(value, name), list)
+    return isinstance(value, list) or (isinstance(value, dict) and isinstance(finder.record(value, name), list))
 
 
 def is_opened(kind: Any) -> bool:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import csv
-import itertools
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.bounds import allow_long_cells, lines_of, require_bytes
 from sightline.data.documents import document_rows, require_split, token_rows
 from sightline.data.file_signatures import file_signature
 from sightline.data.gathering import gather_rows
-from sightline.data.mixed_columns import table_of
+from sightline.data.large_tables import dataset_of_tables
+from sightline.data.mixed_columns import is_mixed, table_of
 from sightline.data.picture_columns import PictureAccess, PictureFinder
 from sightline.data.shards import PICTURES, read_shards
 from sightline.data.version import encoding_version
@@ -26,6 +27,10 @@ Row = dict[str, Any]
 Reader = Callable[[Path, PictureFinder, str | None], Any]
 
 CHUNK_ROWS = 20_000  # as Python objects at once; as Arrow they take a fifth of the memory
+CHUNK_LETTERS = 2**24
+PARQUET_ROWS = 256  # decoded at once; of a column that repeats large values fewer
+REPEATED_ROWS, LARGE_DICTIONARY = 16, 2**18
+SHARD_ROWS = 64  # samples of tar shards in memory at once
 ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
 ROW_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".tar")
 
@@ -48,7 +53,7 @@ def read_shard_table(paths: Sequence[Path]) -> Dataset:
     stamps = (encoding_version(), *map(file_signature, paths))
     gen_kwargs = {"paths": [str(path) for path in paths], "stamps": stamps}
     try:
-        dataset = Dataset.from_generator(_stamped_shards, gen_kwargs=gen_kwargs)
+        dataset = Dataset.from_generator(_stamped_shards, gen_kwargs=gen_kwargs, writer_batch_size=SHARD_ROWS)
     except DatasetGenerationError as error:
         if isinstance(error.__cause__, DataError):
             raise error.__cause__ from None
@@ -111,7 +116,7 @@ def _stamped_shards(paths: list[str], stamps: tuple[str, ...]) -> Iterator[Row]:
 
 def _iterate_jsonl(path: Path) -> Iterator[Row]:
     with path.open(encoding="utf-8-sig") as file:
-        for number, line in enumerate(file, start=1):
+        for number, line in enumerate(lines_of(file, path.name), start=1):
             if not line.strip():
                 continue
             try:
@@ -175,17 +180,74 @@ _STREAMS: dict[str, Callable[[Path], Iterable[Row]]] = {
 
 
 def _read_jsonl(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
-    from datasets import concatenate_datasets
+    return _in_chunks(partial(_iterate_jsonl, path), path)
 
-    rows = _iterate_jsonl(path)
-    chunks = []
-    while chunk := list(itertools.islice(rows, CHUNK_ROWS)):
-        chunks.append(dataset_of(chunk, path))
-    if len(chunks) < 2:
-        return chunks[0] if chunks else dataset_of([], path)
-    if all(chunk.features == chunks[0].features for chunk in chunks):
-        return concatenate_datasets(chunks)
-    return dataset_of(list(_iterate_jsonl(path)), path)
+
+def _in_chunks(read: Callable[[], Iterable[Row]], path: Path) -> Dataset:
+    """The rows, of which a chunk at a time is Python objects; `read` begins with the first each time it is called."""
+    try:
+        return dataset_of_tables(_chunk_tables(read(), path))
+    except _OtherColumnsError:
+        schema = _schema_of_all(read(), path)
+    if schema is None:
+        return dataset_of(list(read()), path)
+    return dataset_of_tables(_chunk_tables(read(), path, schema))
+
+
+class _OtherColumnsError(Exception):
+    """A chunk has other columns than the first."""
+
+
+def _chunk_tables(rows: Iterable[Row], path: Path, schema: Any = None) -> Iterator[Any]:
+    """A table for each chunk, all of `schema`, or of the first's."""
+    first = None
+    for chunk in _chunks(rows):
+        table = dataset_of(chunk, path).data.table
+        first = table.schema if first is None else first
+        if schema is None and table.schema != first:
+            raise _OtherColumnsError
+        yield table if schema is None else _in_schema(table, schema)
+    if first is None:
+        yield dataset_of([], path).data.table
+
+
+def _schema_of_all(rows: Iterable[Row], path: Path) -> Any:
+    """The columns of all chunks; None where a column is of mixed types, which only all rows together tell."""
+    import pyarrow
+    from datasets import Features
+
+    found: dict[str, Any] = {}
+    for chunk in _chunks(rows):
+        features = dataset_of(chunk, path).features
+        if is_mixed(features):
+            return None
+        found[str(features.arrow_schema)] = features.arrow_schema.remove_metadata()
+    try:
+        return Features.from_arrow_schema(pyarrow.unify_schemas(found.values())).arrow_schema
+    except pyarrow.ArrowException:
+        return None
+
+
+def _in_schema(table: Any, schema: Any) -> Any:
+    """The table with these columns, those that it lacks of nothing."""
+    import pyarrow
+
+    empty = {name: pyarrow.nulls(len(table), schema.field(name).type) for name in schema.names}
+    columns = [table.column(name) if name in table.column_names else empty[name] for name in schema.names]
+    return pyarrow.table(columns, names=schema.names).cast(schema)
+
+
+def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    chunk: list[Row] = []
+    letters = 0
+    for row in rows:
+        chunk.append(row)
+        letters += sum(len(value) for value in row.values() if isinstance(value, str))
+        if len(chunk) == CHUNK_ROWS or letters > CHUNK_LETTERS:
+            yield chunk
+            chunk, letters = [], 0
+    if chunk:
+        yield chunk
 
 
 def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
@@ -209,24 +271,38 @@ def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
 def _read_csv(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
     # Each value stays text: guessed types would turn the answers "None" and "N/A" into missing ones, and "007" into 7.
     delimiter = "\t" if path.suffix == ".tsv" else ","
+    rows = partial(_iterate_csv, path, delimiter)
+    return _in_chunks(lambda: ({column: value or None for column, value in row.items()} for row in rows()), path)
+
+
+def _iterate_csv(path: Path, delimiter: str) -> Iterator[Row]:
+    allow_long_cells()
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter=delimiter))
-    for index, row in enumerate(rows):
-        if None in row:
-            raise DataError(f"{path.name} row {index + 1}: more values than the header has columns ({len(row) - 1}).")
-    if rows:
-        _require_whole_end(path, rows, delimiter)
-    return dataset_of([{column: value or None for column, value in row.items()} for row in rows], path)
+        reader = csv.DictReader(lines_of(file, path.name), delimiter=delimiter)
+        number, row = 0, Row()
+        try:
+            for number, row in enumerate(reader, start=1):
+                if None in row:
+                    width = len(row) - 1
+                    raise DataError(f"{path.name} row {number}: more values than the header has columns ({width}).")
+                yield row
+        except csv.Error as error:
+            raise DataError(
+                f"{path.name} line {reader.line_num}: no row of a table ({error}). Most likely a quote is opened there "
+                "and never closed, or the file is none of text."
+            ) from error
+    if number:
+        _require_whole_end(path, row, number, delimiter)
 
 
-def _require_whole_end(path: Path, rows: Sequence[Row], delimiter: str) -> None:
+def _require_whole_end(path: Path, row: Row, count: int, delimiter: str) -> None:
     """Raise DataError for a file that is cut in its last row: inside of quotes, or before its last value."""
     with path.open("rb") as file:
         file.seek(-1, 2)
         ends_line = file.read() in (b"\n", b"\r")
-    last = f"{path.name} row {len(rows)}: the file ends in the middle of it"
-    if not ends_line and any(value is None for value in rows[-1].values()):
-        raise DataError(f"{last}: fewer values than the header has columns ({len(rows[-1])}). Copy the file again.")
+    last = f"{path.name} row {count}: the file ends in the middle of it"
+    if not ends_line and any(value is None for value in row.values()):
+        raise DataError(f"{last}: fewer values than the header has columns ({len(row)}). Copy the file again.")
     with path.open(encoding="utf-8-sig", newline="") as file:
         if sum(line.count('"') for line in file) % 2 == 0:
             return
@@ -240,14 +316,40 @@ def _require_whole_end(path: Path, rows: Sequence[Row], delimiter: str) -> None:
 
 
 def _read_parquet(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
+    return dataset_of_tables(_parquet_tables(path), path)
+
+
+def _parquet_tables(path: Path) -> Iterator[Any]:
+    """The rows as Arrow tables of a few each, at least one."""
     import pyarrow
     import pyarrow.parquet
-    from datasets import Dataset
 
     try:
-        return Dataset(pyarrow.parquet.read_table(path, memory_map=True))
+        with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
+            require_bytes(file.metadata.num_rows * file.metadata.num_columns, path)  # a value takes a byte at least
+            yield file.schema_arrow.empty_table()
+            for batch in file.iter_batches(batch_size=_parquet_rows(file.metadata)):
+                batch.validate(full=True)
+                yield pyarrow.Table.from_batches([batch], schema=file.schema_arrow)
     except (pyarrow.ArrowException, OSError) as error:
         raise _no_parquet(path, error) from error
+
+
+def _parquet_rows(metadata: Any) -> int:
+    """How many rows to decode at once: fewer where a large value stands once and is repeated by its number."""
+    columns = (
+        metadata.row_group(group).column(column)
+        for group in range(metadata.num_row_groups)
+        for column in range(metadata.num_columns)
+    )
+    large = (
+        (column.data_page_offset - column.dictionary_page_offset)
+        * (column.total_uncompressed_size / max(1, column.total_compressed_size))
+        > LARGE_DICTIONARY
+        for column in columns
+        if column.has_dictionary_page and column.physical_type == "BYTE_ARRAY"
+    )
+    return REPEATED_ROWS if any(large) else PARQUET_ROWS
 
 
 def _read_tokens(path: Path, finder: PictureFinder, split: str | None) -> Dataset:

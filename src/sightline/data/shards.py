@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
 import json
 import lzma
 import tarfile
@@ -12,11 +10,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from sightline.data.bounds import COMPRESSED, COPY_BYTES, Unpacked, require_bytes, require_value
 from sightline.errors import DataError
 
 Row = dict[str, Any]
 
-COPY_BYTES = 1 << 20
 IMAGE_COLUMNS = ("image", "images")
 PICTURES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"}
 
@@ -48,7 +46,11 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Name and content of each file, until the end that a whole tar file has."""
     try:
         with _decompressed(path) as stream, tarfile.open(fileobj=stream, mode="r|", tarinfo=_Header) as archive:
+            total = 0
             for member in archive:
+                require_value(member.size, f"{path} member {member.name[:200]}", "a file")
+                total += member.size  # that of a sparse member, too, which takes no room in the shard
+                require_bytes(total, path)
                 file = archive.extractfile(member) if member.isfile() else None
                 if file is not None:
                     yield member.name, file.read()
@@ -68,8 +70,8 @@ def _decompressed(path: Path) -> Any:
     """The tar file in its plain form, read from the front."""
     with open(path, "rb") as file:
         head = file.read(6)
-    opener = next((opener for magic, opener in _COMPRESSED.items() if head.startswith(magic)), open)
-    return opener(path, "rb")
+    opener = next((opener for magic, opener in COMPRESSED.items() if head.startswith(magic)), None)
+    return open(path, "rb") if opener is None else Unpacked(opener(path, "rb"), path)
 
 
 class _Header(tarfile.TarInfo):
@@ -89,7 +91,6 @@ class _Header(tarfile.TarInfo):
 
 
 _End: type[Exception] = tarfile.EOFHeaderError  # type: ignore[attr-defined]
-_COMPRESSED: dict[bytes, Any] = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ\x00": lzma.open}
 
 
 def _row(key: str, sample: dict[str, bytes], path: str) -> Row:

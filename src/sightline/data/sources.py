@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.bounds import require_packed
 from sightline.data.documents import require_split
 from sightline.data.file_signatures import folder_signature
 from sightline.data.gathering import gather_pictures
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset
 
 HERE = PictureAccess()
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz")
 STREAMED = (".jsonl", ".parquet", ".tar")
 PEEKED_ROWS = 1000
 
@@ -187,6 +189,8 @@ def _read_folder(path: Path, split: str | None, config: str | None, pictures: Pi
         rows = class_rows(folder)
         if rows:
             return _opened(dataset_of(rows, folder), folder, str(path), pictures)
+    for packed in (file for file in path.rglob("*") if file.suffix in PACKED and file.is_file()):
+        require_packed(packed)
     # `datasets` (5.0) knows files again by path and time of modification alone; a description is part of its key, too.
     content = folder_signature(path, PICTURES)
     return _opened(_load(str(path), split, config, description=content), path, str(path), pictures)
@@ -194,17 +198,22 @@ def _read_folder(path: Path, split: str | None, config: str | None, pictures: Pi
 
 def _saved(path: Path) -> Dataset | DatasetDict:
     """What `save_to_disk` wrote; raises DataError where a part of it is cut or gone."""
-    import pyarrow
     from datasets import load_from_disk
 
     try:
         saved = load_from_disk(str(path))
-    except (pyarrow.ArrowException, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path} is no whole dataset of save_to_disk: {error}. Copy or save it again.") from error
-    for part in saved.values() if isinstance(saved, dict) else (saved,):
-        for file in part.cache_files:
-            require_arrow_end(Path(file["filename"]))
-    return saved
+        for part in saved.values() if isinstance(saved, dict) else (saved,):
+            for file in part.cache_files:
+                require_arrow_end(Path(file["filename"]))
+            part.data.table.validate(full=True)  # what is garbled within would end the interpreter where it is read
+            part.info.description = part.info.citation = part.info.homepage = part.info.license = ""
+        return saved
+    except DataError:
+        raise
+    except Exception as error:  # `datasets` checks nothing of what it reads there
+        raise DataError(
+            f"{path} is no whole dataset of save_to_disk: {error!s:.300}. Copy or save it again."
+        ) from error
 
 
 def _require_hub_id(name: str | Path, path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 from PIL.Image import Image
 
+from sightline.data.bounds import VALUE_BYTES, allow_long_cells
 from sightline.data.images import open_image, stored_key
 from sightline.data.stored import FilePicture, Row
 from sightline.errors import DataError
@@ -21,8 +22,7 @@ from sightline.types import Picture
 REFERENCE_CHARACTERS = 64
 """An image cell of at most so many characters is the index of the row that holds the picture (VLMEvalKit's rule)."""
 
-# csv buffers a cell with 4 bytes a character, so this bounds what a quote that is never closed can cost: 256 MiB.
-LONGEST_CELL = 2**26
+LONGEST_CELL = VALUE_BYTES // 4  # csv buffers a cell with 4 bytes a character, that of an unclosed quote, too
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ class _Records:
     """Records of a file from `offset` on, each with the byte it begins at; blank lines are passed over."""
 
     def __init__(self, file: BinaryIO, path: Path, offset: int) -> None:
-        csv.field_size_limit(max(csv.field_size_limit(), LONGEST_CELL))  # one limit for the whole process
+        allow_long_cells()
         self.file = file
         self.path = path
         self.offset = offset

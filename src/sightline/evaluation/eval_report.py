@@ -164,7 +164,7 @@ def _sample_blocks(
 def _shown(sample: Sample) -> ShownSample:
     answers = [shown_answer(sample)]
     if sample.blind is not None:
-        blind = {name: sample.blind[name] for name in ("prediction", "parsed", "score", "error")}
+        blind = {name: getattr(sample.blind, name) for name in ("prediction", "parsed", "score", "error")}
         answers = [shown_answer(sample, "with pictures"), shown_answer(replace(sample, **blind), "without pictures")]
     return shown_sample(sample, status_of(sample), answers)
 

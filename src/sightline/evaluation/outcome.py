@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from sightline.errors import DataError
 from sightline.evaluation.results import percent
 from sightline.evaluation.samples import SAMPLES, Sample, samples_text
 from sightline.evaluation.scores import MetricScore, TaskScores
 from sightline.runs import RunFolder
-from sightline.secrets import redact
 from sightline.types import Interval, Table
 
 RESULTS = "results.json"
@@ -80,19 +76,6 @@ def write_outcome(result: RunResult, run: RunFolder) -> None:
     samples = [sample for outcome in result.tasks.values() for sample in outcome.samples]
     run.write_text(SAMPLES, samples_text(samples))
     run.write_json(RESULTS, to_json(result))
-
-
-def read_summary(run: Path) -> dict[str, Any]:
-    """The content of a run's `results.json`.
-
-    Raises:
-        DataError: there is none.
-    """
-    path = run / RESULTS
-    if not path.is_file():
-        raise DataError(f"{run} holds no results: {RESULTS} is missing. Expected the --output_dir of `sightline eval`.")
-    summary: dict[str, Any] = json.loads(redact(path.read_text(encoding="utf-8")))
-    return summary
 
 
 def outcome_table(result: RunResult) -> Table:

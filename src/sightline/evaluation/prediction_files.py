@@ -6,16 +6,20 @@ import csv
 import json
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Sequence as Many
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Sequence as Many
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from sightline.data.bounds import allow_long_cells, lines_of, require_bytes, require_value
+from sightline.data.row_files import PARQUET_ROWS, not_utf8
 from sightline.errors import DataError
 
 Record = dict[str, Any]
 
 _SHEET = "{http://schemas.openxmlformats.org/spreadsheetml/2006/main}"
+_BROKEN = (LookupError, NotImplementedError, OSError, RuntimeError, ValueError)  # what zipfile raises of damaged books
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")  # how Excel's files hold control characters
 
 
@@ -32,8 +36,10 @@ def read_records(path: Path) -> list[Record]:
     try:
         records = list(READERS[path.suffix](path))
     except UnicodeDecodeError as error:
+        raise not_utf8(path, error) from error
+    except csv.Error as error:
         raise DataError(
-            f"{path} is not encoded in UTF-8 ({error.reason} at byte {error.start}). Convert it."
+            f"{path.name}: no table ({error}). Most likely a quote is never closed: copy it again."
         ) from error
     if not records:
         raise DataError(f"{path.name} has no records. Check the file.")
@@ -42,7 +48,7 @@ def read_records(path: Path) -> list[Record]:
 
 def _read_jsonl(path: Path) -> Iterator[Record]:
     with path.open(encoding="utf-8-sig") as lines:
-        for number, line in enumerate(lines, start=1):
+        for number, line in enumerate(lines_of(lines, path.name), start=1):
             if line.strip():
                 yield _record(_parsed(line, f"{path.name} line {number}"), f"{path.name} line {number}")
 
@@ -64,20 +70,27 @@ def _read_json(path: Path) -> Iterator[Record]:
 def _parsed(text: str, name: str) -> Any:
     try:
         return json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{name}: no valid JSON ({error}). Write the file again.") from error
 
 
 def _record(value: Any, name: str) -> Record:
     if not isinstance(value, dict):
         raise DataError(f"{name}: expected an object with id and prediction, got {str(value)[:40]}.")
-    return value
+    return {_joined(key): _joined(cell) for key, cell in value.items()}
+
+
+def _joined(value: Any) -> Any:
+    """The value with half letters of JSON (of an emoji that was cut) put together, or U+FFFD in their place."""
+    if isinstance(value, str):
+        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return [_joined(part) for part in value] if isinstance(value, list) else value
 
 
 def _read_table(path: Path) -> Iterator[Record]:
-    csv.field_size_limit(2**31 - 1)
+    allow_long_cells()
     with path.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.reader(lines, delimiter="\t" if path.suffix == ".tsv" else ",")
+        rows = csv.reader(lines_of(lines, path.name), delimiter="\t" if path.suffix == ".tsv" else ",")
         header = _header(next(rows, []), path)
         for number, row in enumerate((row for row in rows if row), start=1):
             if len(row) != len(header):
@@ -102,9 +115,14 @@ def _read_parquet(path: Path) -> Iterator[Record]:
     try:
         file = pyarrow.parquet.ParquetFile(path)
         kept = [field.name for field in file.schema_arrow if "binary" not in str(field.type)]  # pictures stay closed
-        for batch in file.iter_batches(columns=kept):
+        require_bytes(file.metadata.num_rows * len(kept), path)
+        total = 0
+        for batch in file.iter_batches(PARQUET_ROWS, columns=kept):
+            batch.validate(full=True)
+            total += batch.nbytes
+            require_bytes(total, path)
             yield from batch.to_pylist()
-    except (pyarrow.ArrowInvalid, OSError) as error:
+    except (pyarrow.ArrowException, OSError) as error:
         raise DataError(f"{path.name} is no Parquet file that can be read: {error}.") from error
 
 
@@ -112,12 +130,17 @@ def _read_xlsx(path: Path) -> Iterator[Record]:
     """Rows of the first sheet, whose first row names the columns; values only, which is all that result files have."""
     try:
         with zipfile.ZipFile(path) as book:
-            shared = _shared_strings(book)
-            sheet = ElementTree.fromstring(book.read("xl/worksheets/sheet1.xml"))
-    except (zipfile.BadZipFile, KeyError, ElementTree.ParseError) as error:
+            shared = [_text(entry) for entry in _elements(book, "xl/sharedStrings.xml", "si", path)]
+            yield from _sheet_records(_elements(book, "xl/worksheets/sheet1.xml", "row", path), shared, path)
+    except DataError:
+        raise
+    except (ElementTree.ParseError, zipfile.BadZipFile, zlib.error, EOFError, *_BROKEN) as error:
         raise DataError(f"{path.name} is no Excel file that can be read ({error}). Save it as TSV.") from error
+
+
+def _sheet_records(rows: Iterable[ElementTree.Element], shared: Many[str], path: Path) -> Iterator[Record]:
     header: dict[str, str] = {}
-    for row in sheet.iter(f"{_SHEET}row"):
+    for row in rows:
         placed = enumerate(row.iter(f"{_SHEET}c"))
         cells = {_column(cell) or str(place): _value(cell, shared) for place, cell in placed}
         if not header:
@@ -127,16 +150,25 @@ def _read_xlsx(path: Path) -> Iterator[Record]:
             yield {name: cells.get(column) for column, name in header.items()}
 
 
-def _shared_strings(book: zipfile.ZipFile) -> list[str]:
-    if "xl/sharedStrings.xml" not in book.namelist():
-        return []
-    root = ElementTree.fromstring(book.read("xl/sharedStrings.xml"))
-    return [_text(entry) for entry in root.iter(f"{_SHEET}si")]
+def _elements(book: zipfile.ZipFile, name: str, tag: str, path: Path) -> Iterator[ElementTree.Element]:
+    """The elements of a part of the book, each gone once the next is asked for; none where a text part is not there.
+
+    Raises:
+        DataError: the part unpacks to more than one value may.
+    """
+    if name not in book.namelist() and tag == "si":
+        return
+    require_value(book.getinfo(name).file_size, f"{path} part {name}", "a sheet")
+    with book.open(name) as part:
+        for _, element in ElementTree.iterparse(part):
+            if element.tag == f"{_SHEET}{tag}":
+                yield element
+                element.clear()
 
 
 def _text(element: ElementTree.Element) -> str:
     written = "".join(text.text or "" for text in element.iter(f"{_SHEET}t"))
-    return _ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), written)
+    return str(_joined(_ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), written)))
 
 
 def _column(cell: ElementTree.Element) -> str:
@@ -144,7 +176,7 @@ def _column(cell: ElementTree.Element) -> str:
     return cell.get("r", "").rstrip("0123456789")
 
 
-def _value(cell: ElementTree.Element, shared: list[str]) -> str | bool | None:
+def _value(cell: ElementTree.Element, shared: Many[str]) -> str | bool | None:
     """A cell's text or number, as text; None for an empty one and for an error such as #N/A."""
     kind = cell.get("t")
     if kind == "inlineStr":

@@ -7,14 +7,16 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from sightline.errors import DataError
 from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.exchange.choice import Exchange
-from sightline.evaluation.outcome import RunResult, TaskOutcome, read_summary, write_outcome
+from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
 from sightline.evaluation.pictures import find_pictures
 from sightline.evaluation.report import REPORT, Report, render_report
 from sightline.evaluation.requests import Asking
-from sightline.evaluation.samples import Sample, answer_of, blind_answer_of, item_of, read_samples, sample_of
+from sightline.evaluation.samples import SAMPLES, Sample, answer_of, blind_answer_of, item_of, sample_of
 from sightline.evaluation.scores import check_profile, judge_items, score_task
+from sightline.evaluation.stored_run import MEND, read_samples, read_summary
 from sightline.evaluation.tasks.registry import load_task
 from sightline.runs import RunFolder
 
@@ -41,9 +43,9 @@ def run_score(
     asking = Asking(**{name: value for name, value in summary["settings"].items() if name in names})
     if likelihood_norm is not None:
         asking = replace(asking, likelihood_norm=likelihood_norm)
-    samples = read_samples(run)
+    samples = read_samples(run, summary)
     tasks = {
-        name: _score_again(name, record, [one for one in samples if one.task == name], profile, asking)
+        name: _score_again(name, record, [one for one in samples if one.task == name], profile, asking, run)
         for name, record in summary["tasks"].items()
     }
     result = RunResult(
@@ -74,13 +76,27 @@ def _report(result: RunResult) -> Report:
     return eval_report(result, found.pictures, note=found.note)
 
 
-def _score_again(name: str, record: dict[str, Any], samples: list[Sample], profile: str, asking: Asking) -> TaskOutcome:
+def _score_again(
+    name: str, record: dict[str, Any], samples: list[Sample], profile: str, asking: Asking, run: Path
+) -> TaskOutcome:
     task = load_task(name)
     chosen = check_profile(task, profile)
     items = [item_of(sample) for sample in samples]
-    judged = judge_items(task, items, map(answer_of, samples), chosen, asking)
     given = [answer for answer in map(blind_answer_of, samples) if answer is not None]
-    blind = judge_items(task, items, given, chosen, asking) if given else None
+    if len(given) not in (0, len(items)):
+        raise DataError(f"{run / SAMPLES}: {len(given)} of {len(items)} items of {name} have a blind answer. {MEND}")
+    try:
+        judged = judge_items(task, items, map(answer_of, samples), chosen, asking)
+        blind = judge_items(task, items, given, chosen, asking) if given else None
+    except (
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:  # the facts of an item, which every task reads
+        raise DataError(
+            f"{run / SAMPLES}: the items of {name} do not hold what its scorer reads ({error!r:.200}). {MEND}"
+        ) from error
     again = tuple(
         sample_of(
             name,

@@ -23,13 +23,14 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 KIND_COLUMNS = ("kind", "question_type", "answer_type")
+OWN = ("image", "images")
 OPEN_PICTURES = 64
 
 
 class DatasetRows(Many[VqaRow]):
     """The rows of a dataset as `VqaRow`s; the picture of a row is opened on access, the last few are remembered."""
 
-    def __init__(self, rows: list[VqaRow], stored: list[Any]) -> None:
+    def __init__(self, rows: list[VqaRow], stored: Dataset) -> None:
         self._rows = rows
         self._stored = stored
         self._picture = lru_cache(maxsize=OPEN_PICTURES)(self._open)
@@ -54,7 +55,8 @@ class DatasetRows(Many[VqaRow]):
 
     def _open(self, image_key: str) -> Image:
         index = self._first[image_key]
-        return open_image(self._stored[index], self._rows[index].name)
+        name = self._rows[index].name
+        return open_image(_picture_of(self._stored[index], name), name)
 
 
 def read_vqa_rows(dataset: Dataset, source: str | Path, limit: int | None = None) -> DatasetRows:
@@ -70,9 +72,10 @@ def read_vqa_rows(dataset: Dataset, source: str | Path, limit: int | None = None
     if limit is not None:
         dataset = dataset.select(range(min(limit, len(dataset))))
     pictures = _PictureKeys()
-    rows, stored = [], []
+    rows = []
     ids: dict[str, str] = {}
-    for index, record in enumerate(close_images(dataset)):
+    dataset = close_images(dataset)
+    for index, record in enumerate(dataset):
         name = row_name(source, index)
         picture = _picture_of(record, name)
         row = VqaRow(
@@ -89,8 +92,7 @@ def read_vqa_rows(dataset: Dataset, source: str | Path, limit: int | None = None
             )
         ids[row.id] = name
         rows.append(row)
-        stored.append(picture)
-    return DatasetRows(rows, stored)
+    return DatasetRows(rows, dataset.select_columns([name for name in OWN if name in dataset.column_names]))
 
 
 def _check_columns(columns: list[str], source: str | Path) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field
 from typing import Any
 
 from PIL.Image import Image
@@ -21,6 +19,17 @@ SAMPLES = "samples.jsonl"
 
 
 @dataclass(frozen=True)
+class BlindSample:
+    """What was said of an item without its pictures, read and scored as `Sample` says."""
+
+    prediction: str
+    score: float
+    parsed: str | None
+    error: str = ""
+    option_scores: tuple[OptionScore, ...] = ()
+
+
+@dataclass(frozen=True)
 class Sample:
     """An item of a run, with all that scoring it again needs.
 
@@ -30,7 +39,7 @@ class Sample:
         prediction: the answer as it came; for a likelihood, the letter or word that was likeliest.
         parsed: what the profile read out of it; None where it could read nothing.
         option_scores: log-probability and tokens of each option, by likelihood.
-        blind: prediction, parsed, score, error and option_scores without the pictures, where that was asked.
+        blind: the same without the pictures, where that was asked.
         judge: model, prompt and words of a judge, where one was asked.
     """
 
@@ -50,7 +59,7 @@ class Sample:
     error: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
     option_scores: tuple[OptionScore, ...] = ()
-    blind: Mapping[str, Any] | None = None
+    blind: BlindSample | None = None
     judge: JudgeNote | None = None
 
 
@@ -89,7 +98,7 @@ def sample_of(
         error=judged.error,
         facts=item.facts,
         option_scores=answer.options,
-        blind=_blind_record(*blind) if blind is not None else None,
+        blind=_blind_sample(*blind) if blind is not None else None,
         judge=note,
     )
 
@@ -118,8 +127,7 @@ def blind_answer_of(sample: Sample) -> Answer | None:
     """The answer without pictures, None where it was not asked."""
     if sample.blind is None:
         return None
-    scores = tuple(OptionScore(**score) for score in sample.blind["option_scores"])
-    return Answer(sample.blind["prediction"], sample.blind["error"], scores)
+    return Answer(sample.blind.prediction, sample.blind.error, sample.blind.option_scores)
 
 
 def samples_text(samples: Iterable[Sample]) -> str:
@@ -127,38 +135,5 @@ def samples_text(samples: Iterable[Sample]) -> str:
     return "".join(json.dumps(plain_data(sample), ensure_ascii=False) + "\n" for sample in samples)
 
 
-def read_samples(run: Path) -> list[Sample]:
-    """The samples of a run folder.
-
-    Raises:
-        DataError: the folder has none, or they were written by something else.
-    """
-    path = run / SAMPLES
-    if not path.is_file():
-        raise DataError(
-            f"{run} holds no results: {SAMPLES} is missing. Expected the --output_dir of `sightline eval`; a run that "
-            "was cut short is finished by `sightline eval --resume`."
-        )
-    try:
-        samples = [_read(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path} was not written by `sightline eval`: {error!r}.") from error
-    counts = Counter((sample.task, sample.id) for sample in samples)
-    twice = next((f"'{id_}' of {task}" for (task, id_), count in counts.items() if count > 1), None)
-    if twice is not None:
-        raise DataError(
-            f"{path}: the item {twice} is there more than once. Score or compare the run as it was written."
-        )
-    return samples
-
-
-def _blind_record(judged: Judged, answer: Answer) -> dict[str, Any]:
-    scores = [asdict(score) for score in answer.options]
-    return {"prediction": judged.answer, **asdict(judged.verdict), "error": judged.error, "option_scores": scores}
-
-
-def _read(record: dict[str, Any]) -> Sample:
-    record |= {name: tuple(record[name]) for name in ("options", "answers", "pictures")}
-    record["option_scores"] = tuple(OptionScore(**score) for score in record["option_scores"])
-    record["judge"] = JudgeNote(**record["judge"]) if record["judge"] else None
-    return Sample(**record)
+def _blind_sample(judged: Judged, answer: Answer) -> BlindSample:
+    return BlindSample(judged.answer, judged.verdict.score, judged.verdict.parsed, judged.error, answer.options)

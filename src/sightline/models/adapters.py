@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import InputError
+from sightline.models.folders import reading, require_settings
 from sightline.models.pretrained import refused_pickles
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def base_of_adapter(folder: str) -> str:
     Raises:
         InputError: the adapter does not say.
     """
-    base = json.loads(Path(folder, "adapter_config.json").read_text(encoding="utf-8")).get("base_model_name_or_path")
-    if not base:
+    base = require_settings(Path(folder, "adapter_config.json")).get("base_model_name_or_path")
+    if not isinstance(base, str) or not base:
         raise InputError(
             f"{folder} holds an adapter that does not name its base model. "
             "Pass the base model's folder as the model and this folder as the adapter."
@@ -47,6 +47,11 @@ def load_adapter(model: PreTrainedModel, adapter: str) -> Any:
         InputError: a weight has no place or another shape, or a place has no weight; how many do. Or its weights lie in
             a pickle that would run something.
     """
+    with reading(adapter, "The adapter"):
+        return _adapted(model, adapter)
+
+
+def _adapted(model: PreTrainedModel, adapter: str) -> Any:
     from peft import PeftModel
 
     try:

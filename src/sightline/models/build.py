@@ -11,6 +11,7 @@ import torch
 from sightline.errors import ConfigError, RunFolderError, nearest
 from sightline.models.chat import LLAVA_WORDS, ROLE_TOKENS, chat_template
 from sightline.models.decoders import check_decoder, check_head, check_same_logits, keep_logit_scale
+from sightline.models.folders import reading
 from sightline.models.parts import Part, read_part
 from sightline.models.presets import PRESETS, BuildSpec, preset_spec
 from sightline.models.pretrained import load_pretrained
@@ -103,10 +104,8 @@ def _read_tokenizer(source: str) -> Any:
     """A pretrained tokenizer with an image and a padding token."""
     from transformers import AutoTokenizer
 
-    try:
+    with reading(source, "tokenizer:", "Name a folder or a Hub id."):
         tokenizer = load_pretrained(AutoTokenizer, source)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"tokenizer: {source} could not be loaded: {error}. Name a folder or a Hub id.") from error
     if tokenizer.eos_token is None:
         raise ConfigError(f"tokenizer: {source} has no end token, so no answer would end. Set its eos_token.")
     tokenizer.add_special_tokens({"extra_special_tokens": [IMAGE]})
@@ -122,7 +121,8 @@ def _image_processor(tower: Part, shape: TowerShape) -> Any:
     folder = tower_folder(tower)
     size = {"height": shape.image_size, "width": shape.image_size}
     if folder is not None:
-        return load_pretrained(AutoImageProcessor, folder)
+        with reading(str(folder), "The image processor of"):
+            return load_pretrained(AutoImageProcessor, folder)
     half = [0.5, 0.5, 0.5]
     return CLIPImageProcessor(size=size, crop_size=size, do_center_crop=False, image_mean=half, image_std=half)
 
@@ -180,7 +180,8 @@ def _load_parts(model: Any, tower: torch.nn.Module, decoder: Part, tokenizer: An
     if decoder.folder is None:
         keep_logit_scale(model, decoder)
         return
-    pretrained = load_pretrained(AutoModelForCausalLM, decoder.folder, {"dtype": torch.float32})
+    with reading(str(decoder.folder), "decoder:"):
+        pretrained = load_pretrained(AutoModelForCausalLM, decoder.folder, {"dtype": torch.float32})
     check_head(pretrained, decoder)
     model.model.language_model.load_state_dict(pretrained.base_model.state_dict())
     model.lm_head.load_state_dict(pretrained.get_output_embeddings().state_dict())

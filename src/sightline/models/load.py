@@ -10,6 +10,7 @@ import torch
 
 from sightline.errors import InputError
 from sightline.models.adapters import base_of_adapter, is_adapter, load_adapter
+from sightline.models.folders import reading, why_unreadable
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
 from sightline.models.torchvision_schemas import declare_torchvision_operators
@@ -76,10 +77,8 @@ def _load_model(folder: str, dtype: str | torch.dtype) -> PreTrainedModel:
 
     _check_folder(folder, "config.json", "Expected a model folder as `save_pretrained` or `sightline build` writes it")
     patched_config(folder)
-    try:
+    with reading(folder, "The model"):
         return load_pretrained(AutoModelForImageTextToText, folder, {"dtype": dtype})
-    except (OSError, ValueError) as error:
-        raise InputError(f"The model {folder} could not be loaded: {error}") from error
 
 
 def _load_processor(folder: str, adapter: str | Path | None) -> ProcessorMixin:
@@ -89,8 +88,10 @@ def _load_processor(folder: str, adapter: str | Path | None) -> ProcessorMixin:
     reason: Any = "the folder has a tokenizer only"
     try:
         processor = load_pretrained(AutoProcessor, source)
-    except (OSError, ValueError) as error:
-        processor, reason = None, error
+    except ImportError:  # a package that its class needs
+        raise
+    except Exception as error:  # transformers checks little of what it reads
+        processor, reason = None, why_unreadable(source, error)
     if isinstance(processor, ProcessorMixin):
         return processor
     raise InputError(

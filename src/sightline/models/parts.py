@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import ConfigError, nearest
+from sightline.models.folders import reading
 from sightline.models.pretrained import load_pretrained
 
 
@@ -58,10 +59,8 @@ def _from_folder(folder: Path, role: str) -> Part:
 
     if not (folder / "config.json").is_file():
         raise ConfigError(f"{role}: {folder} has no config.json. Name a folder that `save_pretrained` wrote.")
-    try:
+    with reading(str(folder), f"{role}:"):
         config = load_pretrained(AutoConfig, folder)
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"{role}: the config in {folder} could not be read: {error}") from error
     return Part(str(folder), _own_config(config, role), frozenset(config.to_dict()), folder)
 
 

@@ -77,7 +77,9 @@ def check_code(name: str, revision: str | None = None) -> None:
 
     try:
         config = load_pretrained(_auto_config(), name, {"revision": revision})
-    except (OSError, ValueError):  # whoever loads it says what is wrong
+    except InputError:
+        raise
+    except Exception:  # transformers checks little of what it reads; whoever loads it says what is wrong
         return
     code = code_beside(name, revision)
     if not code:

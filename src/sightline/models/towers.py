@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from sightline.errors import ConfigError
+from sightline.models.folders import reading
 from sightline.models.parts import Part
 from sightline.models.pretrained import load_pretrained
 
@@ -58,7 +59,8 @@ def build_tower(part: Part, gain: float | None = None) -> nn.Module:
         if gain is not None:
             _draw_kernels(fresh, gain)
         return fresh
-    pretrained: nn.Module = load_pretrained(type(fresh), part.folder, {"dtype": torch.float32})
+    with reading(str(part.folder), "tower:"):
+        pretrained: nn.Module = load_pretrained(type(fresh), part.folder, {"dtype": torch.float32})
     return pretrained
 
 

@@ -139,7 +139,7 @@ def _train(
 
 @contextmanager
 def quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
-    """TRL's complaints about settings and missing files as input errors with one line."""
+    """TRL's complaints about settings, missing files and weights that do not fit, as input errors with one line."""
     try:
         yield
     except (ValueError, OSError) as error:

@@ -107,6 +107,7 @@ def read_arrow(path: Path) -> Iterator[Record]:
     try:
         with pyarrow.memory_map(str(path)) as source:
             for batch in _batches(pyarrow, source, path):
+                batch.validate(full=True)
                 yield from batch.to_pylist()
     except (OSError, pyarrow.ArrowInvalid) as error:
         raise DataError(f"{path}: expected an Arrow file as ViLT's authors write it, got {error}.") from error

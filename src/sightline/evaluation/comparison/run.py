@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,11 +11,10 @@ from sightline.errors import ConfigError, DataError
 from sightline.evaluation.comparison.changes import Change, TaskChange, task_change
 from sightline.evaluation.comparison.pairs import SamplePair, pair_samples
 from sightline.evaluation.comparison.reproduction import Reproduction, RunRecord, check_reproduction
-from sightline.evaluation.outcome import read_summary
-from sightline.evaluation.samples import Sample, read_samples
+from sightline.evaluation.samples import Sample
+from sightline.evaluation.scores import check_profile
+from sightline.evaluation.stored_run import read_environment, read_samples, read_summary
 from sightline.evaluation.tasks.registry import load_task
-from sightline.runs import ENVIRONMENT
-from sightline.secrets import redact
 from sightline.stats.multiple import holm
 
 DETECT = 0.01
@@ -56,11 +54,12 @@ def run_compare(before: Path, after: Path, detect: float = DETECT) -> RunCompari
             f"The runs have no task in common: {before} has {', '.join(one)}, {after} has {', '.join(two)}. "
             "Compare runs of the same tasks."
         )
-    first, second = _by_task(before), _by_task(after)
+    first, second = _by_task(before, records[0]), _by_task(after, records[1])
     paired = {name: pair_samples(name, first.get(name, []), second.get(name, [])) for name in names}
     changes = []
     for name in names:
-        headline = load_task(name).metrics[one[name]["profile"]][0]
+        task = load_task(name)
+        headline = task.metrics[check_profile(task, one[name]["profile"])][0]
         changes.append(task_change(name, one[name]["title"], headline, paired[name], detect))
     corrected = holm([change.p_value for change in changes])
     return RunComparison(
@@ -92,17 +91,12 @@ def to_json(comparison: RunComparison) -> dict[str, Any]:
 
 
 def _record(run: Path) -> RunRecord:
-    summary = read_summary(run)
-    if "tasks" not in summary:
-        raise DataError(f"{run} is no run of `sightline eval`: its results.json names no tasks. Name another folder.")
-    path = run / ENVIRONMENT
-    environment = json.loads(redact(path.read_text(encoding="utf-8"))) if path.is_file() else {}
-    return RunRecord(summary, environment)
+    return RunRecord(read_summary(run), read_environment(run))
 
 
-def _by_task(run: Path) -> dict[str, list[Sample]]:
+def _by_task(run: Path, record: RunRecord) -> dict[str, list[Sample]]:
     samples: dict[str, list[Sample]] = {}
-    for sample in read_samples(run):
+    for sample in read_samples(run, record.summary):
         samples.setdefault(sample.task, []).append(sample)
     return samples
 

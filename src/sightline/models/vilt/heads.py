@@ -20,6 +20,7 @@ from transformers.models.vilt.modeling_vilt import ViltModel, ViltPreTrainedMode
 
 from sightline.data.vilt.sentences import LABELS
 from sightline.errors import InputError
+from sightline.models.folders import reading
 from sightline.models.pretrained import load_pretrained
 from sightline.models.vilt.pretraining import ViltForPreTraining
 from sightline.models.vilt.start import Start, load_start, quiet_loading
@@ -78,7 +79,7 @@ def load_head(name: str, task: str, device: str | None = None) -> tuple[Any, Vil
         InputError: there is none, or it was trained for another task.
     """
     wanted = CLASSES[task]
-    try:
+    with reading(name, "The ViLT"):
         config = load_pretrained(AutoConfig, name)
         found = (config.architectures or ["none"])[0]
         if config.model_type != "vilt" or found != wanted.__name__:
@@ -88,8 +89,6 @@ def load_head(name: str, task: str, device: str | None = None) -> tuple[Any, Vil
             )
         model = load_pretrained(wanted, name)
         processor = load_pretrained(ViltProcessor, name)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{name} could not be loaded: {error}") from error
     target = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.eval().to(target), processor
 
@@ -98,7 +97,7 @@ def is_vilt(name: str) -> bool:
     """Whether a folder or Hub id holds a ViLT, whatever its head; its weights are not read."""
     try:
         content, _ = PretrainedConfig.get_config_dict(Path(name).expanduser())
-    except (OSError, ValueError):
+    except Exception:  # transformers checks little of what it reads; who loads the folder says what is wrong
         return False
     return bool(content.get("model_type") == "vilt")
 
@@ -109,10 +108,8 @@ def task_of(name: str) -> str:
     Raises:
         InputError: there is none, or it has another head.
     """
-    try:
+    with reading(name, "The model"):
         found = (load_pretrained(AutoConfig, name).architectures or ["none"])[0]
-    except (OSError, ValueError) as error:
-        raise InputError(f"{name} could not be loaded: {error}") from error
     for task in ("vqa", "retrieval", "nlvr2"):
         if CLASSES[task].__name__ == found:
             return task

@@ -17,6 +17,7 @@ from transformers.utils import logging
 
 from sightline.data.vilt.pictures import PictureShape
 from sightline.errors import ConfigError, InputError
+from sightline.models.folders import reading
 from sightline.models.pretrained import load_pretrained
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -97,14 +98,12 @@ def load_start(name: str, revision: str | None = None) -> Start:
     Raises:
         InputError: there is no such folder or Hub id, it is no ViLT, or has no processor.
     """
-    try:
+    with reading(name, "The ViLT"):
         config = load_pretrained(AutoConfig, name, {"revision": revision})
         _require_type(config, "vilt", name)
         with quiet_loading():  # heads that the body has no use for are no news
             body, report = load_pretrained(ViltModel, name, {"revision": revision, "output_loading_info": True})
         processor = load_pretrained(ViltProcessor, name, {"revision": revision})
-    except (OSError, ValueError) as error:
-        raise InputError(f"{name} could not be loaded as a ViLT: {error}") from error
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise InputError(f"{name}: expected all weights of a ViLT, but {', '.join(missing[:3])} are missing.")
@@ -158,13 +157,11 @@ def _load(kind: str, name: str) -> Any:
     from transformers import BertModel, ViTModel
 
     classes = {"vit": ViTModel, "bert": BertModel}
-    try:
+    with reading(name, f"{kind}:"):
         config = load_pretrained(AutoConfig, name)
         _require_type(config, kind, name)
         with quiet_loading():
             return load_pretrained(classes[kind], name)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{kind}: {name} could not be loaded: {error}") from error
 
 
 def _require_type(config: Any, kind: str, name: str) -> None:
@@ -177,7 +174,8 @@ def _require_type(config: Any, kind: str, name: str) -> None:
 def _bert_tokenizer(bert: str, sizes: ViltSizes) -> Any:
     from transformers import AutoTokenizer
 
-    tokenizer = load_pretrained(AutoTokenizer, bert)
+    with reading(bert, "bert: the tokenizer of"):
+        tokenizer = load_pretrained(AutoTokenizer, bert)
     tokenizer.model_max_length = sizes.max_text_length
     return tokenizer
 

@@ -1,0 +1,99 @@
+"""A model's folder that is damaged is refused in one line that names the file, whatever verb loads it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from peft import LoraConfig, get_peft_model
+
+from sightline.errors import InputError
+from sightline.models.folders import reading
+from sightline.models.load import load_vlm
+from sightline.training.arguments import read_settings
+from sightline.training.sft import SFTConfig
+from sightline.training.source import model_source
+from tests.tiny import tiny_llava, tiny_processor
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whole") / "model"
+    tiny_llava().save_pretrained(folder)
+    tiny_processor().save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def folder(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "model"))
+
+
+def refusals(folder: Path) -> list[str]:
+    """What an evaluation and a training run say of a folder."""
+    said = []
+    settings = read_settings(["--model_name_or_path", str(folder), "--dataset_name", "x", "--use_cpu"], SFTConfig)
+    for load in (lambda: load_vlm(folder), lambda: model_source(settings)):
+        with pytest.raises(InputError) as caught:
+            load()
+        said.append(str(caught.value))
+    assert all(len(one.splitlines()) == 1 and len(one) < 900 for one in said), said
+    return said
+
+
+@pytest.mark.parametrize("name", ["config.json", "tokenizer.json", "tokenizer_config.json", "processor_config.json"])
+@pytest.mark.parametrize("content", [b"", b'{"a": ', b"\x00" * 99, b"[1]", b"null", b'{"a": "\xff"}', b"[" * 100_000])
+def test_settings_that_are_cut_or_garbled_are_named(name: str, content: bytes, folder: Path) -> None:
+    (folder / name).write_bytes(content)
+    for said in refusals(folder):
+        assert f"{name} is no whole JSON" in said or f"{name} is expected to hold an object of settings" in said
+
+
+@pytest.mark.parametrize(
+    "change", [lambda whole: whole[:-40], lambda whole: b"\xff" * 8 + whole[8:], lambda whole: b""]
+)
+def test_weights_that_are_cut_or_garbled_are_named(change: Callable[[bytes], bytes], folder: Path) -> None:
+    path = folder / "model.safetensors"
+    path.write_bytes(change(path.read_bytes()))
+    for said in refusals(folder):
+        assert "model.safetensors is no whole file of weights" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("config.json", "vision_config", "clip"),
+        ("config.json", "image_seq_length", "many"),
+        ("config.json", "text_config", [1]),
+        ("tokenizer_config.json", "bos_token", ["<s>"]),
+        ("tokenizer_config.json", "tokenizer_class", {}),
+        ("tokenizer.json", "model", "WordLevel"),
+        ("tokenizer.json", "added_tokens", 3.5),
+        ("processor_config.json", "image_processor", "clip"),
+    ],
+)
+def test_values_of_another_kind_are_an_input_error(name: str, key: str, value: Any, folder: Path) -> None:
+    path = folder / name
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: value}))
+    assert all(str(folder) in said for said in refusals(folder))
+
+
+@pytest.mark.parametrize("content", ["", "null", "[]", '{"base_model_name_or_path": 7}', "{" * 50])
+def test_a_damaged_adapter_is_an_input_error(content: str, whole: Path, tmp_path: Path) -> None:
+    adapted = get_peft_model(tiny_llava(), LoraConfig(r=2, target_modules=["q_proj"]))
+    adapted.peft_config["default"].base_model_name_or_path = str(whole)
+    adapted.save_pretrained(tmp_path / "adapter")
+    load_vlm(tmp_path / "adapter")
+    (tmp_path / "adapter" / "adapter_config.json").write_text(content)
+    with pytest.raises(InputError, match="adapter_config.json|does not name its base model"):
+        load_vlm(tmp_path / "adapter")
+
+
+def test_what_the_machine_lacks_is_no_fault_of_the_folder(tmp_path: Path) -> None:
+    for error in (MemoryError(), ModuleNotFoundError("num2words")):
+        with pytest.raises(type(error)), reading(str(tmp_path), "The model"):
+            raise error
