@@ -54,7 +54,7 @@ def check_rows(
         DataError: names the first bad rows and how many there are.
     """
     problems: list[str] = []
-    pictures = dataset.select_columns([column for column in IMAGE_COLUMNS if column in dataset.column_names])
+    pictures = _pictures(dataset)
     stored = [tuple([_key(value) for value in group] for group in _groups(row)) for row in _rows(pictures)]
     sizes = _sizes(_first_places(stored), pictures, source, problems, track)
     kinds = {kind for groups in stored for group in groups for kind in _kinds(encoder, group, sizes)}
@@ -90,15 +90,15 @@ def check_heads(dataset: Dataset, source: str) -> None:
         DataError: names the first rows of those that are refused, and how many there are.
     """
     problems: list[str] = []
-    seen: set[str | bytes] = set()
-    for index, row in _image_rows(dataset):
-        for stored in (stored for group in _stored_groups(row) for stored in group):
-            key = hashlib.blake2b(stored, digest_size=16).digest() if isinstance(stored, bytes) else stored
+    seen: set[Key] = set()
+    for index, row in enumerate(_rows(_pictures(dataset))):
+        for value in itertools.chain(*_groups(row)):
+            key = _key(value)
             if key in seen:
                 continue
             seen.add(key)
             try:
-                image_size(stored, row_name(source, index))
+                image_size(stored_image(value), row_name(source, index))
             except DataError as error:
                 problems.append(str(error))
     if problems:
@@ -110,6 +110,10 @@ def _check_pairs(row: dict[str, Any], name: str) -> None:
     require_other_images(row, name)
     for pair in answer_pairs(row, name):
         require_difference(pair, name)
+
+
+def _pictures(dataset: Dataset) -> Dataset:
+    return dataset.select_columns([column for column in IMAGE_COLUMNS if column in dataset.column_names])
 
 
 def _rows(pictures: Dataset) -> Iterator[dict[str, Any]]:
