@@ -14,11 +14,16 @@ def convert_command(
     config: str | None = typer.Option(None, "--config", help="Of a Hub id that has several."),
     image_folder: str | None = typer.Option(None, "--image_folder", help="What paths of pictures count from."),
     allow_urls: bool = typer.Option(False, "--allow_urls", help="Fetch pictures that rows name by https address."),
+    allow_outside: bool = typer.Option(
+        False, "--allow_outside", help="Copy pictures from outside of the dataset's folder and --image_folder, too."
+    ),
+    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
     json: bool = typer.Option(False, "--json", help="Print what was written as JSON on stdout."),
 ) -> None:
     """Write rows of any format as TRL's SFT, DPO or KTO rows, as LLaVA JSON, or as Parquet with pictures inside.
 
-    The file appears whole or not at all. A row that the new format cannot express stops it, and is named.
+    The file appears whole or not at all. A row that the new format cannot express stops it, and is named. Only pictures
+    that can be read are copied, from the dataset's folder or --image_folder.
     """
     from json import dumps
     from sys import stderr
@@ -27,13 +32,17 @@ def convert_command(
 
     from sightline.console import console_on
     from sightline.data.conversion import ConversionSettings, run_convert
+    from sightline.data.lengths import first_of
     from sightline.data.picture_columns import PictureAccess
     from sightline.runs import plain_data
 
-    settings = ConversionSettings(source, out, to, images, split, config, PictureAccess(image_folder, allow_urls))
+    access = PictureAccess(image_folder, allow_urls, skip_bad_rows=skip_bad_rows)
+    settings = ConversionSettings(source, out, to, images, split, config, access, allow_outside)
     console = console_on(stderr)
     result = run_convert(
         settings, lambda items, total, title: track(items, title, total=total, console=console, transient=True)
     )
     print(result.summary, file=stderr)
+    if result.bad_rows:
+        print(first_of(list(result.bad_rows)), file=stderr)
     print(dumps(plain_data(result)) if json else result.path)

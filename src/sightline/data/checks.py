@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.fit import DROPPING
@@ -26,17 +26,19 @@ THREADS = 4  # Pillow decodes outside Python's lock
 
 @dataclass(frozen=True)
 class DataSummary:
-    """What a clean dataset holds.
+    """What a dataset holds.
 
     Attributes:
         rows: rows read.
-        images: distinct images, as stored.
+        images: distinct images, as stored, that can be read.
         longest: tokens of the longest sequence.
+        problems: of rows that cannot be used, by their index in the dataset.
     """
 
     rows: int
     images: int
     longest: int
+    problems: Mapping[int, str] = field(default_factory=dict)
 
 
 def check_rows(
@@ -45,42 +47,47 @@ def check_rows(
     encoder: SequenceEncoder,
     preferences: bool,
     track: Track = lambda items, total, title: items,
+    skip_bad_rows: bool = False,
 ) -> DataSummary:
     """What a dataset of TRL's columns (images closed) holds, after every row was read as training will read it.
 
     `track` may wrap the loops to show progress; it is given the items, their number and a title.
 
     Raises:
-        DataError: names the first bad rows and how many there are.
+        DataError: names the first bad rows and how many there are; with `skip_bad_rows` only where no row is left.
     """
-    problems: list[str] = []
     pictures = _pictures(dataset)
     stored = [tuple([_key(value) for value in group] for group in _groups(row)) for row in _rows(pictures)]
-    sizes = _sizes(_first_places(stored), pictures, source, problems, track)
-    kinds = {kind for groups in stored for group in groups for kind in _kinds(encoder, group, sizes)}
-    table, class_of = table_of_kinds(encoder, kinds)
+    first = _first_places(stored)
+    sizes, unread = _sizes(first, pictures, source, track)
+    table = table_of_kinds(
+        encoder, {kind for groups in stored for one in groups for kind in _kinds(encoder, one, sizes)}
+    )
+    problems: dict[int, str] = {}
+    too_long: dict[int, str] = {}
     longest = 0
-    too_long: list[str] = []
     for index, row in enumerate(track(dataset, len(dataset), "Reading rows")):
-        if any(key not in sizes for group in stored[index] for key in group):
-            continue  # its image is among the problems already
+        name = row_name(source, index)
+        broken = next((key for group in stored[index] for key in group if key in unread), None)
+        if broken is not None:
+            problems[index] = unread[broken].replace(row_name(source, first[broken][0]), name, 1)
+            continue
         try:
-            name = row_name(source, index)
-            own, rejected = (tuple(class_of[kind] for kind in _kinds(encoder, group, sizes)) for group in stored[index])
+            own, rejected = (table.of(_kinds(encoder, group, sizes), name) for group in stored[index])
             if preferences:
                 _check_pairs(row, name)
             shown = (own, rejected) if preferences and rejected else (own,)
-            longest = max(longest, encoder.read(row, table, shown, preferences, name).length)
+            longest = max(longest, encoder.read(row, table.table, shown, preferences, name).length)
         except TooLongError as error:
-            too_long.append(str(error))
+            too_long[index] = str(error)
             longest = max(longest, error.tokens)
         except DataError as error:
-            problems.append(str(error))
+            problems[index] = str(error)
     if encoder.settings.length_policy not in DROPPING or len(too_long) == len(dataset):
-        problems += too_long
-    if problems:
-        raise DataError(first_of(problems))
-    return DataSummary(len(dataset), len(sizes), longest)
+        problems |= too_long
+    if problems and (not skip_bad_rows or len(problems) == len(dataset)):
+        raise DataError(first_of(list(problems.values())))
+    return DataSummary(len(dataset), len(sizes), longest, problems)
 
 
 def check_heads(dataset: Dataset, source: str) -> None:
@@ -150,13 +157,9 @@ def _kinds(encoder: SequenceEncoder, group: list[Key], sizes: dict[Key, tuple[in
 
 
 def _sizes(
-    first: dict[Key, tuple[int, int]],
-    pictures: Dataset,
-    source: str | RowNames,
-    problems: list[str],
-    track: Callable[..., Iterable[Any]],
-) -> dict[Key, tuple[int, int]]:
-    """Width and height of each stored image that can be read whole; adds the others to `problems`.
+    first: dict[Key, tuple[int, int]], pictures: Dataset, source: str | RowNames, track: Callable[..., Iterable[Any]]
+) -> tuple[dict[Key, tuple[int, int]], dict[Key, str]]:
+    """Width and height of each stored image that can be read whole, and why the others cannot.
 
     Args:
         first: the row and the place in it where each stands first.
@@ -171,10 +174,11 @@ def _sizes(
             return key, str(error)
 
     sizes: dict[Key, tuple[int, int]] = {}
+    unread: dict[Key, str] = {}
     with ThreadPoolExecutor(THREADS) as threads:
         for key, found in track(threads.map(read, first.items()), len(first), "Reading images"):
             if isinstance(found, str):
-                problems.append(found)
+                unread[key] = found
             else:
                 sizes[key] = found
-    return sizes
+    return sizes, unread

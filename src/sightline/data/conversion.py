@@ -11,10 +11,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sightline.data.copied_pictures import CopyRule, bad_pictures
 from sightline.data.formats import TrainingRows, preference_rows, sft_rows
 from sightline.data.formats.written import kto_row, llava_row, preference_row, sft_row
-from sightline.data.images import encoded_format, row_images, stored_key
-from sightline.data.picture_columns import PictureAccess
+from sightline.data.images import encoded_format, named_key, row_images
+from sightline.data.lengths import first_of
+from sightline.data.opener import picture_bytes
+from sightline.data.picture_columns import PictureAccess, close_images
+from sightline.data.shards import PICTURES
 from sightline.data.sources import read_dataset, row_name, source_name
 from sightline.errors import ConfigError, DataError
 
@@ -50,6 +54,7 @@ class ConversionSettings:
     Attributes:
         to: one of TARGETS.
         images: `copy` pictures into a folder beside the file, or `reference` them where they lie.
+        allow_outside: copy pictures from outside of the dataset's folders, too.
     """
 
     source: str
@@ -59,6 +64,7 @@ class ConversionSettings:
     split: str | None = None
     config: str | None = None
     pictures: PictureAccess = field(default_factory=PictureAccess)
+    allow_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -70,6 +76,7 @@ class Conversion:
         rows_in, rows_out: rows read, and rows written.
         pictures: distinct pictures copied.
         left_out: rows of which nothing could be made.
+        bad_rows: why rows cannot be used that `skip_bad_rows` left out.
     """
 
     path: Path
@@ -78,6 +85,7 @@ class Conversion:
     rows_out: int
     pictures: int
     left_out: int
+    bad_rows: tuple[str, ...] = ()
 
     @property
     def summary(self) -> str:
@@ -87,6 +95,8 @@ class Conversion:
             parts.append(f"{self.pictures:,} pictures copied")
         if self.left_out:
             parts.append(f"{self.left_out:,} left out")
+        if self.bad_rows:
+            parts.append(f"{len(self.bad_rows):,} left out that cannot be used")
         return ", ".join(parts) + "."
 
 
@@ -100,21 +110,51 @@ def run_convert(settings: ConversionSettings, track: Track = lambda items, total
     target, out = _checked(settings)
     dataset = read_dataset(settings.source, settings.split, settings.config, settings.pictures)
     name = source_name(settings.source, settings.split)
+    rule = CopyRule(settings.source, settings.pictures, settings.allow_outside or settings.images == "reference")
     if target.read is None or target.write is None:
-        return _write_parquet(dataset, out, track)
+        return _write_parquet(*_good_rows(dataset, rule, name, settings), out, track)
     rows = target.read(dataset, name)
     count = 0
+    bad_rows: list[str] = []
     with _new_file(out) as (file, folder):
-        store = _PictureStore(folder, out, settings.images)
+        store = _PictureStore(folder, out, settings.images, rule)
         for place, row in enumerate(track(rows.dataset, len(rows.dataset), f"Writing {out.name}")):
             origin = row_name(name, place if rows.origins is None else rows.origins[place])
-            pictures = store.columns(row, origin, listed=settings.to != "llava")
-            for written in target.write(row, origin):
+            try:
+                made = list(target.write(row, origin))
+                pictures = store.columns(row, origin, listed=settings.to != "llava")
+            except DataError as error:
+                _skip_or_raise(error, settings)
+                bad_rows.append(str(error))
+                continue
+            for written in made:
                 file.write(_line({**written, **pictures}, settings.to, count))
                 count += 1
+        _require_some(count, bad_rows)
         if settings.to == "llava":
             file.write("\n]\n")
-    return Conversion(out, rows.format.name, len(dataset), count, len(store.copied), rows.left_out)
+    return Conversion(out, rows.format.name, len(dataset), count, len(store.copied), rows.left_out, tuple(bad_rows))
+
+
+def _skip_or_raise(error: DataError, settings: ConversionSettings) -> None:
+    if not settings.pictures.skip_bad_rows:
+        raise DataError(f"{error} Or leave such rows out, counted, by --skip_bad_rows.") from error
+
+
+def _require_some(count: int, bad_rows: list[str]) -> None:
+    if bad_rows and not count:
+        raise DataError(f"None of {len(bad_rows):,} rows can be used. The first: {bad_rows[0]}")
+
+
+def _good_rows(dataset: Any, rule: CopyRule, name: str, settings: ConversionSettings) -> tuple[Any, list[str]]:
+    """The rows whose pictures may be copied, and why the others may not."""
+    problems = bad_pictures(close_images(dataset), rule, lambda index: row_name(name, index))
+    if not problems:
+        return dataset, []
+    bad_rows = list(problems.values())
+    _skip_or_raise(DataError(first_of(bad_rows)), settings)
+    _require_some(len(dataset) - len(bad_rows), bad_rows)
+    return dataset.select([index for index in range(len(dataset)) if index not in problems]), bad_rows
 
 
 def _checked(settings: ConversionSettings) -> tuple[Target, Path]:
@@ -165,10 +205,11 @@ def _new_file(out: Path) -> Iterator[tuple[Any, Path]]:
 class _PictureStore:
     """Paths that the new rows name their pictures by, each distinct picture copied once."""
 
-    def __init__(self, folder: Path, out: Path, choice: str) -> None:
+    def __init__(self, folder: Path, out: Path, choice: str, rule: CopyRule) -> None:
         self.folder = folder
         self.out = out
         self.choice = choice
+        self.rule = rule
         self.copied: set[str] = set()
         self._known: dict[str, str] = {}
 
@@ -187,13 +228,16 @@ class _PictureStore:
         path = value.get("path") if value.get("bytes") is None else None
         if path is not None and path in self._known:
             return self._known[path]
+        self.rule.require(value, name)
         if self.choice == "reference":
             return self._reference(path, name)
-        suffix = Path(path).suffix if path is not None else f".{_kind(value['bytes'], name)}"
-        file = f"{stored_key(value)}{suffix.lower()}"
+        suffix = Path(path).suffix.lower().lstrip(".") if path is not None else ""
+        if suffix not in PICTURES:
+            suffix = encoded_format(path if path is not None else value["bytes"], name)
+        file = f"{named_key(value, name)}.{suffix}"
         if file not in self.copied:
             self.folder.mkdir(exist_ok=True)
-            content = Path(path).read_bytes() if path is not None else value["bytes"]
+            content = picture_bytes(path) if path is not None else value["bytes"]
             (self.folder / file).write_bytes(content)
             self.copied.add(file)
         relative = f"{_picture_folder(self.out).name}/{file}"
@@ -211,14 +255,7 @@ class _PictureStore:
         return self._known[path]
 
 
-def _kind(content: bytes, name: str) -> str:
-    try:
-        return encoded_format(content)
-    except Exception as error:  # whatever Pillow raises of a broken file
-        raise DataError(f"{name}: an image is no picture that Pillow can read. Replace it or leave it out.") from error
-
-
-def _write_parquet(dataset: Any, out: Path, track: Track) -> Conversion:
+def _write_parquet(dataset: Any, bad_rows: list[str], out: Path, track: Track) -> Conversion:
     """The rows with all their columns, pictures inside, as `load_dataset("parquet")` opens them."""
     import pyarrow.parquet
     from datasets.table import embed_table_storage
@@ -235,4 +272,5 @@ def _write_parquet(dataset: Any, out: Path, track: Track) -> Conversion:
         partial.rename(out)
     finally:
         partial.unlink(missing_ok=True)
-    return Conversion(out, "rows as they are", len(dataset), len(dataset), 0, 0)
+    rows = len(dataset)
+    return Conversion(out, "rows as they are", rows + len(bad_rows), rows, 0, 0, tuple(bad_rows))

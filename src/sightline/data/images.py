@@ -168,9 +168,13 @@ def _require_8_bits(image: Image.Image) -> None:
         raise PixelsError(f"its pixels of mode {image.mode} (32 bits) run from {low:g} to {high:g}, expected 0 to 255")
 
 
-def encoded_format(stored: bytes | str | Path) -> str:
-    """The format of an encoded picture, as a file's ending. Raises PictureError where it is none."""
-    with opened_picture(stored) as image:
+def encoded_format(stored: bytes | str | Path, name: str) -> str:
+    """The format of an encoded picture of the row `name`, as a file's ending.
+
+    Raises:
+        DataError: it is none.
+    """
+    with _named(stored, name), opened_picture(stored) as image:
         return str(image.format).lower()
 
 

@@ -11,7 +11,7 @@ from PIL import Image
 from sightline.data.fit import DROPPING, FittedRow
 from sightline.data.images import IMAGE_COLUMNS, image_size
 from sightline.data.preferences import image_groups
-from sightline.data.processors import ImageTable, process_images
+from sightline.data.processors import ImageTable, process_images, refusal
 from sightline.data.sequences import SequenceEncoder
 from sightline.data.sources import row_name
 from sightline.errors import DataError, TooLongError
@@ -42,8 +42,11 @@ class RowReader:
         self.encoder = encoder
         self.preferences = preferences
         self._dataset = dataset.remove_columns(images)
-        self._table, class_of = table_of_kinds(encoder, {kind for row in kinds for group in row for kind in group})
-        self._shown = [[tuple(class_of[kind] for kind in group) for group in row] for row in kinds]
+        found = table_of_kinds(encoder, {kind for row in kinds for group in row for kind in group})
+        self._table = found.table
+        self._shown = [
+            [found.of(group, row_name(source, index)) for group in groups] for index, groups in enumerate(kinds)
+        ]
 
     def __len__(self) -> int:
         return len(self._shown)
@@ -123,13 +126,52 @@ def first_of(problems: list[str]) -> str:
     return "\n".join(problems[:SHOWN_PROBLEMS] + ([f"... and {more} more rows."] if more > 0 else []))
 
 
-def table_of_kinds(encoder: SequenceEncoder, kinds: set[Kind]) -> tuple[ImageTable, dict[Kind, int]]:
-    """What a placeholder becomes for an image of each kind, and the index of each kind in that table."""
+@dataclass(frozen=True)
+class KindTable:
+    """What a placeholder becomes for an image of each kind.
+
+    Attributes:
+        table: what the processor makes of blank images of the kinds that it takes.
+        places: of each of these in the table.
+        refused: why the processor takes no image of the others.
+    """
+
+    table: ImageTable
+    places: dict[Kind, int]
+    refused: dict[Kind, str]
+
+    def of(self, kinds: Iterable[Kind], name: str) -> tuple[int, ...]:
+        """The places of the images of a row.
+
+        Raises:
+            DataError: the processor takes no image of such a size.
+        """
+        kinds = tuple(kinds)
+        for kind in kinds:
+            if kind in self.refused:
+                raise DataError(refusal(name, kind[1], self.refused[kind]))
+        return tuple(self.places[kind] for kind in kinds)
+
+
+def table_of_kinds(encoder: SequenceEncoder, kinds: set[Kind]) -> KindTable:
+    """What a placeholder becomes for an image of each kind, or why there is none."""
     ordered = sorted(kinds)  # as `process_images` wants them: those beside others last
     expansions: list[Any] = []
-    for start in range(0, len(ordered), SIZES_PER_CALL):
-        part = ordered[start : start + SIZES_PER_CALL]
+    refused: dict[Kind, str] = {}
+
+    def read(part: list[Kind]) -> None:
         blanks = [Image.new("RGB", size) for _, size in part]
-        expansions += process_images(encoder.processor, blanks, [beside for beside, _ in part]).expansions
+        try:
+            expansions.extend(process_images(encoder.processor, blanks, [beside for beside, _ in part]).expansions)
+        except Exception as error:  # a processor may raise anything for a size that it does not take
+            if len(part) > 1:
+                for kind in part:
+                    read([kind])
+                return
+            refused[part[0]] = str(error) or type(error).__name__
+
+    for start in range(0, len(ordered), SIZES_PER_CALL):
+        read(ordered[start : start + SIZES_PER_CALL])
+    taken = [kind for kind in ordered if kind not in refused]
     table = ImageTable({}, tuple(expansions), (0,) * len(expansions))
-    return table, {kind: index for index, kind in enumerate(ordered)}
+    return KindTable(table, {kind: index for index, kind in enumerate(taken)}, refused)

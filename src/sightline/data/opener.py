@@ -141,6 +141,9 @@ def regular_file(path: str | Path) -> IO[bytes]:
 def unreadable_file(error: OSError) -> PictureError:
     """Why a picture's file cannot be read."""
     path, said = str(error.filename), error.strerror or str(error)
+    if "://" in path:
+        sentence = "was not fetched: set allow_urls to true (--allow_urls), or put the picture into a file."
+        return PictureError(MISSING, f"'{path}' was not fetched", sentence)
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return PictureError(MISSING, f"'{path}' is not there", "not found. Mend the path, or leave it out.")
     if isinstance(error, PermissionError):
@@ -167,10 +170,10 @@ def what_it_is(head: bytes) -> str:
             return what
     if b"\x00" not in head:
         try:
-            text = head[:40].decode().strip()
-            return f"text: '{''.join(letter if letter.isprintable() else ' ' for letter in text)}'"
-        except UnicodeDecodeError:
-            pass
+            head[:40].decode()
+        except UnicodeDecodeError as error:
+            return "text" if error.start > 36 else "no known format"
+        return "text"  # not which: a row may name any file, and reports are given away
     return "no known format"
 
 

@@ -30,8 +30,11 @@ Record = dict[str, Any]
 
 READ_ROWS = 64  # at once: each may hold pictures
 FETCHERS = 8  # threads; a server answers in tens of milliseconds
-# How base64 of a JPEG, PNG, GIF, WebP, BMP or TIFF begins; no path of so many characters does.
-BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0A")
+# How base64 of a JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF or JPEG 2000 begins; no path of so many characters does.
+BASE64_STARTS = (
+    "/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0A", "AAAAIGZ0eXBhdmlm", "AAAAHGZ0eXBhdmlm",
+    "AAAAGGZ0eXBhdmlm", "AAAAJGZ0eXBhdmlm", "AAAAKGZ0eXBhdmlm", "AAAALGZ0eXBhdmlm", "AAAADGpQICAN", "/0//UQ",
+)  # fmt: skip
 SHORTEST_BASE64 = 60
 PICTURE_HEADS = (
     b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x00\x20ftyp",
@@ -56,19 +59,22 @@ class PictureAccess:
             first.
         gather: read columns of other names, and pictures inside messages, into `image` or `images`. A benchmark's own
             reader knows its columns.
+        skip_bad_rows: as `keep_missing`; and of streams and cut tar shards, leave out what cannot be read, and say so.
     """
 
     image_folder: str | None = None
     allow_urls: bool = False
     keep_missing: bool = False
     gather: bool = True
+    skip_bad_rows: bool = False
 
 
 class PictureFinder:
     """Pictures of one source, each distinct one looked up once."""
 
     def __init__(self, folder: Path, access: PictureAccess) -> None:
-        self.allow_urls, self.keep_missing = access.allow_urls, access.keep_missing
+        self.skip_bad_rows = access.skip_bad_rows
+        self.allow_urls, self.keep_missing = access.allow_urls, access.keep_missing or access.skip_bad_rows
         if access.image_folder is None:
             own = folder.absolute()
             self.folders: tuple[Path, ...] = (own, own / "images")
@@ -142,10 +148,14 @@ class PictureFinder:
                     self._known[address] = {"bytes": None, "path": path}
 
     def _read(self, value: str, name: str) -> Record:
-        if value.startswith("data:"):
-            return {"bytes": _decoded(value.partition(",")[2], name), "path": None}
-        if is_base64(value):
-            return {"bytes": _decoded(value, name), "path": None}
+        if value.startswith("data:") or is_base64(value):
+            text = value.partition(",")[2] if value.startswith("data:") else value
+            try:
+                return {"bytes": _decoded(text, name), "path": None}
+            except DataError:
+                if not self.keep_missing:
+                    raise
+                return {"bytes": text.encode(), "path": None}  # for the check to refuse with its row
         if value.lower().startswith("file:"):
             value = _local_path(value, name)
         elif "://" in value:
@@ -155,6 +165,8 @@ class PictureFinder:
                 return {"bytes": None, "path": str(folder / value)}
         if self.keep_missing:
             return {"bytes": None, "path": str(self.folders[0] / value)}
+        if any(os.path.exists(folder / value) for folder in self.folders):
+            raise DataError(f"{name}: expected a file, got '{value[:200]}', which is a folder, a pipe or a device.")
         raise DataError(
             f"{name}: image '{value[:200]}' not found in {self.folders[0]}. "
             "Paths count from the file's folder, or from image_folder; mend the path or drop the row."

@@ -275,6 +275,15 @@ def mismatch(name: str, images: int, placeholders: int) -> str:
     )
 
 
+def refusal(name: str, size: tuple[int, int], reason: str) -> str:
+    """What to say of an image that the processor does not take."""
+    wide, high = size
+    return (
+        f"{name}: the processor takes no image of {wide} x {high} pixels: {reason.rstrip('.')}. Cut the image into "
+        "parts, resize it, or leave the row out."
+    )
+
+
 def first_rows(counts: Many[int]) -> tuple[int, ...]:
     """Per image the row of its first feature, where those of all images stand one after another."""
     return tuple(np.cumsum([0, *counts[:-1]]).tolist()) if counts else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -16,7 +17,7 @@ from sightline.data.gathering import gather_rows
 from sightline.data.large_tables import dataset_of_tables
 from sightline.data.mixed_columns import is_mixed, table_of
 from sightline.data.picture_columns import PictureAccess, PictureFinder
-from sightline.data.shards import PICTURES, read_shards
+from sightline.data.shards import PICTURES, read_shards, shard_problem
 from sightline.data.version import encoding_version
 from sightline.errors import DataError
 
@@ -44,20 +45,25 @@ def dataset_of(rows: Sequence[Row], path: Path) -> Dataset:
         raise DataError(f"{path.name}: the rows do not fit into one table: {error}") from error
 
 
-def read_shard_table(paths: Sequence[Path]) -> Dataset:
-    """The samples of tar shards, in a table on disk in the cache of `datasets`."""
+def read_shard_table(paths: Sequence[Path], skip_broken: bool = False) -> Dataset:
+    """The samples of tar shards, in a table on disk in the cache of `datasets`.
+
+    With `skip_broken`, a shard that is cut gives those before the cut, which is said each time.
+    """
     from datasets import Dataset, Image, List
     from datasets.exceptions import DatasetGenerationError
 
     # What `datasets` keeps the table under: a shard that changed, or that we read in another way since, is read again.
     stamps = (encoding_version(), *map(file_signature, paths))
-    gen_kwargs = {"paths": [str(path) for path in paths], "stamps": stamps}
+    gen_kwargs = {"paths": [str(path) for path in paths], "stamps": stamps, "skip_broken": skip_broken}
     try:
         dataset = Dataset.from_generator(_stamped_shards, gen_kwargs=gen_kwargs, writer_batch_size=SHARD_ROWS)
     except DatasetGenerationError as error:
         if isinstance(error.__cause__, DataError):
             raise error.__cause__ from None
         raise
+    for problem in filter(None, map(shard_problem, paths if skip_broken else ())):
+        print(f"Left out: {problem}", file=sys.stderr)
     for column, feature in (("image", Image()), ("images", List(Image()))):
         if column in dataset.column_names:
             dataset = dataset.cast_column(column, feature)
@@ -81,7 +87,8 @@ def stream_rows(paths: Sequence[str], pictures: PictureAccess) -> Iterator[Row]:
     """The rows of JSONL, Parquet or tar files one at a time, their pictures as records of bytes and path."""
     for path in map(Path, paths):
         finder = PictureFinder(path.parent, pictures)
-        yield from gather_rows(_in_utf8(_STREAMS[path.suffix](path), path), finder, partial(_row_of, path.name))
+        rows = _STREAMS[path.suffix](path, pictures.skip_bad_rows)
+        yield from gather_rows(_in_utf8(rows, path), finder, partial(_row_of, path.name))
 
 
 def _row_of(file: str, index: int) -> str:
@@ -110,8 +117,8 @@ def require_arrow_end(path: Path) -> None:
             raise DataError(f"{path} is no whole Arrow file: it is cut. Copy or write it again.")
 
 
-def _stamped_shards(paths: list[str], stamps: tuple[str, ...]) -> Iterator[Row]:
-    yield from read_shards(paths)
+def _stamped_shards(paths: list[str], stamps: tuple[str, ...], skip_broken: bool) -> Iterator[Row]:
+    yield from read_shards(paths, skip_broken)
 
 
 def _iterate_jsonl(path: Path) -> Iterator[Row]:
@@ -172,10 +179,17 @@ def _read_json_in(value: Any, feature: Any) -> Any:
     return json.loads(value) if isinstance(feature, Json) else value
 
 
-_STREAMS: dict[str, Callable[[Path], Iterable[Row]]] = {
-    ".jsonl": _iterate_jsonl,
-    ".parquet": _iterate_parquet,
-    ".tar": lambda path: read_shards([str(path)]),
+def _stream_shard(path: Path, skip_broken: bool) -> Iterator[Row]:
+    yield from read_shards([str(path)], skip_broken)
+    problem = shard_problem(path) if skip_broken else ""
+    if problem:
+        print(f"Left out: {problem}", file=sys.stderr)
+
+
+_STREAMS: dict[str, Callable[[Path, bool], Iterable[Row]]] = {
+    ".jsonl": lambda path, _: _iterate_jsonl(path),
+    ".parquet": lambda path, _: _iterate_parquet(path),
+    ".tar": _stream_shard,
 }
 
 
@@ -358,7 +372,7 @@ def _read_tokens(path: Path, finder: PictureFinder, split: str | None) -> Datase
 
 
 def _read_tar(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
-    return read_shard_table([path])
+    return read_shard_table([path], finder.skip_bad_rows)
 
 
 READERS: dict[str, Reader] = {

@@ -23,6 +23,7 @@ from sightline.data.processors import (
     layout_of,
     process_images,
     prompt_ids,
+    refusal,
     require_own_words,
     started,
 )
@@ -200,10 +201,27 @@ class SequenceEncoder:
                 rows[-1].append((self.is_beside(images), key))
                 distinct.setdefault(rows[-1][-1], image)
         order = sorted(distinct, key=lambda entry: entry[0])  # images that are alone in a row first, else as they came
-        table = process_images(self.processor, [distinct[entry] for entry in order], [beside for beside, _ in order])
+        label_of = {entry: label for row, label in reversed(list(zip(rows, labels, strict=True))) for entry in row}
+        table = self._processed([(beside, distinct[beside, key], label_of[beside, key]) for beside, key in order])
         index_of = {entry: index for index, entry in enumerate(order)}
         keys = tuple(f"{key} beside others" if beside else key for beside, key in order)
         return replace(table, keys=keys), [tuple(index_of[entry] for entry in row) for row in rows]
+
+    def _processed(self, images: list[tuple[bool, Any, str]]) -> ImageTable:
+        """The table of images, each with whether it shares its row and with the name of that.
+
+        Raises:
+            DataError: the processor does not take one of them.
+        """
+        try:
+            return process_images(self.processor, [image for _, image, _ in images], [one[0] for one in images])
+        except Exception:
+            for beside, image, label in images:
+                try:
+                    process_images(self.processor, [image], [beside])
+                except Exception as error:  # a processor may raise anything for a picture that it does not take
+                    raise DataError(refusal(label, image.size, str(error) or type(error).__name__)) from error
+            raise
 
     def is_beside(self, images: Many[Any]) -> bool:
         """Whether the images of a row are processed in another way because they share it."""

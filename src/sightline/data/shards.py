@@ -19,10 +19,15 @@ IMAGE_COLUMNS = ("image", "images")
 PICTURES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"}
 
 
-def read_shards(paths: Iterable[str]) -> Iterator[Row]:
+class BrokenShard(DataError):
+    """A tar file that ends or breaks before its end."""
+
+
+def read_shards(paths: Iterable[str], skip_broken: bool = False) -> Iterator[Row]:
     """A row for each sample: its picture as `image` (several as `images`), the keys of its JSON, its text as `caption`.
 
-    Files of one sample share their name up to the first point and lie one after another.
+    Files of one sample share their name up to the first point and lie one after another. With `skip_broken`, a shard
+    that is cut gives its samples before the cut.
 
     Raises:
         DataError: no tar file, or a broken sample; with shard and sample.
@@ -30,16 +35,33 @@ def read_shards(paths: Iterable[str]) -> Iterator[Row]:
     for path in paths:
         sample: dict[str, bytes] = {}
         key = ""
-        for name, content in _members(Path(path)):
-            stem, _, extension = PurePosixPath(name).name.partition(".")
-            here = str(PurePosixPath(name).with_name(stem))
-            if sample and here != key:
-                yield _row(key, sample, path)
-                sample = {}
-            key = here
-            sample[extension.lower()] = content
+        try:
+            for name, content in _members(Path(path)):
+                stem, _, extension = PurePosixPath(name).name.partition(".")
+                here = str(PurePosixPath(name).with_name(stem))
+                if sample and here != key:
+                    yield _row(key, sample, path)
+                    sample = {}
+                key = here
+                sample[extension.lower()] = content
+        except BrokenShard as error:
+            if not skip_broken:
+                where = f" The last sample that was met is {key}." if key else ""
+                raise BrokenShard(f"{error}{where}") from error
+            continue  # the sample at the cut may lack a part
         if sample:
             yield _row(key, sample, path)
+
+
+def shard_problem(path: Path) -> str:
+    """Where a tar file ends or breaks early, with its last file; empty for a whole one."""
+    last = ""
+    try:
+        for name, _ in _members(path):
+            last = name
+    except DataError as error:
+        return f"{error} What stands from {last or 'its start'} on is not read."
+    return ""
 
 
 def _members(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -60,7 +82,7 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     except DataError:
         raise
     except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error, lzma.LZMAError) as error:
-        raise DataError(
+        raise BrokenShard(
             f"{path}: expected a whole tar file of samples, got one that ends or breaks early: {error}. "
             "Copy or write the shard again."
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from sightline.data.bounds import require_packed
 from sightline.data.documents import require_split
 from sightline.data.file_signatures import folder_signature
 from sightline.data.gathering import gather_pictures
+from sightline.data.images import image_size, read_whole, rejected_images, row_images, stored_image
 from sightline.data.picture_columns import PictureAccess, PictureFinder, open_columns
 from sightline.data.row_files import (
     READERS,
@@ -33,6 +35,7 @@ HERE = PictureAccess()
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz")
 STREAMED = (".jsonl", ".parquet", ".tar")
 PEEKED_ROWS = 1000
+SAID_ROWS = 5
 
 
 def read_dataset(
@@ -127,15 +130,34 @@ def source_name(name: str | Path, split: str | None) -> str:
 
 
 def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ...]) -> Any:
-    """Rows that all have the same columns, as a stream must."""
+    """Rows that all have the same columns, as a stream must, and pictures that can be opened."""
+    left_out: list[str] = []
     for path in paths:
         for index, row in enumerate(stream_rows([path], pictures)):
+            try:
+                _require_pictures(row, row_name(path, index), whole=pictures.skip_bad_rows)
+            except DataError as error:
+                if not pictures.skip_bad_rows:
+                    raise
+                left_out.append(str(error))
+                if len(left_out) <= SAID_ROWS:
+                    print(f"Left out: {error}", file=sys.stderr)
+                continue
             if not row.keys() <= set(columns):
                 raise DataError(
                     f"{row_name(path, index)}: expected the columns of the first {PEEKED_ROWS} rows, "
                     f"{', '.join(columns)}; found {', '.join(row.keys() - set(columns))}, too. Set streaming to false."
                 )
             yield {column: row.get(column) for column in columns}
+    if len(left_out) > SAID_ROWS:
+        print(f"Left out: {len(left_out):,} rows of the stream that cannot be used.", file=sys.stderr)
+
+
+def _require_pictures(row: dict[str, Any], name: str, whole: bool) -> None:
+    """Raise DataError for a picture whose head, or with `whole` whose pixels, cannot be read."""
+    for stored in map(stored_image, [*row_images(row), *rejected_images(row)]):
+        if stored is not None:
+            (read_whole if whole else image_size)(stored, name)
 
 
 def _files_of(path: Path, split: str | None) -> list[Path]:
@@ -178,7 +200,7 @@ def _read_folder(path: Path, split: str | None, config: str | None, pictures: Pi
         return _opened(_choose_split(_saved(path), split, str(path)), path, str(path), pictures)
     files = _files_of(path, split)
     if files and files[0].suffix == ".tar":
-        return _opened(read_shard_table(files), path, str(path), pictures)
+        return _opened(read_shard_table(files, pictures.skip_bad_rows), path, str(path), pictures)
     if files:
         return _read_file(files[0], split, pictures)
     wanted = split or "train"

@@ -199,6 +199,6 @@ def _left(deadline: float) -> float:
 
 def _kind(content: bytes, address: str) -> str:
     try:
-        return encoded_format(content)
-    except Exception as error:  # whatever Pillow raises of a broken file
-        raise UrlError(f"'{address}' is no picture that Pillow can read. Mend the address, or drop the row.") from error
+        return encoded_format(content, f"'{address}'")
+    except DataError as error:
+        raise UrlError(f"{error} Or mend the address.") from error

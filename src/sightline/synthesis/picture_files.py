@@ -23,7 +23,7 @@ class PictureFiles:
         stored = picture.stored
         if stored["bytes"] is None:
             return os.path.relpath(stored["path"], self._folder)
-        suffix = encoded_format(stored["bytes"])
+        suffix = encoded_format(stored["bytes"], picture.name)
         key = hashlib.blake2b(stored["bytes"], digest_size=12).hexdigest()
         path = self._written / f"{key}.{suffix}"
         if not path.exists():

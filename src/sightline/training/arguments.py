@@ -25,7 +25,8 @@ EVAL_TASKS_HELP = (
 
 @dataclass
 class ScriptArguments(trl.ScriptArguments):
-    """TRL's ScriptArguments with `preset`, `eval_dataset_name`, `eval_tasks`, `image_folder` and `allow_urls`;
+    """TRL's ScriptArguments with `preset`, `eval_dataset_name`, `eval_tasks`, `image_folder`, `allow_urls` and
+    `skip_bad_rows`;
     `dataset_name` may also be a file or folder of any format in docs/formats.md."""
 
     preset: str | None = field(
@@ -43,6 +44,10 @@ class ScriptArguments(trl.ScriptArguments):
     )
     allow_urls: bool = field(
         default=False, metadata={"help": "Fetch pictures that rows name by https address, from public hosts only."}
+    )
+    skip_bad_rows: bool = field(
+        default=False,
+        metadata={"help": "Leave out and count rows that cannot be used, before training and in the middle of it."},
     )
 
 

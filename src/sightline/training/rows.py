@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence as Many
+from dataclasses import replace
 from typing import Any
 
 import datasets
@@ -15,11 +16,12 @@ from sightline.data.checks import DataSummary, check_rows
 from sightline.data.file_signatures import places_signature
 from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
 from sightline.data.formats.registry import Goal
+from sightline.data.lengths import first_of
 from sightline.data.mixtures import Share, blend, counts_of, draw, join, streamed_shares
 from sightline.data.picture_columns import PictureAccess
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources import RowNames, read_dataset, source_name, stream_dataset
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, DataError
 from sightline.launch.processes import is_first, say
 from sightline.training.arguments import MixtureSource, TrainingSettings
 from sightline.training.dpo import DPOConfig
@@ -90,19 +92,44 @@ def _read(settings: TrainingSettings, goal: Goal, split: str) -> tuple[str, Trai
 
 
 def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
-    return _checked(*_read(settings, goal, split), goal, encoder)
+    return _checked(*_read(settings, goal, split), settings, goal, encoder)
 
 
-def _checked(name: str, rows: TrainingRows, goal: Goal, encoder: SequenceEncoder) -> Any:
+def _checked(name: str, rows: TrainingRows, settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder) -> Any:
     dataset = rows.dataset
     if not has_images(dataset):
         say(f"{name}: {rows.format.name}, {len(dataset):,} rows, {NO_PICTURES}.")
         return dataset
     names = name if rows.origins is None else RowNames(name, rows.origins)
-    _report(check_rows(dataset, names, encoder, goal == "preferences", progress), name, rows.format.name)
-    # What the trainer calls its rows from now on.
-    dataset.info.dataset_name = name if rows.origins is None else f"{name} (as trained)"
-    return dataset
+    summary = _read_rows(dataset, names, settings, goal, encoder)
+    _report(summary, name, rows.format.name)
+    is_whole = rows.origins is None and not summary.problems
+    kept = _without(dataset, summary, name)
+    kept.info.dataset_name = name if is_whole else f"{name} (as trained)"  # what the trainer calls its rows from now on
+    return kept
+
+
+def _read_rows(
+    dataset: Any, names: str | RowNames, settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder
+) -> DataSummary:
+    skip = settings.script.skip_bad_rows
+    try:
+        return check_rows(dataset, names, encoder, goal == "preferences", progress, skip)
+    except DataError as error:
+        if skip:
+            raise
+        raise DataError(f"{error} Or leave such rows out, counted, by --skip_bad_rows.") from error
+
+
+def _without(dataset: Any, summary: DataSummary, name: str) -> Any:
+    """The dataset less the rows that cannot be used, which are said."""
+    if not summary.problems:
+        return dataset
+    say(
+        f"{name}: {len(summary.problems):,} of {summary.rows:,} rows cannot be used and are left out:\n"
+        f"{first_of(list(summary.problems.values()))}"
+    )
+    return dataset.select([index for index in range(summary.rows) if index not in summary.problems])
 
 
 def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
@@ -153,7 +180,8 @@ def _mixture(
             part = rows.dataset.select(indices)
             if len(part) and has_images(part):
                 origins = indices if rows.origins is None else [rows.origins[index] for index in indices]
-                check_rows(part, RowNames(name, origins), encoder, goal == "preferences", progress)
+                found = _read_rows(part, RowNames(name, origins), settings, goal, encoder)
+                part = _without(part, found, name)
             parts.append(part)
         held = f", {len(drawn.test):,} held out" if drawn.test else ""
         held += "" if any(image_counts(rows.dataset)) else f", {NO_PICTURES}"
@@ -172,7 +200,7 @@ def _evaluation_rows(
     settings: TrainingSettings, named: Many[MixtureSource], goal: Goal, encoder: SequenceEncoder
 ) -> Any:
     sources = [_source(entry, goal, settings) for entry in named]
-    parts = [_checked(name, rows, goal, encoder) for name, rows in sources]
+    parts = [_checked(name, rows, settings, goal, encoder) for name, rows in sources]
     return parts[0] if len(parts) == 1 else _joined(parts, [name for name, _ in sources])
 
 
@@ -192,7 +220,7 @@ def _source(
             **({"description": content} if content else {}),  # part of the key under which `datasets` keeps them
         )
     else:
-        access = PictureAccess(entry.image_folder or settings.script.image_folder, settings.script.allow_urls)
+        access = replace(_access(settings), image_folder=entry.image_folder or settings.script.image_folder)
         dataset = (stream_dataset if streams else read_dataset)(entry.path, entry.split, entry.name, access)
     if entry.columns is not None:
         dataset = dataset.select_columns(entry.columns)
@@ -215,7 +243,8 @@ def _in_columns(settings: TrainingSettings, goal: Goal, dataset: Any, name: str)
 
 
 def _access(settings: TrainingSettings) -> PictureAccess:
-    return PictureAccess(settings.script.image_folder, settings.script.allow_urls)
+    script = settings.script
+    return PictureAccess(script.image_folder, script.allow_urls, skip_bad_rows=script.skip_bad_rows)
 
 
 def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSettings:

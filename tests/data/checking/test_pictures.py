@@ -26,7 +26,7 @@ def traps(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     [
         ("missing", "missing", "is not there"),
         ("empty", "unreadable", "empty: 0 bytes"),
-        ("text", "unreadable", "text: 'hello'"),
+        ("text", "unreadable", "text"),
         ("svg", "unreadable", "SVG"),
         ("web_page", "unreadable", "web page"),
         ("lfs", "unreadable", "git lfs pull"),
