@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import pickle
+import re
 
 import pytest
 
@@ -28,6 +29,7 @@ from sightline.secrets import (
     without_known,
     without_secrets,
 )
+from tests.project_tree import SOURCE, source_files
 
 TOKEN = "hf_PlantedToken0123456789"
 
@@ -162,6 +164,22 @@ def test_a_command_is_recorded_without_its_secrets_however_short(monkeypatch):
 
 def test_parameters_of_addresses_with_ordinary_names_are_no_secrets():
     assert not any(map(is_secret_parameter, ("page", "size", "format", "monkey", "tokens", "max_tokens")))
+
+
+# Files that open others to write them, beside runs.py, which takes what is known to be secret out of all texts.
+OWN_WRITERS = {
+    "data/conversion.py": "a user's rows, as they are",
+    "data/worlds/rows.py": "generated rows",
+    "demo/preferences.py": "generated rows",
+    "evaluation/journal.py": "answers, from which it takes secrets itself",
+    "runs.py": "where all others write",
+}
+
+
+def test_files_are_written_at_one_place():
+    opened = re.compile(r"""open\((?:[^()]|\([^()]*\))*["'][waxr]?b?\+?[wax]b?\+?["']|torch\.save\(|json\.dump\(""")
+    code = {path: re.sub("#.*", "", path.read_text()) for path in source_files()}
+    assert {str(path.relative_to(SOURCE)) for path, text in code.items() if opened.search(text)} == OWN_WRITERS.keys()
 
 
 def test_whatever_a_run_folder_writes_passes_here(tmp_path):

@@ -106,6 +106,7 @@ def pushed_clean(hub: Hub, token: str) -> None:
         assert not any(leaf in part for part in parts for leaf in LEAVES), name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "rows"), [("sft", vqa_rows(8, 4)), ("dpo", preference_rows(8, 4))])
 def test_a_hub_token_is_used_and_stands_nowhere(verb, rows, model_folder, tmp_path, hub, clean) -> None:
     output = tmp_path / "run"
