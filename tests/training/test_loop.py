@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -219,6 +220,34 @@ def test_a_signal_that_is_ignored_stays_so_and_a_thread_trains_without_signals(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("verb", "workers"), [("sft", 0), ("sft", 1), ("dpo", 0)])
+def test_a_picture_that_vanishes_is_named_by_its_row_and_the_resumed_run_ends_like_a_whole_one(
+    verb: str, workers: int, data: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    folder, mine = tmp_path / "run", tmp_path / "data"
+    shutil.copytree(data, mine)
+
+    def hide() -> None:
+        for path in (mine / verb).glob("*.png"):
+            path.rename(path.with_suffix(".gone"))
+
+    with monkeypatch.context() as patch:
+        acting(patch, AtStep("on_step_end", 1 if workers else 3, hide))  # workers read ahead
+        assert run(command(mine, verb, folder, "--dataloader_num_workers", str(workers))) == 2
+    printed = capsys.readouterr().err
+    steps = [int(path.name.split("-")[1]) for path in folder.glob("checkpoint-*")]
+    assert len(steps) == 1 and steps[0] < 6
+    row, picture = printed.split("error: train.jsonl row ")[1].split(": image ")
+    assert f"{mine / verb / f'{int(row) - 1}.png'}" in picture.split(" not found")[0]
+    assert "of the batch" not in printed and "Traceback" not in printed
+    assert f"Resume with --resume_from_checkpoint true --output_dir {folder}" in printed
+    for path in (mine / verb).glob("*.gone"):
+        path.rename(path.with_suffix(".png"))
+    assert run(command(mine, verb, folder, "--resume_from_checkpoint", "true")) == 0
+    require_equal_end(data, verb, folder)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("error", "said"),
     [
@@ -228,7 +257,10 @@ def test_a_signal_that_is_ignored_stays_so_and_a_thread_trains_without_signals(
             RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. "),
             "step 4: a worker of the data loader",
         ),
-        (RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"), "step 4: a worker of the data loader ended"),
+        (
+            RuntimeError("DataLoader worker (pid(s) 7) exited unexpectedly"),
+            "step 4: a worker of the data loader ended; ",
+        ),
         (MemoryError(), "step 4: out of memory (nothing left)"),
     ],
     ids=["GPU", "mount", "killed worker", "worker", "memory"],
@@ -335,3 +367,34 @@ def test_a_folder_that_is_moved_or_removed_is_said(data: Path, tmp_path: Path, m
     printed = capsys.readouterr().err
     assert f"error: after step 4: {folder / 'metrics.jsonl'}: No such file or directory. " in printed
     assert f"Kept: {folder / 'checkpoint-4'}." in printed and "Traceback" not in printed
+
+
+def no_shared_memory() -> None:
+    def refuse(*args: Any, **named: Any) -> Any:
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+    torch.UntypedStorage._share_fd_cpu_ = refuse  # what the fork of a worker inherits
+
+
+def kill_worker() -> None:
+    os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("event", "act", "said"),
+    [
+        ("on_epoch_begin", no_shared_memory, "error: step 1: a worker of the data loader found no room for a batch in"),
+        ("on_step_begin", kill_worker, "a worker of the data loader was killed (Killed); too little memory may be why"),
+    ],
+    ids=["shared memory", "killed"],
+)
+def test_a_worker_that_ends_or_finds_no_shared_memory_ends_the_run_in_one_line(
+    event: str, act: Callable[[], None], said: str, data: Path, tmp_path: Path, monkeypatch: Any, capfd: Any
+) -> None:
+    monkeypatch.setattr(torch.UntypedStorage, "_share_fd_cpu_", torch.UntypedStorage._share_fd_cpu_)
+    acting(monkeypatch, AtStep(event, 0, act))
+    workers = ["--dataloader_num_workers", "2", "--max_steps", "60"]
+    assert run(command(data, "sft", tmp_path / "run", *workers)) == 1
+    printed = capfd.readouterr().err
+    assert said in printed and "Traceback" not in printed

@@ -8,11 +8,13 @@ import torch
 
 from sightline.errors import MachineError, SightlineError
 from sightline.runs import told_full_disk
+from sightline.training.workers import NO_ROOM
 
 # torch raises what a worker raised under the same class, and puts the worker's traceback into its message.
 _OF_WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\nOriginal Traceback", re.MULTILINE)
 _DEAD_WORKER = re.compile(
-    r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed by signal: (\w[\w ]*)|exited unexpectedly)"
+    r"DataLoader worker \(pid(?:\(s\))? [\d, ]+\) (?:is killed by signal: (?P<signal>\w[\w ]*)"
+    r"|exited unexpectedly(?: with exit code (?P<code>\d+))?)"
 )
 
 
@@ -30,7 +32,7 @@ def told_failure(error: BaseException, where: str = "") -> BaseException:
         return MachineError(where + full)
     worker = _DEAD_WORKER.search(str(error))
     if worker is not None:
-        return MachineError(where + _told_worker(str(error), worker[1] or ""))
+        return MachineError(where + _told_worker(worker["signal"] or "", worker["code"] or ""))
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return MachineError(
             f"{where}out of memory ({text.splitlines()[0] if text else 'nothing left'}). Lower "
@@ -42,13 +44,13 @@ def told_failure(error: BaseException, where: str = "") -> BaseException:
     return error
 
 
-def _told_worker(text: str, cause: str) -> str:
-    if "shared memory" in text or "Bus error" in cause:
+def _told_worker(cause: str, code: str) -> str:
+    if code == str(NO_ROOM) or "Bus error" in cause:
         return (
             "a worker of the data loader found no room for a batch in /dev/shm. Give it more (docker run "
             "--shm-size 8g, or --ipc=host), or set dataloader_num_workers to 0."
         )
-    how = f"was killed ({cause.strip()})" if cause else "ended without a word"
+    how = f"was killed ({cause.strip()})" if cause else f"ended{f' with code {code}' if code else ''}"
     return f"a worker of the data loader {how}; too little memory may be why. Set fewer dataloader_num_workers, or 0."
 
 

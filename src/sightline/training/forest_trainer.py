@@ -14,6 +14,7 @@ from sightline.training.augmentation import AugmentingCollator, training_batches
 from sightline.training.card import write_card
 from sightline.training.checkpoints import CheckpointTrainer
 from sightline.training.restore import restore_weights, restores_itself
+from sightline.training.row_names import FindRow, named_rows
 from sightline.training.sampler import ImageGroupSampler, describe_order
 from sightline.training.stream_position import StreamPosition
 
@@ -24,16 +25,23 @@ class ForestTrainer(CheckpointTrainer):
     Attributes:
         route: how batches are run, and why.
         augmenting: the collator of training batches where pictures are augmented.
+        find_row: names a row as the run's source counts it; its place in the dataset is its name without one.
     """
 
     route: RouteChoice
     augmenting: AugmentingCollator | None = None
+    find_row: FindRow | None = None
 
     def get_train_dataloader(self) -> DataLoader:
         if isinstance(self.train_dataset, IterableDataset) and self._stream_position() is None:
             self.add_callback(StreamPosition())
-        with training_batches(self):
+        with training_batches(self), named_rows(self, self.train_dataset):
             return super().get_train_dataloader()
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
+        rows = self.eval_dataset if eval_dataset is None else eval_dataset
+        with named_rows(self, self.eval_dataset[rows] if isinstance(rows, str) else rows):
+            return super().get_eval_dataloader(eval_dataset)
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """TRL's sampler, or one that brings rows of an image into one batch; which of them is said on stderr."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from sightline.training.arguments import TrainingSettings
 from sightline.training.begun import begun_with, open_folder, resume_same
 from sightline.training.dpo import DPOTrainer
 from sightline.training.loop import Trained, told_steps, train_to_the_end
+from sightline.training.row_names import find_row
 from sightline.training.rows import training_rows
 from sightline.training.sft import SFTTrainer
 from sightline.training.source import ModelSource, model_source
@@ -125,6 +127,7 @@ def _train(
         processes.first_does(lambda: resume_same(folder, begun, training))
     with quiet_input_errors(settings), maps_in_temporary_files():
         trainer = build(settings, source, train, test)
+    trainer.find_row = partial(find_row, train, train.info.dataset_name or str(settings.script.dataset_name))
     if score is not None:
         add_task_scores(trainer, score)
     checkpoint = processes.first_does(lambda: open_folder(folder, settings, begun))
