@@ -97,6 +97,8 @@ def test_secrets_of_the_environment_are_taken_out_but_no_words_and_no_paths(monk
             "https://b.s3/x.png?X-Amz-Credential=<hidden>&X-Amz-Date=<hidden>&X-Amz-Signature=<hidden>",
             "https://b.s3/x.png",
         ),
+        ("http://me:pa/s#s?@h:80/v1", "http://<hidden>@h:80/v1", "http://h:80/v1"),
+        ("http://h:8000/@me?to=a@b", "http://h:8000/@me?to=a@b", "http://h:8000/@me?to=a@b"),
         ("https://h/a?size=3&page=key", "https://h/a?size=3&page=key", "https://h/a?size=3&page=key"),
         ("https://h/@me/a?to=a@b", "https://h/@me/a?to=a@b", "https://h/@me/a?to=a@b"),
     ],

@@ -30,8 +30,11 @@ _OFTEN_NAMES = frozenset({"key", "code"})  # of an address's parameters: a secre
 _ACCESS = frozenset("auth jwt pass pw pwd sas tk sk ak appkey".split()) | _OFTEN_NAMES
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_USER_INFO = re.compile(rf"(?<=://)(?:[^\s/?#\"'<>\\]|{HIDDEN})+@")
-_PARAMETER = re.compile(r"([?&;]|u0026)([\w.%\-\[\]]{1,64})=([^&;#\s\"'<>\\]+)")
+# The second form is one whose password holds what should have been written as %2F, %3F or %23; a port is none.
+_USER_INFO = re.compile(
+    rf"(?<=://)(?:(?:[^\s/?#\"'<>\\]|{HIDDEN})+@|[^\s/?#:@\"'<>\\]+:(?!\d*(?:[/?#]|$))[^\s\"'<>\\]+@)"
+)
+_PARAMETER = re.compile(r"([?&;#]|u0026)([\w.%\-\[\]]{1,64})=([^&;#\s\"'<>\\]+)")
 _HEADER = re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+)[^\s\"'<>\\,]+")
 _QUOTED = re.compile(r"(([\"'])([\w.-]{1,64})\2\s*[:=]\s*[\"'])[^\"']+")
 _IN_MAPPING = re.compile(r"(\b([\w.-]{1,64})[\"']?\s*[:=]\s*[\"']?)[^\s\"',{}\[\]]+")

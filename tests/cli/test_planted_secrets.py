@@ -318,6 +318,7 @@ def test_a_picture_at_a_signed_address_is_used_and_its_signature_kept_nowhere(
         ["eval", "--model", "m", "--data", "x.jsonl", "--endpoint", "http://127.0.0.1:9/v1", "--api_key_env", IN_FLAG],
         ["eval", "--model", "m", "--data", "x.jsonl", "--endpoint", f"ftp://me:{IN_FLAG}@h/v1"],
         ["eval", "--model", "m", "--data", "x.jsonl", "--endpoint", f"http://me:{IN_FLAG}@h:port/v1"],
+        ["eval", "--model", "m", "--data", "x.jsonl", "--endpoint", f"http://me:a/{IN_FLAG}@h/v1"],
         ["eval", "--model", "m", "--data", f"https://h/x.jsonl?token={IN_FLAG}"],
         ["sft", "--hub_token", IN_FLAG, "another"],
         ["sft", "--hub_tokn", IN_FLAG],
