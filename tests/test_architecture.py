@@ -33,7 +33,7 @@ ROWS = (
     ("types",),
     ("shown",),
     ("errors",),
-    ("secrets",),
+    ("secrets", "locks"),
 )
 HEIGHT = {name: len(ROWS) - row for row, names in enumerate(ROWS) for name in names}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "core", "base", "tools", "stuff"}

@@ -15,7 +15,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -24,10 +25,12 @@ import yaml
 
 from sightline.config import place
 from sightline.errors import MachineError, RunFolderError
+from sightline.locks import LockedError, locked
 from sightline.secrets import HIDDEN, Secret, hidden, hidden_command, without_known, without_secrets
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.jsonl"
 BEGUN = "begun.json"
+LOCK = ".lock"
 MAX_DIFFERENCES = 6
 
 _CHECKOUT = Path(__file__).resolve().parents[2]
@@ -74,6 +77,49 @@ class RunFolder:
                 f"{self.resume_by.split()[0]} was given, but {self.path} holds no run. "
                 "Leave the flag out to start one, or name the folder of the run by --output_dir."
             )
+
+    def require_idle(self) -> None:
+        """Raises RunFolderError where another run is at work in the folder."""
+        if (self.path / LOCK).is_file():
+            with self._locked():
+                pass
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """The folder for this run alone as long as the context lasts; whoever is killed lets go of it.
+
+        What ends the run leaves a word on how to go on with what was kept.
+
+        Raises:
+            RunFolderError: another run is at work there.
+            MachineError: the disk is full.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with self._locked():
+            try:
+                yield
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                    raise
+                raise MachineError(
+                    f"{self.path}: {error.strerror}. What was answered until now is kept. Make room, then go on by "
+                    f"{self.resume_by}."
+                ) from error
+            except (KeyboardInterrupt, SystemExit):
+                print(
+                    f"What was answered until now is kept in {self.path}: go on by {self.resume_by}.", file=sys.stderr
+                )
+                raise
+
+    @contextmanager
+    def _locked(self) -> Iterator[None]:
+        try:
+            with locked(self.path / LOCK):
+                yield
+        except LockedError as error:
+            raise RunFolderError(
+                f"{self.path}: another run is at work there ({error}). Wait for its end, or choose another folder."
+            ) from error
 
     def read_begun(self) -> dict[str, Any]:
         """With what the run here began, under flat names; empty where it did not say."""

@@ -171,6 +171,9 @@ class OptionScore:
     tokens: int
 
 
+ENDED, CUT = "stop", "length"  # values of Answer.finish_reason
+
+
 @dataclass(frozen=True)
 class Answer:
     """What an Answerer says; `error` is set, and the rest empty, when it could not answer.

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sightline.cli.main import run
+from tests.endpoint import Server, completion
 from tests.tiny import picture, tiny_llava, tiny_processor
 
 
@@ -132,3 +133,40 @@ def test_a_mark_in_what_is_asked_is_where_the_picture_goes(
 def test_ask_names_a_missing_picture(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["ask", str(model), "none.png", "what?"]) == 2
     assert "image 'none.png' not found" in capsys.readouterr().err
+
+
+def test_a_model_at_an_endpoint_is_asked_about_a_picture(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(0).save(tmp_path / "a.png")
+    server.reply = lambda number, body: completion("red", "length")
+    asked = ["ask", "m", str(tmp_path / "a.png"), "what is it ?", "--endpoint", server.url]
+    framed = ["--system", "be brief", "--enable_thinking", "false", "--extra_body", "{top_k: 1}"]
+    assert run([*asked, *framed, "--max_new_tokens", "5"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out == "red\n" and printed.err == "The answer was cut at 5 tokens: raise --max_new_tokens.\n"
+    body = server.bodies[0]
+    assert body["messages"][0]["content"] == "be brief" and body["messages"][1]["content"][0]["type"] == "image_url"
+    assert (body["top_k"], body["chat_template_kwargs"]["enable_thinking"], body["max_tokens"]) == (1, False, 5)
+    server.reply = lambda number, body: completion(None, "length", reasoning="hm")
+    assert run(asked) == 1
+    assert (
+        "could not answer: cut off in its thought after 128 tokens: raise --max_new_tokens" in capsys.readouterr().err
+    )
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--extra_body", "[1]"], "--extra_body: expected a mapping of request fields"),
+        (["--enable_thinking", "maybe"], "--enable_thinking: expected true or false, got 'maybe'"),
+        (["--system", "x", "--predictions", "p.jsonl"], "system, enable_thinking: predictions are answered already"),
+        (["--judge_extra_body", "{a: 1}"], "name the server by --judge"),
+        (["--extra_body", "{a: 1}"], "extra_body: only a server takes it. Name one by --endpoint"),
+    ],
+)
+def test_flags_about_requests_that_change_nothing_are_refused(
+    flags: list[str], said: str, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["eval", "--model", "m", "--data", str(data), *flags]) == 2
+    assert said in capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sightline.data.images import opened
-from sightline.data.prompts import render_prompt
+from sightline.data.prompts import opening_of, render_prompt
 from sightline.engine.next_tokens import NextTokens
 from sightline.errors import ConfigError, InputError
 from sightline.evaluation.local import LocalAnswerer
@@ -350,3 +350,38 @@ def test_a_model_that_was_edited_between_two_questions_answers_as_it_is_now(stop
     now = list(answerer.answer(asked))
     assert now == list(LocalAnswerer(loaded, say=silent).answer(asked))
     assert stop or now != before
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_an_answer_says_whether_its_end_is_there(loaded: LoadedVlm, questions: list[Question], share: bool) -> None:
+    """With more tokens that end answers some end by themselves; those that do not have all their tokens."""
+    settings = loaded.model.generation_config
+    before, settings.eos_token_id = settings.eos_token_id, STOPS
+    try:
+        answers = list(LocalAnswerer(loaded, share=share, say=silent).answer(questions))
+    finally:
+        settings.eos_token_id = before
+    assert {answer.finish_reason for answer in answers} == {"stop", "length"}
+    for question, answer in zip(questions, answers, strict=True):
+        if answer.finish_reason == "length":
+            assert (
+                len(loaded.processor.tokenizer(answer.text, add_special_tokens=False)["input_ids"])
+                <= question.max_new_tokens
+            )
+
+
+@pytest.mark.parametrize("share", [True, False])
+def test_a_system_message_is_read_before_every_question(loaded: LoadedVlm, share: bool) -> None:
+    opening = opening_of(loaded.processor, "tiny", system="describe the red square")
+    asked = [Question(text, shown(0), 8) for text in TEXTS]
+    plain = [answer.text for answer in LocalAnswerer(loaded, share=share, say=silent).answer(asked)]
+    answerer = LocalAnswerer(loaded, share=share, say=silent, opening=opening)
+    framed = [answer.text for answer in answerer.answer(asked)]
+    assert framed != plain
+    for question, text in zip(asked, framed, strict=True):
+        prompt = render_prompt(loaded.processor, question, opening)
+        inputs = loaded.processor(
+            images=[prompt.pictures[0].open()], text=prompt.text, return_tensors="pt", add_special_tokens=False
+        )
+        ids = loaded.model.generate(**inputs, do_sample=False, max_new_tokens=8)
+        assert text == loaded.processor.decode(ids[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True).strip()

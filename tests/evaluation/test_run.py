@@ -14,10 +14,10 @@ from zipfile import ZipFile
 
 import pytest
 
-from sightline.errors import ConfigError, DataError, InputError, MachineError
+from sightline.errors import ConfigError, DataError, InputError, MachineError, RunFolderError
 from sightline.evaluation.comparison.run import run_compare
 from sightline.evaluation.eval_config import EvalConfig
-from sightline.evaluation.outcome import RunResult, to_json
+from sightline.evaluation.outcome import RunResult, outcome_table, to_json
 from sightline.evaluation.requests import Asking
 from sightline.evaluation.rescore import run_score
 from sightline.evaluation.run import run_eval
@@ -219,6 +219,94 @@ def test_an_endpoint_answers_a_run_and_a_stop_keeps_what_it_said(
     result = finished(replace(settings, resume=True))
     assert len(server.bodies) - asked == 12 - 5
     assert result.tasks["custom"].scores.metrics[0].interval.value == 1.0
+
+
+def test_what_stands_around_questions_reaches_the_server_and_is_recorded(
+    server: Server, data: str, tmp_path: Path
+) -> None:
+    server.reply = lambda number, body: completion("no", "length" if number < 3 else "stop")
+    settings = config(
+        "m",
+        data,
+        tmp_path / "run",
+        endpoint=server.url,
+        system="be brief",
+        enable_thinking=False,
+        extra_body={"top_k": 1},
+    )
+    result = finished(settings)
+    body = server.bodies[0]
+    assert body["messages"][0] == {"role": "system", "content": "be brief"}
+    assert (body["top_k"], body["chat_template_kwargs"]) == (1, {"enable_thinking": False})
+    summary = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert summary["provenance"]["decoding"]["extra_body"]["top_k"] == 1
+    reasons = summary["tasks"]["custom"]["finish_reasons"]
+    assert reasons["length"] >= 3 and sum(reasons.values()) == 13
+    cut = f"custom: {reasons['length']} of 13 answers were cut at 4 tokens: raise --max_new_tokens"
+    assert cut in outcome_table(result).caption
+    assert {sample.finish_reason for sample in read_samples(tmp_path / "run")} == {"length", "stop"}
+    again = run_score(tmp_path / "run")
+    assert again.tasks["custom"].endings == reasons
+    with pytest.raises(RunFolderError, match=r"answers.decoding.extra_body.top_k 1, now 2"):
+        run_eval(replace(settings, extra_body={"top_k": 2}, resume=True))
+    other = replace(settings, output_dir=tmp_path / "other", asking=replace(settings.asking, system="be kind"))
+    finished(replace(other, extra_body={"top_k": 2}))
+    found = run_compare(tmp_path / "run", tmp_path / "other").reproduction
+    told = {aspect.name: " ".join(aspect.differences) for aspect in found.aspects}
+    assert "system be brief in A, be kind in B" in told["prompt"] and "top_k 1 in A, 2 in B" in told["decoding"]
+
+
+def test_fields_that_a_server_refuses_are_in_the_results_of_a_resumed_run_too(
+    server: Server, data: str, tmp_path: Path
+) -> None:
+    refused = (400, {"error": {"message": "Unsupported value: 'temperature' does not support 0"}}, {})
+    server.reply = lambda number, body: refused if "temperature" in body else completion("no")
+    settings = config("m", data, tmp_path / "run", endpoint=server.url)
+    for resume in (False, True):
+        result = finished(replace(settings, resume=resume))
+        assert result.provenance["request_changes"] == ["temperature left out"]
+        assert "The server refuses fields of a request: temperature left out" in outcome_table(result).caption
+
+
+def test_a_system_message_changes_what_a_model_here_is_asked(model: str, data: str, tmp_path: Path) -> None:
+    results = [finished(config(model, data, system=system)) for system in ("", "describe the red square")]
+    plain, framed = (result.provenance for result in results)
+    assert "opening" not in plain and framed["opening"][0]["role"] == "system"
+    assert {name: framed[name] for name in plain} == dict(plain)
+    with pytest.raises(InputError, match="--enable_thinking: the chat template of .* knows no enable_thinking"):
+        finished(config(model, data, enable_thinking=True))
+
+
+def test_two_runs_in_one_folder_at_once_are_refused(server: Server, data: str, tmp_path: Path) -> None:
+    settings = config("m", data, tmp_path / "run", endpoint=server.url)
+    refused: list[str] = []
+
+    def reply(number: int, body: dict[str, Any]) -> Any:
+        if number == 0:
+            for resume in (False, True):
+                with pytest.raises(RunFolderError) as raised:
+                    run_eval(replace(settings, resume=resume))
+                refused.append(str(raised.value))
+        return completion("no")
+
+    server.reply = reply
+    finished(settings)
+    assert len(refused) == 2 and all("another run is at work there (process " in text for text in refused)
+    finished(replace(settings, resume=True))
+
+
+def test_a_judge_that_thinks_too_long_says_so(server: Server, choices: str, tmp_path: Path) -> None:
+    file = tmp_path / "said.jsonl"
+    write_rows(file, [{"id": str(number), "prediction": "the colour of blood"} for number in range(1, 14)])
+    server.reply = lambda number, body: completion(None, "length", reasoning_content="Is it")
+    settings = EvalConfig(
+        choice=DataChoice(choices), predictions=file, judge=server.url, judge_model="judge", judge_max_new_tokens=32,
+        judge_extra_body={"top_k": 1},
+    )  # fmt: skip
+    samples = finished(settings).tasks["custom"].samples
+    assert samples[0].judge is not None
+    assert samples[0].judge.said == "cut off in its thought after 32 tokens: raise --judge_max_new_tokens"
+    assert (server.bodies[0]["max_tokens"], server.bodies[0]["top_k"]) == (32, 1)
 
 
 def test_a_judge_is_asked_about_unparsed_answers_alone_and_recorded(

@@ -131,6 +131,29 @@ def test_a_judge_scores_each_answer_and_its_words_are_kept(server: Server, tmp_p
     assert "Great answer!" in rejects and "expected a JSON object with score and reason" in rejects
 
 
+def test_a_judge_that_thinks_too_long_and_answers_that_are_cut_are_told(server: Server, tmp_path: Path) -> None:
+    def reply(number: int, body: dict[str, Any]) -> Reply:
+        if body["messages"][0]["role"] == "system":
+            assert body["max_tokens"] == 99 and body["top_k"] == 1
+            return completion(None, "length", reasoning="Is it")
+        return completion(samples(number, body)[1]["choices"][0]["message"]["content"], "length")
+
+    server.reply = reply
+    pairs = {"judge_max_new_tokens": 99, "judge_extra_body": {"top_k": 1}, "judge": server.url, "judge_model": "critic"}
+    with pytest.raises(MachineError, match="answers cut at their longest .raise --max_new_tokens"):
+        run_synthesis(configured(tmp_path, server, questions(tmp_path), **pairs))
+    reject = json.loads((tmp_path / "pairs.run" / "rejects.jsonl").read_text().splitlines()[0])
+    assert reject["reason"] == "judge: cut off in its thought after 99 tokens: raise --judge_max_new_tokens"
+
+
+def test_a_system_message_is_sent_and_stands_in_the_rows(server: Server, tmp_path: Path) -> None:
+    system = {"role": "system", "content": "be brief"}
+    config = replace(configured(tmp_path, server, questions(tmp_path)), system="be brief", extra_body={"top_k": 1})
+    rows, _ = made(config)
+    assert all(body["messages"][0] == system and body["top_k"] == 1 for body in server.bodies)
+    assert rows[0]["prompt"] == [system, {"role": "user", "content": "what colour ?"}]
+
+
 def test_an_answer_that_does_not_come_is_kept_with_its_reason(server: Server, tmp_path: Path) -> None:
     server.reply = lambda number, body: samples(number, body) if body["temperature"] else (400, b"no", {})
     rows, counts = made(configured(tmp_path, server, questions(tmp_path)))

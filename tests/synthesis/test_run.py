@@ -23,8 +23,6 @@ from sightline.synthesis.settings import SynthesisConfig
 from tests.endpoint import Reply, Server, completion, shows_picture, text_of
 from tests.tiny import WORDS, picture
 
-WAIT_NOT = {"Retry-After": "0"}
-
 
 @pytest.fixture(autouse=True)
 def answering(server: Server) -> None:
@@ -104,8 +102,8 @@ def test_a_reply_that_cannot_be_read_is_kept_and_counted_and_makes_no_row(server
 
 def test_busy_failing_and_slow_servers_change_nothing(server: Server, tmp_path: Path) -> None:
     def reply(number: int, body: dict[str, Any]) -> Reply:
-        if number % 3 == 0:
-            return 429 if number % 2 else 500, b"busy", WAIT_NOT
+        if number in (0, 3):
+            return 429 if number else 500, b"busy", {}
         time.sleep(0.03 if number % 3 == 1 else 0)
         return talk(number, body)
 
@@ -114,6 +112,41 @@ def test_busy_failing_and_slow_servers_change_nothing(server: Server, tmp_path: 
     again = replace(configured(tmp_path, server), output_path=tmp_path / "again.jsonl", concurrency=3)
     found = rows_of(run_synthesis(again).output_path)
     assert [row["messages"] for row in found] == [row["messages"] for row in expected]
+
+
+def test_replies_that_are_cut_say_so(server: Server, tmp_path: Path) -> None:
+    def reply(number: int, body: dict[str, Any]) -> Reply:
+        if "the square" in text_of(body):
+            return completion(None, "length", reasoning_content="Let me see")
+        return completion('{"question": "what', "length") if number == 0 else talk(number, body)
+
+    server.reply = reply
+    result = run_synthesis(configured(tmp_path, server, concurrency=1, max_new_tokens=70))
+    reasons = " ".join(row["reason"] for row in rows_of(result.run_folder / "rejects.jsonl"))
+    assert ", cut at 70 tokens: raise --max_new_tokens" in reasons
+    assert "no reply came: cut off in its thought after 70 tokens: raise --max_new_tokens" in reasons
+
+
+def test_a_separator_of_lines_inside_a_reply_is_text(server: Server, tmp_path: Path) -> None:
+    spoken = json.dumps({"question": "what is\u2028it ?", "answer": "a\x85square\x0b\x1c"}, ensure_ascii=False)
+    server.reply = lambda number, body: completion(f"{spoken}\r\n{line('is it red ?', 'no')}")
+    config = configured(tmp_path, server, limit=1)
+    run_synthesis(config)
+    (text,) = config.output_path.read_text().split("\n")[:-1]
+    assert json.loads(text)["messages"][0]["content"] == "what is\u2028it ?"
+
+
+def test_a_run_at_work_is_not_joined_by_another(server: Server, tmp_path: Path) -> None:
+    config = configured(tmp_path, server, limit=1)
+
+    def reply(number: int, body: dict[str, Any]) -> Reply:
+        with pytest.raises(RunFolderError, match="another run is at work there"):
+            run_synthesis(config)
+        return talk(number, body)
+
+    server.reply = reply
+    run_synthesis(config)
+    assert len(server.bodies) == 1
 
 
 def test_what_was_answered_is_not_asked_again(server: Server, tmp_path: Path) -> None:

@@ -7,45 +7,104 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from sightline.types import Question
+    from sightline.models.endpoint import Endpoint
+    from sightline.types import Answerer, Question
 
 
 def ask_command(
-    model: str = typer.Argument(help="Model folder or Hub id, or a folder with an adapter."),
+    model: str = typer.Argument(help="Model folder or Hub id, a folder with an adapter, or a name at --endpoint."),
     image: str = typer.Argument(help="Picture file."),
     question: str = typer.Argument(help="What to ask about it."),
     adapter: str | None = typer.Option(None, "--adapter", help="PEFT adapter folder to put on top of the model."),
     max_new_tokens: int = typer.Option(128, "--max_new_tokens", help="Longest answer, in tokens."),
     top: int = typer.Option(5, "--top", help="With a ViLT: how many answers to show with their probabilities."),
+    endpoint: str = typer.Option("", "--endpoint", help="OpenAI-compatible server: http://127.0.0.1:8000/v1."),
+    api_key_env: str = typer.Option("OPENAI_API_KEY", "--api_key_env", help="Variable that holds the server's key."),
+    system: str = typer.Option("", "--system", help="System message before the question."),
+    enable_thinking: str = typer.Option(
+        "", "--enable_thinking", help="true or false, for chat templates that know it."
+    ),
+    extra_body: str = typer.Option("", "--extra_body", help="Further fields of the request, JSON or YAML."),
+    timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds that a server may take for its reply."),
     json: bool = typer.Option(False, "--json", help="Print model, image, question and answer as JSON."),
 ) -> None:
     """Ask a model about a picture: sightline ask MODEL photo.jpg "What is on the table?".
 
     A ViLT that was trained on questions chooses among its answers, and shows the best with their probabilities.
     """
-    from json import dumps
-
     from sightline.data.images import open_image, opened
     from sightline.data.marks import numbered, without_marks
-    from sightline.errors import ConfigError, MachineError
-    from sightline.evaluation.local import LocalAnswerer
-    from sightline.models.load import load_vlm
-    from sightline.models.vilt.heads import is_vilt
+    from sightline.errors import ConfigError
+    from sightline.evaluation.requests import read_thinking
+    from sightline.models.endpoint import Endpoint, read_extra_body, with_thinking
     from sightline.types import Question
 
     if max_new_tokens < 1:
         raise ConfigError(f"max_new_tokens: expected at least 1, got {max_new_tokens}.")
+    thinking, fields = read_thinking(enable_thinking), read_extra_body(extra_body)
+    if fields and not endpoint:
+        raise ConfigError("extra_body: only a server takes it. Name one by --endpoint.")
+    if endpoint and adapter:
+        raise ConfigError("adapter: only a model on this machine takes one. Leave it out.")
     picture = opened(open_image(image, "ask"))
-    if is_vilt(model):
+    if endpoint:
+        body = with_thinking(fields, thinking, "--extra_body")
+        answerer = _remote(Endpoint(endpoint, model, api_key_env, timeout_s=timeout_s, extra_body=body), system)
+    elif _is_vilt(model, bool(system) or thinking is not None):
         _ask_vilt(model, image, Question(without_marks(question), (picture,)), top, json)
         return
+    else:
+        answerer = _local(model, adapter, system, thinking)
     (marked,) = numbered((question,), 1, "question")
-    answerer = LocalAnswerer(load_vlm(model, adapter=adapter), share=False)
-    (answer,) = answerer.answer([Question(marked, (picture,), max_new_tokens)])
-    if answer.error:
-        raise MachineError(f"{answerer.name} could not answer: {answer.error}")
-    asked = {"model": answerer.name, "image": image, "question": question, "answer": answer.text}
-    print(dumps(asked, ensure_ascii=False) if json else answer.text)
+    _show(answerer, image, question, Question(marked, (picture,), max_new_tokens), json)
+
+
+def _remote(endpoint: Endpoint, system: str) -> Answerer:
+    from sightline.evaluation.answerers import system_opening
+    from sightline.models.remote import EndpointAnswerer
+
+    return EndpointAnswerer(endpoint, system_opening(system))
+
+
+def _local(model: str, adapter: str | None, system: str, thinking: bool | None) -> Answerer:
+    from sightline.data.prompts import opening_of
+    from sightline.evaluation.local import LocalAnswerer
+    from sightline.models.load import load_vlm
+
+    loaded = load_vlm(model, adapter=adapter)
+    opening = opening_of(loaded.processor, loaded.name, system, thinking)
+    return LocalAnswerer(loaded, share=False, opening=opening)
+
+
+def _is_vilt(model: str, framed: bool) -> bool:
+    from sightline.errors import ConfigError
+    from sightline.models.vilt.heads import is_vilt
+
+    found = is_vilt(model)
+    if found and framed:
+        raise ConfigError(
+            f"system, enable_thinking: {model} is a ViLT, which reads the question alone. Leave them out."
+        )
+    return found
+
+
+def _show(answerer: Answerer, image: str, asked: str, question: Question, json: bool) -> None:
+    """Print the answer, and on stderr whether its end is missing."""
+    from json import dumps
+    from sys import stderr
+
+    from sightline.errors import MachineError
+    from sightline.evaluation.endings import why_empty
+    from sightline.types import CUT
+
+    (answer,) = answerer.answer([question])
+    missing = why_empty(answer, question.max_new_tokens)
+    if missing:
+        raise MachineError(f"{answerer.name} could not answer: {missing}")
+    if answer.finish_reason == CUT:
+        print(f"The answer was cut at {question.max_new_tokens} tokens: raise --max_new_tokens.", file=stderr)
+    record = {"model": answerer.name, "image": image, "question": asked, "answer": answer.text}
+    print(dumps(record, ensure_ascii=False) if json else answer.text)
 
 
 def _ask_vilt(model: str, image: str, question: Question, top: int, json: bool) -> None:

@@ -33,6 +33,16 @@ def synthesize_command(
     corruption: str = typer.Option("noise", "--corruption", help="Preferences: noise, blur or blank."),
     judge: str = typer.Option("", "--judge", help="Preferences: server whose model scores answers."),
     judge_model: str = typer.Option("", "--judge_model", help="The judge's name there."),
+    judge_extra_body: str = typer.Option("", "--judge_extra_body", help="Further fields of requests to the judge."),
+    judge_max_new_tokens: int | None = typer.Option(
+        None, "--judge_max_new_tokens", help="Longest verdict, with its thought."
+    ),
+    system: str = typer.Option("", "--system", help="Preferences: system message before every question."),
+    enable_thinking: str = typer.Option(
+        "", "--enable_thinking", help="true or false, for chat templates that know it."
+    ),
+    extra_body: str = typer.Option("", "--extra_body", help="Further fields of requests, JSON or YAML: {top_k: 20}."),
+    timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds that a server may take for one reply."),
     json: bool = typer.Option(False, "--json", help="Print the run's record as JSON on stdout."),
 ) -> None:
     """Write training rows with the help of a model.
@@ -43,15 +53,21 @@ def synthesize_command(
     from json import dumps
     from sys import stderr, stdout
 
+    from sightline.evaluation.requests import read_thinking
     from sightline.evaluation.terminal import print_table, progress_bar
+    from sightline.models.endpoint import JUDGE, read_extra_body
     from sightline.runs import plain_data
     from sightline.synthesis.run import run_synthesis
     from sightline.synthesis.settings import PairChoice, SynthesisConfig
 
-    pairs = PairChoice(policy, samples, chosen_from, rejected_from, corruption, judge, judge_model)
+    pairs = PairChoice(
+        policy, samples, chosen_from, rejected_from, corruption, judge, judge_model,
+        read_extra_body(judge_extra_body, JUDGE.extra_body), judge_max_new_tokens,
+    )  # fmt: skip
     config = SynthesisConfig(
         source, kind, output_path, endpoint, model, split, prompts, limit, concurrency, api_key_env, seed, temperature,
-        max_new_tokens, show_image, pairs,
+        max_new_tokens, show_image, pairs, system or None, read_thinking(enable_thinking), read_extra_body(extra_body),
+        timeout_s,
     )  # fmt: skip
     with progress_bar("Asking") as progress:
         result = run_synthesis(config, progress)

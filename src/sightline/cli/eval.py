@@ -41,6 +41,14 @@ def eval_command(
     resume: bool = typer.Option(False, "--resume", help="Go on with the run in --output_dir."),
     export: str = typer.Option("", "--export", help="Also write results as another tool does: lmms-eval."),
     card: Path | None = typer.Option(None, "--card", help="Model folder whose card and .eval_results get the scores."),
+    system: str = typer.Option("", "--system", help="System message before every question."),
+    enable_thinking: str = typer.Option(
+        "", "--enable_thinking", help="true or false, for chat templates that know it."
+    ),
+    extra_body: str = typer.Option("", "--extra_body", help="Further fields of requests, JSON or YAML: {top_k: 20}."),
+    timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds that a server may take for one reply."),
+    judge_extra_body: str = typer.Option("", "--judge_extra_body", help="Further fields of requests to the judge."),
+    judge_max_new_tokens: int = typer.Option(16, "--judge_max_new_tokens", help="Longest verdict, with its thought."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
     """Evaluate a model on benchmarks (--tasks) or on your own rows (--data).
@@ -50,17 +58,21 @@ def eval_command(
     """
     from sightline.evaluation.eval_config import CUSTOM, EvalConfig
     from sightline.evaluation.exchange.choice import Exchange
-    from sightline.evaluation.requests import Asking
+    from sightline.evaluation.requests import Asking, read_thinking
     from sightline.evaluation.run import run_eval
     from sightline.evaluation.sources import DataChoice
     from sightline.evaluation.terminal import print_run, progress_bar
+    from sightline.models.endpoint import JUDGE, read_extra_body
 
     names = tuple(name.strip() for name in tasks.split(",") if name.strip()) or (CUSTOM,)
     choice = DataChoice(data, split, None, benchmarks, limit, skip_bad_rows, image_folder)
-    asking = Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm)
+    thinking = read_thinking(enable_thinking)
+    asking = Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm, system, thinking)
     config = EvalConfig(
         model, names, choice, asking, profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,
         predictions, prediction_column, judge, judge_model, output_dir, report_pictures, resume, Exchange(export, card),
+        read_extra_body(extra_body), timeout_s, read_extra_body(judge_extra_body, JUDGE.extra_body),
+        judge_max_new_tokens,
     )  # fmt: skip
     with progress_bar("Answering") as progress:
         result = run_eval(config, progress)

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence as Many
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,19 @@ class Prompt:
     adds_tokens: bool
 
 
+@dataclass(frozen=True)
+class Opening:
+    """What stands around every question, in the form that a model's chat template takes.
+
+    Attributes:
+        messages: before the question.
+        arguments: of the template.
+    """
+
+    messages: tuple[Mapping[str, Any], ...] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+
+
 def adopt_template(processor: Any) -> None:
     """Makes the chat template that was set on the processor's tokenizer alone the processor's own.
 
@@ -55,8 +68,43 @@ def check_template(processor: Any, name: str) -> None:
         )
 
 
-def render_prompt(processor: Any, question: Question) -> Prompt:
-    """The prompt of one user turn.
+def opening_of(processor: Any, name: str, system: str = "", enable_thinking: bool | None = None) -> Opening:
+    """A system message and whether the model is to think, as the processor's template takes them.
+
+    Raises:
+        InputError: it has no chat template, or one that does nothing with them; `name` is the model's.
+    """
+    check_template(processor, name)
+    if enable_thinking is not None and "enable_thinking" not in str(processor.chat_template):
+        raise InputError(
+            f"--enable_thinking: the chat template of {name} knows no enable_thinking, so it would change nothing. "
+            "Leave it out."
+        )
+    arguments = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
+    return Opening(_system_messages(processor, name, system) if system.strip() else (), arguments)
+
+
+def _system_messages(processor: Any, name: str, system: str) -> tuple[Mapping[str, Any], ...]:
+    """The system message as parts, or as a text where the template wants one."""
+    said = "it leaves the message out"
+    asked = {"role": "user", "content": [{"type": "text", "text": "?"}]}
+    for content in ([{"type": "text", "text": system}], system):
+        message = {"role": "system", "content": content}
+        try:
+            text = processor.apply_chat_template([message, asked], add_generation_prompt=True, tokenize=False)
+        except Exception as error:  # a template may raise anything for what it does not take
+            said = f"it says: {error}"
+            continue
+        if system.strip() in text and "'type': 'text'" not in text:  # Python's words for a list that is taken as a text
+            return (message,)
+    raise InputError(
+        f"--system: the chat template of {name} has no place for a system message ({said}). Leave it out, and put "
+        "what it says into the questions."
+    )
+
+
+def render_prompt(processor: Any, question: Question, opening: Opening | None = None) -> Prompt:
+    """The prompt of one user turn, behind what `opening` puts before it.
 
     Raises:
         DataError: the text marks a picture that the question does not have.
@@ -64,8 +112,12 @@ def render_prompt(processor: Any, question: Question) -> Prompt:
     parts = content_parts(question)
     pictures = tuple(part for part in parts if not isinstance(part, str))
     content = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in parts]
+    opening = opening or Opening()
     text: str = processor.apply_chat_template(
-        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+        [*opening.messages, {"role": "user", "content": content}],
+        add_generation_prompt=True,
+        tokenize=False,
+        **opening.arguments,
     )
     bos = processor.tokenizer.bos_token
     adds_tokens = layout_of(processor) == Layout() and not (bos and text.startswith(bos))

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence as Many
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sightline.secrets import without_secrets
 from sightline.types import Answerer
 
 if TYPE_CHECKING:
@@ -30,19 +31,30 @@ class Answering:
     bare: bool = False
 
 
-def local_answering(loaded: LoadedVlm, batch_tokens: int | None = None) -> Answering:
+def local_answering(
+    loaded: LoadedVlm, batch_tokens: int | None = None, system: str = "", enable_thinking: bool | None = None
+) -> Answering:
     """A loaded model; the fingerprint covers all that decides what it answers: weights, settings, adapters, processor,
-    chat template, tokenizer, decoding, and our own way from rows and pictures to its inputs."""
+    chat template, what stands around questions, tokenizer, decoding, and our own way from rows and pictures to its
+    inputs.
+
+    Raises:
+        InputError: the model's chat template takes no system message, or no `enable_thinking`.
+    """
+    from sightline.data.prompts import opening_of
     from sightline.engine.fingerprint import adapter_settings, fingerprint, generation_settings, stored_under
     from sightline.evaluation.local import LocalAnswerer
 
-    answerer = LocalAnswerer(loaded, batch_tokens)
     processor: Any = loaded.processor
+    opening = opening_of(processor, loaded.name, system, enable_thinking)
+    answerer = LocalAnswerer(loaded, batch_tokens, opening=opening)
     rules = answerer.rules
     provenance = {
         **_known_of(loaded.model, loaded.inner, processor),
         "adapter_settings": adapter_settings(loaded.model),
         "chat_template": fingerprint(processor.chat_template, processor.tokenizer.chat_template),
+        **({"opening": list(opening.messages)} if opening.messages else {}),
+        **({"template_arguments": dict(opening.arguments)} if opening.arguments else {}),
         "attention": str(loaded.model.config.get_text_config()._attn_implementation),
         "decoding": {
             "strategy": "greedy",
@@ -89,15 +101,24 @@ def _known_of(model: Any, inner: Any, processor: Any) -> dict[str, Any]:
     }
 
 
+def system_opening(system: str) -> list[dict[str, Any]]:
+    """The messages before each question to a server: the system's, or none."""
+    return [{"role": "system", "content": system}] if system.strip() else []
+
+
 def remote_answering(endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> Answering:
-    """A model behind an endpoint, of which only address and name are known; `opening` stands before every question."""
+    """A model behind an endpoint, of which only address, name and what it is sent are known; `opening` stands before
+    every question."""
     from sightline.engine.fingerprint import stored_under
     from sightline.models.remote import EndpointAnswerer
 
     known: dict[str, Any] = {
         "endpoint": endpoint.address,
         "model": endpoint.model,
-        "decoding": {"strategy": "greedy"},
+        "decoding": {
+            "strategy": "as --extra_body says" if "temperature" in endpoint.extra_body else "greedy",
+            **({"extra_body": without_secrets(endpoint.extra_body)} if endpoint.extra_body else {}),
+        },
         **({"opening": list(opening)} if opening else {}),
     }
     return Answering(EndpointAnswerer(endpoint, opening), stored_under(known), known)

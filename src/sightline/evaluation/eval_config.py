@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sightline.errors import ConfigError, nearest
 from sightline.evaluation.browser import MAX_PICTURES
 from sightline.evaluation.exchange.choice import Exchange
+from sightline.evaluation.judge import MAX_VERDICT_TOKENS
 from sightline.evaluation.requests import LIKELIHOOD_NORMS, LIKELIHOOD_OF, METHODS, Asking
 from sightline.evaluation.sources import DataChoice
-from sightline.models.endpoint import DEFAULT_KEY_VARIABLE
+from sightline.models.endpoint import DEFAULT_KEY_VARIABLE, DEFAULT_TIMEOUT_S, JUDGE, Endpoint, with_thinking
 
 CUSTOM = "custom"
 
@@ -33,6 +36,10 @@ class EvalConfig:
         report_pictures: how many pictures `report.html` carries.
         resume: go on with the run in `output_dir`.
         exchange: what to write for other tools.
+        extra_body: further fields of each request to the endpoint.
+        timeout_s: how long a server may take for one reply.
+        judge_extra_body: further fields of each request to the judge.
+        judge_max_new_tokens: the judge's longest reply, with its thought.
     """
 
     model: str = ""
@@ -54,11 +61,38 @@ class EvalConfig:
     report_pictures: int = MAX_PICTURES
     resume: bool = False
     exchange: Exchange = field(default_factory=Exchange)
+    extra_body: Mapping[str, Any] | None = None
+    timeout_s: float = DEFAULT_TIMEOUT_S
+    judge_extra_body: Mapping[str, Any] | None = None
+    judge_max_new_tokens: int = MAX_VERDICT_TOKENS
 
     def __post_init__(self) -> None:
         _check_choices(self.asking)
         for message in _conflicts(self):
             raise ConfigError(message)
+
+    def asked_endpoint(self, url: str) -> Endpoint:
+        """The endpoint whose model answers."""
+        return Endpoint(
+            url,
+            self.model,
+            self.api_key_env,
+            concurrency=self.concurrency,
+            timeout_s=self.timeout_s,
+            extra_body=with_thinking(self.extra_body, self.asking.enable_thinking, "--extra_body"),
+        )
+
+    def judging_endpoint(self, url: str) -> Endpoint:
+        """The endpoint whose model judges."""
+        return Endpoint(
+            url,
+            self.judge_model,
+            self.api_key_env,
+            concurrency=self.concurrency,
+            timeout_s=self.timeout_s,
+            extra_body=self.judge_extra_body or {},
+            flags=JUDGE,
+        )
 
 
 def _check_choices(asking: Asking) -> None:
@@ -75,6 +109,8 @@ def _check_choices(asking: Asking) -> None:
 def _conflicts(config: EvalConfig) -> list[str]:
     """What in the settings cannot be together, in words for the user."""
     stored, remote = config.predictions is not None, config.endpoint is not None
+    framed = bool(config.asking.system) or config.asking.enable_thinking is not None
+    judged_otherwise = bool(config.judge_extra_body) or config.judge_max_new_tokens != MAX_VERDICT_TOKENS
     likelihood = config.asking.method == "likelihood"
     rules = (
         (stored and remote, "predictions and endpoint exclude each other: name where the answers come from once."),
@@ -88,6 +124,13 @@ def _conflicts(config: EvalConfig) -> list[str]:
         (config.choice.data and len(config.tasks) > 1, "data: rows belong to one task. Name that one by --tasks."),
         (config.choice.image_folder and not config.choice.data, "image_folder: name the rows it is for by --data."),
         (config.tasks == (CUSTOM,) and not config.choice.data, "Name benchmarks by --tasks, or your rows by --data."),
+        (bool(config.extra_body) and not remote, "extra_body: only a server takes it. Name one by --endpoint."),
+        (stored and framed, "system, enable_thinking: predictions are answered already. Leave them out."),
+        (judged_otherwise and not config.judge, "judge_extra_body, judge_max_new_tokens: name the server by --judge."),
+        (
+            config.judge_max_new_tokens < 1,
+            f"judge_max_new_tokens: expected at least 1, got {config.judge_max_new_tokens}.",
+        ),
         (config.judge and not config.judge_model, "judge: name the model to ask there by --judge_model."),
         (config.report_pictures < 0, f"report_pictures: expected 0 or more, got {config.report_pictures}."),
         (config.resume and config.output_dir is None, "resume: name the run to go on with by --output_dir."),

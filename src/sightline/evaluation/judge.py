@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence as Many
 from dataclasses import dataclass, replace
 
 from sightline.evaluation.asking import Progress, ask_all
+from sightline.evaluation.endings import why_empty
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.requests import request_of
 from sightline.evaluation.scorers.reasoning import without_thought
@@ -13,6 +14,7 @@ from sightline.evaluation.task import Item, Judged, Verdict
 from sightline.types import Answerer, Question
 
 MAX_VERDICT_TOKENS = 16
+LIMIT_FLAG = "--judge_max_new_tokens"
 _OPENING = "You compare a response with the correct answer to a question."
 _CLOSING = (
     "Does the response give the correct answer? Say one word: correct, incorrect, or unclear if the response gives no "
@@ -43,13 +45,14 @@ def judge_unparsed(
     fingerprint: str,
     journal: Journal | None = None,
     progress: Progress | None = None,
+    limit: int = MAX_VERDICT_TOKENS,
 ) -> SecondOpinion:
     """The judge's verdict on each item that has an answer which the profile could not read.
 
     What the judge calls unclear, or does not judge in one of its three words, stays unparsed.
     """
     requests = {
-        place: request_of(Question(_prompt(one.item, one.answer), max_new_tokens=MAX_VERDICT_TOKENS), fingerprint)
+        place: request_of(Question(_prompt(one.item, one.answer), max_new_tokens=limit), fingerprint)
         for place, one in enumerate(judged)
         if one.verdict.parsed is None and not one.error
     }
@@ -58,7 +61,9 @@ def judge_unparsed(
     for place, request in requests.items():
         answer = answers[request.key]
         one = judged[place]
-        notes[one.item.id] = JudgeNote(judge.name, request.question.text, answer.text or answer.error)
+        notes[one.item.id] = JudgeNote(
+            judge.name, request.question.text, answer.text or why_empty(answer, limit, LIMIT_FLAG)
+        )
         changed[place] = replace(one, verdict=_verdict(one, answer.text))
     return SecondOpinion(tuple(changed), notes)
 

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sightline.data.processors import expand_images, process_images
-from sightline.data.prompts import Prompt, check_template, ids_around, option_ids, render_prompt
+from sightline.data.prompts import Opening, Prompt, check_template, ids_around, option_ids, render_prompt
 from sightline.engine.decode import Prompts, decode
 from sightline.engine.decode_selftest import choose_decoding
 from sightline.engine.forest import build_forest
@@ -23,8 +23,8 @@ from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
 from sightline.models.families import family_of
 from sightline.models.generate import (
-    decode_texts,
-    generate_texts,
+    decoded_answers,
+    generate_answers,
     greedy_rules,
     picture_tokens,
     plain_logits,
@@ -69,6 +69,7 @@ class LocalAnswerer:
         batch_tokens: tokens of prompts and answers that one batch holds; by default 4096 on a CPU, 16384 on a GPU. It
             is halved when memory runs out.
         share: whether to share at all.
+        opening: what stands around every question.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class LocalAnswerer:
         batch_tokens: int | None = None,
         share: bool = True,
         say: Callable[[str], None] | None = None,
+        opening: Opening | None = None,
     ) -> None:
         check_template(loaded.processor, loaded.name)
         self.name = loaded.name
         self.loaded = loaded
+        self.opening = opening
         self.facts = family_of(loaded.model)
         self.rules = greedy_rules(loaded.model)
         default = BATCH_TOKENS.get(loaded.model.device.type, BATCH_TOKENS["cuda"])
@@ -125,7 +128,7 @@ class LocalAnswerer:
         asked = []
         for place, question in enumerate(questions):
             try:
-                prompt = render_prompt(self.loaded.processor, question)
+                prompt = render_prompt(self.loaded.processor, question, self.opening)
                 shown = shown_pictures(self.loaded.processor, prompt.pictures)
                 behind = sum(len(option_ids(self.loaded.processor, option)) for option in question.options)
                 tokens = len(prompt.ids_L) + (behind or question.max_new_tokens)
@@ -239,7 +242,7 @@ class LocalAnswerer:
         samplings = [one.question.sampling for one in batch]
         choose = NextTokens(prompts.forest, samplings, self.rules.repetition_penalty)
         ids = decode(self.loaded.inner, self.facts, prompts, choose, self.rules.stop_ids, limits)
-        return [Answer(text) for text in decode_texts(self.loaded.processor, ids)]
+        return decoded_answers(self.loaded.processor, ids, self.rules.stop_ids)
 
     def _generate_plain(self, batch: list[_Asked]) -> dict[int, Answer]:
         """Answers by place; `generate` takes prompts that all have pictures or none, one length of answer, one seed."""
@@ -249,8 +252,8 @@ class LocalAnswerer:
             kinds.setdefault(kind, []).append(one)
         answers: dict[int, Answer] = {}
         for (_, limit, sampling), members in kinds.items():
-            texts = generate_texts(self.loaded, [one.prompt for one in members], limit, sampling)
-            answers |= {one.place: Answer(text) for one, text in zip(members, texts, strict=True)}
+            said = generate_answers(self.loaded, [one.prompt for one in members], limit, sampling)
+            answers |= {one.place: answer for one, answer in zip(members, said, strict=True)}
         return answers
 
     @torch.inference_mode()

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sightline.evaluation.endings import cut_note, endings
 from sightline.evaluation.results import percent
-from sightline.evaluation.samples import SAMPLES, Sample, samples_text
+from sightline.evaluation.samples import SAMPLES, Sample, answer_of, samples_text
 from sightline.evaluation.scores import MetricScore, TaskScores
 from sightline.runs import RunFolder
 from sightline.types import Interval, Table
@@ -37,6 +38,16 @@ class TaskOutcome:
     def doubts(self) -> tuple[str, ...]:
         """Why the data are not known to be the whole benchmark; runs of before that was recorded are in doubt."""
         return tuple(self.data.get("doubts", ["the run did not record what was verified"]))
+
+    @property
+    def endings(self) -> dict[str, int]:
+        """How often answers ended in each way that was told."""
+        return endings(map(answer_of, self.samples))
+
+    @property
+    def cut_note(self) -> str:
+        """How many answers were cut at their longest, in words; empty where none was."""
+        return cut_note(map(answer_of, self.samples), self.max_new_tokens)
 
     @property
     def public_name(self) -> str:
@@ -147,7 +158,10 @@ def _caption(result: RunResult) -> str:
         *([f"{errors:,} without an answer, counted as wrong"] if errors else []),
     ]
     asked = (f"{name}: prompt {task.prompt}, profile {task.scores.profile}" for name, task in result.tasks.items())
-    return "\n".join([", ".join(counted), *asked])
+    cut = (f"{name}: {task.cut_note}" for name, task in result.tasks.items() if task.cut_note)
+    changed = result.provenance.get("request_changes")
+    sent = [f"The server refuses fields of a request: {', '.join(changed)}"] if changed else []
+    return "\n".join([", ".join(counted), *asked, *cut, *sent])
 
 
 def _task_json(outcome: TaskOutcome) -> dict[str, Any]:
@@ -163,6 +177,7 @@ def _task_json(outcome: TaskOutcome) -> dict[str, Any]:
         "metrics": {score.name: _metric_json(score) for score in scores.metrics},
         "unparsed": {"count": scores.unparsed, "share": scores.unparsed / count},
         "errors": scores.errors,
+        "finish_reasons": outcome.endings,
         "majority": vars(scores.majority) if scores.majority is not None else None,
         "categories": {name: _metric_json(score) for name, score in scores.categories.items()},
         "blind": {score.name: _metric_json(score) for score in outcome.blind.metrics} if outcome.blind else None,

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.errors import InputError
+from sightline.errors import ConfigError, InputError
 from sightline.evaluation.task import Item, Task
 from sightline.evaluation.tasks.prompts import as_asked
 from sightline.types import Answer, Question
+from sightline.values import read_as
 
 METHODS = ("generate", "likelihood")
 LIKELIHOOD_OF = ("letter", "text")
@@ -30,6 +31,8 @@ class Asking:
         method: `generate` a text, or take the option of highest `likelihood`.
         likelihood_of: the letter of an option, or its text, is scored.
         likelihood_norm: the option's log-probability, that per token, or that per byte of UTF-8.
+        system: a system message before every question; none where empty.
+        enable_thinking: whether the chat template lets the model think first; as it does by itself where None.
     """
 
     prompt: str = ""
@@ -37,6 +40,23 @@ class Asking:
     method: str = "generate"
     likelihood_of: str = "letter"
     likelihood_norm: str = "sum"
+    system: str = ""
+    enable_thinking: bool | None = None
+
+
+def read_thinking(text: str) -> bool | None:
+    """What `--enable_thinking` says; None for nothing.
+
+    Raises:
+        ConfigError: it is neither true nor false.
+    """
+    if not text.strip():
+        return None
+    try:
+        thinking: bool = read_as(text.strip(), bool)
+    except ValueError as error:
+        raise ConfigError(f"--enable_thinking: expected true or false, got '{text}'.") from error
+    return thinking
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import ConfigError, nearest
-from sightline.evaluation.answerers import Answering, local_answering, remote_answering, vilt_answering
+from sightline.evaluation.answerers import (
+    Answering,
+    local_answering,
+    remote_answering,
+    system_opening,
+    vilt_answering,
+)
 from sightline.evaluation.asking import Progress, ask_all
+from sightline.evaluation.endings import request_changes
 from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.items import Items, say_without_pictures
@@ -27,7 +35,6 @@ from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.registry import load_task
 from sightline.evaluation.verification import doubts
 from sightline.launch.processes import Processes, joined_processes
-from sightline.models.endpoint import Endpoint
 from sightline.models.load import load_vlm
 from sightline.models.vilt.answers import load_speaker
 from sightline.models.vilt.heads import is_vilt
@@ -77,7 +84,7 @@ def run_eval(
         InputError: rows, model, settings or folder cannot be used.
         MachineError: nothing was answered, or an endpoint answers no more; the journal keeps what was.
     """
-    with joined_processes() as processes:
+    with joined_processes() as processes, ExitStack() as at_work:
         run = _checked_folder(config, processes)
         tasks = processes.in_turn(lambda: read(config))
         if processes.first:
@@ -87,7 +94,7 @@ def run_eval(
         parts = [_part(task, items, config, answering) for task, items in tasks]
         begun = _begun(config, parts, answering)
         if run is not None:
-            processes.first_does(lambda: _begin(run, config, begun))
+            processes.first_does(lambda: _begin(run, config, begun, at_work))
         start = time.perf_counter()
         journal = Journal(run.path, processes.rank) if run is not None else None
         asked = [request for part in parts for request in (*part.requests, *part.blind)]
@@ -99,7 +106,7 @@ def run_eval(
         result = RunResult(
             model=answering.answerer.name if answering is not None else config.model or str(config.predictions),
             settings=_settings(config),
-            provenance={**(answering.provenance if answering is not None else {}), "versions": _versions()},
+            provenance=_provenance(answering, answers),
             tasks=outcomes,
             duration_s=time.perf_counter() - start,
         )
@@ -115,7 +122,7 @@ def _checked_folder(config: EvalConfig, processes: Processes) -> RunFolder | Non
             raise ConfigError("output_dir: several processes meet in the run's folder. Name one.")
         return None
     run = RunFolder(config.output_dir, resume_by="--resume")
-    processes.first_does(lambda: run.check(config.resume))
+    processes.first_does(lambda: _require_free(run, config.resume))
     return run
 
 
@@ -134,21 +141,20 @@ def _open(config: EvalConfig, processes: Processes) -> Answering | None:
     if config.predictions is not None:
         return None
     if config.endpoint is not None:
-        return remote_answering(
-            Endpoint(config.endpoint, config.model, config.api_key_env, concurrency=config.concurrency)
-        )
+        return remote_answering(config.asked_endpoint(config.endpoint), system_opening(config.asking.system))
     if is_vilt(config.model):
         _check_bare(config)
         return vilt_answering(load_speaker(config.model, processes.device))
     loaded = load_vlm(config.model, device=processes.device, adapter=config.adapter)
-    return local_answering(loaded, config.batch_tokens)
+    return local_answering(loaded, config.batch_tokens, config.asking.system, config.asking.enable_thinking)
 
 
 def _check_bare(config: EvalConfig) -> None:
     asking = config.asking
     for name, given in (
         ("prompt", asking.prompt), ("adapter", config.adapter), ("blind", config.blind),
-        ("method", asking.method != "generate"),
+        ("method", asking.method != "generate"), ("system", asking.system),
+        ("enable_thinking", asking.enable_thinking is not None),
     ):  # fmt: skip
         if given:
             raise ConfigError(
@@ -198,9 +204,16 @@ def _begun(config: EvalConfig, parts: list[_Part], answering: Answering | None) 
     }
 
 
-def _begin(run: RunFolder, config: EvalConfig, begun: dict[str, Any]) -> None:
+def _require_free(run: RunFolder, resume: bool) -> None:
+    run.require_idle()
+    run.check(resume)
+
+
+def _begin(run: RunFolder, config: EvalConfig, begun: dict[str, Any], at_work: ExitStack) -> None:
+    """Takes the folder for this run until `at_work` is closed."""
     if config.resume:
         _require_same(run, begun)
+    at_work.enter_context(run.held())
     run.begin(vars(config), config.resume, begun)
 
 
@@ -248,9 +261,8 @@ def _judged_again(config: EvalConfig, judged: list[Any], journal: Journal | None
     """The verdicts, those of the judge in place of the unparsed ones where one was asked for."""
     if config.judge is None:
         return SecondOpinion(tuple(judged), {})
-    endpoint = Endpoint(config.judge, config.judge_model, config.api_key_env, concurrency=config.concurrency)
-    judge = remote_answering(endpoint)
-    return judge_unparsed(judged, judge.answerer, judge.fingerprint, journal)
+    judge = remote_answering(config.judging_endpoint(config.judge))
+    return judge_unparsed(judged, judge.answerer, judge.fingerprint, journal, limit=config.judge_max_new_tokens)
 
 
 def _data(part: _Part, limit: int | None) -> dict[str, Any]:
@@ -266,10 +278,23 @@ def _data(part: _Part, limit: int | None) -> dict[str, Any]:
 
 
 def _settings(config: EvalConfig) -> dict[str, Any]:
-    names = ("adapter", "blind", "endpoint", "predictions", "prediction_column", "judge", "judge_model")
+    names = (
+        "adapter", "blind", "endpoint", "predictions", "prediction_column", "judge", "judge_model", "extra_body",
+        "judge_extra_body", "judge_max_new_tokens",
+    )  # fmt: skip
     given = {**vars(config.asking), **{name: getattr(config, name) for name in names}, "limit": config.choice.limit}
     settings: dict[str, Any] = hidden(plain_data(given))
     return settings
+
+
+def _provenance(answering: Answering | None, answers: Mapping[str, Answer]) -> dict[str, Any]:
+    """What answers came by: who answered, what it was asked otherwise than meant, and by which versions."""
+    changes = request_changes(answers.values())
+    return {
+        **(answering.provenance if answering is not None else {}),
+        **({"request_changes": list(changes)} if changes else {}),
+        "versions": _versions(),
+    }
 
 
 def _versions() -> dict[str, str]:

@@ -41,6 +41,7 @@ class Sample:
         option_scores: log-probability and tokens of each option, by likelihood.
         blind: the same without the pictures, where that was asked.
         judge: model, prompt and words of a judge, where one was asked.
+        finish_reason: why the prediction ended, where that was told.
     """
 
     task: str
@@ -61,6 +62,7 @@ class Sample:
     option_scores: tuple[OptionScore, ...] = ()
     blind: BlindSample | None = None
     judge: JudgeNote | None = None
+    finish_reason: str = ""
 
 
 BlindAnswer = tuple[Judged, Answer]
@@ -100,6 +102,7 @@ def sample_of(
         option_scores=answer.options,
         blind=_blind_sample(*blind) if blind is not None else None,
         judge=note,
+        finish_reason=answer.finish_reason,
     )
 
 
@@ -120,7 +123,7 @@ def item_of(sample: Sample) -> Item:
 
 def answer_of(sample: Sample) -> Answer:
     """The answer that a sample was made of."""
-    return Answer(sample.prediction, sample.error, sample.option_scores)
+    return Answer(sample.prediction, sample.error, sample.option_scores, sample.finish_reason)
 
 
 def blind_answer_of(sample: Sample) -> Answer | None:

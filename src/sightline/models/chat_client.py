@@ -10,11 +10,11 @@ from typing import Any
 from sightline.errors import InputError, MachineError
 from sightline.models.endpoint import Endpoint
 from sightline.models.posts import Poster
-from sightline.models.replies import CUT, Refused, Trouble, TryAgain, Unanswered, read_reply
+from sightline.models.replies import Refused, Trouble, TryAgain, Unanswered, read_reply
 from sightline.models.request_fields import RequestFields
 from sightline.models.waits import SILENCE_S, Voice
 from sightline.secrets import redact, without_known
-from sightline.types import Answer, Question
+from sightline.types import CUT, Answer, Question
 
 LONGEST_OWN_WAIT_S = 60.0
 # Further attempts where more would only cost time; all of `Endpoint.retries` else.
@@ -109,10 +109,8 @@ class ChatClient:
             except Refused as refused:
                 if not self._fields.learn(refused, fields):
                     raise self._hopeless(refused) or refused from refused
-                said = redact(refused.said)
-                self._voice.once(
-                    f"{self.endpoint.address} refuses a field: {said} Asked with {self._told()} from now on."
-                )
+                said = redact(refused.said).rstrip(". ")
+                self._voice.once(f"{self.endpoint.address} refuses a field: {said}. From now on: {self._told()}.")
                 continue
             self._answered += 1
             self._failing = 0

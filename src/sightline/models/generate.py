@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence as Many
+from collections.abc import Collection, Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from sightline.data.prompts import Prompt, option_ids
 from sightline.models.families import family_of
 from sightline.models.load import LoadedVlm
-from sightline.types import PROMPT, OptionScore, Sampling
+from sightline.types import CUT, ENDED, PROMPT, Answer, OptionScore, Sampling
 
 PADDING = 8
 _TYPE_INPUTS = ("token_type_ids", "mm_token_type_ids", "image_embeds_position_mask")  # 1 in images, 0 for text
@@ -53,9 +53,9 @@ def greedy_rules(model: Any) -> GreedyRules:
 
 
 @torch.inference_mode()
-def generate_texts(
+def generate_answers(
     loaded: LoadedVlm, prompts: Many[Prompt], max_new_tokens: int, sampling: Sampling | None = None
-) -> list[str]:
+) -> list[Answer]:
     """The model's answers to prompts that all have pictures or all have none: the likeliest ones, or drawn ones.
 
     What is drawn for a prompt depends on those before it, and torch's own random numbers go on as if nothing had been.
@@ -68,12 +68,17 @@ def generate_texts(
         if sampling is not None:
             torch.manual_seed(sampling.seed)
         ids = loaded.model.generate(**inputs, generation_config=config)
-    return decode_texts(loaded.processor, ids[:, inputs["input_ids"].shape[1] :])
+    said = ids[:, inputs["input_ids"].shape[1] :].tolist()
+    return decoded_answers(loaded.processor, said, greedy_rules(loaded.model).stop_ids)
 
 
-def decode_texts(processor: Any, ids: Any) -> list[str]:
-    """Answers as text, without special tokens and outer blanks."""
-    return [text.strip() for text in processor.batch_decode(ids, skip_special_tokens=True)]
+def decoded_answers(processor: Any, ids: Many[Many[int]], stop_ids: Collection[int]) -> list[Answer]:
+    """Answers without special tokens and outer blanks; one without a stop token ended at its longest."""
+    texts = processor.batch_decode(ids, skip_special_tokens=True)
+    return [
+        Answer(text.strip(), finish_reason=CUT if set(stop_ids).isdisjoint(said) else ENDED)
+        for text, said in zip(texts, ids, strict=True)
+    ]
 
 
 @torch.inference_mode()

@@ -13,9 +13,9 @@ from enum import Enum
 from typing import Any
 
 from sightline.runs import encodable
-from sightline.types import Answer
+from sightline.types import CUT, Answer
 
-CUT, FILTERED, REFUSED = "length", "content_filter", "refusal"
+FILTERED, REFUSED = "content_filter", "refusal"
 _OVERLOADED = frozenset({429, 503, 529})
 _MAY_PASS = frozenset({408, 409, 425})
 _THOUGHT = ("reasoning_content", "reasoning", "thinking", "reasoning_details")

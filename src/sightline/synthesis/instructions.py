@@ -9,6 +9,7 @@ from typing import Any
 
 from sightline.evaluation.answerers import Answering
 from sightline.evaluation.asking import Progress, ask_all
+from sightline.evaluation.endings import LIMIT_FLAG, request_changes, why_empty
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.normalise import normalise
 from sightline.evaluation.requests import request_of
@@ -18,7 +19,7 @@ from sightline.synthesis.prompt_files import PromptFile
 from sightline.synthesis.replies import Pair, ReplyError, read_description, read_pairs
 from sightline.synthesis.settings import SynthesisConfig
 from sightline.synthesis.units import Unit, read_scenes, read_turns
-from sightline.types import Answer, Question, Sampling
+from sightline.types import CUT, Answer, Question, Sampling
 
 
 @dataclass(frozen=True)
@@ -76,9 +77,10 @@ def make_instructions(
         if unit.pairs:
             rows.keep(unit)
         try:
-            rows.add(unit, kind.parse(_text(answer), unit))
+            rows.add(unit, kind.parse(_text(answer, request.question.max_new_tokens), unit))
         except ReplyError as error:
-            rejects.append({"row": unit.name, "reason": str(error), "reply": answer.text, "shown": unit.shown})
+            cut = f", cut at {request.question.max_new_tokens} tokens: raise {LIMIT_FLAG}" * _is_cut(answer)
+            rejects.append({"row": unit.name, "reason": f"{error}{cut}", "reply": answer.text, "shown": unit.shown})
     counts = {
         "asked": len(units),
         "rows written": len(rows.rows),
@@ -86,7 +88,7 @@ def make_instructions(
         "duplicate questions left out": rows.duplicates,
         "rejected replies": len(rejects),
     }
-    return Made(tuple(rows.rows), tuple(rejects), counts)
+    return Made(tuple(rows.rows), tuple(rejects), counts, request_changes(answers.values()))
 
 
 class _Rows:
@@ -139,10 +141,16 @@ def _question(unit: Unit, config: SynthesisConfig, max_new_tokens: int) -> Quest
     return Question(unit.shown, pictures, max_new_tokens, sampling=sampling)
 
 
-def _text(answer: Answer) -> str:
-    if answer.error:
-        raise ReplyError(f"no reply came: {answer.error}")
+def _text(answer: Answer, limit: int) -> str:
+    missing = why_empty(answer, limit)
+    if missing:
+        raise ReplyError(f"no reply came: {missing}")
     return answer.text
+
+
+def _is_cut(answer: Answer) -> bool:
+    """Whether a reply lacks its end, which explains what is wrong with it."""
+    return bool(answer.text) and answer.finish_reason == CUT
 
 
 def _asked(unit: Unit, question: str) -> tuple[str, str]:

@@ -7,7 +7,9 @@ from dataclasses import replace
 
 from sightline.evaluation.answerers import Answering
 from sightline.evaluation.asking import Progress, ask_all
+from sightline.evaluation.endings import why_empty
 from sightline.evaluation.journal import Journal
+from sightline.evaluation.judge import LIMIT_FLAG
 from sightline.evaluation.requests import Request, request_of
 from sightline.synthesis.asked import Asked, reject
 from sightline.synthesis.pairs import Answered, Candidate, Sides
@@ -24,10 +26,11 @@ def judged_sides(
     show_image: bool,
     journal: Journal,
     progress: Progress | None = None,
+    limit: int = MAX_VERDICT_TOKENS,
 ) -> Answered:
     """The answers that the judge gave a score, and the verdicts that could not be read."""
     requests = {
-        (place, candidate): _request(asked[place], candidate, judge.fingerprint, show_image)
+        (place, candidate): _request(asked[place], candidate, judge.fingerprint, show_image, limit)
         for place, side in enumerate(sides)
         for candidate in (*side.better, *side.worse)
     }
@@ -40,16 +43,16 @@ def judged_sides(
             score, _ = read_score(said.text)
             scored[place][candidate] = replace(candidate, score=score, verdict=said.text)
         except ReplyError as error:
-            reason = f"judge: {said.error or error}"
+            reason = f"judge: {why_empty(said, limit, LIMIT_FLAG) or error}"
             rejects[request.key] = reject(asked[place], reason, said.text, request.question.text)
     found = [side.scored(known.get) for side, known in zip(sides, scored, strict=True)]
     return Answered(found, list(rejects.values()))
 
 
-def _request(asked: Asked, candidate: Candidate, fingerprint: str, show_image: bool) -> Request:
+def _request(asked: Asked, candidate: Candidate, fingerprint: str, show_image: bool, limit: int) -> Request:
     lines = [f"Question: {asked.text}"]
     if asked.item.answers:
         lines.append(f"Reference: {' | '.join(asked.item.answers)}")
     lines.append(f"Answer: {candidate.text}")
     pictures = (asked.picture,) if show_image else ()
-    return request_of(Question("\n".join(lines), pictures, MAX_VERDICT_TOKENS), fingerprint)
+    return request_of(Question("\n".join(lines), pictures, limit), fingerprint)

@@ -18,11 +18,13 @@ class Made:
         rows: for the output file, in the order of the source.
         rejects: replies that could not be used, each with the row it was for and why.
         counts: by name, in the order to show them.
+        changes: what a server was asked otherwise than it was meant, as it refuses fields of a request.
     """
 
     rows: tuple[dict[str, Any], ...]
     rejects: tuple[dict[str, Any], ...]
     counts: Mapping[str, int]
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -41,10 +41,17 @@ class Sides:
 
 @dataclass(frozen=True)
 class Answered:
-    """The sides of each question, and the replies that could not be used: row, reason, reply, what was shown."""
+    """The sides of each question, and the replies that could not be used: row, reason, reply, what was shown.
+
+    Attributes:
+        cut: answers that ended at their longest.
+        changes: as `Made.changes`.
+    """
 
     sides: list[Sides]
     rejects: list[dict[str, str]]
+    cut: int = 0
+    changes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,19 @@ from PIL.Image import Image
 
 from sightline.data.images import Change
 from sightline.data.perturbations import Blank, Blur, Noise
-from sightline.evaluation.answerers import Answering
+from sightline.evaluation.answerers import Answering, system_opening
 from sightline.evaluation.asking import Progress, ask_all
+from sightline.evaluation.endings import LIMIT_FLAG, request_changes, why_empty
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.requests import request_of
 from sightline.evaluation.task import Task
 from sightline.synthesis.asked import Asked, Questions, reject
-from sightline.synthesis.judging import judged_sides
+from sightline.synthesis.judging import MAX_VERDICT_TOKENS, judged_sides
 from sightline.synthesis.outcome import Made
 from sightline.synthesis.pairs import ALIKE, NO_BETTER, NOTHING, Answered, Candidate, Choice, Sides, choose_pair
 from sightline.synthesis.picture_files import PictureFiles
 from sightline.synthesis.settings import CORRUPTION, GOLD, SAMPLES, SynthesisConfig
-from sightline.types import Picture, Question, Sampling
+from sightline.types import CUT, Picture, Question, Sampling
 
 KEPT_UNDER_NOISE, BLUR_SHARE = 0.1, 0.06
 
@@ -65,12 +66,13 @@ def make_preferences(
         scored = [_scored(task, one, side) for one, side in zip(asked, answered.sides, strict=True)]
         rejects = answered.rejects
     else:
-        judged = judged_sides(asked, answered.sides, judge, config.show_image, journal, progress)
+        limit = config.pairs.judge_max_new_tokens or MAX_VERDICT_TOKENS
+        judged = judged_sides(asked, answered.sides, judge, config.show_image, journal, progress, limit)
         scored, rejects = judged.sides, answered.rejects + judged.rejects
     choices = [choose_pair(side) for side in scored]
     files = PictureFiles(config.output_path)
     rows = [
-        _row(one, choice, files.name_of(one.picture), provenance)
+        _row(one, choice, files.name_of(one.picture), config.system or "", provenance)
         for one, choice in zip(asked, choices, strict=True)
         if not choice.reason
     ]
@@ -80,8 +82,9 @@ def make_preferences(
         "pairs written": len(rows),
         **{f"left out: {reason}": reasons[reason] for reason in (ALIKE, NO_BETTER, NOTHING)},
         "rejected replies": len(rejects),
+        **({f"answers cut at their longest (raise {LIMIT_FLAG})": answered.cut} if answered.cut else {}),
     }
-    return Made(tuple(rows), tuple(rejects), counts)
+    return Made(tuple(rows), tuple(rejects), counts, answered.changes)
 
 
 def _answered(
@@ -106,8 +109,10 @@ def _answered(
         if answer.text:
             said[place].append(Candidate(answer.text, origin))
         else:
-            rejects.append(reject(one, f"{origin}: {answer.error or 'the answer is empty'}", "", one.text))
-    return Answered([_sides(config, one, own) for one, own in zip(asked, said, strict=True)], rejects)
+            rejects.append(reject(one, f"{origin}: {why_empty(answer, limit) or 'the answer is empty'}", "", one.text))
+    cut = sum(answer.finish_reason == CUT for answer in answers.values())
+    sides = [_sides(config, one, own) for one, own in zip(asked, said, strict=True)]
+    return Answered(sides, rejects, cut, request_changes(answers.values()))
 
 
 def _questions(config: SynthesisConfig, asked: Asked, limit: int) -> Iterator[tuple[str, Question]]:
@@ -152,13 +157,13 @@ def _scored(task: Task, asked: Asked, sides: Sides) -> Sides:
     return sides.scored(lambda one: replace(one, score=scorer(asked.item, one.text).score))
 
 
-def _row(asked: Asked, choice: Choice, image: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
+def _row(asked: Asked, choice: Choice, image: str, system: str, provenance: Mapping[str, Any]) -> dict[str, Any]:
     """A pair in TRL's conversational form."""
     chosen, rejected = choice.chosen, choice.rejected
     assert chosen is not None and rejected is not None, "a choice without a reason has both"
     row = {
         "image": image,
-        "prompt": [{"role": "user", "content": asked.text}],
+        "prompt": [*system_opening(system), {"role": "user", "content": asked.text}],
         "chosen": [{"role": "assistant", "content": chosen.text}],
         "rejected": [{"role": "assistant", "content": rejected.text}],
         "scores": {"chosen": chosen.score, "rejected": rejected.score},

@@ -28,7 +28,7 @@ def read_pairs(reply: str, fewest: int = 1, most: int | None = None) -> tuple[Pa
     Raises:
         ReplyError: anything else, or fewer or more of them.
     """
-    pairs = tuple(_pair(line) for line in _unfenced(reply).splitlines() if line.strip())
+    pairs = tuple(_pair(line) for line in _unfenced(reply).split("\n") if line.strip())
     if len(pairs) < fewest or (most is not None and len(pairs) > most):
         wanted = str(fewest) if fewest == most else f"at least {fewest}"
         raise ReplyError(f"expected {wanted} questions with answers, got {len(pairs)}")
@@ -73,7 +73,7 @@ def _object(text: str, keys: tuple[str, ...]) -> dict[str, Any]:
     wanted = f"expected a JSON object with {' and '.join(keys)}"
     try:
         record = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ReplyError(f"{wanted}, got {text.strip()[:80]!r} ({error})") from error
     if not isinstance(record, dict) or set(record) != set(keys):
         raise ReplyError(f"{wanted}, got {text.strip()[:80]!r}")

@@ -16,10 +16,9 @@ from sightline.data.file_signatures import model_files
 from sightline.data.row_signature import rows_signature
 from sightline.data.sources import read_dataset
 from sightline.errors import MachineError, RunFolderError
-from sightline.evaluation.answerers import Answering, local_answering, remote_answering
+from sightline.evaluation.answerers import Answering, local_answering, remote_answering, system_opening
 from sightline.evaluation.asking import Progress
 from sightline.evaluation.journal import Journal
-from sightline.models.endpoint import Endpoint
 from sightline.runs import CONFIG, RunFolder, plain_data, write_text
 from sightline.secrets import bare_address, hidden, without_secrets
 from sightline.synthesis.asked import read_questions
@@ -30,7 +29,7 @@ from sightline.synthesis.prompt_files import PromptFile, read_prompt
 from sightline.synthesis.settings import PREFERENCES, SynthesisConfig
 
 REJECTS, RESULTS = "rejects.jsonl", "results.json"
-_FREE_TO_CHANGE = ("limit", "concurrency", "api_key_env", "output_path", "prompts", "date")
+_FREE_TO_CHANGE = ("limit", "concurrency", "timeout_s", "api_key_env", "output_path", "prompts", "date")
 JUDGE = "judge"
 
 
@@ -55,19 +54,29 @@ def run_synthesis(config: SynthesisConfig, progress: Progress | None = None) -> 
         MachineError: the endpoint answers no more (the journal keeps what was said), or no row came of it.
     """
     prompts = _read_prompts(config)
-    run = RunFolder(config.run_folder)
+    run = RunFolder(config.run_folder, resume_by="the same command")
+    run.require_idle()
     settings = _settings(config, prompts, run)
     begun = _begun(config)
     if (run.path / CONFIG).is_file():
         run.require_same(begun)
     make = _prepare(config, prompts)
     config.output_path.parent.mkdir(parents=True, exist_ok=True)
-    run.begin(settings, (run.path / CONFIG).is_file(), begun)
+    with run.held():
+        run.begin(settings, (run.path / CONFIG).is_file(), begun)
+        return _written(config, run, settings, partial(make, Journal(run.path), progress=progress), prompts)
+
+
+def _written(
+    config: SynthesisConfig, run: RunFolder, settings: dict[str, Any], make: Callable[..., Made], prompts: _Prompts
+) -> SynthesisResult:
+    """What comes of the replies, written."""
     provenance = _provenance(config, prompts, settings["date"])
     start = time.perf_counter()
-    made = make(Journal(run.path), provenance, progress)
+    made = make(provenance=provenance)
     run.write_text(REJECTS, _lines(made.rejects))
-    record = {**provenance, "output": config.output_path, "settings": settings, "counts": made.counts}
+    changes = {"request_changes": made.changes} if made.changes else {}
+    record = {**provenance, **changes, "output": config.output_path, "settings": settings, "counts": made.counts}
     run.write_json(RESULTS, {**record, "seconds": round(time.perf_counter() - start, 1)})
     if not made.rows:
         first = f" The first: {made.rejects[0]['reason']}." if made.rejects else ""
@@ -98,10 +107,10 @@ def _read_prompts(config: SynthesisConfig) -> _Prompts:
 def _prepare(config: SynthesisConfig, prompts: _Prompts) -> Callable[..., Made]:
     """What remains to be called with a journal, the rows' provenance and a progress: the source is read and good."""
     if prompts.kind is not None:
-        answering = _remote(config, config.endpoint, config.model, prompts.kind)
+        answering = remote_answering(config.asked_endpoint, prompts.kind.opening)
         return partial(make_instructions, config, read_units(config, prompts.kind), answering)
-    pairs, questions = config.pairs, read_questions(config)
-    judge = None if prompts.judge is None else _remote(config, pairs.judge, pairs.judge_model, prompts.judge)
+    questions = read_questions(config)
+    judge = None if prompts.judge is None else remote_answering(config.judging_endpoint, prompts.judge.opening)
     return partial(make_preferences, config, questions, _policy(config), judge)
 
 
@@ -110,13 +119,9 @@ def _policy(config: SynthesisConfig) -> Answering:
     if config.pairs.policy:
         from sightline.models.load import load_vlm
 
-        return local_answering(load_vlm(config.pairs.policy))
-    return _remote(config, config.endpoint, config.model, None)
-
-
-def _remote(config: SynthesisConfig, url: str, model: str, prompt: PromptFile | None) -> Answering:
-    endpoint = Endpoint(url, model, config.api_key_env, concurrency=config.concurrency)
-    return remote_answering(endpoint, prompt.opening if prompt else ())
+        loaded = load_vlm(config.pairs.policy)
+        return local_answering(loaded, system=config.system or "", enable_thinking=config.enable_thinking)
+    return remote_answering(config.asked_endpoint, system_opening(config.system or ""))
 
 
 def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dict[str, Any]:
@@ -136,7 +141,8 @@ def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dic
     if resume:
         before = yaml.safe_load(saved.read_text(encoding="utf-8"))
         same, now_same = without_secrets(before), without_secrets(settings)
-        changed = [name for name in now_same if name not in _FREE_TO_CHANGE and same.get(name) != now_same[name]]
+        names = [name for name in now_same if name not in _FREE_TO_CHANGE]
+        changed = [name for name in names if _given(same.get(name)) != _given(now_same[name])]
         if changed:
             was, now = (", ".join(f"{name} {of.get(name)}" for name in changed) for of in (before, settings))
             raise RunFolderError(
@@ -145,6 +151,11 @@ def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dic
             )
         settings["date"] = before["date"]
     return settings
+
+
+def _given(value: Any) -> Any:
+    """A setting without those in it that are not set, which a run of before they were known does not name."""
+    return {name: one for name, one in value.items() if one is not None} if isinstance(value, dict) else value
 
 
 def _provenance(config: SynthesisConfig, prompts: _Prompts, date: str) -> dict[str, Any]:

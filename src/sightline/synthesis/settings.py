@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sightline.errors import ConfigError, nearest
-from sightline.models.endpoint import DEFAULT_KEY_VARIABLE
+from sightline.models.endpoint import DEFAULT_KEY_VARIABLE, DEFAULT_TIMEOUT_S, JUDGE, Endpoint, with_thinking
 
 PREFERENCES = "preferences"
 KINDS = ("conversation", "description", "reasoning", "paraphrase", PREFERENCES)
@@ -25,6 +27,8 @@ class PairChoice:
         rejected_from: `samples`, the worst of them, or `corruption`: what the model says of a spoilt picture.
         corruption: how that picture is spoilt, one of `CORRUPTIONS`.
         judge: address of a server whose `judge_model` gives scores instead of a comparison with gold answers.
+        judge_extra_body: further fields of each request to the judge.
+        judge_max_new_tokens: the judge's longest reply; its own default where None.
     """
 
     policy: str = ""
@@ -34,6 +38,8 @@ class PairChoice:
     corruption: str = "noise"
     judge: str = ""
     judge_model: str = ""
+    judge_extra_body: Mapping[str, Any] | None = None
+    judge_max_new_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,10 @@ class SynthesisConfig:
         limit: only the first so many pictures, or rows of questions.
         max_new_tokens: the longest reply; the kind's own where None.
         show_image: send the picture, too, for a model that sees.
+        system: a system message before the questions of preference pairs, which their rows then hold, too.
+        enable_thinking: whether the chat template lets the model think first; as it does by itself where None.
+        extra_body: further fields of each request to the endpoint.
+        timeout_s: how long a server may take for one reply.
     """
 
     source: str
@@ -66,6 +76,10 @@ class SynthesisConfig:
     max_new_tokens: int | None = None
     show_image: bool = False
     pairs: PairChoice = field(default_factory=PairChoice)
+    system: str | None = None
+    enable_thinking: bool | None = None
+    extra_body: Mapping[str, Any] | None = None
+    timeout_s: float = DEFAULT_TIMEOUT_S
 
     def __post_init__(self) -> None:
         pairs = self.pairs
@@ -83,6 +97,32 @@ class SynthesisConfig:
                 raise ConfigError(message)
 
     @property
+    def asked_endpoint(self) -> Endpoint:
+        """The endpoint whose model writes or answers."""
+        fields = with_thinking(self.extra_body, self.enable_thinking, "--extra_body")
+        return Endpoint(
+            self.endpoint,
+            self.model,
+            self.api_key_env,
+            concurrency=self.concurrency,
+            timeout_s=self.timeout_s,
+            extra_body=fields,
+        )
+
+    @property
+    def judging_endpoint(self) -> Endpoint:
+        """The endpoint whose model judges."""
+        return Endpoint(
+            self.pairs.judge,
+            self.pairs.judge_model,
+            self.api_key_env,
+            concurrency=self.concurrency,
+            timeout_s=self.timeout_s,
+            extra_body=self.pairs.judge_extra_body or {},
+            flags=JUDGE,
+        )
+
+    @property
     def run_folder(self) -> Path:
         """Where settings, journal, rejects and results of the run lie."""
         return self.output_path.with_suffix(".run")
@@ -96,6 +136,10 @@ def _range_rules(config: SynthesisConfig) -> tuple[tuple[bool, str], ...]:
         (not 0 <= config.temperature <= 2, f"--temperature: expected 0 to 2, got {config.temperature}."),
         (config.seed < 0, f"--seed: expected 0 or more, got {config.seed}."),
         (tokens is not None and tokens < 1, f"--max_new_tokens: expected at least 1, got {tokens}."),
+        (
+            pairs.judge_max_new_tokens is not None and pairs.judge_max_new_tokens < 1,
+            f"--judge_max_new_tokens: expected at least 1, got {pairs.judge_max_new_tokens}.",
+        ),
         (pairs.samples < 1, f"--samples: expected at least 1, got {pairs.samples}."),
     )
 
@@ -113,6 +157,15 @@ def _conflict_rules(config: SynthesisConfig) -> tuple[tuple[bool, str], ...]:
         (
             local and (remote or bool(config.model)),
             "--policy stands for --endpoint and --model: give one of them.",
+        ),
+        (
+            bool(config.system) and config.kind != PREFERENCES,
+            f"--system: the prompt file of --kind {config.kind} says it. Change it there (--prompts FOLDER).",
+        ),
+        (local and bool(config.extra_body), "--extra_body: only a server takes it. Name one by --endpoint."),
+        (
+            not pairs.judge and (bool(pairs.judge_extra_body) or pairs.judge_max_new_tokens is not None),
+            "--judge_extra_body, --judge_max_new_tokens: name the server by --judge.",
         ),
         (not remote and not local, f"--endpoint: name an OpenAI-compatible server (and its --model){_or(config)}."),
         (remote and not config.model, "--model: name the model to ask at the endpoint."),

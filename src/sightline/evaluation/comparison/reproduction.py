@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.evaluation.comparison.pairs import PairedSamples
+from sightline.evaluation.judge import MAX_VERDICT_TOKENS
 from sightline.runs import flat_names
 
 CHOSEN = ("data", "prompt", "scoring", "decoding")
@@ -66,7 +67,7 @@ def check_reproduction(before: RunRecord, after: RunRecord, samples: Mapping[str
     tasks = [(name, one["tasks"][name], two["tasks"][name], paired) for name, paired in samples.items()]
     aspects = (
         _joined("data", [_data(*task) for task in tasks]),
-        _joined("prompt", [_prompt(*task) for task in tasks]),
+        _joined("prompt", [*(_prompt(*task) for task in tasks), _around(one, two)]),
         _joined("scoring", [_scoring(name, first, second, one, two) for name, first, second, _ in tasks]),
         _decoding(one, two, tasks),
         _processor(one["provenance"], two["provenance"]),
@@ -106,6 +107,12 @@ def _prompt(task: str, before: Mapping[str, Any], after: Mapping[str, Any], pair
     return Aspect("prompt", (f"{task}: the text differs in {others} of {len(paired.pairs)} items{origins}",))
 
 
+def _around(one: Mapping[str, Any], two: Mapping[str, Any]) -> Aspect:
+    """What stands around every prompt."""
+    settings = [{name: run["settings"].get(name) for name in ("system", "enable_thinking")} for run in (one, two)]
+    return Aspect("prompt", tuple(_differing(*({k: v for k, v in one.items() if v != ""} for one in settings))))
+
+
 def _scoring(
     task: str, before: Mapping[str, Any], after: Mapping[str, Any], one: Mapping[str, Any], two: Mapping[str, Any]
 ) -> Aspect:
@@ -114,6 +121,10 @@ def _scoring(
         *_unequal(f"{task} profile", before["profile"], after["profile"]),
         *_unequal("judge", *judges),
     ]
+    if "none" not in judges:
+        limits = [run["settings"].get("judge_max_new_tokens", MAX_VERDICT_TOKENS) for run in (one, two)]
+        fields = [flat_names({"judge": run["settings"].get("judge_extra_body") or {}}) for run in (one, two)]
+        differences += [*_unequal("judge_max_new_tokens", *limits), *_differing(*fields)]
     return Aspect("scoring", tuple(differences))
 
 
@@ -127,6 +138,8 @@ def _decoding(
     differences = [text for name in names for text in _unequal(name, settings[0].get(name), settings[1].get(name))]
     for task, before, after, _ in tasks:
         differences += _unequal(f"{task} max_new_tokens", before["max_new_tokens"], after["max_new_tokens"])
+    changes = [run["provenance"].get("request_changes") for run in (one, two)]
+    differences += _unequal("what the server refuses", *changes)
     decodings = [run["provenance"].get("decoding") for run in (one, two)]
     if None in decodings:
         return Aspect("decoding", tuple(differences), (_missing("how answers were decoded", decodings),))

@@ -1,0 +1,67 @@
+"""One run at a time is at work in a folder; whoever is killed lets go of it."""
+
+from __future__ import annotations
+
+import errno
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sightline.errors import MachineError, RunFolderError
+from sightline.locks import LockedError, locked
+from sightline.runs import RunFolder
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from sightline.locks import locked
+with locked(Path(sys.argv[1])):
+    print("held", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_a_lock_is_for_one_at_a_time_and_a_killed_process_leaves_none(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None and holder.stdout.readline() == "held\n"
+    with pytest.raises(LockedError, match=f"process {holder.pid} on "), locked(path):
+        pass
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    holder.stdout.close()
+    with locked(path):
+        pass
+    with locked(path):
+        pass
+
+
+def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", resume_by="--resume")
+    run.require_idle()
+    with run.held():
+        for at_work in (run.require_idle, run.held().__enter__):
+            with pytest.raises(RunFolderError, match="another run is at work there .* Wait for its end, or choose"):
+                at_work()
+        run.begin({"seed": 1})
+    run.require_idle()
+
+
+def test_a_full_disk_says_how_to_go_on(tmp_path: Path) -> None:
+    run = RunFolder(tmp_path / "run", resume_by="--resume")
+    with (
+        pytest.raises(MachineError, match=r"No space left on device\. .*is kept\. Make room, then go on by --resume\."),
+        run.held(),
+    ):
+        raise OSError(errno.ENOSPC, "No space left on device")
+    with pytest.raises(OSError, match="Input/output"), run.held():
+        raise OSError(errno.EIO, "Input/output error")
+
+
+def test_an_interruption_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(KeyboardInterrupt), RunFolder(tmp_path / "run", resume_by="--resume").held():
+        raise KeyboardInterrupt
+    assert capsys.readouterr().err == f"What was answered until now is kept in {tmp_path / 'run'}: go on by --resume.\n"
