@@ -94,6 +94,9 @@ class RawServer:
             for piece in self._pieces:
                 talk.sendall(piece)
                 time.sleep(self._pause_s)
+            talk.shutdown(socket.SHUT_WR)  # and no reset, which closing with a request unread would send
+            while talk.recv(65_536):
+                pass
 
 
 def completion(text: Any, finish_reason: str = "stop", **fields: Any) -> Reply:

@@ -74,7 +74,8 @@ class Poster:
         except (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.ProxyError) as error:
             raise self._unreachable(error) from error
         except (httpx2.HTTPError, OSError) as error:
-            raise TryAgain(Trouble.FAILED, f"{type(error).__name__}: {error}".rstrip(": ")) from error
+            why = str(error) or type(error).__name__
+            raise TryAgain(Trouble.FAILED, f"the connection broke ({why})") from error
         except (httpx2.InvalidURL, UnicodeError) as error:
             raise InputError(
                 f"{self._endpoint.flags.address} {self._endpoint.address}: {error}. Mend the address."
