@@ -6,6 +6,7 @@ import contextlib
 import json
 import socket
 import ssl
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +17,14 @@ from sightline.models.endpoint import Endpoint
 from sightline.models.remote import EndpointAnswerer
 
 Reply = tuple[int, Any, dict[str, str]]
+
+
+class _QuietServer(ThreadingHTTPServer):
+    """Says nothing of clients that left."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
 
 class Server:
@@ -48,7 +57,7 @@ class Server:
             def log_message(self, *args: Any) -> None:
                 """Nothing: the tests' output is for faults."""
 
-        self.http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.http = _QuietServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.http.server_port}/v1"
         threading.Thread(target=self.http.serve_forever, args=(0.02,), daemon=True).start()
 

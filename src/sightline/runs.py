@@ -99,16 +99,12 @@ class RunFolder:
             try:
                 yield
             except OSError as error:
-                if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                full = told_full_disk(error)
+                if not full:
                     raise
-                raise MachineError(
-                    f"{self.path}: {error.strerror}. What was answered until now is kept. Make room, then go on by "
-                    f"{self.resume_by}."
-                ) from error
+                raise MachineError(f"{full} What was answered is kept: go on by {self.resume_by}.") from error
             except (KeyboardInterrupt, SystemExit):
-                print(
-                    f"What was answered until now is kept in {self.path}: go on by {self.resume_by}.", file=sys.stderr
-                )
+                print(f"What was answered is kept in {self.path}: go on by {self.resume_by}.", file=sys.stderr)
                 raise
 
     @contextmanager
