@@ -21,9 +21,7 @@ def ask_command(
     endpoint: str = typer.Option("", "--endpoint", help="OpenAI-compatible server: http://127.0.0.1:8000/v1."),
     api_key_env: str = typer.Option("OPENAI_API_KEY", "--api_key_env", help="Variable that holds the server's key."),
     system: str = typer.Option("", "--system", help="System message before the question."),
-    enable_thinking: str = typer.Option(
-        "", "--enable_thinking", help="true or false, for chat templates that know it."
-    ),
+    enable_thinking: str = typer.Option("", "--enable_thinking", help="true or false, for templates that know it."),
     extra_body: str = typer.Option("", "--extra_body", help="Further fields of the request, JSON or YAML."),
     timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds that a server may take for its reply."),
     json: bool = typer.Option(False, "--json", help="Print model, image, question and answer as JSON."),

@@ -10,9 +10,7 @@ import typer
 def synthesize_command(
     source: str = typer.Argument(help="File, folder or Hub id: pictures with captions (and boxes), or questions."),
     kind: str = typer.Option(..., "--kind", help="conversation, description, reasoning, paraphrase or preferences."),
-    output_path: Path = typer.Option(
-        ..., "--output_path", help="JSONL file to write; journal, rejects and record go to a .run folder."
-    ),
+    output_path: Path = typer.Option(..., "--output_path", help="JSONL file to write, with a .run folder beside it."),
     endpoint: str = typer.Option("", "--endpoint", help="OpenAI-compatible server: http://127.0.0.1:8000/v1."),
     model: str = typer.Option("", "--model", help="The model's name there."),
     split: str | None = typer.Option(None, "--split", help="Split of a dataset that has several."),
@@ -27,20 +25,14 @@ def synthesize_command(
     policy: str = typer.Option("", "--policy", help="Preferences: model folder that answers here."),
     samples: int = typer.Option(4, "--samples", help="Preferences: answers to each question."),
     chosen_from: str = typer.Option("samples", "--chosen_from", help="Preferences: samples (the best) or gold."),
-    rejected_from: str = typer.Option(
-        "samples", "--rejected_from", help="Preferences: samples (the worst) or corruption."
-    ),
+    rejected_from: str = typer.Option("samples", "--rejected_from", help="Preferences: samples (worst) or corruption."),
     corruption: str = typer.Option("noise", "--corruption", help="Preferences: noise, blur or blank."),
     judge: str = typer.Option("", "--judge", help="Preferences: server whose model scores answers."),
     judge_model: str = typer.Option("", "--judge_model", help="The judge's name there."),
     judge_extra_body: str = typer.Option("", "--judge_extra_body", help="Further fields of requests to the judge."),
-    judge_max_new_tokens: int | None = typer.Option(
-        None, "--judge_max_new_tokens", help="Longest verdict, with its thought."
-    ),
+    judge_max_new_tokens: int | None = typer.Option(None, "--judge_max_new_tokens", help="Its longest reply."),
     system: str = typer.Option("", "--system", help="Preferences: system message before every question."),
-    enable_thinking: str = typer.Option(
-        "", "--enable_thinking", help="true or false, for chat templates that know it."
-    ),
+    enable_thinking: str = typer.Option("", "--enable_thinking", help="true or false, for templates that know it."),
     extra_body: str = typer.Option("", "--extra_body", help="Further fields of requests, JSON or YAML: {top_k: 20}."),
     timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds that a server may take for one reply."),
     json: bool = typer.Option(False, "--json", help="Print the run's record as JSON on stdout."),

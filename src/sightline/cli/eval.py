@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from sightline.evaluation.eval_config import EvalConfig
 
 
 def eval_command(
@@ -17,9 +21,7 @@ def eval_command(
     image_folder: Path | None = typer.Option(None, "--image_folder", help="Where the pictures' paths count from."),
     skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
     prompt: str = typer.Option("", "--prompt", help="Whose prompt: lmms-eval, vlmevalkit, ...; the task's default."),
-    profile: str = typer.Option(
-        "", "--profile", help="Whose rules read answers: strict, official; the task's default."
-    ),
+    profile: str = typer.Option("", "--profile", help="Whose rules read answers: strict, official; the task's own."),
     method: str = typer.Option("generate", "--method", help="generate a text, or take the option of most likelihood."),
     likelihood_of: str = typer.Option("letter", "--likelihood_of", help="Of an option's letter, or of its text."),
     likelihood_norm: str = typer.Option("sum", "--likelihood_norm", help="By sum of log-probabilities, token or byte."),
@@ -31,7 +33,7 @@ def eval_command(
     concurrency: int = typer.Option(8, "--concurrency", help="Requests to a server in flight."),
     api_key_env: str = typer.Option("OPENAI_API_KEY", "--api_key_env", help="Variable that holds the server's key."),
     predictions: Path | None = typer.Option(
-        None, "--predictions", help="Score answers in a JSONL, JSON, CSV, TSV, Parquet or XLSX file."
+        None, "--predictions", help="Score answers of a file: JSONL, CSV, XLSX, ..."
     ),
     prediction_column: str = typer.Option("", "--prediction_column", help="Its column that holds the answers."),
     judge: str | None = typer.Option(None, "--judge", help="Server whose model judges answers that cannot be read."),
@@ -42,9 +44,7 @@ def eval_command(
     export: str = typer.Option("", "--export", help="Also write results as another tool does: lmms-eval."),
     card: Path | None = typer.Option(None, "--card", help="Model folder whose card and .eval_results get the scores."),
     system: str = typer.Option("", "--system", help="System message before every question."),
-    enable_thinking: str = typer.Option(
-        "", "--enable_thinking", help="true or false, for chat templates that know it."
-    ),
+    enable_thinking: str = typer.Option("", "--enable_thinking", help="true or false, for templates that know it."),
     extra_body: str = typer.Option("", "--extra_body", help="Further fields of requests, JSON or YAML: {top_k: 20}."),
     timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds that a server may take for one reply."),
     judge_extra_body: str = typer.Option("", "--judge_extra_body", help="Further fields of requests to the judge."),
@@ -59,22 +59,25 @@ def eval_command(
     from sightline.evaluation.eval_config import CUSTOM, EvalConfig
     from sightline.evaluation.exchange.choice import Exchange
     from sightline.evaluation.requests import Asking, read_thinking
-    from sightline.evaluation.run import run_eval
     from sightline.evaluation.sources import DataChoice
-    from sightline.evaluation.terminal import print_run, progress_bar
     from sightline.models.endpoint import JUDGE, read_extra_body
 
     names = tuple(name.strip() for name in tasks.split(",") if name.strip()) or (CUSTOM,)
     choice = DataChoice(data, split, None, benchmarks, limit, skip_bad_rows, image_folder)
-    thinking = read_thinking(enable_thinking)
-    asking = Asking(prompt, max_new_tokens, method, likelihood_of, likelihood_norm, system, thinking)
+    asked = (prompt, max_new_tokens, method, likelihood_of, likelihood_norm, system, read_thinking(enable_thinking))
     config = EvalConfig(
-        model, names, choice, asking, profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,
+        model, names, choice, Asking(*asked), profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,
         predictions, prediction_column, judge, judge_model, output_dir, report_pictures, resume, Exchange(export, card),
-        read_extra_body(extra_body), timeout_s, read_extra_body(judge_extra_body, JUDGE.extra_body),
-        judge_max_new_tokens,
+        read_extra_body(extra_body), timeout_s, read_extra_body(judge_extra_body, JUDGE.extra_body), judge_max_new_tokens,
     )  # fmt: skip
+    _answer(config, json)
+
+
+def _answer(config: EvalConfig, json: bool) -> None:
+    from sightline.evaluation.run import run_eval
+    from sightline.evaluation.terminal import print_run, progress_bar
+
     with progress_bar("Answering") as progress:
         result = run_eval(config, progress)
     if result is not None:
-        print_run(result, json, output_dir)
+        print_run(result, json, config.output_dir)
