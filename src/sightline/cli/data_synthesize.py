@@ -47,14 +47,14 @@ def synthesize_command(
 
     from sightline.evaluation.requests import read_thinking
     from sightline.evaluation.terminal import print_table, progress_bar
-    from sightline.models.endpoint import JUDGE, read_extra_body
+    from sightline.models.endpoint import read_extra_body, read_judge_body
     from sightline.runs import plain_data
     from sightline.synthesis.run import run_synthesis
     from sightline.synthesis.settings import PairChoice, SynthesisConfig
 
     pairs = PairChoice(
         policy, samples, chosen_from, rejected_from, corruption, judge, judge_model,
-        read_extra_body(judge_extra_body, JUDGE.extra_body), judge_max_new_tokens,
+        read_judge_body(judge_extra_body), judge_max_new_tokens,
     )  # fmt: skip
     config = SynthesisConfig(
         source, kind, output_path, endpoint, model, split, prompts, limit, concurrency, api_key_env, seed, temperature,

@@ -60,15 +60,15 @@ def eval_command(
     from sightline.evaluation.exchange.choice import Exchange
     from sightline.evaluation.requests import Asking, read_thinking
     from sightline.evaluation.sources import DataChoice
-    from sightline.models.endpoint import JUDGE, read_extra_body
+    from sightline.models.endpoint import read_extra_body, read_judge_body
 
-    names = tuple(name.strip() for name in tasks.split(",") if name.strip()) or (CUSTOM,)
+    names = tuple(filter(None, map(str.strip, tasks.split(",")))) or (CUSTOM,)
     choice = DataChoice(data, split, None, benchmarks, limit, skip_bad_rows, image_folder)
     asked = (prompt, max_new_tokens, method, likelihood_of, likelihood_norm, system, read_thinking(enable_thinking))
     config = EvalConfig(
         model, names, choice, Asking(*asked), profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,
         predictions, prediction_column, judge, judge_model, output_dir, report_pictures, resume, Exchange(export, card),
-        read_extra_body(extra_body), timeout_s, read_extra_body(judge_extra_body, JUDGE.extra_body), judge_max_new_tokens,
+        read_extra_body(extra_body), timeout_s, read_judge_body(judge_extra_body), judge_max_new_tokens,
     )  # fmt: skip
     _answer(config, json)
 

@@ -154,6 +154,11 @@ def read_extra_body(text: str, flag: str = ASKED.extra_body) -> dict[str, Any] |
     return secured
 
 
+def read_judge_body(text: str) -> dict[str, Any] | None:
+    """The same for the judge's flag."""
+    return read_extra_body(text, JUDGE.extra_body)
+
+
 def with_thinking(extra_body: Mapping[str, Any] | None, enable_thinking: bool | None, flag: str) -> dict[str, Any]:
     """The fields with `enable_thinking` among the chat template's arguments, where it is set.
 
