@@ -161,3 +161,30 @@ def test_one_process_of_several_ends_with_its_code_and_all_of_its_output(argumen
     )
     assert (beside.returncode, beside.stdout, beside.stderr) == (code, alone.stdout, alone.stderr)
     assert len(alone.stdout + alone.stderr) > 100
+
+
+def test_of_several_processes_the_first_says_what_is_wrong_with_the_line(capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank, said in (("0", "No such option"), ("1", "")):
+        monkeypatch.setenv("RANK", rank)
+        assert main.run(["eval", "--no_such_flag"]) == 2
+        err = capsys.readouterr().err
+        assert said in err and bool(err) == bool(said)
+
+
+def test_an_error_that_another_process_says_ends_in_silence_and_its_code(capsys, monkeypatch):
+    error = DataError("row 3")
+    error.said = True
+
+    def fails(*given, **named):
+        raise error
+
+    monkeypatch.setattr(main, "build_app", lambda: fails)
+    assert main.run(["sft"]) == 2 and capsys.readouterr().err == ""
+
+
+def test_a_launchers_variables_that_do_not_fit_are_said(capsys, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.delenv("RANK", raising=False)
+    assert main.run(["sft", "--output_dir", "x"]) == 2
+    assert "2 processes share this run" in capsys.readouterr().err

@@ -62,7 +62,7 @@ def check(folder: Path, one: Path, done: Any) -> None:
     assert losses(folder) == pytest.approx(losses(one), abs=1e-5)
     assert {path.name for path in folder.iterdir()} == {path.name for path in one.iterdir()}
     assert done.stdout.split() == [str(folder)]
-    for line in ("distinct images, longest sequence", "Order: ", f"{STEPS} steps in"):
+    for line in ("distinct images, longest sequence", "Order: ", f"\n{STEPS} steps"):
         assert done.stderr.count(line) == 1, done.stderr
 
 
@@ -84,8 +84,7 @@ def test_torchrun_of_sft_killed_refused_and_resumed_trains_as_one_process(
     resumed = launch(TORCHRUN, ["sightline.cli.main"], [*given, "--resume_from_checkpoint", "true"], root)
     for name in ("checkpoint-2", "checkpoint-4"):
         assert (tmp_path / "two" / name).is_dir()
-    check_resumed = resumed.stderr.count("of steps 5 to 6")
-    assert check_resumed == 1, resumed.stderr
+    assert resumed.stderr.count(f"{STEPS} steps, 4 of them before,") == 1, resumed.stderr
     check(tmp_path / "two", tmp_path / "one", resumed)
 
 
@@ -103,5 +102,5 @@ def test_accelerate_launch_of_dpo_whole_and_resumed_trains_as_one_process(
             file.unlink()
         path.rmdir()
     resumed = launch(ACCELERATE, ["sightline.cli.main"], [*given, "--resume_from_checkpoint", "true"], root)
-    assert resumed.returncode == 0 and "of steps 5 to 6" in resumed.stderr
+    assert resumed.returncode == 0 and "4 of them before" in resumed.stderr
     assert losses(tmp_path / "two") == pytest.approx(losses(tmp_path / "one"), abs=1e-5)

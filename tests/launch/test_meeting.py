@@ -81,7 +81,7 @@ def test_a_failure_ends_who_waits_with_its_message_and_code(
     failed, waited = together(lambda: two[1].fail(Failure(1, "row 3 has no picture", 2)), two[0].wait)
     assert failed is False, "the first does not say the same, so that the second must speak"
     assert isinstance(waited, ProcessLost) and waited.exit_code == 2 and not waited.said
-    assert "rank 1 ended, and the run with it: row 3 has no picture" in str(waited)
+    assert "rank 1 of the processes ended, and the run with it: row 3 has no picture" in str(waited)
 
 
 def test_what_all_fail_for_is_said_by_the_first(two: list[Meeting]) -> None:
@@ -92,7 +92,7 @@ def test_a_process_that_was_killed_ends_who_waits(two: list[Meeting]) -> None:
     lived = meeting._identity().split()
     two[0]._store.set("life/1", " ".join([*lived[:2], "4194999", lived[3]]))  # a number above those of Linux
     (waited,) = together(two[0].wait)
-    assert isinstance(waited, ProcessLost) and "rank 1 ended" in str(waited) and "as when it is killed" in str(waited)
+    assert isinstance(waited, ProcessLost) and "rank 1 of" in str(waited) and "as when it is killed" in str(waited)
 
 
 def test_a_process_of_another_machine_that_gives_no_sign_ends_who_waits(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +19,7 @@ from sightline.data.picture_columns import PictureAccess, PictureFinder
 from sightline.data.shards import PICTURES, read_shards, shard_problem
 from sightline.data.version import encoding_version
 from sightline.errors import DataError
+from sightline.launch.processes import say
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -63,7 +63,7 @@ def read_shard_table(paths: Sequence[Path], skip_broken: bool = False) -> Datase
             raise error.__cause__ from None
         raise
     for problem in filter(None, map(shard_problem, paths if skip_broken else ())):
-        print(f"Left out: {problem}", file=sys.stderr)
+        say(f"Left out: {problem}")
     for column, feature in (("image", Image()), ("images", List(Image()))):
         if column in dataset.column_names:
             dataset = dataset.cast_column(column, feature)
@@ -183,7 +183,7 @@ def _stream_shard(path: Path, skip_broken: bool) -> Iterator[Row]:
     yield from read_shards([str(path)], skip_broken)
     problem = shard_problem(path) if skip_broken else ""
     if problem:
-        print(f"Left out: {problem}", file=sys.stderr)
+        say(f"Left out: {problem}")
 
 
 _STREAMS: dict[str, Callable[[Path, bool], Iterable[Row]]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,7 @@ from sightline.data.row_files import (
 )
 from sightline.data.shards import PICTURES
 from sightline.errors import ConfigError, DataError, nearest
+from sightline.launch.processes import say
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset
@@ -141,7 +142,7 @@ def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ..
                     raise
                 left_out.append(str(error))
                 if len(left_out) <= SAID_ROWS:
-                    print(f"Left out: {error}", file=sys.stderr)
+                    _say_once(f"Left out: {error}")
                 continue
             if not row.keys() <= set(columns):
                 raise DataError(
@@ -150,7 +151,13 @@ def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ..
                 )
             yield {column: row.get(column) for column in columns}
     if len(left_out) > SAID_ROWS:
-        print(f"Left out: {len(left_out):,} rows of the stream that cannot be used.", file=sys.stderr)
+        _say_once(f"Left out: {len(left_out):,} rows of the stream that cannot be used.")
+
+
+@functools.cache
+def _say_once(text: str) -> None:
+    """A line about a stream, which is read anew in each pass."""
+    say(text)
 
 
 def _require_pictures(row: dict[str, Any], name: str, whole: bool) -> None:

@@ -21,7 +21,7 @@ FIRST_NOTICE_S, NEXT_NOTICE_S = 10.0, 60.0
 BEAT_S, SILENCE_LIMIT_S = 5.0, 180.0  # a thread gives signs of life; one call that holds the interpreter delays them
 SAME_ERROR_S = 5.0  # so long a process that failed waits to learn whether all fail alike
 POLL_S = 0.05
-SILENT = "it gave no message, as when it is killed"
+SILENT = "it gave no message, as when it is killed (its memory may have run out). Start all again to go on"
 
 
 @dataclass(frozen=True)
@@ -169,7 +169,7 @@ class ProcessLost(MachineError):
     """Another process of the run failed or died, so that this one cannot go on."""
 
     def __init__(self, failure: Failure) -> None:
-        super().__init__(f"rank {failure.rank} ended, and the run with it: {failure.message}")
+        super().__init__(f"rank {failure.rank} of the processes ended, and the run with it: {failure.message}")
         self.exit_code = failure.exit_code
 
 

@@ -104,21 +104,6 @@ def launched() -> Processes:
     return Processes(rank, count, _number(LOCAL_RANK, rank))
 
 
-def say_where_alone() -> None:
-    """A line where `accelerate launch` was asked for several processes and started one.
-
-    It does so without `--multi_gpu` on a machine that shows fewer than two GPUs, and with `--cpu` (accelerate 1.15),
-    and leaves these variables; with MPI it starts them all.
-    """
-    asked = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ
-    if asked and not any(name in os.environ for name in COUNT):
-        print(
-            "accelerate launch was asked for several processes, but started this one alone, which trains by itself. "
-            "Take `torchrun --nproc_per_node N` for N processes, on CPUs too; --num_processes 1 ends this message.",
-            file=sys.stderr,
-        )
-
-
 def is_first() -> bool:
     """Whether this process is the one, of perhaps several, that speaks and writes."""
     try:
@@ -137,7 +122,7 @@ def say(text: str) -> None:
 def joined_processes() -> Iterator[Processes]:
     """The processes of this run, who have met, as long as the context lasts; inside another one, those of that.
 
-    An error of all is marked as `said` in all but the first; one of another process ends those who wait for it.
+    An error of all is marked as `said` in all but the first; one of another process ends those that wait for it.
 
     Raises:
         ConfigError: the launcher's variables do not go together.
@@ -149,8 +134,12 @@ def joined_processes() -> Iterator[Processes]:
         return
     own = launched()
     if own.count == 1:
-        say_where_alone()
-        yield own
+        _say_where_alone()
+        _joined.append(own)
+        try:
+            yield own
+        finally:
+            _joined.clear()
         return
     port = _number(("MASTER_PORT",), 29500)
     meeting = meet(own.rank, own.count, os.environ.get("MASTER_ADDR") or "127.0.0.1", port)
@@ -169,12 +158,29 @@ def joined_processes() -> Iterator[Processes]:
         _leave(meeting, failed)
 
 
+def _say_where_alone() -> None:
+    """A line where `accelerate launch` was asked for several processes and started one.
+
+    It does so without `--multi_gpu` on a machine that shows fewer than two GPUs, and with `--cpu` (accelerate 1.15),
+    and leaves these variables; with MPI it starts them all.
+    """
+    asked = "ACCELERATE_MIXED_PRECISION" in os.environ and "MASTER_ADDR" in os.environ
+    if asked and not any(name in os.environ for name in COUNT):
+        print(
+            "accelerate launch was asked for several processes, but started this one alone, which does all by itself. "
+            "Take `torchrun --nproc_per_node N` for N processes, on CPUs too; --num_processes 1 ends this message.",
+            file=sys.stderr,
+        )
+
+
 def _told(meeting: Meeting, error: BaseException) -> BaseException:
     """The error as this process ends with it, of which the others know by now."""
     try:
         if is_of_lost_process(error):
             error = meeting.loss() or MachineError(ENDED)
         code = error.exit_code if isinstance(error, SightlineError) else 1
+        if isinstance(error, SystemExit) and isinstance(error.code, int):
+            code = error.code
         code = int(error.code or 0) if isinstance(error, Stopped) else code
         is_said = meeting.fail(Failure(meeting.rank, str(error) or type(error).__name__, code))
     except RuntimeError:  # the store is gone, and its process with it

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import json
 import pickle
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +12,7 @@ from types import MappingProxyType
 from typing import Any
 
 from sightline.errors import InputError
+from sightline.launch.processes import say
 
 SETTINGS = (
     "config.json",
@@ -204,8 +204,7 @@ def _require_all_weights(name: str, code: tuple[str, ...], kind: str, missing: l
 
 @functools.cache
 def _say_once(name: str, code: tuple[str, ...]) -> None:
-    print(
+    say(
         f"{name} brings code of its own ({', '.join(code)}), which Sightline never runs: it is loaded by transformers' "
-        "own classes.",
-        file=sys.stderr,
+        "own classes."
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
 from collections.abc import Sequence as Many
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
@@ -13,6 +12,7 @@ import trl.scripts.utils
 
 from sightline.config import COMMAND_LINE, check_keys, check_values, read_flags, read_recipe, set_environment
 from sightline.errors import ConfigError
+from sightline.launch.processes import say
 from sightline.secrets import HIDDEN, without_hidden
 from sightline.training.folder_code import KEY, refuse_code_setting
 
@@ -155,10 +155,9 @@ def read_records(argv: Many[str], records: Many[type]) -> tuple[dict[str, Any], 
     given |= {store: "on" if given[store] else "off" for store in STORES if isinstance(given.get(store), bool)}
     given, unknown = without_hidden(given)
     if unknown:
-        print(
+        say(
             f"{', '.join(unknown)}: {HIDDEN} stands where a secret was not recorded, and counts as not given. Give it "
-            "again where it is needed.",
-            file=sys.stderr,
+            "again where it is needed."
         )
     return given, [_record(kind, given) for kind in records]
 

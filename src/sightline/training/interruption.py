@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ import torch
 from transformers import TrainerCallback
 
 from sightline.errors import Stopped
+from sightline.launch.processes import say
 from sightline.training.random_states import RandomStates, random_states
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -139,7 +139,7 @@ class Interruption(TrainerCallback):
         if self.number is None:
             self.number, self._since, self._waits = number, time.monotonic(), True
             name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
-            print(f"\n{name}: saving a checkpoint after this step ({name} again to stop at once).", file=sys.stderr)
+            say(f"\n{name}: saving a checkpoint after this step ({name} again to stop at once).")
             return
         launched = self._trainer.args.world_size > 1
         if number == signal.SIGHUP or (launched and time.monotonic() - self._since < LAUNCHER_REPEATS_S):

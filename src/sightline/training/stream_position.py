@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from transformers import TrainerCallback
 from transformers.trainer_callback import ExportableState
+
+from sightline.launch.processes import say
 
 
 class StreamPosition(TrainerCallback, ExportableState):
@@ -39,10 +40,7 @@ class StreamPosition(TrainerCallback, ExportableState):
         """The pass to go on in, and how many of its batches are done; for `Trainer._init_training_state`."""
         kept = (state.stateful_callbacks or {}).get(type(self).__name__) if state.global_step else None
         if kept is None and state.global_step:
-            print(
-                "The checkpoint does not say how often the stream had been read: the run goes on as in its first pass.",
-                file=sys.stderr,
-            )
+            say("The checkpoint does not say how often the stream had been read: the run goes on as in its first pass.")
         self.number, self.began = (kept["args"]["number"], kept["args"]["began"]) if kept else (0, 0)
         self._resumed = True
         return self.number, (state.global_step - self.began) * accumulation
