@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -19,10 +20,45 @@ _HOMES = {
     "DPOConfig": "sightline.training.dpo",
     "DPOTrainer": "sightline.training.dpo",
 }
+# What scripts for TRL import beside its trainers, from `sightline.training.scripts`.
+_OF_SCRIPTS = (
+    "BEMACallback DataCollatorForLanguageModeling DataCollatorForPreference "
+    "DataCollatorForVisionLanguageModeling DataCollatorForVisionPreference DatasetMixtureConfig "
+    "LogCompletionsCallback ModelConfig RichProgressCallback ScriptArguments SyncRefModelCallback "
+    "TrlParser apply_chat_template clone_chat_template create_reference_model extract_prompt get_dataset "
+    "get_kbit_device_map get_peft_config get_quantization_config get_training_chat_template "
+    "init_zero_verbose is_conversational maybe_apply_chat_template maybe_convert_to_chatml "
+    "maybe_extract_prompt maybe_unpair_preference_dataset pack_dataset prepare_multimodal_messages "
+    "unpair_preference_dataset"
+).split()
+_ENDED = {
+    "DataCollatorForCompletionOnlyLM": "rows of prompt and completion train the completions alone, and "
+    "SFTConfig(assistant_only_loss=True) the assistant's turns of messages; a collator of your own may be passed",
+    "ConstantLengthDataset": "SFTConfig(packing=True) packs rows",
+    "setup_chat_format": "trl.clone_chat_template gives a tokenizer the template of another",
+    "SFTScriptArguments": "ScriptArguments has its fields",
+    "DPOScriptArguments": "ScriptArguments has its fields",
+    "DPODataCollatorWithPadding": "DPOTrainer makes its batches; leave data_collator out",
+    "PaddingFreeCollator": "padding_free=True of the config does its work",
+    "AutoModelForCausalLMWithValueHead": "its trainer (PPO) is gone",
+    "is_xpu_available": "torch.xpu.is_available() tells",
+    "is_peft_available": "peft is always installed with Sightline",
+}
 
 
 def __getattr__(name: str) -> Any:
-    """Public names, imported at first use, so that `import sightline` loads no torch."""
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sightline' has no attribute '{name}'")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    """Public names, imported at first use, so that `import sightline` loads no torch; TRL's own names, too.
+
+    Raises:
+        ImportError: the name is TRL's alone, or was TRL's.
+    """
+    if name in _HOMES:
+        return getattr(importlib.import_module(_HOMES[name]), name)
+    if name in _ENDED:
+        raise ImportError(f"sightline has no {name}, nor has TRL 1.16: {_ENDED[name]}.")
+    if name in _OF_SCRIPTS:
+        return getattr(importlib.import_module("sightline.training.scripts"), name)
+    is_ours = name.startswith("_") or importlib.util.find_spec(f"sightline.{name}") is not None
+    if not is_ours and name in dir(importlib.import_module("trl")):
+        raise ImportError(f"sightline has no {name}. Import it from TRL: from trl import {name}")
+    raise AttributeError(f"module 'sightline' has no attribute '{name}'")

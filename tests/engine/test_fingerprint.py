@@ -22,7 +22,9 @@ from sightline.engine.fingerprint import (
     settings_fingerprint,
     stored_under,
     tokenizer_fingerprint,
+    weights_fingerprint,
 )
+from sightline.engine.unchanged import Unchanged
 from tests.tiny import tiny_llava, tiny_processor
 
 Change = Callable[[Any], object]
@@ -182,3 +184,57 @@ def test_hashing_settings_takes_milliseconds() -> None:
     model, start = tiny_llava(), time.perf_counter()
     settings_fingerprint(model)
     assert time.perf_counter() - start < 0.5
+
+
+class Quantised(torch.Tensor):
+    """A weight of integers and scales that, like torchao's, knows no operation as one tensor."""
+
+    @staticmethod
+    def __new__(cls, integers: torch.Tensor, scales: torch.Tensor) -> Quantised:
+        return torch.Tensor._make_wrapper_subclass(cls, integers.shape, dtype=scales.dtype)
+
+    def __init__(self, integers: torch.Tensor, scales: torch.Tensor) -> None:
+        self.integers, self.scales = integers, scales
+
+    def __tensor_flatten__(self) -> tuple[list[str], None]:
+        return ["integers", "scales"], None
+
+    @staticmethod
+    def __tensor_unflatten__(inner: dict[str, torch.Tensor], *_: Any) -> Quantised:
+        return Quantised(**inner)
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.detach.default:
+            return args[0]
+        raise NotImplementedError(f"Quantised: {func}")
+
+
+def quantised(integers: int, scale: float) -> torch.nn.Module:
+    module = torch.nn.Module()
+    weight = Quantised(torch.full((4, 4), integers, dtype=torch.int8), torch.full((4,), scale))
+    module.register_buffer("weight", weight)
+    return module
+
+
+def test_weights_that_are_held_in_parts_are_known_by_each_of_them() -> None:
+    keys = {weights_fingerprint(quantised(*parts)) for parts in ((1, 1.0), (2, 1.0), (1, 2.0))}
+    assert len(keys) == 3
+    assert weights_fingerprint(quantised(1, 1.0)) in keys
+
+
+def test_a_quantised_weight_left_out_takes_no_other_along() -> None:
+    both = torch.nn.ModuleDict({"tower": quantised(1, 1.0), "decoder": quantised(2, 1.0)})
+    alike = torch.nn.ModuleDict({"tower": quantised(3, 1.0), "decoder": quantised(2, 1.0)})
+    other = torch.nn.ModuleDict({"tower": quantised(1, 1.0), "decoder": quantised(4, 1.0)})
+    keys = [weights_fingerprint(whole, [whole["tower"]]) for whole in (both, alike, other)]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_change_of_a_part_of_a_quantised_weight_is_seen() -> None:
+    model = tiny_llava()
+    model.extra = quantised(1, 1.0)
+    watch = Unchanged(model)
+    assert watch.reason(thorough=True) == ""
+    model.extra.weight.scales.mul_(2)
+    assert "extra.weight" in watch.reason(thorough=True)

@@ -105,7 +105,7 @@ def test_stores_are_off_and_that_is_said(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_augmentation_without_pictures_to_open_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="augmentation: expected none, since .* data_collator was given; got light"):
+    with pytest.raises(ConfigError, match="augmentation: expected none, since a data_collator was given .*; got light"):
         trainer(tmp_path, collator=lambda rows: {})
     with pytest.raises(ConfigError, match="augmentation: expected one of none"):
         trainer(tmp_path, augmentation="mirror")

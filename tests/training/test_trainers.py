@@ -233,10 +233,10 @@ def test_a_run_that_needs_logits_takes_plain_rows_and_says_why(tmp_path: Path) -
         args=settings(sightline.SFTConfig, tmp_path),
         train_dataset=Dataset.from_list(vqa_rows(4, 2)),
         processing_class=tiny_processor(),
-        compute_metrics=lambda prediction: {},
+        compute_loss_func=lambda outputs, labels, **_: outputs.logits.sum(),
     )
     assert trainer.route.route == "plain"
-    assert "compute_metrics" in trainer.route.reason
+    assert "compute_loss_func" in trainer.route.reason
 
 
 def test_a_text_with_its_picture_trains_as_trls_collator_makes_it(tmp_path: Path) -> None:

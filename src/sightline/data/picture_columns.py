@@ -363,17 +363,6 @@ def close_images(dataset: Any) -> Any:
     return dataset
 
 
-def open_images(dataset: Any) -> Any:
-    """The dataset with its closed images as pictures again, which `datasets` opens when a row is read."""
-    from datasets import Image, List
-
-    for column in IMAGE_COLUMNS:
-        feature = (dataset.features or {}).get(column)
-        if is_opened(feature):
-            dataset = dataset.cast_column(column, Image() if isinstance(feature, Image) else List(Image()))
-    return dataset
-
-
 def _closed(feature: Any) -> Any:
     """The feature with every picture in it closed, itself where there is none or all are."""
     import datasets

@@ -10,7 +10,8 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
 from sightline.data.version import encoding_version
 
@@ -72,15 +73,32 @@ def weights_fingerprint(module: Any, left_out: Collection[Any] = (), adapters: C
         adapters: names of PEFT adapters whose tensors do not count. What remains has the names that it has without
             PEFT's wrappers, so that a model and the frozen base of an adapter have one hash.
     """
-    skipped = {tensor.data_ptr() for part in left_out for tensor in part.state_dict().values()}
+    skipped = {address(tensor) for part in left_out for tensor in part.state_dict().values()}
     digest = hashlib.blake2b(digest_size=16)
     for name, tensor in sorted(_plain_names(module, adapters).items()):
-        if tensor.data_ptr() in skipped and tensor.numel():
+        if address(tensor) in skipped and tensor.numel():
             continue
-        flat = tensor.detach().reshape(-1).contiguous().cpu()
-        digest.update(f"{name} {flat.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(flat.view(torch.uint8).numpy().data)
+        for about, part in plain_parts(tensor):
+            digest.update(f"{name}{about} {part.dtype} {tuple(part.shape)}".encode())
+            digest.update(_bytes_of(part))
     return digest.hexdigest()
+
+
+def plain_parts(tensor: Tensor) -> Iterator[tuple[str, Tensor]]:
+    """The tensors that hold a tensor's values, each with words on what it is to them: a plain tensor itself, with no
+    word; of a quantised weight (torchao's) its integers, scales and zero points, which know no operation as one."""
+    if not is_traceable_wrapper_subclass(tensor):
+        yield "", tensor.detach()
+        return
+    names, settings = tensor.__tensor_flatten__()
+    for inner in names:
+        for about, part in plain_parts(getattr(tensor, inner)):
+            yield f" {type(tensor).__name__} {settings} {inner}{about}", part
+
+
+def address(tensor: Tensor) -> int:
+    """Where a tensor's values lie; of a quantised weight those of its first part."""
+    return next((part.data_ptr() for _, part in plain_parts(tensor)), 0)
 
 
 def config_settings(config: Any, left_out: Collection[Any] = ()) -> dict[str, Any]:

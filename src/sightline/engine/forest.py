@@ -60,6 +60,7 @@ class Forest:
             or, where `both_ways` says so, all of a tree's images or its prompt.
         path_NL: flat index of each token of a sequence, -1 behind its last.
         shown_I: the distinct images that the sequences show, one sequence after another.
+        images_N: how many images each sequence shows.
     """
 
     ids_RL: Tensor
@@ -75,6 +76,7 @@ class Forest:
     block_RL: Tensor
     path_NL: Tensor
     shown_I: Tensor
+    images_N: Tensor
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Forest:
         """The forest on `device`; accelerate moves whatever has this method."""
@@ -252,6 +254,7 @@ def _lay_out(rows: list[list[Tree]], sequences: Many[Sequence], pad_id: int, bot
         block_RL=torch.from_numpy(block_RL),
         path_NL=torch.from_numpy(_padded(paths)),
         shown_I=torch.tensor([image for sequence in sequences for image in sequence.images], dtype=torch.long),
+        images_N=torch.tensor([len(sequence.images) for sequence in sequences]),
         **_edges(paths, sequences, ids_RL.reshape(-1)),
     )
 

@@ -180,16 +180,30 @@ def plain_inputs(
     ]
     types = [torch.from_numpy(_types_L(sequence, facts)).long() for sequence in sequences]
     order = torch.tensor([image for sequence in sequences for image in sequence.images], dtype=torch.long)
-    images = pick_inputs(image_inputs, order, counts, facts) if len(order) else {}
-    if facts.row_input in images:
-        images[facts.row_input] = torch.tensor([len(sequence.images) for sequence in sequences])
+    images_N = torch.tensor([len(sequence.images) for sequence in sequences])
     return {
         "input_ids": pad_sequence(ids, batch_first=True, padding_value=pad_id),
         "attention_mask": pad_sequence([torch.ones_like(row) for row in ids], batch_first=True, padding_value=0),
         "labels": pad_sequence(labels, batch_first=True, padding_value=NO_LABEL),
         **({facts.type_input: pad_sequence(types, batch_first=True, padding_value=0)} if facts.type_input else {}),
-        **images,
+        **_repeated(image_inputs, order, images_N, counts, facts),
     }
+
+
+def whole_rows(inputs: dict[str, Any], forest: Forest, counts: Many[int], facts: FamilyFacts) -> dict[str, Any]:
+    """What the model's own forward takes instead of a forest: `inputs`, whose texts are whole rows already, with the
+    images repeated for every sequence that shows them; `counts` are the placeholders of each distinct image."""
+    images = {name: inputs[name] for name in facts.image_inputs if inputs.get(name) is not None}
+    texts = {name: value for name, value in inputs.items() if name not in facts.image_inputs}
+    return {**texts, **_repeated(images, forest.shown_I, forest.images_N, counts, facts)}
+
+
+def _repeated(
+    image_inputs: dict[str, Any], order: Tensor, images_N: Tensor, counts: Many[int], facts: FamilyFacts
+) -> dict[str, Any]:
+    """The image inputs of the images `order`, of which each row shows `images_N`."""
+    images = pick_inputs(image_inputs, order, counts, facts) if len(order) else {}
+    return {**images, facts.row_input: images_N} if facts.row_input in images else images
 
 
 def _types_L(sequence: Sequence, facts: FamilyFacts) -> np.ndarray:

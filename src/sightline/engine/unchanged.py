@@ -9,7 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sightline.engine.fingerprint import processor_fingerprint, settings_fingerprint
+from sightline.engine.fingerprint import (
+    address,
+    plain_parts,
+    processor_fingerprint,
+    settings_fingerprint,
+)
 
 Stamp = tuple[int, int, int]
 WORD = 8  # bytes
@@ -103,12 +108,17 @@ def _may_move(tensor: Tensor | None) -> bool:
 
 
 def _stamp(tensor: Tensor) -> Stamp:
-    return tensor.data_ptr(), tensor._version, tensor.numel()
+    return address(tensor), tensor._version, tensor.numel()
 
 
 def _sums(tensor: Tensor) -> tuple[int, int, int]:
     """Sums over the bits, of all, of the first third and of the rest behind whole words: alike on every device."""
-    flat = tensor.detach().reshape(-1).contiguous()
+    parts = [_sums_of_plain(part) for _, part in plain_parts(tensor)]
+    return sum(one[0] for one in parts), sum(one[1] for one in parts), sum(one[2] for one in parts)
+
+
+def _sums_of_plain(tensor: Tensor) -> tuple[int, int, int]:
+    flat = tensor.reshape(-1).contiguous()
     if flat.storage_offset() * flat.element_size() % WORD:
         flat = flat.clone()  # words are read from whole addresses alone
     bytes_N = flat.view(torch.uint8)

@@ -15,6 +15,7 @@ from sightline.errors import ConfigError
 from sightline.launch.processes import say
 from sightline.secrets import HIDDEN, without_hidden
 from sightline.training.folder_code import KEY, refuse_code_setting
+from sightline.training.spellings import say_todays, todays_settings
 
 STORES = ("feature_store", "reference_store")  # auto, on or off, and true and false for the last two
 EVAL_TASKS_HELP = (
@@ -147,8 +148,10 @@ def read_records(argv: Many[str], records: Many[type]) -> tuple[dict[str, Any], 
     kinds |= {store: bool | str for store in STORES if store in kinds}
     given: dict[str, Any] = {}
     for settings, where in ((recipe, str(recipe_path)), (flags, COMMAND_LINE)):
-        check_keys(settings, kinds, where)
-        checked = check_values(settings, kinds, where)
+        todays = todays_settings(settings, kinds, where)
+        say_todays(todays.lines)
+        check_keys(todays.settings, kinds, where)
+        checked = check_values(todays.settings, kinds, where)
         refuse_code_setting(checked, f"{where}: {KEY}")
         refuse_code_setting(checked.get("model_init_kwargs"), f"{where}: model_init_kwargs")
         given |= {key: value for key, value in checked.items() if key != KEY}

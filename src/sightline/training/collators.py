@@ -1,17 +1,15 @@
-"""Batches for TRL's trainers: a forest beside the view of its scored tokens, or the plain rows that TRL makes."""
+"""Batches for TRL's trainers: the plain rows that TRL makes, or those with each picture once and a forest beside."""
 
-# Dims: N sequences, T scored tokens of a sequence, L tokens of a sequence.
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import torch
+from torch import Tensor
 
-from sightline.data.sequences import EncodedBatch, SequenceEncoder
-from sightline.engine.forest import NO_LABEL, Forest, build_forest
+from sightline.data.sequences import SequenceEncoder
+from sightline.engine.forest import NO_LABEL, build_forest
 from sightline.engine.routes import UNKNOWN, plain_inputs
 from sightline.training.references import StoredReferences
 from sightline.training.row_test import opened_rows
@@ -37,12 +35,12 @@ class SFTCollator:
         batch = self.encoder.encode_sft([example for row in packed for example in row])
         if not self.share:
             return plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.facts)
-        ids_NT, labels_NT = answer_view(batch.sequences, self.pad_id)
         row_of = [number for number, row in enumerate(packed) for _ in row] if isinstance(rows[0], list) else None
         forest = build_forest(
             batch.sequences, self.pad_id, max_row=self.max_row, both_ways=self.facts.both_ways, row_of=row_of
         )
-        return {"input_ids": ids_NT, **_forest_columns(batch, forest), "labels": labels_NT}
+        columns = plain_inputs(batch.sequences, {}, self.pad_id, facts=self.facts)
+        return {**columns, "forest": forest, "image_spans": batch.image_spans, **batch.image_inputs}
 
 
 @dataclass
@@ -63,14 +61,16 @@ class PreferenceCollator:
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
         batch = self.encoder.encode_preferences(rows)
         if self.share:
-            ids, labels = answer_view(batch.sequences, self.pad_id)
             forest = build_forest(batch.sequences, self.pad_id, max_row=self.max_row, both_ways=self.facts.both_ways)
-            columns = _forest_columns(batch, forest)
+            columns = plain_inputs(batch.sequences, {}, self.pad_id, facts=self.facts)
+            columns |= {"forest": forest, "image_spans": batch.image_spans, **batch.image_inputs}
         else:
             columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.facts)
-            ids, labels = columns.pop("input_ids"), columns.pop("labels")
+        scored = columns.pop("labels") != NO_LABEL
+        if self.pad_id == 0 and self.encoder.settings.perturbation is None:
+            _pad_as_trl(columns["input_ids"], batch.sequences, self.encoder.processor.tokenizer.eos_token_id)
         stored = self.references.columns(rows) if self.references is not None else {}
-        return {"input_ids": ids, **columns, **stored, "completion_mask": (labels != NO_LABEL).long()}
+        return {**columns, **stored, "completion_mask": scored.long()}
 
 
 @dataclass
@@ -92,32 +92,12 @@ class ProcessorCollator:
         return {**columns, **stored}
 
 
-def answer_view(sequences: Many[Sequence], pad_id: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and labels of the scored tokens alone, (N, 1 + T), behind one token to predict the first from.
-
-    TRL shifts labels by one, so the leading column is never scored; it keeps the label that a sequence's first token
-    has in TRL's own rows, where it is counted but not scored either.
-    """
-    scored = [np.flatnonzero(sequence.scored_L[1:]) + 1 for sequence in sequences]
-    width = 1 + max(map(len, scored))
-    ids_NT = torch.full((len(sequences), width), pad_id)
-    labels_NT = torch.full((len(sequences), width), NO_LABEL)
-    for row, (sequence, positions) in enumerate(zip(sequences, scored, strict=True)):
-        answer = torch.from_numpy(sequence.ids_L[positions])
-        ids_NT[row, 0] = int(sequence.ids_L[positions[0] - 1 if len(positions) else -1])
-        ids_NT[row, 1 : 1 + len(answer)] = answer
-        labels_NT[row, 1 : 1 + len(answer)] = answer
-        if sequence.scored_L[0]:
-            labels_NT[row, 0] = int(sequence.ids_L[0])
-    return ids_NT, labels_NT
-
-
-def _forest_columns(batch: EncodedBatch, forest: Forest) -> dict[str, Any]:
-    """`attention_mask` of the plain rows (TRL counts tokens by it), the forest, and the distinct images with keys."""
-    lengths = torch.tensor([len(sequence.ids_L) for sequence in batch.sequences])
-    return {
-        "attention_mask": (torch.arange(int(lengths.max())) < lengths[:, None]).long(),
-        "forest": forest,
-        "image_spans": batch.image_spans,
-        **batch.image_inputs,
-    }
+def _pad_as_trl(ids_NL: Tensor, sequences: Many[Sequence], filler: int) -> None:
+    """Puts `filler` where TRL (1.16) pads chosen and rejected answers to one width, whose `pad_token_id or
+    eos_token_id` takes a pad token 0 for none; no token sees it, but labels and logits of `predict` show it."""
+    answers = [int(sequence.scored_L.sum()) for sequence in sequences]
+    pairs = len(sequences) // 2
+    widths = [max(answers[:pairs]), max(answers[pairs:])]
+    for row, (sequence, answer) in enumerate(zip(sequences, answers, strict=True)):
+        prompt = len(sequence.ids_L) - answer
+        ids_NL[row, prompt + widths[row >= pairs] : prompt + max(widths)] = filler

@@ -9,6 +9,7 @@ from typing import Any
 
 import trl
 from peft import PeftModel
+from trl.trainer.utils import get_config_model_id
 
 from sightline.data.augmentation import NONE, check_policy
 from sightline.data.fit import LENGTH_POLICY_HELP
@@ -17,9 +18,13 @@ from sightline.data.images import rejected_images
 from sightline.data.preferences import require_trainable_lists, shown_images
 from sightline.data.sequences import SequenceEncoder
 from sightline.data.tables import unformatted
-from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
 from sightline.models.pretrained import never_asking
+from sightline.training.absent_reference import (
+    AbsentReference,
+    bring_back_reference,
+    spare_reference,
+)
 from sightline.training.augmentation import (
     AUGMENTATION_HELP,
     augment_training,
@@ -31,6 +36,7 @@ from sightline.training.devices import choose_device, require_all_processes
 from sightline.training.fitting import fit_datasets
 from sightline.training.folder_code import without_code
 from sightline.training.forest_trainer import ForestTrainer
+from sightline.training.given_rows import GivenRows
 from sightline.training.image_margin import IMAGE_MARGIN_HELP, add_image_margin
 from sightline.training.losses import (
     CONDITIONAL,
@@ -63,14 +69,20 @@ from sightline.training.sharing import (
     base_model,
     choose_training_route,
     encoding_settings,
+    opened_safely,
     prepared,
     share_forward,
     training_facts,
+    untouched_route,
 )
+from sightline.training.spellings import takes_old_spellings
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
 from sightline.training.template_arguments import say_what_is_not_rendered
+from sightline.training.tokenizer_alone import with_processor
+from sightline.training.trainer_arguments import takes_arguments_of
 
 
+@takes_old_spellings
 @dataclass
 class DPOConfig(trl.DPOConfig):
     """TRL's DPOConfig with sharing, stores, `length_policy`, `augmentation`, an image margin, `mpo` and `mdpo`."""
@@ -111,8 +123,11 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
     """
 
     data_collator: Any
+    ref_model: Any
     reference_watch: ReferenceWatch | None = None
+    absent_reference: AbsentReference | None = None
 
+    @takes_arguments_of(trl.DPOTrainer, DPOConfig)
     def __init__(
         self,
         model: Any,
@@ -125,25 +140,35 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
     ) -> None:
         require_all_processes(args)
         trl_arguments = for_family(model, without_code(args, (model, ref_model), trl_arguments))
-        train_dataset = _prepared(train_dataset, args, data_collator is not None)
-        eval_dataset = _prepared(eval_dataset, args, data_collator is not None)
-        store = uses_reference_store(args, train_dataset, data_collator, eval_dataset)
+        rows = GivenRows.of(train_dataset, eval_dataset, data_collator)
+        if data_collator is None:
+            self._in_columns = partial(_prepared, args=args)
+            rows = rows.each(self._in_columns)
+        else:
+            rows.each(opened_safely)
+        trl_arguments = with_processor(trl_arguments, model, rows, needed=True)
+        store = uses_reference_store(args, rows.train, data_collator, rows.evaluation)
         adapted = trl_arguments.get("peft_config") is not None or isinstance(model, PeftModel)
+        self._spare_reference = None
         if store and ref_model is None and not adapted:
+            self._spare_reference = spare_reference(model)
             ref_model = NoReference()
-        with hidden_packing(args, train_dataset, data_collator), never_asking():
-            super().__init__(model, ref_model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+        processing_class = trl_arguments.get("processing_class")
+        shown = rows.shown(args, processing_class)
+        with hidden_packing(args, rows.train, data_collator), shown as (train, evaluation), never_asking():
+            super().__init__(model, ref_model, args, data_collator, train, evaluation, **trl_arguments)
+        rows.put_back(self, processing_class)
         report_adapted_tower(self.model)
         if isinstance(ref_model, NoReference):
             release_reference(self)
         self.mdpo_weights = take_mdpo_terms(self)
         if self.mdpo_weights and self.compute_metrics is not None:
             raise ConfigError(NO_LOGITS)
-        self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
         if self._is_vision_dataset and data_collator is None:
             self._use_forests(store and not moving_reference(self))
             self.augmenting = augment_training(self)
             return
+        self.route = untouched_route(self, data_collator)
         require_no_augmentation(self.args, self.route.reason)
         if CONDITIONAL in self.mdpo_weights:
             raise ConfigError(
@@ -191,8 +216,13 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         add_image_margin(self)
         if store:
             self.data_collator.references = store_references(self, encoder)
+            reference = self.model if self.ref_model is None else self.ref_model
             if getattr(self.args, "reference_store", "auto") == "on":
                 release_reference(self)
+            if self.ref_model is None and not isinstance(self.model, PeftModel):
+                name = get_config_model_id(self.accelerator.unwrap_model(reference).config)
+                weights = self.data_collator.references.weights
+                self.absent_reference = AbsentReference(name, weights, self._spare_reference)
             self.reference_watch = ReferenceWatch(self)
             self.add_callback(self.reference_watch)
 
@@ -207,11 +237,10 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
             inputs = {name: value for name, value in inputs.items() if name not in REFERENCE_COLUMNS}
         self.precompute_ref_logps = "ref_chosen_logps" in inputs
         adapted = isinstance(self.accelerator.unwrap_model(self.model), PeftModel)
-        if not self.precompute_ref_logps and self.ref_model is None and not adapted:
-            raise ConfigError(
-                "A batch holds pairs that were in no dataset when the trainer was made, and the reference model was "
-                "not kept. Pass them as eval_dataset to the trainer, or set reference_store to off."
-            )
+        if not self.precompute_ref_logps and self.ref_model is None and not adapted and self.absent_reference:
+            self.ref_model = bring_back_reference(self, self.absent_reference)
+            if self.reference_watch is not None:
+                self.reference_watch.expect(self.ref_model)
         if not self.mdpo_weights:
             return super()._compute_loss(model, inputs, return_outputs)
         if return_outputs:
@@ -219,10 +248,10 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         return loss_with_mdpo_terms(self, model, inputs, super()._compute_loss)
 
 
-def _prepared(dataset: Any, args: Any, own_collator: bool) -> Any:
+def _prepared(dataset: Any, args: Any) -> Any:
     """The dataset as batches are made of it; lists of rejected answers that cannot be trained are refused."""
     dataset = unformatted(dataset)
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
         if part is not None:
             require_trainable_lists(part, "the dataset", args.world_size if args is not None else 1)
-    return prepared(dataset, to_preference_columns, own_collator)
+    return prepared(dataset, to_preference_columns)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import torch.nn.functional as F
@@ -13,6 +14,7 @@ from sightline.engine.selftest import RouteChoice
 from sightline.training.augmentation import AugmentingCollator, training_batches
 from sightline.training.card import write_card
 from sightline.training.checkpoints import CheckpointTrainer
+from sightline.training.given_rows import given_rows
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.row_names import FindRow, named_rows
 from sightline.training.sampler import ImageGroupSampler, describe_order
@@ -26,11 +28,14 @@ class ForestTrainer(CheckpointTrainer):
         route: how batches are run, and why.
         augmenting: the collator of training batches where pictures are augmented.
         find_row: names a row as the run's source counts it; its place in the dataset is its name without one.
+        _in_columns: brings rows that come later, to `evaluate` or `predict`, into the columns of those from the start.
     """
 
     route: RouteChoice
     augmenting: AugmentingCollator | None = None
     find_row: FindRow | None = None
+    _is_vision_dataset: bool
+    _in_columns: Callable[[Any], Any] | None = None
 
     def get_train_dataloader(self) -> DataLoader:
         if isinstance(self.train_dataset, IterableDataset) and self._stream_position() is None:
@@ -39,9 +44,20 @@ class ForestTrainer(CheckpointTrainer):
             return super().get_train_dataloader()
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
-        rows = self.eval_dataset if eval_dataset is None else eval_dataset
+        later = self._later_rows(eval_dataset, "eval_dataset")
+        rows = self.eval_dataset if later is None else later
         with named_rows(self, self.eval_dataset[rows] if isinstance(rows, str) else rows):
-            return super().get_eval_dataloader(eval_dataset)
+            return super().get_eval_dataloader(later)
+
+    def get_test_dataloader(self, test_dataset: Any) -> DataLoader:
+        later = self._later_rows(test_dataset, "test_dataset")
+        with named_rows(self, later):
+            return super().get_test_dataloader(later)
+
+    def _later_rows(self, dataset: Any, name: str) -> Any:
+        if dataset is None or isinstance(dataset, str) or self._in_columns is None or not self._is_vision_dataset:
+            return dataset
+        return self._in_columns(given_rows(dataset, name, own_collator=False))
 
     def _get_train_sampler(self, train_dataset: Any = None) -> Sampler | None:
         """TRL's sampler, or one that brings rows of an image into one batch; which of them is said on stderr."""
@@ -95,10 +111,10 @@ class ForestTrainer(CheckpointTrainer):
 
 def _whole_rows(trainer: Any, inputs: dict[str, Any]) -> dict[str, Any]:
     """The batch with as many elements in the model's main input as TRL's has, by which transformers (5.23) counts
-    tokens and FLOPs: on a forest `input_ids` are the scored tokens alone, and each distinct image is there once."""
+    tokens and FLOPs: beside a forest each distinct image is there once, and our rows are padded to no multiple."""
     forest, name = inputs.get("forest"), getattr(trainer.model, "main_input_name", "input_ids")
     if forest is not None and name in inputs and name != "input_ids":
         return {**inputs, name: inputs[name][forest.shown_I]}
-    rows_NL = inputs["input_ids" if forest is None else "attention_mask"]
+    rows_NL = inputs["input_ids"]
     multiple = getattr(trainer.args, "pad_to_multiple_of", None)
     return {**inputs, "input_ids": F.pad(rows_NL, (0, -rows_NL.shape[1] % multiple)) if multiple else rows_NL}

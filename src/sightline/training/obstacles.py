@@ -24,7 +24,7 @@ ROW_SETTINGS = {
     "velora_config": "VeLoRA keeps parts of each row's activations (velora_config)",
 }
 # What a subclass may override of TRL's trainers that reads the batch itself.
-LOSS_METHODS = ("compute_loss", "_compute_loss", "prediction_step", "training_step")
+LOSS_METHODS = ("compute_loss", "_compute_loss", "prediction_step", "training_step", "_prepare_inputs")
 LIBRARIES = ("sightline", "trl", "transformers")
 
 
@@ -92,8 +92,6 @@ def _adapters_obstacle(trainer: Any) -> str | None:
 
 
 def _logits_obstacle(trainer: Any) -> str | None:
-    if trainer.compute_metrics is not None:
-        return "compute_metrics is given the full logits"
     if trainer.compute_loss_func is not None or trainer.label_smoother is not None:
         return "compute_loss_func and label_smoothing_factor need the full logits"
     if trainer.aux_loss_enabled:

@@ -26,10 +26,11 @@ from sightline.engine.feature_store import dropout_of
 from sightline.engine.fingerprint import (
     adapter_settings,
     fingerprint,
-    model_fingerprint,
     processor_fingerprint,
+    settings_fingerprint,
     stored_under,
     tokenizer_fingerprint,
+    weights_fingerprint,
 )
 from sightline.engine.store import TensorStore
 from sightline.engine.unchanged import Unchanged
@@ -65,11 +66,13 @@ class StoredReferences:
     Attributes:
         encoder: makes the keys of rows.
         ld_alpha: TRL's; where it is set, a sequence's value depends on the other of its pair.
+        weights: the fingerprint of the reference's weights.
         logprob_of: summed log-probability of each sequence.
     """
 
     encoder: SequenceEncoder
     ld_alpha: float | None
+    weights: str
     logprob_of: dict[str, float]
 
     def keys(self, row: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
@@ -146,8 +149,12 @@ def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences
 
     What is computed is on disk within seconds, so that a crash or Ctrl-C loses little of it.
     """
-    references = StoredReferences(encoder, trainer.ld_alpha, {})
-    store = _open_store(trainer)
+    model = trainer.model if trainer.ref_model is None else trainer.ref_model
+    adapters = _trained_adapters(model)
+    base = model.get_base_model() if isinstance(model, PeftModel) else trainer.accelerator.unwrap_model(model)
+    weights = weights_fingerprint(base, adapters=adapters)
+    references = StoredReferences(encoder, trainer.ld_alpha, weights, {})
+    store = _open_store(trainer, base, fingerprint(weights, settings_fingerprint(base, adapters=adapters)))
     rows_of = _rows_of_keys(trainer, references)
     missing = _take(store, rows_of, references)
     if missing and trainer.accelerator.is_main_process:
@@ -184,6 +191,10 @@ class ReferenceWatch(TrainerCallback):
             self._end("trainer.ref_model is another model")
         self._look(thorough=False)
         return not self.ended
+
+    def expect(self, reference: Any) -> None:
+        """The trainer's reference model is this one from now on: the same that was asked before."""
+        self._reference = reference
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._look(thorough=True)
@@ -246,14 +257,13 @@ def _obstacle(args: Any, train_dataset: Any, data_collator: Any, eval_dataset: A
     return "FSDP or DeepSpeed shards the model" if is_sharded(args) else None
 
 
-def _open_store(trainer: Any) -> TensorStore:
-    """The store of this reference: its weights and settings, processor, tokenizer, precision."""
+def _open_store(trainer: Any, base: Any, key: str) -> TensorStore:
+    """The store of the reference `base`, whose weights and settings have the hash `key`: that, processor, tokenizer,
+    precision."""
     model = trainer.model if trainer.ref_model is None else trainer.ref_model
-    adapters = _trained_adapters(model)
-    base = model.get_base_model() if isinstance(model, PeftModel) else trainer.accelerator.unwrap_model(model)
     counted = {name: value for name, value in adapter_settings(model).items() if name == "ref"}
     namespace = stored_under(
-        model_fingerprint(base, adapters=adapters),
+        key,
         counted,
         processor_fingerprint(trainer.processing_class),
         tokenizer_fingerprint(trainer.processing_class.tokenizer),

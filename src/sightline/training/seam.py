@@ -1,6 +1,6 @@
 """Where the engine enters TRL: the forward that TRL's losses call reads a forest and returns TRL's own record."""
 
-# Dims: N sequences, T scored tokens of a sequence, E edges, F feature rows.
+# Dims: N sequences, L tokens of a sequence, E edges, F feature rows.
 from __future__ import annotations
 
 import functools
@@ -16,9 +16,9 @@ from trl.trainer.utils import FusedCausalLMOutput
 
 from sightline.engine.feature_store import FeatureStore, adapts_vision
 from sightline.engine.features import encode_images
-from sightline.engine.forest import Forest
+from sightline.engine.forest import NO_LABEL, Forest
 from sightline.engine.logprobs import EdgeScores
-from sightline.engine.routes import score_forest
+from sightline.engine.routes import score_forest, whole_rows
 from sightline.types import FamilyFacts
 
 
@@ -29,13 +29,14 @@ def add_forest_forward(
     context: Callable[[], AbstractContextManager] | None = None,
     store: FeatureStore | None = None,
 ) -> None:
-    """Let `model(forest=..., **image_inputs)` return TRL's per-token record of the forest's sequences, run by `route`.
+    """Let `model(forest=..., fused_lm_head=True, **batch)` return TRL's per-token record of the rows, run by `route`.
 
     `context` is entered around each such forward, for a model that accelerate has wrapped in autocast before. With
     `store`, features that lie on disk are read; the batch names its images by `image_spans` then.
 
-    Without `forest` the forward is the one that was there (TRL's fused head, or the model's own). Backbone and head
-    are looked up on each call, since PEFT and FSDP replace them after patching.
+    Without `forest` the forward is the one that was there (TRL's fused head, or the model's own); so it is for whoever
+    wants logits of a batch that has one, or has changed its labels: from whole rows then, as TRL's batch has them.
+    Backbone and head are looked up on each call, since PEFT and FSDP replace them after patching.
     """
     forward_without_forest = model.forward
     remembered = _FrozenFeatures(store, adapts_vision(model))
@@ -45,12 +46,14 @@ def add_forest_forward(
     def forest_forward(self: Any, *args: Any, forest: Forest | None = None, **kwargs: Any) -> Any:
         if forest is None:
             return forward_without_forest(*args, **kwargs)
+        spans = kwargs.pop("image_spans", ())
+        if not _asks_for_scores(kwargs, forest):
+            return forward_without_forest(*args, **whole_rows(kwargs, forest, [count for _, count in spans], facts))
         image_inputs = {name: kwargs[name] for name in facts.image_inputs if kwargs.get(name) is not None}
         with context() if context is not None else nullcontext():
-            spans = kwargs.get("image_spans", ())
             features_FH = remembered.features(self, facts, image_inputs, spans) if image_inputs else None
             scores = score_forest(self, facts, forest, features_FH, image_inputs, route)
-        return _trl_record(scores, forest, kwargs.get("num_items_in_batch"))
+        return _trl_record(scores, forest, kwargs["labels"], kwargs.get("num_items_in_batch"))
 
     model.forward = types.MethodType(forest_forward, model)
 
@@ -82,12 +85,23 @@ class _FrozenFeatures:
         return features_FH
 
 
-def _trl_record(scores: EdgeScores, forest: Forest, num_items_in_batch: Any) -> FusedCausalLMOutput:
-    """TRL's record, (N, T) per field: every sequence's scored tokens in order, zero behind the last."""
-    scored_NT = forest.edge_NT >= 0
-    edge_NT = forest.edge_NT.clamp(min=0)
-    spread = EdgeScores(*(values_E[edge_NT].masked_fill(~scored_NT, 0) for values_E in scores))
-    count = scored_NT.sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
+def _asks_for_scores(arguments: dict[str, Any], forest: Forest) -> bool:
+    """Whether a forward is called as TRL's losses call it, with the labels of the forest's edges."""
+    labels_NL = arguments.get("labels")
+    if not arguments.get("fused_lm_head") or labels_NL is None:
+        return False
+    labelled_N, scored_N = (labels_NL[:, 1:] != NO_LABEL).sum(1), (forest.edge_NT >= 0).sum(1)
+    return torch.equal(labelled_N, scored_N)
+
+
+def _trl_record(scores: EdgeScores, forest: Forest, labels_NL: Tensor, num_items_in_batch: Any) -> FusedCausalLMOutput:
+    """TRL's record, (N, L - 1) per field: the score of each token with a label where TRL has it, zero elsewhere."""
+    scored_NL = labels_NL[:, 1:] != NO_LABEL
+    edges = forest.edge_NT[forest.edge_NT >= 0]  # row by row, as the labels stand
+    spread = EdgeScores(
+        *(values_E.new_zeros(scored_NL.shape).masked_scatter(scored_NL, values_E[edges]) for values_E in scores)
+    )
+    count = scored_NL.sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch
     return FusedCausalLMOutput(
         loss=-spread.logprob_E.sum() / count,
         log_probs=spread.logprob_E,
@@ -95,5 +109,5 @@ def _trl_record(scores: EdgeScores, forest: Forest, num_items_in_batch: Any) -> 
         log_sum_sq_probs=spread.log_sum_square_E,
         mean_logits=spread.mean_logit_E,
         is_top1=spread.is_top1_E,
-        label_mask=scored_NT,
+        label_mask=scored_NL,
     )

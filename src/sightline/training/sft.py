@@ -12,7 +12,6 @@ from sightline.data.augmentation import NONE, check_policy
 from sightline.data.fit import LENGTH_POLICY_HELP
 from sightline.data.formats import to_sft_columns
 from sightline.data.sequences import SequenceEncoder
-from sightline.engine.selftest import RouteChoice
 from sightline.models.pretrained import never_asking
 from sightline.training.augmentation import (
     AUGMENTATION_HELP,
@@ -25,6 +24,7 @@ from sightline.training.devices import choose_device, require_all_processes
 from sightline.training.fitting import fit_datasets
 from sightline.training.folder_code import without_code
 from sightline.training.forest_trainer import ForestTrainer
+from sightline.training.given_rows import GivenRows
 from sightline.training.packing import (
     MAX_IMAGES_PER_ROW_HELP,
     ONE_ROW,
@@ -41,13 +41,18 @@ from sightline.training.sharing import (
     encoding_settings,
     grouping_sampler,
     image_keys,
+    opened_safely,
     prepared,
     share_forward,
     training_facts,
+    untouched_route,
 )
+from sightline.training.spellings import takes_old_spellings
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
-from sightline.training.template_arguments import say_what_is_not_rendered
+from sightline.training.template_arguments import say_what_is_not_called, say_what_is_not_rendered
+from sightline.training.tokenizer_alone import with_processor
 from sightline.training.trained_tokens import require_completions, say_what_is_trained
+from sightline.training.trainer_arguments import takes_arguments_of
 
 SHARE_HELP = (
     "How rows share what they have in common: `auto` tests the forest on your model and falls back to plain rows with "
@@ -56,6 +61,7 @@ SHARE_HELP = (
 )
 
 
+@takes_old_spellings
 @dataclass
 class SFTConfig(trl.SFTConfig):
     """TRL's SFTConfig with `share`, `feature_store`, `length_policy`, `max_images_per_row` and `augmentation`."""
@@ -90,6 +96,7 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
     data_collator: Any
     train_dataset: Any  # packed rows with `packing`
 
+    @takes_arguments_of(trl.SFTTrainer, SFTConfig)
     def __init__(
         self,
         model: Any,
@@ -101,19 +108,27 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
     ) -> None:
         require_all_processes(args)
         trl_arguments = for_family(model, without_code(args, (model,), trl_arguments))
-        to_columns = partial(to_sft_columns, answers_alone=bool(getattr(args, "completion_only_loss", None)))
-        train_dataset = prepared(train_dataset, to_columns, data_collator is not None)
-        eval_dataset = prepared(eval_dataset, to_columns, data_collator is not None)
+        rows = GivenRows.of(train_dataset, eval_dataset, data_collator)
         if data_collator is None:
-            require_completions(args, {"train_dataset": train_dataset, "eval_dataset": eval_dataset})
-        with hidden_packing(args, train_dataset, data_collator), never_asking():
-            super().__init__(model, args, data_collator, train_dataset, eval_dataset, **trl_arguments)
+            to_columns = partial(to_sft_columns, answers_alone=bool(getattr(args, "completion_only_loss", None)))
+            self._in_columns = partial(prepared, to_columns=to_columns)
+            rows = rows.each(self._in_columns)
+            require_completions(args, {"train_dataset": rows.train, "eval_dataset": rows.evaluation})
+        else:
+            rows.each(opened_safely)
+        trl_arguments = with_processor(trl_arguments, model, rows, needed=False)
+        processing_class = trl_arguments.get("processing_class")
+        shown = rows.shown(args, processing_class)
+        with hidden_packing(args, rows.train, data_collator), shown as (train, evaluation), never_asking():
+            super().__init__(model, args, data_collator, train, evaluation, **trl_arguments)
+        rows.put_back(self, processing_class)
         report_adapted_tower(self.model)
-        self.route = RouteChoice("plain", "the dataset has no images, or a data_collator was given")
         if not self._is_vision_dataset or data_collator is not None:
+            self.route = untouched_route(self, data_collator)
             require_no_augmentation(self.args, self.route.reason)
             return
         say_what_is_trained(self)
+        say_what_is_not_called(self, trl_arguments.get("formatting_func"))
         say_what_is_not_rendered(self, preferences=False)
         settings = encoding_settings(self.data_collator, self.args, preferences=False)
         encoder = SequenceEncoder(self.processing_class, settings)

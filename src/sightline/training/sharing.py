@@ -9,12 +9,12 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
 
-from datasets import Dataset, IterableDataset
+from datasets import Dataset, Image, IterableDataset
 from peft import PeftModel
 
 from sightline.data.checks import check_heads
 from sightline.data.formats import gathered, has_images, refuse_addresses, without_pictures
-from sightline.data.picture_columns import open_images
+from sightline.data.picture_columns import close_images, is_opened
 from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
 from sightline.data.tables import is_table, is_transformed, unformatted
 from sightline.engine.feature_store import FeatureStore
@@ -34,32 +34,42 @@ logger = logging.getLogger("sightline")
 THE_DATASET = "the dataset"  # what messages call rows that come from memory
 
 
-def prepared(dataset: Any, to_columns: Callable[[Any, str], Any], own_collator: bool = False) -> Any:
+def prepared(dataset: Any, to_columns: Callable[[Any, str], Any]) -> Any:
     """The dataset in TRL's columns, its images left as paths and bytes, so that a batch opens each distinct one once.
 
-    Text-only and tokenized datasets pass unchanged. With `own_collator`, a collator of the user's, messages keep their
-    pictures, which that collator reads.
+    Text-only and tokenized datasets pass unchanged.
 
     Raises:
         DataError: a prompt shows a picture that is not there, or a picture cannot be found.
     """
     if isinstance(dataset, dict):
-        return type(dataset)({name: prepared(part, to_columns, own_collator) for name, part in dataset.items()})
-    if not isinstance(dataset, Dataset | IterableDataset) or (own_collator and not has_images(dataset)):
+        return type(dataset)({name: prepared(part, to_columns) for name, part in dataset.items()})
+    if not isinstance(dataset, Dataset | IterableDataset):
         refuse_addresses(dataset, THE_DATASET)
         return dataset
     if is_transformed(dataset):
-        return to_columns(dataset, THE_DATASET) if has_images(dataset) and not own_collator else dataset
+        return to_columns(dataset, THE_DATASET) if has_images(dataset) else dataset
     dataset = unformatted(dataset)
     pictured = gathered(dataset, THE_DATASET)
     if not has_images(pictured):
         return without_pictures(dataset, THE_DATASET)
-    columns = to_columns(pictured, THE_DATASET)
-    if not own_collator:
-        return columns
-    if is_table(columns):
-        check_heads(columns, THE_DATASET)  # `datasets` would open any format that Pillow knows
-    return open_images(columns)
+    return to_columns(pictured, THE_DATASET)
+
+
+def opened_safely(dataset: Any) -> Any:
+    """The dataset as it is, for a collator of the script's own, once no picture is of a format that is not opened here.
+
+    `datasets` would open whatever Pillow knows, PostScript by a program of its own.
+
+    Raises:
+        DataError: names the rows of those that are refused.
+    """
+    for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
+        for column, feature in (part.features if is_table(part) else {}).items():
+            if is_opened(feature):
+                name = "image" if isinstance(feature, Image) else "images"
+                check_heads(close_images(part.select_columns([column]).rename_column(column, name)), THE_DATASET)
+    return dataset
 
 
 def encoding_settings(trl_collator: Any, args: Any, preferences: bool) -> EncodingSettings:
@@ -91,9 +101,23 @@ def choose_training_route(trainer: Any, encoder: SequenceEncoder, preferences: b
         choice = _tested_route(trainer, encoder.encode_preferences if preferences else encoder.encode_sft, rows)
     if trainer.accelerator.is_main_process:
         logger.info("Route %s: %s.", choice.route, choice.reason)
-        if obstacle:
+        if choice.route == "plain" and getattr(trainer.args, "share", "auto") == "auto":
             print(f"Route plain: {choice.reason}.", file=sys.stderr)
     return choice, not obstacle
+
+
+def untouched_route(trainer: Any, data_collator: Any) -> RouteChoice:
+    """The route of a trainer that is TRL's as it is: of text, or with a collator of the script's own, which is said."""
+    if data_collator is None:
+        return RouteChoice("plain", "the dataset has no images")
+    choice = RouteChoice("plain", f"a data_collator was given ({_name_of(data_collator)}), which makes the batches")
+    if trainer.accelerator.is_main_process:
+        print(f"Route plain: {choice.reason}.", file=sys.stderr)
+    return choice
+
+
+def _name_of(collator: Any) -> str:
+    return getattr(collator, "__name__", type(collator).__name__)
 
 
 def _rows_obstacle(trainer: Any, encoder: SequenceEncoder, rows: ChosenRows, preferences: bool) -> str:

@@ -38,6 +38,16 @@ def say_what_is_not_rendered(trainer: Any, preferences: bool) -> None:
                 )
 
 
+def say_what_is_not_called(trainer: Any, formatting_func: Any) -> None:
+    """A line on stderr, from the main process, for a `formatting_func` beside images, which TRL (1.16) never calls."""
+    if formatting_func is not None and trainer.accelerator.is_main_process:
+        print(
+            "formatting_func: not called, as in TRL, since the rows have images. Map the dataset by it beforehand, or "
+            "give rows of a format in docs/formats.md as they are.",
+            file=sys.stderr,
+        )
+
+
 def _keywords_count(args: Any, dataset: Any, preferences: bool) -> bool:
     return renders_keywords(args, preferences) and "messages" not in row_columns(dataset)
 

@@ -1,0 +1,95 @@
+"""The reference of a run that kept none, had again for pairs that were in no dataset when its trainer was made."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from trl.trainer.utils import (
+    add_fused_lm_head,
+    create_model_from_path,
+    disable_dropout_in_model,
+    get_config_model_id,
+)
+
+from sightline.engine.fingerprint import weights_fingerprint
+from sightline.errors import ConfigError
+from sightline.models.pretrained import never_asking
+from sightline.training.sharing import share_forward
+
+ADVICE = (
+    "Pass them as eval_dataset when the trainer is made, pass a ref_model, or set reference_store to off. The trained "
+    "model is as it was: save_model() saves it."
+)
+
+
+@dataclass(frozen=True)
+class AbsentReference:
+    """Where a reference that a run let go of can be had again.
+
+    Attributes:
+        name: the folder or Hub id that it came from.
+        weights: their fingerprint, as they were when references were stored.
+        spare: the model itself, where there is no folder of it.
+    """
+
+    name: str
+    weights: str
+    spare: Any = None
+
+
+def spare_reference(model: Any) -> Any:
+    """A copy of a model in memory, its own reference, that no folder has; None for all that can be loaded again."""
+    if isinstance(model, str) or get_config_model_id(model.config):
+        return None
+    return copy.deepcopy(model)
+
+
+def bring_back_reference(trainer: Any, absent: AbsentReference) -> Any:
+    """The reference model, prepared as TRL (1.16) prepares one; says so on stderr.
+
+    Raises:
+        ConfigError: it is nowhere, or what lies there is another model by now.
+    """
+    where = "memory" if absent.spare is not None else absent.name
+    model = absent.spare if absent.spare is not None else _load(trainer, absent.name)
+    if trainer.args.disable_dropout:
+        disable_dropout_in_model(model)
+    if weights_fingerprint(model) != absent.weights:
+        raise ConfigError(
+            f"A batch holds pairs that were in no dataset when the trainer was made, the reference model was not kept, "
+            f"and {absent.name} holds other weights than it had then. {ADVICE}"
+        )
+    if trainer.accelerator.is_main_process:
+        print(
+            f"Reference: taken from {where} again, since a batch holds pairs that were in no dataset when the trainer "
+            "was made.",
+            file=sys.stderr,
+        )
+    add_fused_lm_head(model)
+    model = trainer.accelerator.prepare_model(model, evaluation_mode=True)
+    if trainer.route.route != "plain":
+        share_forward(trainer.accelerator.unwrap_model(model), trainer.route, trainer.accelerator.autocast)
+    return model.eval()
+
+
+def _load(trainer: Any, name: str) -> Any:
+    policy, args = trainer.accelerator.unwrap_model(trainer.model), trainer.args
+    settings = dict(args.model_init_kwargs or {})
+    settings.setdefault("dtype", policy.dtype)
+    settings.setdefault("attn_implementation", policy.config._attn_implementation)
+    if args.distributed_state.distributed_type in ("MULTI_GPU", "DEEPSPEED"):
+        settings["device_map"] = None
+    try:
+        with never_asking():
+            return create_model_from_path(name, **settings)
+    except (OSError, ValueError) as error:
+        place = f"could not be loaded from {name}" if name else "came from no folder"
+        reason = f": {str(error).splitlines()[0]}" if name and not Path(name).is_dir() else ""
+        raise ConfigError(
+            "A batch holds pairs that were in no dataset when the trainer was made, the reference model was not kept, "
+            f"and it {place}{reason}. {ADVICE}"
+        ) from error
