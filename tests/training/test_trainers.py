@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pytest
 import torch
 import trl
@@ -140,6 +141,7 @@ def test_pictures_for_a_collator_of_ones_own_are_of_the_formats_that_are_opened(
     path = tmp_path / "a.jpg"
     path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n")
     rows = Dataset.from_list([{**row, "images": [str(path)]} for row in as_messages(vqa_rows(2, images=1))])
+    rows = rows.cast_column("images", datasets.List(datasets.Image()))  # paths alone are the collator's to open
     args = settings(sightline.SFTConfig, tmp_path, dataset_kwargs={"skip_prepare_dataset": True})
     given = {"model": tiny_llava(), "args": args, "train_dataset": rows, "processing_class": tiny_processor()}
     with pytest.raises(DataError, match=r"the dataset row 1: image '.*a.jpg' is no picture .*PostScript"):

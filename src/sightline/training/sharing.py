@@ -68,7 +68,9 @@ def opened_safely(dataset: Any) -> Any:
         for column, feature in (part.features if is_table(part) else {}).items():
             if is_opened(feature):
                 name = "image" if isinstance(feature, Image) else "images"
-                check_heads(close_images(part.select_columns([column]).rename_column(column, name)), THE_DATASET)
+                alone = part.select_columns([column])
+                pictures = alone if column == name else alone.rename_column(column, name)
+                check_heads(close_images(pictures), THE_DATASET)
     return dataset
 
 
