@@ -255,3 +255,12 @@ def test_an_unpacked_file_has_no_limit(tmp_path: Path, monkeypatch: pytest.Monke
     Dataset.from_list(stored_rows("image")).to_parquet(path)
     assert len(read_dataset(path)) == 12
     assert not isinstance(read_dataset(path).data, MemoryMappedTable)
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "[" * 100_000])
+def test_numbers_and_lists_without_end_are_named_by_their_line(value: str, tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"a": 1}\n{"a": ' + value + "}\n")
+    for read in (read_dataset, read_records):
+        with pytest.raises(DataError, match="rows.jsonl line 2: no "):
+            list(read(path))

@@ -260,3 +260,46 @@ def test_modules_that_are_left_out_do_not_count() -> None:
     left_out = [(model.model.language_model, model.lm_head) for model in (one, other)]
     assert weights_fingerprint(one, left_out[0]) == weights_fingerprint(other, left_out[1])
     assert weights_fingerprint(one) != weights_fingerprint(other)
+
+
+@pytest.fixture
+def only_readable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shared folder of which files may be read and nothing else, also by root, whom no file mode stops."""
+
+    def forbidden(*_: object, **__: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    for name in ("unlink", "replace", "mkdir", "rmdir"):
+        monkeypatch.setattr(Path, name, forbidden)
+    monkeypatch.setattr("os.utime", forbidden)
+    monkeypatch.setattr("sightline.engine.store.write_bytes", forbidden)
+    monkeypatch.setattr("sightline.engine.store.write_text", forbidden)
+
+
+def test_a_shared_cache_that_may_not_be_written_is_read(
+    cache: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled()
+    request.getfixturevalue("only_readable")
+    with caplog.at_level(logging.WARNING, logger="sightline"):
+        store = TensorStore("features", "a", {})
+        assert store.get("key 0") is not None and caplog.text == ""
+        store.put("new", torch.ones(1))
+        store.flush()
+        assert store.get("key 1") is not None and "new" not in store
+    assert "cannot be written: [Errno 1] Operation not permitted" in caplog.text
+
+
+def test_a_damaged_shard_of_a_shared_cache_is_passed_over(
+    cache: Path, request: pytest.FixtureRequest, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled()
+    (path,) = cache.glob("features/a/*.safetensors")
+    path.write_bytes(path.read_bytes()[:-1] + b"!")
+    request.getfixturevalue("only_readable")
+    with caplog.at_level(logging.WARNING, logger="sightline"):
+        assert TensorStore("features", "a", {}).get("key 0") is None
+        (summary,) = list_stores(verify=True)
+        remove_damaged(summary)
+    assert summary.damaged == (path.name,) and path.exists()
+    assert caplog.text.count("It may not be removed, and is not read") == 2

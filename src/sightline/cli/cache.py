@@ -61,5 +61,5 @@ def _line(store: Any, about: str) -> str:
     from time import localtime, strftime
 
     used = strftime("%Y-%m-%d %H:%M", localtime(store.used))
-    damaged = f", {len(store.damaged)} damaged files removed" if store.damaged else ""
+    damaged = f", {len(store.damaged)} damaged files" if store.damaged else ""
     return f"{store.kind:10} {store.entries:9,} entries {store.bytes / 2**20:10,.1f} MiB  {used}  {about}{damaged}"

@@ -203,6 +203,8 @@ def process_images(processor: Any, images: Many[Any], beside: Many[bool] = ()) -
     if not images:
         return ImageTable({}, (), ())
     layout = layout_of(processor)
+    if getattr(processor.tokenizer, "pad_token", None) is None:
+        raise DataError("The model's tokenizer has no padding token. Set pad_token in its tokenizer_config.json.")
     others = sum(beside)
     alone = len(images) - others
     rows = [[image] for image in images[:alone]]

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.processors import Layout, layout_of, prompt_ids, require_own_words
+from sightline.data.templating import templated
 from sightline.errors import DataError, InputError
 from sightline.types import Picture, Question
 
@@ -113,12 +114,13 @@ def render_prompt(processor: Any, question: Question, opening: Opening | None = 
     pictures = tuple(part for part in parts if not isinstance(part, str))
     content = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in parts]
     opening = opening or Opening()
-    text: str = processor.apply_chat_template(
-        [*opening.messages, {"role": "user", "content": content}],
-        add_generation_prompt=True,
-        tokenize=False,
-        **opening.arguments,
-    )
+    with templated("A question"):
+        text: str = processor.apply_chat_template(
+            [*opening.messages, {"role": "user", "content": content}],
+            add_generation_prompt=True,
+            tokenize=False,
+            **opening.arguments,
+        )
     bos = processor.tokenizer.bos_token
     adds_tokens = layout_of(processor) == Layout() and not (bos and text.startswith(bos))
     ids_L = _text_ids(processor, text, adds_tokens, (("", ""),) * len(pictures))

@@ -10,6 +10,7 @@ import numpy as np
 
 from sightline.data.borders import spelt_out
 from sightline.data.processors import image_token, mismatch
+from sightline.data.templating import templated
 from sightline.errors import DataError
 
 Spans = list[tuple[int, int]]
@@ -32,9 +33,10 @@ def render_columns(processor: Any, row: dict[str, Any], images: int, columns: Ma
         return [example[column] for column in columns]
     for column in columns:
         example[column] = structured(example[column], images if column == "prompt" else 0, label)
-    rendered = apply_chat_template(
-        {**example, "chat_template_kwargs": row.get("chat_template_kwargs") or {}}, processor
-    )
+    with templated(label):
+        rendered = apply_chat_template(
+            {**example, "chat_template_kwargs": row.get("chat_template_kwargs") or {}}, processor
+        )
     return [rendered[column] for column in columns]
 
 
@@ -43,17 +45,19 @@ def render_messages(
 ) -> tuple[str, Spans]:
     """A conversation as text by a template, or the processor's own; with `spans`, where the assistant speaks in it."""
     if not spans:
-        text: str = processor.apply_chat_template(messages, chat_template=template, tokenize=False)
+        with templated("A conversation"):
+            text: str = processor.apply_chat_template(messages, chat_template=template, tokenize=False)
         return text, []
     from transformers.utils.chat_template_utils import render_jinja_template
 
     own = template or processor.chat_template
-    texts, found = render_jinja_template(
-        conversations=[messages],
-        chat_template=own["default"] if isinstance(own, dict) else own,
-        return_assistant_tokens_mask=True,
-        **processor.tokenizer.special_tokens_map,
-    )
+    with templated("A conversation"):
+        texts, found = render_jinja_template(
+            conversations=[messages],
+            chat_template=own["default"] if isinstance(own, dict) else own,
+            return_assistant_tokens_mask=True,
+            **processor.tokenizer.special_tokens_map,
+        )
     return texts[0], found[0]
 
 

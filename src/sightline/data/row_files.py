@@ -132,6 +132,8 @@ def _iterate_jsonl(path: Path) -> Iterator[Row]:
                 raise DataError(
                     f"{path.name} line {number}: no valid JSON ({error.msg}, column {error.colno})."
                 ) from error
+            except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists without end
+                raise DataError(f"{path.name} line {number}: no JSON that can be read ({error}).") from error
             if not isinstance(row, dict):
                 raise DataError(f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}.")
             yield row

@@ -198,7 +198,7 @@ def _read_record(raw: _Raw, number: int, columns: list[str], path: Path) -> _Rec
         return _Record(name, {}, problem=f"{what}. Put quotes around cells with tabs or line breaks.")
     cells = dict(zip(columns, raw.cells, strict=True))
     image = cells.pop("image", "")
-    record = _Record(f"{name} (index {cells['index']})", cells)
+    record = _Record(f"{name} (index {cells['index'][:60]})", cells)
     try:
         if not image:
             record.pictures = _file_pictures(cells.get("image_path", ""), path, record.name)
@@ -251,7 +251,7 @@ def _join(rows: list[_Record]) -> None:
         if index is None:
             continue
         if index in first:
-            row.problem = f"the index {index} is that of {first[index].name} already. Give each row its own."
+            row.problem = f"the index {index[:60]} is that of {first[index].name} already. Give each row its own."
         first.setdefault(index, row)
     for row in (row for row in rows if row.reference):
         holder = first.get(row.reference)

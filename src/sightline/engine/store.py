@@ -228,13 +228,17 @@ def list_stores(verify: bool = False) -> list[StoreSummary]:
 
 
 def remove_damaged(summary: StoreSummary) -> None:
-    """Removes the damaged shards of a namespace, to be computed again, and files that a crash left half written."""
+    """Removes the damaged shards of a namespace, to be computed again, and files that a crash left half written.
+
+    In a shared folder that may only be read they stay, with a message; no run reads them.
+    """
     folder = cache_folder() / summary.kind / summary.namespace
     for name in summary.damaged or ():
-        (folder / name).unlink(missing_ok=True)
+        _discard(folder / name, "its content is not what was written")
     for partial in folder.glob(".*.partial"):
-        if time.time() - partial.stat().st_mtime > SECONDS_BEFORE_LEFTOVER:
-            partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # its writer put it in its place meanwhile, or it may not be removed
+            if time.time() - partial.stat().st_mtime > SECONDS_BEFORE_LEFTOVER:
+                partial.unlink(missing_ok=True)
 
 
 def clear_stores(kind: str | None = None) -> int:
@@ -274,9 +278,12 @@ def _shards_in(folder: Path) -> list[Path]:
 
 
 def _discard(path: Path, why: str) -> None:
-    logger.warning("Stored shard %s is damaged (%s). It is removed; what it held is computed again.", path, why)
-    with contextlib.suppress(OSError):  # where it may not be removed, it is not read either
+    done = "It is removed"
+    try:
         path.unlink(missing_ok=True)
+    except OSError:
+        done = "It may not be removed, and is not read"
+    logger.warning("Stored shard %s is damaged (%s). %s; what it held is computed again.", path, why, done)
 
 
 def _all_shards() -> Iterator[tuple[Path, int, float]]:

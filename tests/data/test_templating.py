@@ -1,0 +1,43 @@
+"""A chat template that cannot render a row is an error of the row; one that is missing says what to copy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sightline.data.prompts import render_prompt
+from sightline.data.rendering import render_columns, render_messages
+from sightline.errors import DataError
+from sightline.types import Question
+from tests.tiny import tiny_processor
+
+MESSAGES = [{"role": "user", "content": "what ?"}, {"role": "assistant", "content": "red"}]
+BROKEN = {
+    "{% if x %}": "the chat template cannot render it: Unexpected end of template",
+    "{{ messages[0].part.text }}": "cannot render it: 'dict object' has no attribute 'part'",
+    "{{ raise_exception('Roles must alternate') }}": "cannot render it: Roles must alternate",
+    None: "has no chat template to render it by",
+}
+
+
+def processor_with(template: str | None) -> Any:
+    processor = tiny_processor()
+    processor.chat_template = processor.tokenizer.chat_template = template
+    return processor
+
+
+@pytest.mark.parametrize(("template", "said"), BROKEN.items())
+def test_rows_conversations_and_questions(template: str | None, said: str) -> None:
+    processor = processor_with(template)
+    with pytest.raises(DataError, match=said):
+        render_messages(processor, MESSAGES, None, spans=False)
+    with pytest.raises(DataError, match=said):
+        render_prompt(processor, Question("what ?", (), 4))
+
+
+@pytest.mark.parametrize("template", [template for template in BROKEN if template])
+def test_the_row_is_named(template: str) -> None:
+    row = {"prompt": MESSAGES[:1], "completion": MESSAGES[1:]}
+    with pytest.raises(DataError, match="rows.jsonl row 3: the chat template cannot render it"):
+        render_columns(processor_with(template), row, 0, ("prompt", "completion"), "rows.jsonl row 3")
