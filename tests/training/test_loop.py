@@ -397,4 +397,5 @@ def test_a_worker_that_ends_or_finds_no_shared_memory_ends_the_run_in_one_line(
     workers = ["--dataloader_num_workers", "2", "--max_steps", "60"]
     assert run(command(data, "sft", tmp_path / "run", *workers)) == 1
     printed = capfd.readouterr().err
-    assert said in printed and "Traceback" not in printed
+    assert said in printed
+    assert "Traceback" not in printed

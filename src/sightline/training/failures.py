@@ -8,7 +8,7 @@ import torch
 
 from sightline.errors import MachineError, SightlineError
 from sightline.runs import told_full_disk
-from sightline.training.workers import NO_ROOM
+from sightline.training.workers import NO_ROOM, found_no_room
 
 # torch raises what a worker raised under the same class, and puts the worker's traceback into its message.
 _OF_WORKER = re.compile(r"Caught \w+ in DataLoader worker process \d+\.\nOriginal Traceback", re.MULTILINE)
@@ -45,7 +45,7 @@ def told_failure(error: BaseException, where: str = "") -> BaseException:
 
 
 def _told_worker(cause: str, code: str) -> str:
-    if code == str(NO_ROOM) or "Bus error" in cause:
+    if found_no_room() or code == str(NO_ROOM) or "Bus error" in cause:
         return (
             "a worker of the data loader found no room for a batch in /dev/shm. Give it more (docker run "
             "--shm-size 8g, or --ipc=host), or set dataloader_num_workers to 0."

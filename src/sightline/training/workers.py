@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from multiprocessing.queues import Queue
 from typing import Any
@@ -11,6 +12,7 @@ from torch.utils.data import get_worker_info
 
 NO_ROOM = errno.ENOSPC  # the exit code of a worker that found /dev/shm full
 
+_told = mmap.mmap(-1, 1)  # what a forked worker says of it, since torch does not always give the exit code
 _usual = Queue._on_queue_feeder_error  # type: ignore[attr-defined]
 
 
@@ -23,8 +25,16 @@ def end_workers_that_fail() -> None:
     Queue._on_queue_feeder_error = staticmethod(_end_worker)  # type: ignore[attr-defined]
 
 
+def found_no_room() -> bool:
+    """Whether a worker has ended for want of shared memory since this was asked last."""
+    found, _told[0] = bool(_told[0]), 0
+    return found
+
+
 def _end_worker(error: BaseException, item: Any) -> None:
     if get_worker_info() is None:
         _usual(error, item)
         return
-    os._exit(NO_ROOM if os.strerror(errno.ENOSPC) in str(error) else 1)
+    is_full = os.strerror(errno.ENOSPC) in str(error)
+    _told[0] = is_full
+    os._exit(NO_ROOM if is_full else 1)
