@@ -39,6 +39,28 @@ def test_a_lock_is_for_one_at_a_time_and_a_killed_process_leaves_none(tmp_path: 
         pass
 
 
+FORKS = """
+import os, sys, time
+from pathlib import Path
+from sightline.locks import locked
+with locked(Path(sys.argv[1])):
+    if os.fork():
+        print("held", flush=True)
+    time.sleep(10)
+"""
+
+
+def test_a_worker_that_outlives_its_killed_parent_holds_nothing(tmp_path: Path) -> None:
+    path = tmp_path / ".lock"
+    parent = subprocess.Popen([sys.executable, "-c", FORKS, str(path)], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None and parent.stdout.readline() == "held\n"
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    with locked(path):
+        pass
+
+
 def test_two_runs_in_one_folder_are_refused(tmp_path: Path) -> None:
     run = RunFolder(tmp_path / "run", resume_by="--resume")
     run.require_idle()

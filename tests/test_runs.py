@@ -6,15 +6,13 @@ import dataclasses
 import enum
 import errno
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import yaml
 
 from sightline.errors import RunFolderError
-from sightline.runs import LOCK, RunFolder, plain_data, told_full_disk, write_text
+from sightline.runs import RunFolder, plain_data, told_full_disk, write_text
 
 
 def test_a_new_run_writes_its_settings_and_its_environment(tmp_path):
@@ -23,7 +21,7 @@ def test_a_new_run_writes_its_settings_and_its_environment(tmp_path):
     assert yaml.safe_load((folder.path / "config.yaml").read_text()) == {"beta": 0.1, "path": str(tmp_path)}
     environment = json.loads((folder.path / "environment.json").read_text())
     assert environment["packages"]["torch"] and environment["python"] and "commit" in environment
-    assert sorted(entry.name for entry in folder.path.iterdir()) == [LOCK, "config.yaml", "environment.json"]
+    assert sorted(entry.name for entry in folder.path.iterdir()) == ["config.yaml", "environment.json"]
 
 
 def test_checking_a_folder_creates_nothing(tmp_path):
@@ -106,21 +104,6 @@ def test_a_run_that_ended_before_its_first_step_does_not_stand_in_the_way(tmp_pa
     RunFolder(tmp_path / "run").append_metrics({"step": 1})
     with pytest.raises(RunFolderError, match="holds another run"):
         RunFolder(tmp_path / "run").check()
-
-
-def test_a_folder_that_another_process_writes_into_is_refused(tmp_path):
-    script = (
-        "import sys; from pathlib import Path; from sightline.runs import RunFolder\n"
-        "RunFolder(Path(sys.argv[1])).begin({}, begun={'beta': 0.1}); print('begun', flush=True); sys.stdin.read()"
-    )
-    arguments = [sys.executable, "-c", script, str(tmp_path)]
-    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
-        assert other.stdout.readline() == "begun\n"
-        with pytest.raises(RunFolderError, match="Another process writes into"):
-            RunFolder(tmp_path).begin({}, begun={"beta": 0.1})
-        other.kill()
-        other.wait()
-        RunFolder(tmp_path).begin({}, begun={"beta": 0.1})
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from pathlib import Path
 
 _KNOWN_TO_NONE = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EBADF, errno.EINVAL})
 
+_held: set[int] = set()  # descriptors
+
 
 class LockedError(Exception):
     """Somebody else holds the file; says who, where that is known."""
@@ -32,7 +34,11 @@ def locked(path: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"process {os.getpid()} on {platform.node()}\n")
         file.flush()
-        yield
+        _held.add(file.fileno())
+        try:
+            yield
+        finally:
+            _held.discard(file.fileno())
 
 
 def _lock(descriptor: int) -> bool:
@@ -50,3 +56,16 @@ def _lock(descriptor: int) -> bool:
             return True
         raise
     return True
+
+
+def _let_go() -> None:
+    """Lets go in a process that was forked, a worker say, which would hold the files after its parent was killed."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in _held:
+        os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+    _held.clear()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_let_go)

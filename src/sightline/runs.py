@@ -19,7 +19,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import yaml
 
@@ -39,8 +39,6 @@ _PACKAGES = (
     "tokenizers", "huggingface_hub", "pillow", "numpy", "scipy",
 )  # fmt: skip
 _RUN_TRACES = (CONFIG, ENVIRONMENT, METRICS, "results.json", "samples.jsonl", "report.html", "trainer_state.json")
-LOCK = ".lock"
-_OWNED: dict[Path, BinaryIO] = {}
 _BEGINNINGS = {LOCK, CONFIG, ENVIRONMENT, BEGUN, "route.json"}
 _MODEL_TRACES = ("config.json", "adapter_config.json")
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
@@ -81,7 +79,7 @@ class RunFolder:
     def require_idle(self) -> None:
         """Raises RunFolderError where another run is at work in the folder."""
         if (self.path / LOCK).is_file():
-            with self._locked():
+            with self.at_work():
                 pass
 
     @contextmanager
@@ -95,7 +93,7 @@ class RunFolder:
             MachineError: the disk is full.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with self._locked():
+        with self.at_work():
             try:
                 yield
             except OSError as error:
@@ -108,7 +106,12 @@ class RunFolder:
                 raise
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def at_work(self) -> Iterator[None]:
+        """The folder for this run alone as long as the context lasts.
+
+        Raises:
+            RunFolderError: another run is at work there.
+        """
         try:
             with locked(self.path / LOCK):
                 yield
@@ -148,11 +151,10 @@ class RunFolder:
         `begun` is what `require_same` compares when the run is resumed.
 
         Raises:
-            RunFolderError: as `check`, or another process writes here.
+            RunFolderError: as `check`.
         """
         self.check(resume)
         self.path.mkdir(parents=True, exist_ok=True)
-        self._own()
         recorded = hidden(plain_data(settings))
         self.write_text(CONFIG, yaml.safe_dump(recorded, sort_keys=True, allow_unicode=True))
         self.write_json(ENVIRONMENT, describe_environment())
@@ -191,29 +193,6 @@ class RunFolder:
     def write_text(self, name: str, text: str) -> Path:
         """Writes `text` to the file `name` of the folder, replacing it in one move: a reader never sees a half."""
         return write_text(self.path / name, text)
-
-    def _own(self) -> None:
-        """Holds the folder until this process ends, however it ends.
-
-        Raises:
-            RunFolderError: another process holds it.
-        """
-        import fcntl
-
-        path = (self.path / LOCK).absolute()
-        if path in _OWNED:
-            return
-        file = open(path, "ab")  # noqa: SIM115  open as long as the process lives
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # of this process alone: its children do not hold it
-        except (BlockingIOError, PermissionError) as error:
-            file.close()
-            raise RunFolderError(
-                f"Another process writes into {self.path}. Wait until it ends, or choose another folder."
-            ) from error
-        except OSError:
-            pass  # a file system without locks
-        _OWNED[path] = file
 
     def _trace(self) -> str:
         """The name of one thing that a run or a saved model left here, or an empty string."""

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from sightline.data.formats import TrainingRows, preference_rows, sft_rows
 from sightline.data.formats.written import kto_row, llava_row, preference_row, sft_row
 from sightline.data.images import encoded_format, named_key, row_images
 from sightline.data.lengths import first_of
+from sightline.data.new_file import new_file, picture_folder
 from sightline.data.opener import picture_bytes
 from sightline.data.picture_columns import PictureAccess, close_images
 from sightline.data.shards import PICTURES
@@ -116,8 +115,8 @@ def run_convert(settings: ConversionSettings, track: Track = lambda items, total
     rows = target.read(dataset, name)
     count = 0
     bad_rows: list[str] = []
-    with _new_file(out) as (file, folder):
-        store = _PictureStore(folder, out, settings.images, rule)
+    with new_file(out) as new:
+        store = _PictureStore(new.folder, out, settings.images, rule)
         for place, row in enumerate(track(rows.dataset, len(rows.dataset), f"Writing {out.name}")):
             origin = row_name(name, place if rows.origins is None else rows.origins[place])
             try:
@@ -128,11 +127,11 @@ def run_convert(settings: ConversionSettings, track: Track = lambda items, total
                 bad_rows.append(str(error))
                 continue
             for written in made:
-                file.write(_line({**written, **pictures}, settings.to, count))
+                new.file.write(_line({**written, **pictures}, settings.to, count).encode())
                 count += 1
         _require_some(count, bad_rows)
         if settings.to == "llava":
-            file.write("\n]\n")
+            new.file.write(b"\n]\n")
     return Conversion(out, rows.format.name, len(dataset), count, len(store.copied), rows.left_out, tuple(bad_rows))
 
 
@@ -167,7 +166,7 @@ def _checked(settings: ConversionSettings) -> tuple[Target, Path]:
     if out.suffix != target.suffix:
         raise ConfigError(f"OUT: expected a file that ends in {target.suffix} for {settings.to}, got {settings.out}.")
     copies = target.write is not None and settings.images == "copy"
-    for place in (out, _picture_folder(out)) if copies else (out,):
+    for place in (out, picture_folder(out)) if copies else (out,):
         if place.exists():
             raise ConfigError(f"OUT: {place} is there already. Name another file, or remove it.")
     return target, out
@@ -179,27 +178,6 @@ def _line(row: Row, to: str, index: int) -> str:
         order = {key: row[key] for key in ("id", "image", "system", "conversations") if key in row}
         return ("[\n" if not index else ",\n") + json.dumps(order, ensure_ascii=False)
     return json.dumps(row, ensure_ascii=False) + "\n"
-
-
-def _picture_folder(out: Path) -> Path:
-    return out.with_name(f"{out.stem}_images")
-
-
-@contextmanager
-def _new_file(out: Path) -> Iterator[tuple[Any, Path]]:
-    """A text file and a picture folder that take their places when all is written, and vanish when that fails."""
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    folder = _picture_folder(partial)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with partial.open("w", encoding="utf-8") as file:
-            yield file, folder
-        if folder.is_dir():
-            folder.rename(_picture_folder(out))
-        partial.rename(out)
-    finally:
-        partial.unlink(missing_ok=True)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class _PictureStore:
@@ -240,7 +218,7 @@ class _PictureStore:
             content = picture_bytes(path) if path is not None else value["bytes"]
             (self.folder / file).write_bytes(content)
             self.copied.add(file)
-        relative = f"{_picture_folder(self.out).name}/{file}"
+        relative = f"{picture_folder(self.out).name}/{file}"
         if path is not None:
             self._known[path] = relative
         return relative
@@ -262,15 +240,9 @@ def _write_parquet(dataset: Any, bad_rows: list[str], out: Path, track: Track) -
 
     batches = dataset.with_format("arrow").iter(batch_size=PARQUET_ROWS)
     total = -(-len(dataset) // PARQUET_ROWS)
-    partial = out.with_name(f".{out.name}.{os.getpid()}.partial")
-    out.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        schema = dataset.features.arrow_schema
-        with pyarrow.parquet.ParquetWriter(partial, schema) as writer:
-            for batch in track(batches, total, f"Writing {out.name}"):
-                writer.write_table(embed_table_storage(batch.cast(schema)).cast(schema))
-        partial.rename(out)
-    finally:
-        partial.unlink(missing_ok=True)
+    schema = dataset.features.arrow_schema
+    with new_file(out) as new, pyarrow.parquet.ParquetWriter(new.file, schema) as writer:
+        for batch in track(batches, total, f"Writing {out.name}"):
+            writer.write_table(embed_table_storage(batch.cast(schema)).cast(schema))
     rows = len(dataset)
     return Conversion(out, "rows as they are", rows + len(bad_rows), rows, 0, 0, tuple(bad_rows))

@@ -105,6 +105,7 @@ def open_folder(folder: RunFolder, settings: Any, begun: Mapping[str, Any]) -> s
         RunFolderError: the folder holds another run.
     """
     training = settings.training
+    folder.require_idle()
     folder.begin(settings.given, bool(training.resume_from_checkpoint), begun)
     checkpoint = checkpoint_of(training)
     if training.resume_from_checkpoint and checkpoint is None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +55,8 @@ def train_to_the_end(trainer: Any, folder: RunFolder, title: str, checkpoint: st
     first, start = step_of(checkpoint), time.perf_counter()
     bar, interruption = ProgressBar(title), Interruption(trainer)
     add_callbacks(trainer, folder, (bar, interruption))
-    with interruption.heard():
+    at_work = folder.at_work() if trainer.is_world_process_zero() else nullcontext()
+    with at_work, interruption.heard():
         try:
             with refused_pickles(checkpoint or str(folder.path)):
                 outcome = trainer.train(resume_from_checkpoint=checkpoint)

@@ -1,0 +1,78 @@
+"""A file that appears whole or not at all, with its picture folder, written by one process at a time."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from sightline.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class NewFile:
+    """What is written meanwhile.
+
+    Attributes:
+        file: takes bytes.
+        folder: where pictures go; the writer makes it.
+    """
+
+    file: BinaryIO
+    folder: Path
+
+
+def picture_folder(out: Path) -> Path:
+    """The folder of a file's pictures, beside it."""
+    return out.with_name(f"{out.stem}_images")
+
+
+@contextmanager
+def new_file(out: Path) -> Iterator[NewFile]:
+    """A file and a picture folder that take their places when all is written, and vanish when that fails.
+
+    They have one hidden name for each `out`, of a length that any file system takes; so what a killed process left
+    there is found, and written over.
+
+    Raises:
+        ConfigError: another process writes `out`, or has written it meanwhile.
+    """
+    short = hashlib.blake2b(out.name.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    partial, folder = out.with_name(f".{short}.partial"), out.with_name(f".{short}_images")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with open(partial, "ab") as file:
+        _own(file, partial, out)
+        try:
+            file.truncate(0)
+            shutil.rmtree(folder, ignore_errors=True)
+            yield NewFile(file, folder)
+            file.flush()
+            os.fsync(file.fileno())
+            if folder.is_dir():
+                folder.rename(picture_folder(out))
+            partial.rename(out)
+        finally:
+            partial.unlink(missing_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _own(file: BinaryIO, partial: Path, out: Path) -> None:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError) as error:
+        raise ConfigError(f"OUT: another process is writing {out}. Wait for it, or name another file.") from error
+    except OSError:
+        pass  # a file system without locks
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(file.fileno()), partial.stat()):  # not what another process has renamed since
+            if not out.exists():
+                return
+            partial.unlink()
+    raise ConfigError(f"OUT: {out} is there already. Name another file, or remove it.")
