@@ -29,6 +29,7 @@ ROWS = (
     ("launch",),
     ("config",),
     ("values",),
+    ("notation",),
     ("console",),
     ("types",),
     ("shown",),

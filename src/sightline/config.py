@@ -8,9 +8,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sightline.errors import ConfigError, nearest
+from sightline.notation import NotationError, excerpt, read_yaml
 from sightline.secrets import hidden, sealed
 from sightline.values import RecipeLoader, Written, describe, read_as
 
@@ -38,9 +37,9 @@ def read_recipe(path: str | Path) -> dict[str, Any]:
     """
     found = find_recipe(path)
     try:
-        settings = yaml.load(found.read_text(encoding="utf-8"), RecipeLoader)
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{path} is not valid YAML: {_told(error)}") from error
+        settings = read_yaml(found.read_text(encoding="utf-8"), RecipeLoader)
+    except NotationError as error:
+        raise ConfigError(f"{path} is not valid YAML: {error.placed}.") from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not UTF-8 text ({error}). A recipe is a YAML file.") from error
     if settings is None:
@@ -180,21 +179,13 @@ def check_values(settings: Mapping[str, Any], kinds: Mapping[str, Any], where: s
         shown = f"--{key}" if where == COMMAND_LINE else key
         try:
             checked[key] = read_as(value, kinds.get(key, Any))
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, OverflowError) as error:
             got = hidden({key: value})[key]
-            raise ConfigError(f"{where}: {shown} must be {describe(kinds[key])}, but is {got!r}.") from error
+            raise ConfigError(f"{where}: {shown} must be {describe(kinds[key])}, but is {excerpt(got)}.") from error
         checked[key] = sealed(checked[key], key)
         if key in PLACES:
             checked[key] = placed(checked[key], f"{where}: {shown}")
     return checked
-
-
-def _told(error: yaml.YAMLError) -> str:
-    """What is wrong and where, without the lines themselves, which may hold a secret."""
-    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
-        return str(error)
-    mark = error.problem_mark
-    return f"{error.problem}, line {mark.line + 1}, column {mark.column + 1}."
 
 
 def _expand(value: Any, where: str) -> Any:

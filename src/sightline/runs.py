@@ -26,6 +26,7 @@ import yaml
 from sightline.config import place
 from sightline.errors import MachineError, RunFolderError
 from sightline.locks import LockedError, locked
+from sightline.notation import read_json
 from sightline.secrets import HIDDEN, Secret, hidden, hidden_command, without_known, without_secrets
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.jsonl"
@@ -123,7 +124,7 @@ class RunFolder:
     def read_begun(self) -> dict[str, Any]:
         """With what the run here began, under flat names; empty where it did not say."""
         path = self.path / BEGUN
-        return flat_names(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        return flat_names(read_json(path.read_text(encoding="utf-8"))) if path.is_file() else {}
 
     def require_same(self, begun: Mapping[str, Any], free: Collection[str] = ()) -> dict[str, Any]:
         """With what the run here began; empty where it did not say. What is `free` may differ.

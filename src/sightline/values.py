@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import json
+import math
 import re
 import types
 import typing
@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from typing import Any
 
 import yaml
+
+from sightline.notation import NotationError, read_json, read_yaml
 
 _NULLS = ("", "~", "null")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -58,10 +60,9 @@ def read_mapping(text: str) -> dict[str, Any]:
     """The mapping that a text holds as YAML 1.2, and so as JSON.
 
     Raises:
-        ValueError: it holds something else, or names that are no text.
-        yaml.YAMLError: it is no YAML.
+        ValueError: it is no YAML, or holds something else, or names that are no text.
     """
-    found = yaml.load(text, _ScalarLoader)
+    found = read_yaml(text, _ScalarLoader)
     if not isinstance(found, dict) or not all(isinstance(name, str) for name in found):
         raise ValueError(text)
     return found
@@ -87,7 +88,7 @@ def _read_union(value: Any, kinds: tuple[Any, ...]) -> Any:
     for kind in kinds:
         try:
             return read_as(value, kind)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             continue
     raise ValueError(value)
 
@@ -112,9 +113,9 @@ def _interpreted(value: Any) -> Any:
     if not isinstance(value, Written):
         return value
     try:
-        found = yaml.load(value, RecipeLoader)
-        found = yaml.load(value, _ScalarLoader) if isinstance(found, Written) else found
-    except yaml.YAMLError:
+        found = read_yaml(value, RecipeLoader)
+        found = read_yaml(value, _ScalarLoader) if isinstance(found, Written) else found
+    except NotationError:
         return str(value)
     opening = "{" if isinstance(found, dict) else "[" if isinstance(found, list) else ""
     is_accident = not value.lstrip().startswith(opening) or (found is None and value.lower() not in _NULLS)
@@ -146,7 +147,10 @@ def _to_int(value: Any) -> int:
 def _to_float(value: Any) -> float:
     if isinstance(value, bool):
         raise ValueError(value)
-    return float(value)
+    read = float(value)
+    if math.isinf(read) and isinstance(value, str) and re.search(r"\d", value):  # more digits than a float holds
+        raise ValueError(value)
+    return read
 
 
 def _to_text(value: Any) -> str:
@@ -156,7 +160,7 @@ def _to_text(value: Any) -> str:
 
 
 def _to_mapping(value: Any) -> dict[Any, Any]:
-    read = json.loads(value) if isinstance(value, str) else value
+    read = read_json(value) if isinstance(value, str) else value
     if not isinstance(read, dict):
         raise ValueError(value)
     return read
@@ -192,7 +196,7 @@ class _ScalarLoader(yaml.SafeLoader):
         for key_node, _ in node.value:
             if key_node.value in seen and key_node.tag != "tag:yaml.org,2002:merge":
                 line = key_node.start_mark.line + 1
-                raise yaml.YAMLError(f"line {line} sets {key_node.value!r} again. Keep one.")
+                raise NotationError(f"line {line} sets {key_node.value!r} again. Keep one")
             seen.add(str(key_node.value))
         return super().construct_mapping(node, deep)
 

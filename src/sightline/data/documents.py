@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import DataError
+from sightline.notation import read_json
 
 Record = dict[str, Any]
 Place = Callable[[tuple[str, ...]], str]
@@ -242,7 +242,7 @@ def _read_annotations(file: Path) -> list[Record]:
             "annotations there."
         )
     try:
-        found = json.loads(beside.read_text(encoding="utf-8-sig"))
-    except (ValueError, RecursionError) as error:
+        found = read_json(beside.read_text(encoding="utf-8-sig"), unique=True, for_table=True)
+    except ValueError as error:
         raise DataError(f"{beside}: expected the JSON of VQAv2's annotations, got {error}. Copy it again.") from error
     return _listed(found if isinstance(found, dict) else {}, "annotations", beside)

@@ -20,6 +20,7 @@ from sightline.data.shards import PICTURES, read_shards, shard_problem
 from sightline.data.version import encoding_version
 from sightline.errors import DataError
 from sightline.launch.processes import say
+from sightline.notation import NotationError, read_json
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -127,13 +128,9 @@ def _iterate_jsonl(path: Path) -> Iterator[Row]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(
-                    f"{path.name} line {number}: no valid JSON ({error.msg}, column {error.colno})."
-                ) from error
-            except (ValueError, RecursionError) as error:  # numbers of thousands of digits, lists in lists without end
-                raise DataError(f"{path.name} line {number}: no JSON that can be read ({error}).") from error
+                row = read_json(line, unique=True, for_table=True)
+            except NotationError as error:
+                raise DataError(f"{path.name} line {number}: no valid JSON ({error}).") from error
             if not isinstance(row, dict):
                 raise DataError(f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}.")
             yield row
@@ -268,12 +265,10 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except json.JSONDecodeError as error:
-        raise DataError(
-            f"{path.name} line {error.lineno}: no valid JSON ({error.msg}, column {error.colno}). "
-            "If it has one object a line, call it .jsonl."
-        ) from error
+        content = read_json(path.read_text(encoding="utf-8-sig"), unique=True, for_table=True)
+    except NotationError as error:
+        where = path.name if error.line is None else f"{path.name} line {error.line}"
+        raise DataError(f"{where}: no valid JSON ({error}). If it has one object a line, call it .jsonl.") from error
     rows = content.get("data") if isinstance(content, dict) else content
     if isinstance(content, dict) and rows is None:
         rows = document_rows(content, path, finder.place, split)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import lzma
 import tarfile
 import zlib
@@ -12,6 +11,7 @@ from typing import Any
 
 from sightline.data.bounds import COMPRESSED, COPY_BYTES, Unpacked, require_bytes, require_value
 from sightline.errors import DataError
+from sightline.notation import NotationError, read_json
 
 Row = dict[str, Any]
 
@@ -143,8 +143,8 @@ def _row(key: str, sample: dict[str, bytes], path: str) -> Row:
 
 def _json_object(content: bytes, name: str) -> Row:
     try:
-        found = json.loads(content)
-    except ValueError as error:
+        found = read_json(content, unique=True, for_table=True)
+    except NotationError as error:
         raise DataError(f"{name}: no valid JSON ({error}). Mend the shard, or drop the sample.") from error
     if not isinstance(found, dict):
         raise DataError(f"{name}: expected a JSON object of columns, got {str(found)[:60]}. Mend the shard.")

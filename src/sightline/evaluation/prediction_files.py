@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 import re
 import zipfile
 import zlib
@@ -15,6 +14,7 @@ from xml.etree import ElementTree
 from sightline.data.bounds import allow_long_cells, lines_of, require_bytes, require_value
 from sightline.data.row_files import PARQUET_ROWS, not_utf8
 from sightline.errors import DataError
+from sightline.notation import NotationError, read_json
 
 Record = dict[str, Any]
 
@@ -69,8 +69,8 @@ def _read_json(path: Path) -> Iterator[Record]:
 
 def _parsed(text: str, name: str) -> Any:
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
+        return read_json(text, unique=True)
+    except NotationError as error:
         raise DataError(f"{name}: no valid JSON ({error}). Write the file again.") from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence as Many
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from sightline.evaluation.metrics.intervals import metric_interval
 from sightline.evaluation.requests import Asking, best_option, scored_options
 from sightline.evaluation.task import Item, Judged, Metric, Task, Verdict
 from sightline.types import Answer, Interval
+
+_ENDLESS_NUMBER = re.compile(r"\d{300}")  # a float ends at 309 digits
 
 
 @dataclass(frozen=True)
@@ -86,8 +89,18 @@ def judge_items(
         elif answer.options:
             judged.append(_judge_options(item, answer, asking, scorer))
         else:
-            judged.append(Judged(item, answer.text, scorer(item, answer.text)))
+            judged.append(Judged(item, answer.text, _verdict(scorer, item, answer.text)))
     return judged
+
+
+def _verdict(scorer: Callable[[Item, str], Verdict], item: Item, text: str) -> Verdict:
+    """The scorer's; unparsed where an answer has a number of more digits than Python reads as one (4,300)."""
+    try:
+        return scorer(item, text)
+    except (ValueError, OverflowError):
+        if _ENDLESS_NUMBER.search(text):
+            return Verdict(0.0, None)
+        raise
 
 
 def score_task(task: Task, judged: Many[Judged], profile: str) -> TaskScores:

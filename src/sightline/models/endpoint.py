@@ -10,8 +10,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 from sightline.errors import ConfigError
 from sightline.secrets import HIDDEN, bare_address, credentials, remember, remember_address, sealed
 from sightline.values import read_mapping
@@ -139,7 +137,7 @@ def read_extra_body(text: str, flag: str = ASKED.extra_body) -> dict[str, Any] |
     try:
         fields = read_mapping(text)
         json.dumps(fields, allow_nan=False)
-    except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise ConfigError(
             f"{flag}: expected a mapping of request fields such as '{{\"top_k\": 20}}', got {text[:80]!r}. "
             "Write JSON or YAML."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from typing import Any
 from sightline.errors import ConfigError, nearest
 from sightline.models.folders import reading
 from sightline.models.pretrained import load_pretrained
+from sightline.notation import read_json
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def read_part(source: dict[str, Any] | str | Path, role: str) -> Part:
             f"{role}: there is no file or folder {path}. Name a config JSON or a pretrained model's folder."
         )
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise ConfigError(f"{role}: {path} is no JSON: {error}") from error
     if not isinstance(settings, dict):

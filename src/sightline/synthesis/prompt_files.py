@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sightline.errors import ConfigError
+from sightline.notation import NotationError, read_yaml
 
 SHIPPED = Path(__file__).parent / "prompts"
 _KEYS = {"system", "examples", "questions"}
@@ -57,9 +56,11 @@ def read_prompt(name: str, folder: Path | None) -> PromptFile:
     if not path.is_file():
         raise ConfigError(f"--prompts: expected the file {path}, found none. Copy {SHIPPED / path.name} and change it.")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = read_yaml(path.read_text(encoding="utf-8"))
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is no YAML: {error}") from error
+    except NotationError as error:
+        raise ConfigError(f"{path} is no YAML: {error.placed}. {SHIPPED / path.name} shows the form.") from error
     if not isinstance(content, dict) or not isinstance(content.get("system"), str) or set(content) - _KEYS:
         found = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise ConfigError(

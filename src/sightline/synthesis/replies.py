@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
 from sightline.evaluation.scorers.reasoning import without_thought
+from sightline.notation import NotationError, read_json
 
 Pair = tuple[str, str]
 
@@ -72,8 +72,8 @@ def _texts(text: str, keys: tuple[str, ...]) -> list[str]:
 def _object(text: str, keys: tuple[str, ...]) -> dict[str, Any]:
     wanted = f"expected a JSON object with {' and '.join(keys)}"
     try:
-        record = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        record = read_json(text)
+    except NotationError as error:
         raise ReplyError(f"{wanted}, got {text.strip()[:80]!r} ({error})") from error
     if not isinstance(record, dict) or set(record) != set(keys):
         raise ReplyError(f"{wanted}, got {text.strip()[:80]!r}")

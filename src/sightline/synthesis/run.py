@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from sightline.data.file_signatures import model_files
 from sightline.data.row_signature import rows_signature
 from sightline.data.sources import read_dataset
@@ -19,6 +17,7 @@ from sightline.errors import MachineError, RunFolderError
 from sightline.evaluation.answerers import Answering, local_answering, remote_answering, system_opening
 from sightline.evaluation.asking import Progress
 from sightline.evaluation.journal import Journal
+from sightline.notation import read_yaml
 from sightline.runs import CONFIG, RunFolder, plain_data, write_text
 from sightline.secrets import bare_address, hidden, without_secrets
 from sightline.synthesis.asked import read_questions
@@ -139,7 +138,7 @@ def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dic
             "Choose another name, or move the file away."
         )
     if resume:
-        before = yaml.safe_load(saved.read_text(encoding="utf-8"))
+        before = read_yaml(saved.read_text(encoding="utf-8"))
         same, now_same = without_secrets(before), without_secrets(settings)
         names = [name for name in now_same if name not in _FREE_TO_CHANGE]
         changed = [name for name in names if _given(same.get(name)) != _given(now_same[name])]

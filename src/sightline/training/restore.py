@@ -51,7 +51,7 @@ def step_of(checkpoint: str | None) -> int:
     try:
         state = json.loads(Path(checkpoint, "trainer_state.json").read_text(encoding="utf-8"))
         return int(state["global_step"])
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0  # no whole checkpoint, which the Trainer refuses by itself
 
 

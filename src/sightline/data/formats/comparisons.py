@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from sightline.errors import DataError
+from sightline.notation import NotationError, read_json
 
 Row = dict[str, Any]
 
@@ -36,8 +36,8 @@ def json_text(row: Row, images: int, name: str) -> list[Row]:
 def read_pair(text: Any) -> Row | None:
     """The pair of an RLHF-V text, or None."""
     try:
-        pair = json.loads(text) if isinstance(text, str) else text
-    except json.JSONDecodeError:
+        pair = read_json(text) if isinstance(text, str) else text
+    except NotationError:
         return None
     return pair if isinstance(pair, dict) and {"question", "chosen", "rejected"} <= set(pair) else None
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from sightline.data.row_files import require_arrow_end
 from sightline.errors import DataError
+from sightline.notation import NotationError, read_json as parse_json
 
 # An encoded picture, or the path of its file.
 Picture = str | bytes
@@ -58,10 +58,10 @@ def read_json(path: Path) -> Any:
         DataError: it is missing, no UTF-8 or no JSON.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
+        return parse_json(path.read_text(encoding="utf-8-sig"), unique=True, for_table=True)
     except FileNotFoundError as error:
         raise DataError(f"There is no file {path}. Paths count from {Path.cwd()}.") from error
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (UnicodeDecodeError, NotationError) as error:
         raise DataError(f"{path}: expected JSON, got {error}. Mend or convert the file.") from error
 
 
@@ -82,9 +82,9 @@ def read_records(path: Path) -> list[Record]:
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise DataError(f"{path.name} line {number}: no valid JSON ({error.msg}, column {error.colno}).") from error
+            record = parse_json(line, unique=True, for_table=True)
+        except NotationError as error:
+            raise DataError(f"{path.name} line {number}: no valid JSON ({error}).") from error
         if not isinstance(record, dict):
             raise DataError(f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}.")
         records.append(record)

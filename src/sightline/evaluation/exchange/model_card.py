@@ -17,6 +17,7 @@ from sightline.errors import ConfigError, DataError
 from sightline.evaluation.outcome import RunResult, TaskOutcome
 from sightline.evaluation.scores import MetricScore
 from sightline.evaluation.tasks.registry import load_task
+from sightline.notation import NotationError, read_yaml
 from sightline.runs import write_text
 
 CARD = "README.md"
@@ -108,9 +109,9 @@ def _read(path: Path) -> str:
 def _index_of(header: str, path: Path) -> list[dict[str, Any]]:
     """The card's model-index; empty where it has none."""
     try:
-        data = yaml.safe_load(header) or {}
-    except yaml.YAMLError as error:
-        raise DataError(f"{path}: the metadata between the --- lines are no YAML ({error}). Mend them.") from error
+        data = read_yaml(header) or {}
+    except NotationError as error:
+        raise DataError(f"{path}: what stands between the --- lines is no YAML ({error.placed}). Mend it.") from error
     index = data.get(INDEX) or [] if isinstance(data, dict) else None
     if not isinstance(index, list) or not all(isinstance(one, dict) for one in index):
         raise DataError(f"{path}: expected {INDEX} to be a list of names and results. Mend it, or take it out.")
