@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sightline.data.prompts import render_prompt
-from sightline.data.rendering import render_columns, render_messages
+from sightline.data.rendering import render_columns, render_messages, require_words
 from sightline.errors import DataError
 from sightline.types import Question
 from tests.tiny import tiny_processor
@@ -41,3 +41,9 @@ def test_the_row_is_named(template: str) -> None:
     row = {"prompt": MESSAGES[:1], "completion": MESSAGES[1:]}
     with pytest.raises(DataError, match="rows.jsonl row 3: the chat template cannot render it"):
         render_columns(processor_with(template), row, 0, ("prompt", "completion"), "rows.jsonl row 3")
+
+
+@pytest.mark.parametrize("value", [["x"], 7, [["x"]], {"role": "user"}, [None]])
+def test_what_is_no_conversation_is_named(value: Any) -> None:
+    with pytest.raises(DataError, match="rows.jsonl row 3: expected prompt as a text or as messages with role and"):
+        require_words({"prompt": value}, ("prompt",), "rows.jsonl row 3")

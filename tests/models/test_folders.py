@@ -13,6 +13,7 @@ from peft import LoraConfig, get_peft_model
 
 from sightline.errors import InputError
 from sightline.models.folders import reading
+from sightline.models.generate import greedy_rules
 from sightline.models.load import load_vlm
 from sightline.training.arguments import read_settings
 from sightline.training.sft import SFTConfig
@@ -82,6 +83,15 @@ def test_values_of_another_kind_are_an_input_error(name: str, key: str, value: A
     assert all(str(folder) in said for said in refusals(folder))
 
 
+@pytest.mark.parametrize("classes", [None, [], [7], ["NoSuchModel"]])
+def test_training_needs_a_class_of_transformers(classes: Any, folder: Path) -> None:
+    path = folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "architectures": classes}))
+    settings = read_settings(["--model_name_or_path", str(folder), "--dataset_name", "x", "--use_cpu"], SFTConfig)
+    with pytest.raises(InputError, match="expected a class of transformers at architectures in config.json, got"):
+        model_source(settings)
+
+
 @pytest.mark.parametrize("content", ["", "null", "[]", '{"base_model_name_or_path": 7}', "{" * 50])
 def test_a_damaged_adapter_is_an_input_error(content: str, whole: Path, tmp_path: Path) -> None:
     adapted = get_peft_model(tiny_llava(), LoraConfig(r=2, target_modules=["q_proj"]))
@@ -97,3 +107,12 @@ def test_what_the_machine_lacks_is_no_fault_of_the_folder(tmp_path: Path) -> Non
     for error in (MemoryError(), ModuleNotFoundError("num2words")):
         with pytest.raises(type(error)), reading(str(tmp_path), "The model"):
             raise error
+
+
+@pytest.mark.parametrize("setting", [{"eos_token_id": "</s>"}, {"eos_token_id": [None]}, {"repetition_penalty": "x"}])
+def test_generation_settings_that_are_no_numbers(setting: dict[str, Any]) -> None:
+    model = tiny_llava()
+    for name, value in setting.items():
+        setattr(model.generation_config, name, value)
+    with pytest.raises(InputError, match="generation_config.json: expected numbers at eos_token_id and repetition_pen"):
+        greedy_rules(model)

@@ -114,6 +114,11 @@ def require_words(row: dict[str, Any], columns: Many[str], label: str) -> None:
     for column in columns:
         value = row.get(column)
         messages = [{"content": value}] if isinstance(value, str) else value or []
+        if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+            raise DataError(
+                f"{label}: expected {column} as a text or as messages with role and content, got {str(value)[:60]!r}. "
+                "Mend the row, or drop it."
+            )
         parts = [part for message in messages for part in _parts(message)]
         if not any(message.get("tool_calls") for message in messages) and not any(map(_says_something, parts)):
             raise DataError(_empty(column, label))

@@ -255,6 +255,12 @@ class SequenceEncoder:
                 self._joined(self._prompt(prompt, around, label), completion, settings.completion_only_loss, label),
             )
         self._check_whole_rows(around, label)
+        if not isinstance(row.get(settings.dataset_text_field), str):
+            filled = ", ".join(name for name, value in row.items() if value is not None) or "nothing"
+            raise DataError(
+                f"{label}: expected messages, prompt and completion, or {settings.dataset_text_field}, got {filled}. "
+                "Mend the row, or drop it."
+            )
         ids_L = self._prompt(row[settings.dataset_text_field], around, label)
         return (_Text(ids_L, np.ones(len(ids_L), dtype=bool)),)
 

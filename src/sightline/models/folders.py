@@ -44,13 +44,19 @@ def require_readable(name: str, revision: str | None = None) -> None:
     Raises:
         InputError: one is cut, garbled, or holds a value of another kind.
     """
+    import transformers
     from transformers import AutoConfig, GenerationConfig
 
     damaged = damaged_file(name)
     if damaged:
         raise InputError(f"The model {name} could not be loaded: {damaged} Copy the folder again.")
     with reading(name, "The configuration of"):
-        load_pretrained(AutoConfig, name, {"revision": revision})
+        classes = load_pretrained(AutoConfig, name, {"revision": revision}).architectures or [None]
+        if not isinstance(classes[0], str) or getattr(transformers, classes[0], None) is None:
+            raise InputError(
+                f"{name}: expected a class of transformers at architectures in config.json, got {classes[0]!r}. Write "
+                "the name of the model's class there, or copy the folder again."
+            )
     if Path(name, "generation_config.json").is_file():
         with reading(name, "The generation_config.json of"):
             load_pretrained(GenerationConfig, name)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from sightline.data.prompts import Prompt, option_ids
+from sightline.errors import InputError
 from sightline.models.families import family_of
 from sightline.models.load import LoadedVlm
 from sightline.types import CUT, ENDED, PROMPT, Answer, OptionScore, Sampling
@@ -44,12 +45,22 @@ class GreedyRules:
 
 
 def greedy_rules(model: Any) -> GreedyRules:
-    """The rules of a model's own generation settings."""
+    """The rules of a model's own generation settings.
+
+    Raises:
+        InputError: they are no numbers.
+    """
     config = model.generation_config
     stop = config.eos_token_id
-    stop_ids = frozenset(stop if isinstance(stop, list | tuple) else [] if stop is None else [int(stop)])
     others = tuple(name for name in _CHOICE_SETTINGS if getattr(config, name, None) not in (None, 0, 1.0, []))
-    return GreedyRules(stop_ids, float(config.repetition_penalty or 1.0), others)
+    try:
+        stops = stop if isinstance(stop, list | tuple) else [] if stop is None else [stop]
+        return GreedyRules(frozenset(map(int, stops)), float(config.repetition_penalty or 1.0), others)
+    except (TypeError, ValueError) as error:
+        raise InputError(
+            f"generation_config.json: expected numbers at eos_token_id and repetition_penalty, got {str(stop)[:60]!r} "
+            f"and {str(config.repetition_penalty)[:60]!r}. Mend the model's folder."
+        ) from error
 
 
 @torch.inference_mode()
