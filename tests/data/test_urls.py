@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import socket
 import ssl
@@ -223,10 +224,78 @@ def test_other_schemes_are_refused_before_anything_is_asked(address: str) -> Non
         ("::ffff:10.0.0.1", False),
         ("64:ff9b::a00:1", False),
         ("2002:a00:1::", False),
+        ("2002:808:808::1", True),
+        ("2a00:1450:4001:80b::200e", True),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::808:808", True),
+        ("fec0::1", False),
+        ("64:ff9b::10.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("64:ff9b:1::a00:1", False),
+        ("64:ff9b:1::808:808", False),
+        ("::ffff:0:10.0.0.1", False),
+        ("::ffff:0:8.8.8.8", False),
+        ("::10.0.0.1", False),
+        ("::8.8.8.8", False),
+        ("2001:0:4136:e378:8000:63bf:f5ff:fffe", False),
+        ("2001::1", False),
+        ("2001:20::1", False),
+        ("2001:db8::1", False),
+        ("3fff::1", False),
+        ("5f00::1", False),
+        ("100::1", False),
+        ("4000::1", False),
+        ("ff0e::1", False),
+        ("192.0.0.8", False),
+        ("192.0.0.9", False),
+        ("192.0.2.1", False),
+        ("192.88.99.1", False),
+        ("198.18.0.1", False),
+        ("198.51.100.1", False),
+        ("203.0.113.1", False),
+        ("240.0.0.1", False),
+        ("255.255.255.255", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
     ],
 )
 def test_public_addresses_are_those_of_the_internet(address: str, public: bool) -> None:
     assert is_public(address) is public
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["2130706433", "0x7f000001", "0x7f.1", "0177.0.0.1", "127.1", "0", "[::]", "[::ffff:127.0.0.1]", "localhost."],
+)
+def test_every_spelling_of_this_machine_is_refused(host: str) -> None:
+    with pytest.raises(UrlError, match=r"expected a host with public addresses, but .* is|has no address"):
+        fetch_picture(f"https://{host}/a.png")
+
+
+@pytest.mark.parametrize(
+    ("location", "message"),
+    [
+        ("https://[bad", r"expected that it leads to an https address, got 'https://\[bad'"),
+        ("https://a:b@pictures.test/", "expected an https address without a user name"),
+        ("http://pictures.test/", "expected an https address without a user name, got 'http://pictures.test/'"),
+        ("//[::1", "expected that it leads to an https address"),
+        ("https://pictures.test:99999/", "expected an https address, got"),
+        ("file:///etc/passwd", "expected an https address"),
+        ("data:image/png;base64,AAAA", "expected an https address"),
+    ],
+)
+def test_a_redirect_leads_to_https_alone(location: str, message: str) -> None:
+    refuses(message, reply("302 Found", f"Location: {location}", "Content-Length: 0"))
+
+
+def test_a_packed_body_is_not_unpacked() -> None:
+    body = gzip.compress(encoded())
+    refuses("packed by gzip", reply("200 OK", "Content-Encoding: gzip", f"Content-Length: {len(body)}", body=body))
+
+
+def test_letters_of_other_scripts_and_blanks_in_addresses_are_escaped() -> None:
+    with server(reply("200 OK", body=encoded())) as port:
+        assert fetch_picture(f"https://pictures.test:{port}/é 日.png?a=b%20c&d=é", limits()).suffix == ".png"
 
 
 def test_by_default_public_addresses_alone_are_allowed() -> None:

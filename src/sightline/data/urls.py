@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 from sightline.data.fetched import find_fetched, keep_fetched
 from sightline.data.images import encoded_format
@@ -23,6 +23,12 @@ from sightline.secrets import remember_address
 MOST_REDIRECTS = 3
 REDIRECTS = (301, 302, 303, 307, 308)
 CHUNK_BYTES = 64 * 2**10
+_IN_ADDRESSES = "%/?:@!$&'()*+,;=-._~[]|"  # stays as it is written; letters of other scripts and blanks are escaped
+_GIVEN_OUT = ipaddress.ip_network("2000::/3")
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")  # ends in an IPv4 address
+# IANA's special-purpose registries: IETF protocols and 6to4's relays; IETF protocols with Teredo, documentation.
+_RESERVED_4 = tuple(map(ipaddress.ip_network, ("192.0.0.0/24", "192.88.99.0/24")))
+_RESERVED_6 = tuple(map(ipaddress.ip_network, ("2001::/23", "2001:db8::/32", "3fff::/20")))
 
 
 class UrlError(DataError):
@@ -36,15 +42,20 @@ def resolve(host: str, port: int) -> list[str]:
 
 
 def is_public(address: str) -> bool:
-    """Whether an address belongs to the public internet; one that wraps another is judged by that, too."""
+    """Whether an address belongs to the public internet; one that wraps another is judged by that, too.
+
+    Of IPv6 that is what is given out, 2000::/3, less what of it is reserved: Python's `is_global` (3.11 to 3.13) calls
+    what it does not know global, such as site-local addresses and prefixes of translators.
+    """
     ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        if inner is not None and not is_public(str(inner)):
-            return False
-        if ip in ipaddress.ip_network("64:ff9b::/96"):  # NAT64 ends in an IPv4 address
-            return is_public(str(ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)))
-    return ip.is_global and not ip.is_multicast
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast and not any(ip in network for network in _RESERVED_4)
+    wrapped = ip.ipv4_mapped or (ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF) if ip in _NAT64 else None)
+    if wrapped is not None:
+        return is_public(str(wrapped))
+    if ip.sixtofour is not None and not is_public(str(ip.sixtofour)):
+        return False
+    return ip in _GIVEN_OUT and ip.is_global and not any(ip in network for network in _RESERVED_6)
 
 
 @dataclass(frozen=True)
@@ -95,7 +106,12 @@ def _download(address: str, limits: Limits) -> bytes:
             raise UrlError(f"'{address}' could not be fetched: {error}. Try again, or drop the row.") from error
         if isinstance(answer, bytes):
             return answer
-        place = urljoin(place, answer)
+        try:
+            place = urljoin(place, answer)
+        except ValueError as error:
+            raise UrlError(
+                f"'{address}': expected that it leads to an https address, got '{answer[:200]}' ({error}). Use a file."
+            ) from error
     raise UrlError(f"'{address}' redirects more than {MOST_REDIRECTS} times. Name the address that it leads to.")
 
 
@@ -125,7 +141,7 @@ def _answer(parts: SplitResult, address: str, limits: Limits, deadline: float) -
         try:
             secured.do_handshake()
             connection.sock = secured
-            target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+            target = quote((parts.path or "/") + (f"?{parts.query}" if parts.query else ""), safe=_IN_ADDRESSES)
             headers = {"Accept": "image/*", "User-Agent": "sightline", "Connection": "close"}
             connection.request("GET", target, headers=headers)
             response = connection.getresponse()
