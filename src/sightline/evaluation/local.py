@@ -210,6 +210,8 @@ class LocalAnswerer:
         if other:
             return RouteChoice("plain", other)
         tested = batch[:2]
+        for one in tested:  # what the processor refuses is an error of its question, and says nothing of the model
+            processor_ids(self.loaded, one.prompt)
         return choose_decoding(
             self.loaded.inner,
             self.facts,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Many
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
@@ -12,6 +12,7 @@ from sightline.data.sequences import SequenceEncoder
 from sightline.engine.forest import NO_LABEL, build_forest
 from sightline.engine.routes import UNKNOWN, plain_inputs
 from sightline.training.references import StoredReferences
+from sightline.training.row_guard import RowGuard
 from sightline.training.row_test import opened_rows
 from sightline.types import FamilyFacts, Sequence
 
@@ -29,8 +30,12 @@ class SFTCollator:
     share: bool
     facts: FamilyFacts = UNKNOWN
     max_row: int | None = None
+    guard: RowGuard = field(default_factory=RowGuard)
 
     def __call__(self, rows: list[dict[str, Any]] | list[list[dict[str, Any]]]) -> dict[str, Any]:
+        return self.guard.batch(self._made, list(rows))
+
+    def _made(self, rows: list[Any]) -> dict[str, Any]:
         packed = [row if isinstance(row, list) else [row] for row in rows]
         batch = self.encoder.encode_sft([example for row in packed for example in row])
         if not self.share:
@@ -57,8 +62,12 @@ class PreferenceCollator:
     references: StoredReferences | None = None
     facts: FamilyFacts = UNKNOWN
     max_row: int | None = None
+    guard: RowGuard = field(default_factory=RowGuard)
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        return self.guard.batch(self._made, list(rows))
+
+    def _made(self, rows: list[Any]) -> dict[str, Any]:
         batch = self.encoder.encode_preferences(rows)
         if self.share:
             forest = build_forest(batch.sequences, self.pad_id, max_row=self.max_row, both_ways=self.facts.both_ways)
@@ -84,8 +93,12 @@ class ProcessorCollator:
     collate: Any
     preferences: bool
     references: StoredReferences | None = None
+    guard: RowGuard = field(default_factory=RowGuard)
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        return self.guard.batch(self._made, list(rows))
+
+    def _made(self, rows: list[Any]) -> dict[str, Any]:
         names = [f"row {number} of the batch" for number in range(1, len(rows) + 1)]
         columns = dict(self.collate(opened_rows(rows, names, self.preferences)))
         stored = self.references.columns(rows) if self.references is not None else {}
