@@ -1,4 +1,4 @@
-"""Pictures that go while training runs: the row is named as its dataset counts it, or left out and counted."""
+"""Pictures that go while training runs: their rows are left out, named as their dataset counts them, and counted."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, list[Any]
     return collator, [given[:2], given[2:]] if request.param == "packed" else given
 
 
-def test_a_row_whose_picture_is_gone_is_named(made: Any, tmp_path: Path) -> None:
+def test_without_it_the_row_ends_the_batch(made: Any, tmp_path: Path) -> None:
     collator, rows = made
     (tmp_path / "2.png").unlink()
-    with pytest.raises(DataError, match=r"^train.jsonl row 3: image '.*2.png' not found"):
+    with pytest.raises(DataError, match=r"^row 3 of the batch: image '.*2.png' not found"):
         collator(rows)
 
 

@@ -62,7 +62,6 @@ from sightline.training.references import (
     store_references,
     uses_reference_store,
 )
-from sightline.training.row_guard import guarded_datasets
 from sightline.training.sampler import check_strategy
 from sightline.training.sealed_trainer import reported
 from sightline.training.sft import SHARE_HELP
@@ -206,7 +205,6 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
             if is_ours
             else ProcessorCollator(encoder, self.data_collator, preferences=True)
         )
-        self.data_collator.guard.datasets = guarded_datasets(self)
         if share:
             images_of = partial(shown_images, perturbation=settings.perturbation)
             features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store), images_of)

@@ -1,4 +1,4 @@
-"""Rows that turn out bad when their batch is made: named as their dataset counts them, or left out and counted."""
+"""Rows that turn out bad when their batch is made, left out and counted where that is wished."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class RowGuard:
 
     Attributes:
         datasets: where rows are looked up for their names.
-        skip: leave bad rows out instead of raising. A batch of which none is left has the last good row once more.
+        skip: leave bad rows out; else they raise what making the batch does. A batch of which none is left has the last
+            good row once more.
         left_out: how many were, in this process.
     """
 
@@ -34,8 +35,10 @@ class RowGuard:
         """What `make` makes of the rows, or of those that are good.
 
         Raises:
-            DataError: a row that cannot be used, with its name.
+            DataError: a row that cannot be used.
         """
+        if not self.skip:
+            return make(rows)
         try:
             made = make(rows)
         except DataError:
@@ -62,8 +65,6 @@ class RowGuard:
                     make([[example]] if packed else [example])
                 except DataError as error:
                     problems.append(str(error).replace(UNNAMED, self._name(example), 1))
-                    if not self.skip:
-                        raise DataError(problems[-1]) from error
                 else:
                     kept.append(example)
             if kept:
@@ -84,9 +85,3 @@ class RowGuard:
                 print(f"Left out: {problem}", file=sys.stderr)
             elif self.left_out & (self.left_out - 1) == 0:  # at powers of two
                 print(f"Left out: {self.left_out:,} rows by now. The last: {problem}", file=sys.stderr)
-
-
-def guarded_datasets(trainer: Any) -> tuple[Any, ...]:
-    """The datasets of a trainer whose rows may meet in its batches."""
-    tested = trainer.eval_dataset
-    return (trainer.train_dataset, *(tested.values() if isinstance(tested, dict) else [tested]))

@@ -20,7 +20,7 @@ from sightline.launch.processes import Processes, joined_processes
 from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
 from sightline.training.begun import begun_with, open_folder, resume_same
-from sightline.training.collators import PreferenceCollator, ProcessorCollator, SFTCollator
+from sightline.training.collators import skip_in_batches
 from sightline.training.dpo import DPOTrainer
 from sightline.training.loop import Trained, told_steps, train_to_the_end
 from sightline.training.row_names import find_row
@@ -129,8 +129,8 @@ def _train(
     with quiet_input_errors(settings), maps_in_temporary_files():
         trainer = build(settings, source, train, test)
     trainer.find_row = partial(find_row, train, train.info.dataset_name or str(settings.script.dataset_name))
-    if isinstance(trainer.data_collator, SFTCollator | PreferenceCollator | ProcessorCollator):
-        trainer.data_collator.guard.skip = settings.script.skip_bad_rows
+    if settings.script.skip_bad_rows:
+        skip_in_batches(trainer)
     if score is not None:
         add_task_scores(trainer, score)
     checkpoint = processes.first_does(lambda: open_folder(folder, settings, begun))

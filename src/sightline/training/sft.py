@@ -33,7 +33,6 @@ from sightline.training.packing import (
     require_mask,
 )
 from sightline.training.precision import choose_precision
-from sightline.training.row_guard import guarded_datasets
 from sightline.training.sampler import ImageGroupSampler, check_strategy
 from sightline.training.sealed_trainer import reported
 from sightline.training.sharing import (
@@ -148,7 +147,6 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
             if is_ours
             else ProcessorCollator(encoder, self.data_collator, preferences=False)
         )
-        self.data_collator.guard.datasets = guarded_datasets(self)
         packed = None
         if self.args.packing and read is not None:
             packed, self.data_collator.max_row = pack_dataset(self, read, image_keys(self.train_dataset))
