@@ -54,7 +54,7 @@ def pixels(loader: Any) -> list[torch.Tensor]:
 def test_none_makes_the_batches_of_the_trainer_itself(tmp_path: Path) -> None:
     plain = trainer(tmp_path, augmentation="none")
     assert plain.augmenting is None
-    assert plain.get_train_dataloader().collate_fn is plain.data_collator
+    assert plain.get_train_dataloader().collate_fn.collate is plain.data_collator
 
 
 def test_neither_workers_nor_a_resume_change_what_is_drawn(tmp_path: Path) -> None:
