@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from sightline.engine import selftest
+from sightline.engine.routes import plain_inputs, whole_rows
 from sightline.engine.selftest import choose_route
 from sightline.errors import ConfigError
 from tests.families.case import Case, difference, gradient_error
@@ -36,6 +37,17 @@ def test_three_examples_in_one_row_score_as_alone(case: Case, checkpointing: boo
     error = difference(shared, plain)
     assert error <= 1e-4
     assert gradient_error(ours, theirs) <= 1e-3
+
+
+def test_the_rows_beside_a_forest_are_the_plain_rows(case: Case) -> None:
+    """What `predict` and a loss of one's own are given: each picture as often as it is shown."""
+    batch, facts = case.batch, case.facts
+    plain = plain_inputs(batch.sequences, batch.image_inputs, case.pad_id, batch.counts, facts)
+    texts = plain_inputs(batch.sequences, {}, case.pad_id, facts=facts)
+    counts = [count for _, count in batch.image_spans]
+    whole = whole_rows({**texts, **batch.image_inputs}, case.forest, counts, facts)
+    assert whole.keys() == plain.keys()
+    assert all(torch.equal(whole[name], plain[name]) for name in plain)
 
 
 def test_a_mask_without_reach_is_caught(case: Case) -> None:

@@ -193,8 +193,8 @@ def plain_inputs(
 def whole_rows(inputs: dict[str, Any], forest: Forest, counts: Many[int], facts: FamilyFacts) -> dict[str, Any]:
     """What the model's own forward takes instead of a forest: `inputs`, whose texts are whole rows already, with the
     images repeated for every sequence that shows them; `counts` are the placeholders of each distinct image."""
-    images = {name: inputs[name] for name in facts.image_inputs if inputs.get(name) is not None}
-    texts = {name: value for name, value in inputs.items() if name not in facts.image_inputs}
+    images = {name: value for name, value in inputs.items() if name in facts.known_inputs and value is not None}
+    texts = {name: value for name, value in inputs.items() if name not in facts.known_inputs}
     return {**texts, **_repeated(images, forest.shown_I, forest.images_N, counts, facts)}
 
 
