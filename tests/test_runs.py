@@ -6,6 +6,7 @@ import dataclasses
 import enum
 import errno
 import json
+import re
 
 import numpy as np
 import pytest
@@ -118,3 +119,11 @@ def test_a_run_that_ended_before_its_first_step_does_not_stand_in_the_way(tmp_pa
 )
 def test_a_disk_without_room_is_told_from_other_errors(error, said):
     assert told_full_disk(error).startswith(said) and bool(told_full_disk(error)) == bool(said)
+
+
+def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # as root may write anywhere
+    with pytest.raises(
+        RunFolderError, match=f"--output_dir .*/ro/out cannot be written: {re.escape(str(tmp_path))} is"
+    ):
+        RunFolder(tmp_path / "ro" / "out").check()

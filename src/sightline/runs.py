@@ -61,10 +61,16 @@ class RunFolder:
         """Nothing when a run may write here: the folder is new, empty of runs and models, or `resume` goes on with it.
 
         Raises:
-            RunFolderError: the folder holds another run or a model, is a file, or there is nothing to resume.
+            RunFolderError: the folder holds another run or a model, is a file, cannot be written, or there is nothing to
+                resume.
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"--output_dir {self.path} is a file. Choose a folder.")
+        there = next(path for path in (self.path, *self.path.absolute().parents) if path.exists())
+        if not os.access(there, os.W_OK):
+            raise RunFolderError(
+                f"--output_dir {self.path} cannot be written: {there} is read-only, or another user's. Choose another."
+            )
         trace = self._trace()
         if trace and not resume:
             raise RunFolderError(

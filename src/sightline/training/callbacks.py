@@ -8,8 +8,10 @@ from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
+from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
 from sightline.console import console_on
+from sightline.errors import MachineError
 from sightline.runs import RunFolder
 
 SHOWN_METRICS = ("loss", "mean_token_accuracy", "rewards/accuracies", "rewards/margins", "eval_loss", "learning_rate")
@@ -68,6 +70,17 @@ class MetricsFile(TrainerCallback):
         if state.is_world_process_zero and logs:
             numbers = {name: _number(value) for name, value in logs.items()}
             self._folder.append_metrics({"step": state.global_step, **numbers})
+
+
+def require_reporters(training: Any) -> None:
+    """Raise MachineError where a package that `report_to` names is not installed."""
+    known = INTEGRATION_TO_CALLBACK.keys() - set(get_available_reporting_integrations())
+    missing = [name for name in training.report_to if name in known]
+    if missing:
+        raise MachineError(
+            f"report_to: {', '.join(missing)} is not installed. Run `pip install {' '.join(missing)}`, or set report_to "
+            "to none."
+        )
 
 
 def add_callbacks(trainer: Trainer, folder: RunFolder, others: Sequence[TrainerCallback]) -> None:

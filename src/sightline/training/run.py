@@ -20,6 +20,7 @@ from sightline.launch.processes import Processes, joined_processes
 from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
 from sightline.training.begun import begun_with, open_folder, resume_same
+from sightline.training.callbacks import require_reporters
 from sightline.training.collators import skip_in_batches
 from sightline.training.dpo import DPOTrainer
 from sightline.training.loop import Trained, told_steps, train_to_the_end
@@ -119,6 +120,7 @@ def _train(
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
     processes.first_does(lambda: folder.check(resume))
+    require_reporters(training)
     source = model_source(settings)
     train, test = processes.in_turn(lambda: training_rows(settings, goal, source.processor))
     records = (settings.script, training, settings.model, settings.mixture)

@@ -18,6 +18,7 @@ from sightline.launch.processes import Processes, joined_processes, say
 from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
 from sightline.runs import RunFolder
 from sightline.training.begun import begun_with, checkpoint_of, open_folder, resume_same
+from sightline.training.callbacks import require_reporters
 from sightline.training.loop import Trained, told_steps, train_to_the_end
 from sightline.training.vilt.card import write_vilt_card
 from sightline.training.vilt.rows import DrawnRows, PictureLoader
@@ -57,6 +58,7 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
     processes.first_does(lambda: folder.check(resume))
+    require_reporters(training)
     task = TASKS[name](settings)
     rows = task.read(str(settings.data.train_data), is_training=True)
     held_out = task.read(settings.data.eval_data, is_training=False) if settings.data.eval_data else None
