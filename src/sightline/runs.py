@@ -61,8 +61,8 @@ class RunFolder:
         """Nothing when a run may write here: the folder is new, empty of runs and models, or `resume` goes on with it.
 
         Raises:
-            RunFolderError: the folder holds another run or a model, is a file, cannot be written, or there is nothing to
-                resume.
+            RunFolderError: the folder holds another run or a model, is a file or may not be written, or holds nothing
+                to resume.
         """
         if self.path.exists() and not self.path.is_dir():
             raise RunFolderError(f"--output_dir {self.path} is a file. Choose a folder.")

@@ -78,8 +78,8 @@ def require_reporters(training: Any) -> None:
     missing = [name for name in training.report_to if name in known]
     if missing:
         raise MachineError(
-            f"report_to: {', '.join(missing)} is not installed. Run `pip install {' '.join(missing)}`, or set report_to "
-            "to none."
+            f"report_to: {', '.join(missing)} is not installed. Run `pip install {' '.join(missing)}`, or set "
+            "report_to to none."
         )
 
 

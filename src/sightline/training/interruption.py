@@ -132,12 +132,18 @@ class Interruption(TrainerCallback):
         if args.world_size > 1:
             asked = torch.tensor(self.number or 0, device=self._trainer.accelerator.device)
             torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
-            self.number = int(asked) or None
+            if int(asked):
+                self._hear(int(asked))
         return self.number is not None
+
+    def _hear(self, number: int) -> None:
+        """Takes note of the first signal, which may have come to another process and come here, too, in a moment."""
+        if self.number is None:
+            self.number, self._since, self._waits = number, time.monotonic(), True
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self.number is None:
-            self.number, self._since, self._waits = number, time.monotonic(), True
+            self._hear(number)
             name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
             say(f"\n{name}: saving a checkpoint after this step ({name} again to stop at once).")
             return
