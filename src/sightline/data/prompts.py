@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from sightline.data.bounded_templates import bound_templates
 from sightline.data.processors import Layout, layout_of, prompt_ids, require_own_words
 from sightline.data.templating import templated
 from sightline.errors import DataError, InputError
@@ -52,8 +53,10 @@ class Opening:
 def adopt_template(processor: Any) -> None:
     """Makes the chat template that was set on the processor's tokenizer alone the processor's own.
 
-    transformers does so by `save_pretrained` and `from_pretrained`, and refuses to render before.
+    transformers does so by `save_pretrained` and `from_pretrained`, and refuses to render before. From now on templates
+    are rendered within bounds, by whoever renders them.
     """
+    bound_templates()
     tokenizer = getattr(processor, "tokenizer", None)
     if tokenizer is not None and not processor.chat_template and tokenizer.chat_template:
         processor.chat_template = tokenizer.chat_template
@@ -114,7 +117,7 @@ def render_prompt(processor: Any, question: Question, opening: Opening | None = 
     pictures = tuple(part for part in parts if not isinstance(part, str))
     content = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in parts]
     opening = opening or Opening()
-    with templated("A question"):
+    with templated("A question", processor):
         text: str = processor.apply_chat_template(
             [*opening.messages, {"role": "user", "content": content}],
             add_generation_prompt=True,

@@ -33,7 +33,7 @@ def render_columns(processor: Any, row: dict[str, Any], images: int, columns: Ma
         return [example[column] for column in columns]
     for column in columns:
         example[column] = structured(example[column], images if column == "prompt" else 0, label)
-    with templated(label):
+    with templated(label, processor):
         rendered = apply_chat_template(
             {**example, "chat_template_kwargs": row.get("chat_template_kwargs") or {}}, processor
         )
@@ -45,13 +45,13 @@ def render_messages(
 ) -> tuple[str, Spans]:
     """A conversation as text by a template, or the processor's own; with `spans`, where the assistant speaks in it."""
     if not spans:
-        with templated("A conversation"):
+        with templated("A conversation", processor):
             text: str = processor.apply_chat_template(messages, chat_template=template, tokenize=False)
         return text, []
     from transformers.utils.chat_template_utils import render_jinja_template
 
     own = template or processor.chat_template
-    with templated("A conversation"):
+    with templated("A conversation", processor):
         texts, found = render_jinja_template(
             conversations=[messages],
             chat_template=own["default"] if isinstance(own, dict) else own,

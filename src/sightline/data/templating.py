@@ -4,25 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
-from sightline.errors import DataError
+from sightline.data.bounded_templates import bound_templates
+from sightline.errors import DataError, InputError
 
 
 @contextmanager
-def templated(label: str) -> Iterator[None]:
-    """What a template raises of itself, or of the conversation that it is given, as a DataError; `label` is the row.
+def templated(label: str, processor: Any) -> Iterator[None]:
+    """What a processor's template raises of itself, or of the conversation that it is given, as a DataError; `label` is
+    the row.
 
     Raises:
         DataError: there is no template, it is broken, or it refuses the conversation.
+        InputError: it knows no end, or reaches for what is none of its business.
     """
     from jinja2 import TemplateError
+    from jinja2.exceptions import SecurityError
 
+    bound_templates()
     try:
         yield
     except TemplateError as error:
+        folder = getattr(getattr(processor, "tokenizer", processor), "name_or_path", "") or "the model"
         said = " ".join(str(error).split())[:300].rstrip(".")
+        if isinstance(error, SecurityError):  # of every row alike
+            raise InputError(
+                f"The chat template of {folder} is not rendered: {said}. Take its author's chat_template.jinja."
+            ) from error
         raise DataError(
-            f"{label}: the chat template cannot render it: {said}. Mend the row, or chat_template.jinja of the model."
+            f"{label}: the chat template cannot render it: {said}. Mend the row, or chat_template.jinja of {folder}."
         ) from error
     except ValueError as error:
         if "chat template" not in str(error):
