@@ -188,6 +188,15 @@ def test_a_pickle_of_weights_runs_nothing(folder, trace):
     assert not trace.exists()
 
 
+def test_a_pickle_of_weights_runs_nothing_in_a_trainer_that_is_given_its_name(folder, trace, tmp_path):
+    (folder / "model.safetensors").unlink()
+    plant_pickle(folder / "pytorch_model.bin", trace)
+    args = SFTConfig(str(tmp_path / "out"), use_cpu=True, **SHORT_RUN)
+    with pytest.raises(InputError, match=r"pytorch_model\.bin.*would run code"):
+        SFTTrainer(str(folder), args, train_dataset=Dataset.from_list(vqa_rows(4, 2)))
+    assert not trace.exists()
+
+
 def test_a_pickle_of_an_adapters_weights_runs_nothing(folder, trace, tmp_path):
     adapter = tmp_path / "adapter"
     adapter.mkdir()

@@ -88,7 +88,7 @@ def _load_processor(folder: str, adapter: str | Path | None) -> ProcessorMixin:
     reason: Any = "the folder has a tokenizer only"
     try:
         processor = load_pretrained(AutoProcessor, source)
-    except ImportError:  # a package that its class needs
+    except (ImportError, InputError):  # a package that its class needs; code or a pickle, which is told already
         raise
     except Exception as error:  # transformers checks little of what it reads
         processor, reason = None, why_unreadable(source, error)

@@ -19,7 +19,6 @@ from sightline.data.preferences import require_trainable_lists, shown_images
 from sightline.data.sequences import SequenceEncoder
 from sightline.data.tables import unformatted
 from sightline.errors import ConfigError
-from sightline.models.pretrained import never_asking
 from sightline.training.absent_reference import (
     AbsentReference,
     bring_back_reference,
@@ -34,7 +33,7 @@ from sightline.training.collators import PreferenceCollator, ProcessorCollator
 from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.devices import choose_device, require_all_processes
 from sightline.training.fitting import fit_datasets
-from sightline.training.folder_code import without_code
+from sightline.training.folder_code import loaded_by_trl, without_code
 from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.given_rows import GivenRows
 from sightline.training.image_margin import IMAGE_MARGIN_HELP, add_image_margin
@@ -155,7 +154,11 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
             ref_model = NoReference()
         processing_class = trl_arguments.get("processing_class")
         shown = rows.shown(args, processing_class)
-        with hidden_packing(args, rows.train, data_collator), shown as (train, evaluation), never_asking():
+        with (
+            hidden_packing(args, rows.train, data_collator),
+            shown as (train, evaluation),
+            loaded_by_trl(model, ref_model),
+        ):
             super().__init__(model, ref_model, args, data_collator, train, evaluation, **trl_arguments)
         rows.put_back(self, processing_class)
         report_adapted_tower(self.model)

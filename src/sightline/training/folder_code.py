@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from sightline.errors import ConfigError
-from sightline.models.pretrained import INSTEAD, check_code, code_beside, load_pretrained
+from sightline.models.pretrained import INSTEAD, check_code, code_beside, load_pretrained, never_asking, refused_pickles
 
 KEY = "trust_remote_code"
 
@@ -48,3 +49,15 @@ def without_code(args: Any, models: Iterable[Any], trl_arguments: dict[str, Any]
         processor = load_pretrained(AutoProcessor, named[0], {"revision": revision})
         return {**trl_arguments, "processing_class": processor}
     return trl_arguments
+
+
+@contextmanager
+def loaded_by_trl(*models: Any) -> Iterator[None]:
+    """While TRL loads what is named: it asks nothing on a terminal, and a pickle that would run something is one line.
+
+    Raises:
+        InputError: weights of a model lie in such a pickle.
+    """
+    named = next((model for model in models if isinstance(model, str)), "The model")
+    with never_asking(), refused_pickles(named):
+        yield

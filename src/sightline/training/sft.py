@@ -12,7 +12,6 @@ from sightline.data.augmentation import NONE, check_policy
 from sightline.data.fit import LENGTH_POLICY_HELP
 from sightline.data.formats import to_sft_columns
 from sightline.data.sequences import SequenceEncoder
-from sightline.models.pretrained import never_asking
 from sightline.training.augmentation import (
     AUGMENTATION_HELP,
     augment_training,
@@ -22,7 +21,7 @@ from sightline.training.collators import ProcessorCollator, SFTCollator
 from sightline.training.decoder import for_family, report_adapted_tower
 from sightline.training.devices import choose_device, require_all_processes
 from sightline.training.fitting import fit_datasets
-from sightline.training.folder_code import without_code
+from sightline.training.folder_code import loaded_by_trl, without_code
 from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.given_rows import GivenRows
 from sightline.training.packing import (
@@ -119,7 +118,7 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
         trl_arguments = with_processor(trl_arguments, model, rows, needed=False)
         processing_class = trl_arguments.get("processing_class")
         shown = rows.shown(args, processing_class)
-        with hidden_packing(args, rows.train, data_collator), shown as (train, evaluation), never_asking():
+        with hidden_packing(args, rows.train, data_collator), shown as (train, evaluation), loaded_by_trl(model):
             super().__init__(model, args, data_collator, train, evaluation, **trl_arguments)
         rows.put_back(self, processing_class)
         report_adapted_tower(self.model)
