@@ -150,7 +150,9 @@ def test_a_recipe_and_the_record_of_its_run_are_repeated_by_giving_the_token_aga
     clean(recipe)
     recorded = str(output / "config.yaml")
     assert read_settings(["--config", recorded], SFTConfig).training.hub_token is None
-    assert f"hub_token, model_init_kwargs.token: {HIDDEN} stands where a secret was not" in clean(recipe)
+    told = clean(recipe)
+    assert "hub_token: saved arguments hide what they were" in told
+    assert f"model_init_kwargs.token: {HIDDEN} stands where a secret was not" in told
     assert read_settings(["--config", recorded, "--hub_token", IN_FLAG], SFTConfig).training.hub_token == IN_FLAG
 
 
@@ -245,9 +247,8 @@ def test_an_endpoint_gets_its_key_and_a_run_keeps_none(way, questions, server, t
 def test_a_server_that_fails_may_say_its_key_and_nobody_repeats_it(
     status, questions, server, tmp_path, clean, monkeypatch
 ) -> None:
-    monkeypatch.setattr("sightline.models.remote.Endpoint.first_wait_s", 0.0)
+    monkeypatch.setattr("sightline.models.chat_client.LONGEST_OWN_WAIT_S", 0.0)  # after the first second
     monkeypatch.setenv("OPENAI_API_KEY", IN_VARIABLE)
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
     server.reply = lambda number, body: (
         status, {"error": f"headers: Authorization: Bearer {IN_VARIABLE}, {server.headers[-1]}"}, {"Retry-After": "0"}
     )  # fmt: skip

@@ -174,7 +174,9 @@ def test_a_tar_shard_is_read_anew_by_another_version(tmp_path: Path, monkeypatch
     (tmp_path / "rows.tar").write_bytes(shard("red"))
     read_dataset(tmp_path / "rows.tar")
     monkeypatch.setattr(row_files, "encoding_version", lambda: "another")
-    monkeypatch.setattr(row_files, "read_shards", lambda paths: iter([{"question": "what ?", "answer": "RED"}]))
+    monkeypatch.setattr(
+        row_files, "read_shards", lambda paths, skip_broken: iter([{"question": "what ?", "answer": "RED"}])
+    )
     assert read_dataset(tmp_path / "rows.tar")["answer"][:] == ["RED"]
 
 

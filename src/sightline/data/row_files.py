@@ -338,7 +338,7 @@ def _parquet_tables(path: Path) -> Iterator[Any]:
     try:
         with pyarrow.parquet.ParquetFile(path, memory_map=True) as file:
             require_bytes(file.metadata.num_rows * file.metadata.num_columns, path)  # a value takes a byte at least
-            yield file.schema_arrow.empty_table()
+            yield pyarrow.Table.from_batches([], file.schema_arrow)  # empty_table() knows no extension types
             for batch in file.iter_batches(batch_size=_parquet_rows(file.metadata)):
                 batch.validate(full=True)
                 yield pyarrow.Table.from_batches([batch], schema=file.schema_arrow)

@@ -57,14 +57,16 @@ def prepared(dataset: Any, to_columns: Callable[[Any, str], Any]) -> Any:
 
 
 def opened_safely(dataset: Any) -> Any:
-    """The dataset as it is, for a collator of the script's own, once no picture is of a format that is not opened here.
+    """The dataset as it is, for a collator of the script's own, once nothing in it is opened that is not opened here.
 
-    `datasets` would open whatever Pillow knows, PostScript by a program of its own.
+    `datasets` would open whatever Pillow knows, PostScript by a program of its own; transformers fetches addresses in
+    the messages that its processors render.
 
     Raises:
         DataError: names the rows of those that are refused.
     """
     for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
+        refuse_addresses(part, THE_DATASET)
         for column, feature in (part.features if is_table(part) else {}).items():
             if is_opened(feature):
                 name = "image" if isinstance(feature, Image) else "images"
