@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
+from typing import Any
 
 import pytest
 from rich.progress import track
@@ -71,10 +72,16 @@ def test_a_bar_sends_nothing_of_its_title(monkeypatch):
     assert "\x1b]52" not in written.getvalue() and r"\x1b]52" in written.getvalue()
 
 
+class Terminal(io.StringIO):
+    """A terminal that keeps what it was sent."""
+
+    def isatty(self) -> bool:
+        return True
+
+
 def test_a_console_writes_its_own_colours_below_a_stream_that_shows():
-    written = io.StringIO()
-    written.isatty = lambda: True
-    stream = ShownStream(written)
+    written = Terminal()
+    stream: Any = ShownStream(written)
     assert under(stream) is written and console_on(stream).file is written
 
 

@@ -84,7 +84,8 @@ def trial(number: int, seed: int, whole: Path, folder: Path) -> str:
 def test_no_damaged_input_ends_in_a_traceback_or_hangs(whole: Path, tmp_path: Path) -> None:
     seconds = float(os.environ.get("SIGHTLINE_FUZZ_SECONDS", "240"))
     seed = int(os.environ.get("SIGHTLINE_FUZZ_SEED", "0"))
-    end, number, failures = time.monotonic() + seconds, 0, []
+    end, number = time.monotonic() + seconds, 0
+    failures: list[str] = []
     while time.monotonic() < end and len(failures) < 10:
         number += 1
         folder = tmp_path / str(number)

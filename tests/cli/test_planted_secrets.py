@@ -57,6 +57,7 @@ def hub(running_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
     """A Hub that this process reaches as if `HF_ENDPOINT` had named it; one for all, since transformers keeps it."""
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", running_hub.url)
+    monkeypatch.setattr(huggingface_hub.hf_api.api, "endpoint", running_hub.url)
     running_hub.status = 200
     running_hub.requests.clear()
     running_hub.files.clear()

@@ -54,7 +54,7 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-def trained(folder: Path, goal: str, **given: Any) -> Any:
+def trained(folder: Path, goal: Any, **given: Any) -> Any:
     recipe = folder / "recipe.yaml"
     file = "pairs.jsonl" if goal == "preferences" else "rows.jsonl"
     settings = {"dataset_name": str(folder / file), "output_dir": str(folder / "run"), "max_length": None, **given}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import threading
 import time
+from typing import Any
 
 import pytest
 from jinja2 import TemplateError
@@ -17,7 +18,7 @@ from sightline.errors import InputError
 from sightline.types import Question
 from tests.tiny import TEMPLATE, tiny_processor
 
-MESSAGES = [
+MESSAGES: list[dict[str, Any]] = [
     {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "what is it ?"}]},
     {"role": "assistant", "content": [{"type": "text", "text": "a red circle"}]},
 ]

@@ -65,7 +65,7 @@ def test_a_run_goes_on_and_resumes_past_a_question_that_always_fails(
 
 
 def test_a_question_of_a_model_here_that_always_fails_ends_no_resumed_run_either(tmp_path: Path) -> None:
-    stored = {"q0": "a", "q1": ValueError("broken")}
+    stored: dict[str, str | Exception] = {"q0": "a", "q1": ValueError("broken")}
     for _ in range(2):
         answers = ask_all(StoredAnswerer(dict(stored)), requests(2), Journal(tmp_path))
         assert sorted(answer.error for answer in answers.values()) == ["", "broken"]

@@ -259,7 +259,7 @@ def test_what_stands_around_questions_reaches_the_server_and_is_recorded(
 def test_fields_that_a_server_refuses_are_in_the_results_of_a_resumed_run_too(
     server: Server, data: str, tmp_path: Path
 ) -> None:
-    refused = (400, {"error": {"message": "Unsupported value: 'temperature' does not support 0"}}, {})
+    refused: Any = (400, {"error": {"message": "Unsupported value: 'temperature' does not support 0"}}, {})
     server.reply = lambda number, body: refused if "temperature" in body else completion("no")
     settings = config("m", data, tmp_path / "run", endpoint=server.url)
     for resume in (False, True):

@@ -6,6 +6,7 @@ import gzip
 import json
 import ssl
 import zlib
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -184,9 +185,9 @@ def test_a_reply_cut_in_the_middle_of_a_chunk_is_asked_for_again() -> None:
 
 @pytest.mark.parametrize("encoding", ["", "gzip", "deflate"])
 def test_a_huge_reply_is_not_read(server: Server, encoding: str) -> None:
-    pack = {"": bytes, "gzip": gzip.compress, "deflate": zlib.compress}[encoding]
+    packers: dict[str, Callable[[bytes], bytes]] = {"": bytes, "gzip": gzip.compress, "deflate": zlib.compress}
     headers = {"Content-Encoding": encoding} if encoding else {}
-    server.reply = lambda number, body: (200, pack(b" " * 300_000), headers)
+    server.reply = lambda number, body: (200, packers[encoding](b" " * 300_000), headers)
     (answer,) = server.hasty([], [], most_bytes=100_000).answer([Question("q")])
     assert "the reply has more than 100,000 bytes" in answer.error and len(server.bodies) == 1
 

@@ -144,7 +144,11 @@ def test_answers_come_as_they_are_known_and_not_behind_a_slow_one(server: Server
 
 
 def test_whoever_stops_asking_does_not_wait_for_what_is_in_flight(server: Server) -> None:
-    server.reply = lambda number, body: (time.sleep(3 * number), completion("yes"))[1]
+    def later(number: int, body: Any) -> Any:
+        time.sleep(3 * number)
+        return completion("yes")
+
+    server.reply = later
     answers = server.answerer(concurrency=3).answer_as_ready([Question(f"q{index}") for index in range(9)])
     next(answers)
     start = time.monotonic()
@@ -183,7 +187,7 @@ def test_once_answers_came_a_refusal_is_about_its_question(server: Server, statu
 
 
 def test_a_question_that_a_filter_flags_ends_no_run(server: Server) -> None:
-    flagged = (403, {"error": {"code": 403, "message": "Your input was flagged by moderation"}}, {})
+    flagged: Any = (403, {"error": {"code": 403, "message": "Your input was flagged by moderation"}}, {})
     server.reply = lambda number, body: flagged if number == 0 else completion("yes")
     answers = list(server.answerer(concurrency=1).answer([Question("q0"), Question("q1")]))
     assert [answer.text for answer in answers] == ["", "yes"] and "flagged" in answers[0].error

@@ -33,7 +33,7 @@ SETTINGS = (
 class AtStep(TrainerCallback):
     """Does something once, at an event of a step."""
 
-    def __init__(self, event: str, step: int, action: Callable[[], None]) -> None:
+    def __init__(self, event: str, step: int, action: Callable[[], Any]) -> None:
         self.done = False
 
         def act(args: Any, state: Any, control: Any, **kwargs: Any) -> None:
@@ -70,7 +70,7 @@ def command(data: Path, verb: str, output: Path, *more: str) -> list[str]:
 
 def acting(monkeypatch: pytest.MonkeyPatch, *callbacks: TrainerCallback) -> None:
     """Runs begun from now on have these callbacks, too."""
-    usual = loop.add_callbacks
+    usual: Any = vars(loop)["add_callbacks"]
 
     def add(trainer: Any, folder: Any, others: Any) -> None:
         usual(trainer, folder, others)
@@ -373,7 +373,8 @@ def no_shared_memory() -> None:
     def refuse(*args: Any, **named: Any) -> Any:
         raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
 
-    torch.UntypedStorage._share_fd_cpu_ = refuse  # what the fork of a worker inherits
+    storage: Any = torch.UntypedStorage
+    storage._share_fd_cpu_ = refuse  # what the fork of a worker inherits
 
 
 def kill_worker() -> None:

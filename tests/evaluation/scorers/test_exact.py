@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import process_time
+
 import pytest
 
 from sightline.evaluation.scorers.exact import score_strict
@@ -106,3 +108,13 @@ def test_a_sentence_about_what_was_asked_is_read_in_other_languages(
 )
 def test_a_blank_before_a_unit_makes_no_difference(gold: str, answer: str, verdict: str) -> None:
     assert scored("How heavy is it?", gold, answer) == verdict
+
+
+@pytest.mark.parametrize("options", [(), ("red", "blue")], ids=["open", "options"])
+@pytest.mark.parametrize("looped", ["`", "!", "A. ", "<think>", "0xffff", "so ", "Wait, "])
+def test_an_answer_that_repeats_itself_to_its_last_token_holds_nobody_up(looped: str, options: tuple[str, ...]) -> None:
+    """Twelve thousand letters, some 4,000 tokens, which some patterns would read in minutes."""
+    item = Item("1", "row 1", "What colour?", (), options, ("B" if options else "blue",))
+    start = process_time()
+    assert score_strict(item, (looped * 12_000)[:12_000]).score == 0.0
+    assert process_time() - start < 20

@@ -32,7 +32,7 @@ _TEXT_COMMAND = re.compile(
     r"\{([^{}]*)\}"
 )
 _MARKED = re.compile(r"[*_`]")
-_EMPHASIS = re.compile(r"(\*{1,3}|_{2,3}|`+)(?=\S)(.+?)(?<=\S)\1", re.DOTALL)
+_EMPHASIS = re.compile(r"(\*{1,3}|_{2,3}|`{1,3})(?=\S)(.+?)(?<=\S)\1", re.DOTALL)
 _LINE_MARKS = re.compile(r"^\s*(?:#{1,6}|>|[-*+•])\s+", re.MULTILINE)
 _MAY_BE_WRAPPED = re.compile(r"[<{`$\\|]")
 # $x$ holds a formula where no blank follows the first and no digit the second, so "$5 or $6" stays money.

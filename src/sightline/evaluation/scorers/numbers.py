@@ -81,7 +81,7 @@ _LIMITS = re.compile(
 )
 # "3 dogs (2 brown, 1 black)": what follows the opening number explains it.
 _EXPLAINED = re.compile(
-    r"[\s*]*(?:[^\W\d]+[\s*]*){0,3}(?:[(—]|:(?=\D*\d\D+\d)|,\s*(?:because|since|as|of\s+which|including|counting)\b)"
+    r"[\s*]*+(?:[^\W\d]++[\s*]*+){0,3}(?:[(—]|:(?=\D*\d\D+\d)|,\s*(?:because|since|as|of\s+which|including|counting)\b)"
 )
 _EITHER = re.compile(r"\b(?:or|oder|ou)\b|或|または", re.IGNORECASE)
 _GOES_ON = re.compile(rf"\s*(?:,\s+|,?\s*(?:{_AND}|&|和)\s*){_DIGITS}(?!\s+of\b)", re.IGNORECASE)

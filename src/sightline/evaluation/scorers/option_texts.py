@@ -133,6 +133,7 @@ def _spelled(text: str) -> str:
     flat = flat.replace("\\pi", "π").replace("\\circ", "").replace("^{}", "").replace("\\%", "%")
     flat = re.sub(r"\\(?:text|textbf|mathrm|mathbf|left|right|boxed|,|;|!|\(|\)|\[|\])", "", flat)
     flat = re.sub(r"[*_`\"“”‘’;!?\\{}$°()\[\]]|\bdegrees?\b", " ", flat)
+    flat = _single_blanks(flat)
     flat = re.sub(r"(?<=\d)\.0+(?!\d)", "", flat)
     flat = re.sub(r"(?<=\d)\s*(?:meters?|metres?)\b", "m", flat)
     flat = re.sub(r"(?<=[\dπ])\s+(?=(?:cm|mm|km|m)\b)", "", flat)
@@ -140,6 +141,12 @@ def _spelled(text: str) -> str:
     flat = re.sub(r"(?<=[a-z]{3}[^\Ws])s\b", "", flat)
     flat = re.sub(r"[.,:](?!\d)|(?<!\d)[,:]", " ", flat)
     flat = re.sub(r"(?<=[a-z])\s+[-−–](?=\d)", " minus", flat)
+    flat = _single_blanks(flat)
     flat = re.sub(r"\s*([-−–/=<>])\s*", r"\1", flat).replace("−", "-").replace("–", "-").replace(" minus", " -")
     flat = " ".join(flat.split()).strip("'=^ ") if len(flat.strip()) > 1 else flat.strip()
     return flat if _NEGATIVE.match(flat) else flat.strip("-")
+
+
+def _single_blanks(text: str) -> str:
+    """Runs of blanks as one: the patterns that look for some before a mark take their square in time."""
+    return re.sub(r"\s+", " ", text)

@@ -27,7 +27,8 @@ _ASKS_ON = finder("asks", before=r"(?<=\S)\s+(?:#+ *)?", after=r"\s*\d*\s*:")
 # "Actually" begins a sentence, "I mean" may stand within one; several may follow each other.
 _CORRECTS = rf"{any_of('corrects')}(?:\W+{any_of('turns', 'corrects')})*\W*"
 _TURN = re.compile(
-    rf"(?:^|(?<=[.!?\n…]))\W*(?:(?:no|hm+|oh)\W+)?{any_of('turns', 'corrects')}(?:\W+{any_of('turns', 'corrects')})*\W*"
+    rf"(?:^|(?<=[.!?\n…]))\W{{0,20}}(?:(?:no|hm+|oh)\W+)?{any_of('turns', 'corrects')}"
+    rf"(?:\W+{any_of('turns', 'corrects')})*\W*"
     rf"|(?:(?<=[,;(—–])|(?<=\s-))\s*{_CORRECTS}",
     re.IGNORECASE,
 )

@@ -22,6 +22,7 @@ _MARKS = (
 _OPENS = "|".join(opening for opening, _ in _MARKS)
 _CLOSES = "|".join(closing for _, closing in _MARKS)
 _CLOSED = re.compile(rf"(?:{_OPENS}).*?(?:{_CLOSES})", re.DOTALL | re.IGNORECASE)
+_ANY_CLOSE = re.compile(_CLOSES, re.IGNORECASE)
 _BEFORE_CLOSE = re.compile(rf"^.*(?:{_CLOSES})", re.DOTALL | re.IGNORECASE)
 _NEVER_ENDED = re.compile(rf"(?:{_OPENS}).*$", re.DOTALL | re.IGNORECASE)
 # GPT-OSS: channels with their marks, or glued together where special tokens were left out of the text.
@@ -48,7 +49,10 @@ def without_thought(answer: str) -> str:
     if not _MAY_HOLD_THOUGHT.search(answer):
         return answer.strip()
     said = _OTHER_CHANNEL.sub("", _FINAL_CHANNEL.sub("", answer))
-    said = _NEVER_ENDED.sub("", _BEFORE_CLOSE.sub("", _CLOSED.sub("", said)))
+    ends = [close.end() for close in _ANY_CLOSE.finditer(said)]
+    if ends:  # behind the last of them none is looked for, which would take its square in time
+        said = _CLOSED.sub("", said[: ends[-1]]) + said[ends[-1] :]
+    said = _NEVER_ENDED.sub("", _BEFORE_CLOSE.sub("", said))
     return _TURN_ENDS.sub("", _TURN_BEGINS.sub("", said)).strip()
 
 

@@ -41,6 +41,7 @@ _SIGNS_BEHIND = re.compile(r"(?<=\w)[+-]+(?=[\s.,;]|$)")  # B+ is no B, which VQ
 _TELLS_NOTHING = re.compile(
     r"\?$|^(?:sure|certainly|of\s+course|okay|ok|great\s+question|absolutely)\W*$", re.IGNORECASE
 )
+_LONGEST = 12  # letters of an abbreviation and what stands before it
 _ABBREVIATION = re.compile(
     r"\b(?:st|mr|mrs|ms|dr|mt|jr|sr|vs|no|inc|ltd|co|corp|ave|blvd|rd|prof|gen|dept|vol|approx|ft|[A-Z]|[ap]\.m|u\.s)\.$",
     re.IGNORECASE,
@@ -130,7 +131,7 @@ def _phrases(text: str) -> list[str]:
     """Sentences, also where abbreviations end within them."""
     parts: list[str] = []
     for part in sentences(text):
-        if parts and _ABBREVIATION.search(parts[-1]):
+        if parts and _ABBREVIATION.search(parts[-1][-_LONGEST:]):
             parts[-1] += f" {part}"
         else:
             parts.append(part)
