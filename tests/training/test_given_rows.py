@@ -17,6 +17,9 @@ from sightline.errors import ConfigError
 from sightline.training.given_rows import given_rows
 from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
 
+pytestmark = pytest.mark.slow  # each test trains
+
+
 CHARTS = [
     {"image": picture(index), "query": "what is this ?", "label": ["a red circle"], "human_or_machine": index % 2}
     for index in range(4)

@@ -22,6 +22,9 @@ from sightline.models.load import LoadedVlm
 from sightline.types import Question
 from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_llava, tiny_processor
 
+pytestmark = pytest.mark.slow  # each test trains
+
+
 DECODERS: dict[str, dict[str, Any]] = {
     "granite": {"logits_scaling": 8.0},
     "cohere": {"logit_scale": 0.25},

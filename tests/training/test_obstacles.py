@@ -16,6 +16,9 @@ import sightline
 from sightline.errors import ConfigError
 from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 
+pytestmark = pytest.mark.slow  # each test trains
+
+
 DECODER = r".*language_model.*(q_proj|v_proj|down_proj)"
 INVOCATION = tiny_processor().tokenizer("assistant :", add_special_tokens=False)["input_ids"]
 

@@ -17,7 +17,7 @@ from datasets import Dataset
 import sightline
 from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
 
-pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore::FutureWarning")]  # each test trains
 LIBRARIES = (trl, sightline)
 
 

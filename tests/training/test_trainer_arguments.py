@@ -20,6 +20,9 @@ from sightline.errors import ConfigError
 from sightline.training import spellings
 from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
 
+pytestmark = pytest.mark.slow  # each test trains
+
+
 BARE = {name: value for name, value in SHORT_RUN.items() if name != "max_length"}
 TWO_STEPS: dict[str, Any] = {"max_steps": 2, "per_device_train_batch_size": 2, "seed": 3}
 PREFERENCES = Dataset.from_list(preference_rows(4, 2))

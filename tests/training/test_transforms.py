@@ -17,6 +17,9 @@ from sightline.data.formats import sft_rows
 from sightline.errors import ConfigError, DataError
 from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_llava, tiny_processor
 
+pytestmark = pytest.mark.slow  # each test trains
+
+
 ASKED, RED = [{"role": "user", "content": "what is this ?"}], [{"role": "assistant", "content": "a red circle"}]
 BLUE = [{"role": "assistant", "content": "a blue square"}]
 
