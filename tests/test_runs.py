@@ -125,3 +125,13 @@ def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_read(tmp
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)  # as root may write anywhere
     with pytest.raises(RunFolderError, match=f"/ro/out cannot be written: {re.escape(str(tmp_path))} is"):
         RunFolder(tmp_path / "ro" / "out").check()
+
+
+@pytest.mark.parametrize("content", [b'{"a": 1', b"[1]", b"\xff\xfe", b"a: [1"])
+@pytest.mark.parametrize("name", ["begun.json", "config.yaml"])
+def test_a_damaged_record_is_named(tmp_path, name, content):
+    folder = RunFolder(tmp_path / "run")
+    folder.begin({"a": 1}, begun={"a": 1})
+    (folder.path / name).write_bytes(content)
+    with pytest.raises(RunFolderError, match=rf"{name} is damaged \(.*Copy it again, or start anew"):
+        folder.read_begun() if name == "begun.json" else folder.read_config()

@@ -6,6 +6,7 @@ import copy
 import json
 import pickle
 import re
+import time
 
 import pytest
 
@@ -160,8 +161,23 @@ def test_a_command_is_recorded_without_its_secrets_however_short(monkeypatch):
     ]  # fmt: skip
     mapping = ["--model_init_kwargs", "{token: abc, revision: main}", "--kwargs", '{"api_key": "abc"}']
     assert hidden_command(mapping)[1::2] == [f"{{token: {HIDDEN}, revision: main}}", f'{{"api_key": "{HIDDEN}"}}']
+    assert hidden_command(["--extra_body={api_key: abc}"]) == [f"--extra_body={{api_key: {HIDDEN}}}"]
     remember_command(["eval", "--api_key", "Key-Typed-77"])
     assert without_known("no such option Key-Typed-77") == f"no such option {HIDDEN}"
+
+
+@pytest.mark.parametrize("given", [["--hub_token", "Key-Typed-78"], ["--hub_token=Key-Typed-78"]])
+def test_what_stands_behind_a_secret_is_none(given):
+    typed = ["data", "preview", *given, "train_V3.jsonl"]
+    remember_command(typed)
+    assert hidden_command(typed)[-1] == "train_V3.jsonl" and "Key-Typed-78" not in " ".join(hidden_command(typed))
+    assert without_known("wrote train_V3.jsonl by Key-Typed-78") == f"wrote train_V3.jsonl by {HIDDEN}"
+
+
+def test_addresses_without_end_are_looked_through_at_once():
+    start = time.process_time()
+    assert redact("://a:b" * 50_000)
+    assert time.process_time() - start < 20
 
 
 def test_parameters_of_addresses_with_ordinary_names_are_no_secrets():

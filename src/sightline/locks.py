@@ -28,7 +28,7 @@ def locked(path: Path) -> Iterator[None]:
         LockedError: somebody else holds it.
     """
     with open(path, "a+", encoding="utf-8", errors="replace") as file:
-        if not _lock(file.fileno()):
+        if not take(file.fileno()):
             file.seek(0)
             raise LockedError(file.read(200).strip() or "not known which")
         file.truncate(0)
@@ -41,7 +41,7 @@ def locked(path: Path) -> Iterator[None]:
             _held.discard(file.fileno())
 
 
-def _lock(descriptor: int) -> bool:
+def take(descriptor: int) -> bool:
     """Whether nobody else holds an open file; nobody waits."""
     try:
         import fcntl

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +26,7 @@ import yaml
 from sightline.config import place
 from sightline.errors import MachineError, RunFolderError
 from sightline.locks import LockedError, locked
-from sightline.notation import read_json
+from sightline.notation import read_json, read_yaml
 from sightline.secrets import HIDDEN, Secret, hidden, hidden_command, without_known, without_secrets
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.jsonl"
@@ -83,6 +83,11 @@ class RunFolder:
                 "Leave the flag out to start one, or name the folder of the run by --output_dir."
             )
 
+    def require_free(self, resume: bool) -> None:
+        """As `check`, before a run does what takes long; raises RunFolderError where another is at work, too."""
+        self.require_idle()
+        self.check(resume)
+
     def require_idle(self) -> None:
         """Raises RunFolderError where another run is at work in the folder."""
         if (self.path / LOCK).is_file():
@@ -128,9 +133,30 @@ class RunFolder:
             ) from error
 
     def read_begun(self) -> dict[str, Any]:
-        """With what the run here began, under flat names; empty where it did not say."""
-        path = self.path / BEGUN
-        return flat_names(read_json(path.read_text(encoding="utf-8"))) if path.is_file() else {}
+        """With what the run here began, under flat names; empty where it did not say.
+
+        Raises:
+            RunFolderError: the record is damaged.
+        """
+        return flat_names(self._record(BEGUN, read_json)) if (self.path / BEGUN).is_file() else {}
+
+    def read_config(self) -> dict[str, Any]:
+        """The settings that the run here was begun with.
+
+        Raises:
+            RunFolderError: the record is damaged.
+        """
+        return self._record(CONFIG, read_yaml)
+
+    def _record(self, name: str, read: Callable[[str], Any]) -> dict[str, Any]:
+        path, found, what = self.path / name, None, "holds no settings"
+        try:
+            found = read(path.read_text(encoding="utf-8"))
+        except ValueError as error:  # its notation, or not UTF-8
+            what = str(error)
+        if not isinstance(found, dict):
+            raise RunFolderError(f"{path} is damaged ({what}). Copy it again, or start anew in another folder.")
+        return found
 
     def require_same(self, begun: Mapping[str, Any], free: Collection[str] = ()) -> dict[str, Any]:
         """With what the run here began; empty where it did not say. What is `free` may differ.

@@ -7,7 +7,7 @@ import functools
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
@@ -32,7 +32,7 @@ _ACCESS = frozenset("auth jwt pass pw pwd sas tk sk ak appkey".split()) | _OFTEN
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 # The second form is one whose password holds what should have been written as %2F, %3F or %23; a port is none.
 _USER_INFO = re.compile(
-    rf"(?<=://)(?:(?:[^\s/?#\"'<>\\]|{HIDDEN})+@|[^\s/?#:@\"'<>\\]+:(?!\d*(?:[/?#]|$))[^\s\"'<>\\]+@)"
+    rf"(?<=://)(?:(?:[^\s/?#\"'<>\\]|{HIDDEN})+@|[^\s/?#:@\"'<>\\]+:(?!\d*(?:[/?#]|$))[^\s\"'<>\\]{{1,1024}}@)"
 )
 _PARAMETER = re.compile(r"([?&;#]|u0026)([\w.%\-\[\]]{1,64})=([^&;#\s\"'<>\\]+)")
 _HEADER = re.compile(r"(?i)(authorization[\"']?\s*[:=]\s*[\"']?(?:bearer|basic|token)\s+)[^\s\"'<>\\,]+")
@@ -138,28 +138,31 @@ def without_hidden(settings: Any, where: str = "") -> tuple[Any, list[str]]:
 def hidden_command(arguments: Iterable[str]) -> list[str]:
     """A command line to record: the values of flags with a secret's name are hidden, and all that is known."""
     shown: list[str] = []
-    is_secret = False
-    for argument in arguments:
-        if argument.startswith("--"):
-            name, equals, _ = argument[2:].partition("=")
-            is_secret = is_secret_name(name)
-            shown.append(f"--{name}={HIDDEN}" if is_secret and equals else redact(argument))
-        else:
-            shown.append(HIDDEN if is_secret else _without_values(redact(argument)))
+    for flag, value, is_secret in _told_apart(arguments):
+        shown.append(flag + (HIDDEN if is_secret else _without_values(redact(value))))
     return shown
 
 
 def remember_command(arguments: Iterable[str]) -> None:
     """Makes the secrets of a command line known, before anything is said about it."""
-    is_secret = False
-    for argument in arguments:
-        value = argument
-        if argument.startswith("--"):
-            name, _, value = argument[2:].partition("=")
-            is_secret = is_secret_name(name)
+    for _, value, is_secret in _told_apart(arguments):
         if is_secret:
             remember(value)
         remember_address(value)
+
+
+def _told_apart(arguments: Iterable[str]) -> Iterator[tuple[str, str, bool]]:
+    """Each argument as its flag (`--name=` with a value behind it), its value, and whether that is a secret."""
+    awaits = False
+    for argument in arguments:
+        if not argument.startswith("--"):
+            yield "", argument, awaits
+            awaits = False
+            continue
+        name, equals, value = argument[2:].partition("=")
+        is_secret = is_secret_name(name)
+        yield f"--{name}{equals}", value, is_secret and bool(equals)
+        awaits = is_secret and not equals
 
 
 def remember(value: str) -> None:

@@ -168,7 +168,7 @@ def draw_command(draw: random.Random) -> list[str]:
         (2, ["eval", "--data", "@ids.jsonl", "--model", draw.choice(["@model", "@adapter"]), "--max_new_tokens", "2"]),
         (1, ["doctor", "--model_name_or_path", "@model", "--dataset_name", source, *trained]),
         (2, ["cache", draw.choice(["list", "verify", "clear"])]),
-        (1, ["ask", "--model", "@model", "--image", "@0.png", "--question", "what ?"]),
+        (1, ["ask", "@model", "@0.png", "what ?"]),
     ]  # fmt: skip
     return draw.choices([argv for _, argv in kinds], [weight for weight, _ in kinds])[0]
 
@@ -356,6 +356,5 @@ def change_flags(command: list[str], draw: random.Random) -> list[str]:
     elif kind < 0.7:
         del command[place]
     else:
-        pool = KEYS
-        command[place:place] = [draw.choice(pool), draw.choice(FLAGS)]
+        command[place:place] = [draw.choice(KEYS), draw.choice(FLAGS)]
     return command

@@ -10,20 +10,12 @@ import pytest
 
 from sightline.cli.main import run
 from tests.cli.test_training import command, losses, write_rows
-from tests.tiny import picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
+from tests.tiny import picture, preference_rows, vqa_rows
 
 pytestmark = pytest.mark.slow
 
 EVALUATING = "--eval_strategy steps --eval_steps 3".split()
 LORA = "--use_peft true --lora_r 4 --lora_target_modules q_proj v_proj --lora_dropout 0.2".split()
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    tiny_llava(1).save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(scope="module")

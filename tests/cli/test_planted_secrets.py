@@ -38,14 +38,6 @@ LEAVES = tuple(text.encode() for text in (PLANTED, BASIC))
 
 
 @pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    tiny_llava(1).save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def running_hub() -> Iterator[Hub]:
     running = Hub()
     yield running

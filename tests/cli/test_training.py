@@ -16,20 +16,12 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, TrainerCall
 
 from sightline.cli.main import run
 from sightline.training.callbacks import add_callbacks
-from tests.tiny import picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
+from tests.tiny import picture, preference_rows, vqa_rows
 
 SETTINGS = (
     "--max_length null --gradient_checkpointing false --bf16 false --per_device_train_batch_size 4 "
     "--learning_rate 1e-3 --max_steps 6 --logging_steps 1 --seed 3"
 ).split()
-
-
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    tiny_llava(1).save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
 
 
 def write_rows(folder: Path, rows: list[dict[str, Any]], name: str = "train.jsonl") -> Path:

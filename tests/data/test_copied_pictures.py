@@ -129,3 +129,9 @@ def test_nothing_is_written_where_no_row_can_be_used(folder: Path, capsys: Any) 
         assert convert(folder, rows_of(folder, "key.png", "/etc/passwd"), to, "--skip_bad_rows") == 2
         assert "None of 2 rows can be used. The first: rows.jsonl row 1" in capsys.readouterr().err
         assert not (folder / "new" / FORMS[to]).exists()
+
+
+def test_parquet_holds_pictures_even_where_references_are_asked_for(folder: Path, capsys: Any) -> None:
+    source = rows_of(folder, "own.png", "../victim/private.png")
+    assert convert(folder, source, "parquet", "--images", "reference") == 2
+    assert "lies outside of " in capsys.readouterr().err

@@ -411,3 +411,28 @@ def test_a_reporter_that_is_not_installed_is_told_before_rows_are_read(
     printed = capsys.readouterr().err
     assert f"error: report_to: {name} is not installed. Run `pip install {name}`" in printed
     assert "train.jsonl" not in printed and not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_a_resumed_run_that_ends_before_its_first_step_keeps_its_checkpoint_without_alarm(
+    data: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    folder = tmp_path / "run"
+    for step in (3, 3):  # after the third step, then before the fourth
+        with monkeypatch.context() as patch:
+            event = "on_step_end" if not folder.exists() else "on_step_begin"
+            acting(patch, AtStep(event, step, lambda: os.kill(os.getpid(), signal.SIGTERM)))
+            more = ("--resume_from_checkpoint", "true") if folder.exists() else ()
+            assert run(command(data, "sft", folder, *more)) == 143
+    printed = capsys.readouterr().err
+    assert "could not be written" not in printed and f"Kept: {folder / 'checkpoint-3'}" in printed
+
+
+@pytest.mark.slow
+def test_a_model_of_several_templates_is_saved_over_that_of_the_run_before(data: Path, tmp_path: Path) -> None:
+    model, folder = tmp_path / "model", tmp_path / "run"
+    shutil.copytree(data / "model", model)
+    (model / "additional_chat_templates").mkdir()
+    (model / "additional_chat_templates" / "tool_use.jinja").write_text("{{ messages }}")
+    for more in ((), ("--resume_from_checkpoint", "true", "--max_steps", "8")):
+        assert run([*command(data, "sft", folder), "--model_name_or_path", str(model), *more]) == 0

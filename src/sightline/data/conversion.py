@@ -109,7 +109,8 @@ def run_convert(settings: ConversionSettings, track: Track = lambda items, total
     target, out = _checked(settings)
     dataset = read_dataset(settings.source, settings.split, settings.config, settings.pictures)
     name = source_name(settings.source, settings.split)
-    rule = CopyRule(settings.source, settings.pictures, settings.allow_outside or settings.images == "reference")
+    refers = settings.images == "reference" and target.write is not None  # Parquet holds pictures whatever is asked for
+    rule = CopyRule(settings.source, settings.pictures, settings.allow_outside or refers)
     if target.read is None or target.write is None:
         return _write_parquet(*_good_rows(dataset, rule, name, settings), out, track)
     rows = target.read(dataset, name)

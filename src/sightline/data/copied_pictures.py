@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ class CopyRule:
 
             self._roots = (Path(config.HF_CACHE_HOME).resolve(), *self._roots[1:])
         self._allow_outside = allow_outside
-        self._known: set[str] = set()
+        self._known: set[str | bytes] = set()
 
     def require(self, value: Any, name: str) -> None:
         """Nothing for a closed picture that may be copied.
@@ -42,10 +43,12 @@ class CopyRule:
             DataError: it cannot be read, or lies outside of the folders; begins with `name`.
         """
         stored = stored_image(value)
-        if stored is None or (isinstance(stored, str) and stored in self._known):
+        key = hashlib.blake2b(stored, digest_size=16).digest() if isinstance(stored, bytes) else stored
+        if key is None or key in self._known:
             return
         read_whole(stored, name)
         if not isinstance(stored, str):
+            self._known.add(key)
             return
         place = Path(stored).resolve()
         if not self._allow_outside and not any(place.is_relative_to(root) for root in self._roots):

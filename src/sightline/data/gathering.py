@@ -239,14 +239,14 @@ def _rewritten(
     name_of: NameOf,
 ) -> Dataset:
     """The dataset with one column `images` in place of all columns of pictures, and its messages without pictures."""
+    import pyarrow.compute
     from datasets import concatenate_datasets
 
-    counts: list[int] = []
-    images = _pictures_of(dataset, columns, taken, finder, name_of, counts)
-    shown = dataset_of_pictures("images", images, several=True)
+    shown = dataset_of_pictures("images", _pictures_of(dataset, columns, taken, finder, name_of), several=True)
     parts = [dataset.remove_columns([*columns, *(_written(taken) if taken is not None else ())])]
     parts = [part for part in parts if part.column_names]
     if taken is not None:
+        counts = pyarrow.compute.list_value_length(shown.data.column("images")).to_pylist()
         texts = {
             column: [in_front(row.get(column), count) for (row, _), count in zip(taken, counts, strict=True)]
             if column in ("messages", "prompt")
@@ -265,15 +265,13 @@ def _pictures_of(
     taken: list[tuple[Row, list[Any]]] | None,
     finder: PictureFinder,
     name_of: NameOf,
-    counts: list[int],
 ) -> Iterator[list[Any]]:
-    """The pictures of each row in turn, whose numbers are added to `counts`."""
+    """The pictures of each row in turn."""
     held = close_images(dataset.select_columns(columns)) if columns else [{} for _ in range(len(dataset))]
     for index, row in enumerate(held):
         name = name_of(index)
         found = _of_columns({column: _listed(row[column]) for column in columns}, name)
         found = found if taken is None else _filled(taken[index][1], found, finder, name)
-        counts.append(len(found))
         yield found
 
 

@@ -33,12 +33,13 @@ def map_rows(dataset: Dataset, function: Callable[..., Any], parameters: Iterabl
         parameters: what the function depends on besides the rows.
     """
     files = [Path(file["filename"]) for file in dataset.cache_files]
-    signatures = [path.name if path.parent == kept_folder() else file_signature(path) for path in files]
+    ours = kept_folder() if files else None
+    signatures = [path.name if path.parent == ours else file_signature(path) for path in files]
     parts = [encoding_version(), dataset._fingerprint, dataset.features, *parameters, *signatures]
     key = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
-    place = kept_folder() / f"{key}.arrow" if files else None
-    if place is None:
+    if ours is None:
         return dataset.map(function, new_fingerprint=key, **options)
+    place = ours / f"{key}.arrow"
     whole = _is_whole(place)
     kept = dataset.map(function, new_fingerprint=key, cache_file_name=str(place), load_from_cache_file=whole, **options)
     with contextlib.suppress(OSError):

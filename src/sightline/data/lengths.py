@@ -14,7 +14,7 @@ from sightline.data.preferences import image_groups
 from sightline.data.processors import ImageTable, process_images, refusal
 from sightline.data.sequences import SequenceEncoder
 from sightline.data.sources import row_name
-from sightline.errors import DataError, TooLongError
+from sightline.errors import DataError, SightlineError, TooLongError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -163,6 +163,8 @@ def table_of_kinds(encoder: SequenceEncoder, kinds: set[Kind]) -> KindTable:
         blanks = [Image.new("RGB", size) for _, size in part]
         try:
             expansions.extend(process_images(encoder.processor, blanks, [beside for beside, _ in part]).expansions)
+        except SightlineError:  # of the model, whatever the size
+            raise
         except Exception as error:  # a processor may raise anything for a size that it does not take
             if len(part) > 1:
                 for kind in part:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import os
 import shutil
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from sightline.errors import ConfigError
+from sightline.locks import take
 
 
 @dataclass(frozen=True)
@@ -64,12 +64,8 @@ def new_file(out: Path) -> Iterator[NewFile]:
 
 
 def _own(file: BinaryIO, partial: Path, out: Path) -> None:
-    try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError) as error:
-        raise ConfigError(f"OUT: another process is writing {out}. Wait for it, or name another file.") from error
-    except OSError:
-        pass  # a file system without locks
+    if not take(file.fileno()):
+        raise ConfigError(f"OUT: another process is writing {out}. Wait for it, or name another file.")
     with contextlib.suppress(FileNotFoundError):
         if os.path.samestat(os.fstat(file.fileno()), partial.stat()):  # not what another process has renamed since
             if not out.exists():

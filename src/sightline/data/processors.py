@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.borders import find_borders, spelt_out
-from sightline.errors import DataError
+from sightline.errors import DataError, InputError
 from sightline.types import Sequence
 
 FRONT, AFTER_IMAGES = "front", "after_images"
@@ -204,7 +204,7 @@ def process_images(processor: Any, images: Many[Any], beside: Many[bool] = ()) -
         return ImageTable({}, (), ())
     layout = layout_of(processor)
     if getattr(processor.tokenizer, "pad_token", None) is None:
-        raise DataError("The model's tokenizer has no padding token. Set pad_token in its tokenizer_config.json.")
+        raise InputError("The model's tokenizer has no padding token. Set pad_token in its tokenizer_config.json.")
     others = sum(beside)
     alone = len(images) - others
     rows = [[image] for image in images[:alone]]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -145,9 +144,10 @@ def _iterate_parquet(path: Path) -> Iterator[Row]:
         features = Features.from_arrow_schema(file.schema_arrow)
         written = {column: feature for column, feature in features.items() if _holds_json(feature)}
         for batch in file.iter_batches(batch_size=32):
+            batch.validate(full=True)
             for row in batch.to_pylist():
                 yield row | {column: _read_json_in(row[column], feature) for column, feature in written.items()}
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, OSError, NotationError) as error:
         raise _no_parquet(path, error) from error
 
 
@@ -175,7 +175,7 @@ def _read_json_in(value: Any, feature: Any) -> Any:
         return [_read_json_in(item, feature.feature) for item in value]
     if isinstance(feature, dict):
         return {field: _read_json_in(item, feature[field]) for field, item in value.items()}
-    return json.loads(value) if isinstance(feature, Json) else value
+    return read_json(value) if isinstance(feature, Json) else value
 
 
 def _stream_shard(path: Path, skip_broken: bool) -> Iterator[Row]:

@@ -35,7 +35,7 @@ from sightline.data.rendering import (
     require_words,
     structured,
 )
-from sightline.errors import ConfigError, DataError
+from sightline.errors import ConfigError, DataError, SightlineError
 from sightline.types import Sequence
 
 MAX_REMEMBERED_TEXTS = 100_000
@@ -215,6 +215,8 @@ class SequenceEncoder:
         """
         try:
             return process_images(self.processor, [image for _, image, _ in images], [one[0] for one in images])
+        except SightlineError:  # of the model, whatever the picture
+            raise
         except Exception:
             for beside, image, label in images:
                 try:

@@ -16,7 +16,7 @@ from sightline.notation import NotationError, read_json
 Row = dict[str, Any]
 
 IMAGE_COLUMNS = ("image", "images")
-PICTURES = {"jpg", "jpeg", "png", "webp", "gif", "bmp", "tif", "tiff"}
+PICTURES = frozenset("jpg jpeg mpo png webp gif bmp tif tiff avif jp2 j2k ppm pgm pbm ico tga".split())
 
 
 class BrokenShard(DataError):

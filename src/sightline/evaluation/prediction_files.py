@@ -15,6 +15,7 @@ from sightline.data.bounds import allow_long_cells, lines_of, require_bytes, req
 from sightline.data.row_files import PARQUET_ROWS, not_utf8
 from sightline.errors import DataError
 from sightline.notation import NotationError, read_json
+from sightline.runs import encodable
 
 Record = dict[str, Any]
 
@@ -83,7 +84,7 @@ def _record(value: Any, name: str) -> Record:
 def _joined(value: Any) -> Any:
     """The value with half letters of JSON (of an emoji that was cut) put together, or U+FFFD in their place."""
     if isinstance(value, str):
-        return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        return encodable(value)
     return [_joined(part) for part in value] if isinstance(value, list) else value
 
 
@@ -168,7 +169,7 @@ def _elements(book: zipfile.ZipFile, name: str, tag: str, path: Path) -> Iterato
 
 def _text(element: ElementTree.Element) -> str:
     written = "".join(text.text or "" for text in element.iter(f"{_SHEET}t"))
-    return str(_joined(_ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), written)))
+    return encodable(_ESCAPED.sub(lambda found: chr(int(found.group(1), 16)), written))
 
 
 def _column(cell: ElementTree.Element) -> str:

@@ -92,6 +92,7 @@ def run_eval(
                 say_without_pictures(task.name, items)
         answering = _open(config, processes)
         parts = [_part(task, items, config, answering) for task, items in tasks]
+        judge = remote_answering(config.judging_endpoint(config.judge)) if config.judge is not None else None
         begun = _begun(config, parts, answering)
         if run is not None:
             processes.first_does(lambda: _begin(run, config, begun, at_work))
@@ -102,7 +103,7 @@ def run_eval(
         answers = ask_all(answering.answerer, asked, journal, processes, shown) if answering is not None else {}
         if not processes.first:
             return None
-        outcomes = {part.task.name: _outcome(config, part, answers, journal) for part in parts}
+        outcomes = {part.task.name: _outcome(config, part, answers, journal, judge) for part in parts}
         result = RunResult(
             model=answering.answerer.name if answering is not None else config.model or str(config.predictions),
             settings=_settings(config),
@@ -122,7 +123,7 @@ def _checked_folder(config: EvalConfig, processes: Processes) -> RunFolder | Non
             raise ConfigError("output_dir: several processes meet in the run's folder. Name one.")
         return None
     run = RunFolder(config.output_dir, resume_by="--resume")
-    processes.first_does(lambda: _require_free(run, config.resume))
+    processes.first_does(lambda: run.require_free(config.resume))
     return run
 
 
@@ -204,11 +205,6 @@ def _begun(config: EvalConfig, parts: list[_Part], answering: Answering | None) 
     }
 
 
-def _require_free(run: RunFolder, resume: bool) -> None:
-    run.require_idle()
-    run.check(resume)
-
-
 def _begin(run: RunFolder, config: EvalConfig, begun: dict[str, Any], at_work: ExitStack) -> None:
     """Takes the folder for this run until `at_work` is closed."""
     if config.resume:
@@ -228,12 +224,18 @@ def _require_same(run: RunFolder, begun: dict[str, Any]) -> None:
     run.require_same(begun, {*free, "limit"})
 
 
-def _outcome(config: EvalConfig, part: _Part, answers: Mapping[str, Answer], journal: Journal | None) -> TaskOutcome:
+def _outcome(
+    config: EvalConfig,
+    part: _Part,
+    answers: Mapping[str, Answer],
+    journal: Journal | None,
+    judge: Answering | None,
+) -> TaskOutcome:
     task, items = part.task, part.items.items
     stored = part.stored.answers if part.stored is not None else None
     given = stored if stored is not None else [answers[request.key] for request in part.requests]
     blind_given = [answers[request.key] for request in part.blind]
-    opinion = _judged_again(config, judge_items(task, items, given, part.profile, config.asking), journal)
+    opinion = _judged_again(config, judge_items(task, items, given, part.profile, config.asking), journal, judge)
     blind = judge_items(task, items, blind_given, part.profile, config.asking) if part.blind else None
     samples = tuple(
         sample_of(
@@ -257,11 +259,12 @@ def _outcome(config: EvalConfig, part: _Part, answers: Mapping[str, Answer], jou
     )
 
 
-def _judged_again(config: EvalConfig, judged: list[Any], journal: Journal | None) -> SecondOpinion:
+def _judged_again(
+    config: EvalConfig, judged: list[Any], journal: Journal | None, judge: Answering | None
+) -> SecondOpinion:
     """The verdicts, those of the judge in place of the unparsed ones where one was asked for."""
-    if config.judge is None:
+    if judge is None:
         return SecondOpinion(tuple(judged), {})
-    judge = remote_answering(config.judging_endpoint(config.judge))
     return judge_unparsed(judged, judge.answerer, judge.fingerprint, journal, limit=config.judge_max_new_tokens)
 
 

@@ -13,7 +13,7 @@ from sightline.evaluation.outcome import RESULTS
 from sightline.evaluation.requests import LIKELIHOOD_NORMS, Asking
 from sightline.evaluation.samples import SAMPLES, Sample
 from sightline.runs import ENVIRONMENT
-from sightline.secrets import redact
+from sightline.secrets import hidden
 
 MEND = "Copy the folder again, or have it written from its journal by `sightline eval --resume`."
 
@@ -70,8 +70,8 @@ def read_summary(run: Path) -> dict[str, Any]:
         DataError: there is none, or it is not what `sightline eval` wrote.
     """
     path = run / RESULTS
-    content = _redacted(_read(path, run, "Expected the --output_dir of `sightline eval`."))
-    summary: dict[str, Any] = _checked(content, dict[str, Any], str(path))
+    content = _read(path, run, "Expected the --output_dir of `sightline eval`.")
+    summary: dict[str, Any] = hidden(_checked(content, dict[str, Any], str(path)))  # what an older run may have kept
     if "tasks" not in summary:
         raise DataError(f"{run} is no run of `sightline eval`: its {RESULTS} names no tasks. Name another folder.")
     found = _checked(content, _Summary, str(path))
@@ -115,13 +115,8 @@ def read_environment(run: Path) -> dict[str, Any]:
     path = run / ENVIRONMENT
     if not path.is_file():
         return {}
-    found: dict[str, Any] = _checked(_redacted(path.read_bytes()), dict[str, Any], str(path))
+    found: dict[str, Any] = hidden(_checked(path.read_bytes(), dict[str, Any], str(path)))
     return found
-
-
-def _redacted(content: bytes) -> bytes:
-    """What a run of before wrote may hold secrets, which are shown no more."""
-    return redact(content.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
 
 
 def _read(path: Path, run: Path, expected: str) -> bytes:

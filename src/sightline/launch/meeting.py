@@ -132,12 +132,12 @@ class Meeting:
             if waited > JOIN_LIMIT_S:
                 raise self._absent(missing)
             if waited > notice and self.rank == 0:
-                say_waiting(missing, self.count, self.place)
+                _say_waiting(missing, self.count, self.place)
                 notice = waited + NEXT_NOTICE_S
             time.sleep(POLL_S)
 
     def _absent(self, missing: list[int]) -> MachineError:
-        error = absent(missing, self.count, self.place)
+        error = _error_of_absent(missing, self.count, self.place)
         error.said = self.rank != 0  # who is the first says it
         return error
 
@@ -228,7 +228,7 @@ def launcher_holds_store() -> bool:
     return os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True"
 
 
-def say_waiting(missing: list[int], count: int, place: str) -> None:
+def _say_waiting(missing: list[int], count: int, place: str) -> None:
     """Names who has not come."""
     print(
         f"Waiting for {_ranks(missing)} of {count} processes at {place}, for at most {JOIN_LIMIT_S / 60:.3g} minutes.",
@@ -237,7 +237,7 @@ def say_waiting(missing: list[int], count: int, place: str) -> None:
     )
 
 
-def absent(missing: list[int], count: int, place: str) -> MachineError:
+def _error_of_absent(missing: list[int], count: int, place: str) -> MachineError:
     """The error of a process whose companions did not come."""
     return MachineError(
         f"WORLD_SIZE: expected {count} processes to meet at {place}, but {_ranks(missing)} did not come in "
@@ -261,9 +261,9 @@ def _wait_for_store(address: str, port: int, count: int) -> None:
         except OSError:  # not there yet, or a name that is not known yet
             waited = time.monotonic() - start
         if waited > JOIN_LIMIT_S:
-            raise absent([0], count, f"{address}:{port}")
+            raise _error_of_absent([0], count, f"{address}:{port}")
         if waited > notice:
-            say_waiting([0], count, f"{address}:{port}")
+            _say_waiting([0], count, f"{address}:{port}")
             notice = waited + NEXT_NOTICE_S
         time.sleep(0.2)
 

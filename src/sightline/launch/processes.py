@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-from sightline.errors import ConfigError, MachineError, SightlineError, Stopped
+from sightline.errors import ConfigError, MachineError, SightlineError
 from sightline.launch.meeting import Failure, Meeting, launcher_holds_store, meet
 
 T = TypeVar("T")
@@ -181,7 +181,6 @@ def _told(meeting: Meeting, error: BaseException) -> BaseException:
         code = error.exit_code if isinstance(error, SightlineError) else 1
         if isinstance(error, SystemExit) and isinstance(error.code, int):
             code = error.code
-        code = int(error.code or 0) if isinstance(error, Stopped) else code
         is_said = meeting.fail(Failure(meeting.rank, str(error) or type(error).__name__, code))
     except RuntimeError:  # the store is gone, and its process with it
         return MachineError(ENDED) if is_of_lost_process(error) else error

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import InputError, SightlineError
-from sightline.models.pretrained import load_pretrained
+from sightline.models.pretrained import check_code, load_pretrained
 
 SETTINGS = (
     "config.json", "generation_config.json", "processor_config.json", "preprocessor_config.json",
@@ -51,6 +51,7 @@ def require_readable(name: str, revision: str | None = None) -> None:
     if damaged:
         raise InputError(f"The model {name} could not be loaded: {damaged} Copy the folder again.")
     with reading(name, "The configuration of"):
+        check_code(name, revision)
         classes = load_pretrained(AutoConfig, name, {"revision": revision}).architectures or [None]
         if not isinstance(classes[0], str) or getattr(transformers, classes[0], None) is None:
             raise InputError(

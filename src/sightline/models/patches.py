@@ -16,9 +16,6 @@ def patched_config(model: Any, revision: str | None = None) -> Any:
     """The config of a model, or of the folder or Hub id named, after transformers was corrected for its family.
 
     None where there is no such config; loading the model says what is wrong.
-
-    Raises:
-        InputError: only code of the folder's own can read it.
     """
     config = getattr(model, "config", None)
     if config is None:

@@ -36,7 +36,8 @@ class Poster:
             self._client = httpx2.AsyncClient(
                 timeout=httpx2.Timeout(None, connect=min(CONNECT_S, endpoint.timeout_s)),
                 limits=httpx2.Limits(max_connections=endpoint.concurrency),
-                trust_env=not endpoint.is_here,
+                trust_env=not endpoint.is_here,  # proxies; certificates are a user's own wherever the server is
+                verify=httpx2.create_ssl_context(),
             )
         except (ImportError, ValueError, httpx2.InvalidURL) as error:
             raise ConfigError(

@@ -17,7 +17,6 @@ from sightline.errors import MachineError, RunFolderError
 from sightline.evaluation.answerers import Answering, local_answering, remote_answering, system_opening
 from sightline.evaluation.asking import Progress
 from sightline.evaluation.journal import Journal
-from sightline.notation import read_yaml
 from sightline.runs import CONFIG, RunFolder, plain_data, write_text
 from sightline.secrets import bare_address, hidden, without_secrets
 from sightline.synthesis.asked import read_questions
@@ -138,7 +137,7 @@ def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dic
             "Choose another name, or move the file away."
         )
     if resume:
-        before = read_yaml(saved.read_text(encoding="utf-8"))
+        before = run.read_config()
         same, now_same = without_secrets(before), without_secrets(settings)
         names = [name for name in now_same if name not in _FREE_TO_CHANGE]
         changed = [name for name in names if _given(same.get(name)) != _given(now_same[name])]

@@ -17,7 +17,7 @@ from trl.trainer.utils import (
 
 from sightline.engine.fingerprint import weights_fingerprint
 from sightline.errors import ConfigError
-from sightline.models.pretrained import never_asking
+from sightline.training.folder_code import loaded_by_trl
 from sightline.training.sharing import share_forward
 
 ADVICE = (
@@ -84,7 +84,7 @@ def _load(trainer: Any, name: str) -> Any:
     if args.distributed_state.distributed_type in ("MULTI_GPU", "DEEPSPEED"):
         settings["device_map"] = None
     try:
-        with never_asking():
+        with loaded_by_trl(name):
             return create_model_from_path(name, **settings)
     except (OSError, ValueError) as error:
         place = f"could not be loaded from {name}" if name else "came from no folder"

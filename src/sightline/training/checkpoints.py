@@ -32,6 +32,9 @@ class CheckpointTrainer(SealedTrainer):
     @property
     def loss_window(self) -> LossWindow:
         """The losses since the last log, which checkpoints keep."""
+        return self._loss_window or self._watch_losses()
+
+    def _watch_losses(self) -> LossWindow:
         if self._loss_window is None:
             self._loss_window = LossWindow(self)
             self.add_callback(self._loss_window)
@@ -78,7 +81,7 @@ class CheckpointTrainer(SealedTrainer):
 
     def _init_training_state(self, *args: Any, **named: Any) -> tuple[int, int]:
         """What a killed run left half is removed when the next one begins; losses are watched from here on."""
-        assert self.loss_window is not None
+        self._watch_losses()
         if self.args.should_save:
             remove_half_checkpoints(Path(self.args.output_dir))
         begin: tuple[int, int] = super()._init_training_state(*args, **named)

@@ -67,20 +67,21 @@ class Interruption(TrainerCallback):
         return isinstance(error, KeyboardInterrupt | Stopped) and not self._waits
 
     def save(self) -> None:
-        """Writes the checkpoint of the last whole step, as if it had been asked for then.
+        """Writes the checkpoint of the last whole step, as if it had been asked for then; one that is there is left.
 
         Raises:
-            RuntimeError: there is none: no step was done, or one failed while it changed the weights.
+            RuntimeError: a step failed while it changed the weights.
             Exception: whatever ends the writing.
         """
-        if self._states is None:
-            raise RuntimeError("no step was done")
+        step = self._trainer.state.global_step
+        if self._states is None or self._saved_step == step:
+            return  # nothing was done since the run began, or since its checkpoint
         if self._changing:
             raise RuntimeError("the step failed while it changed the weights")
-        if self._saved_step != self._trainer.state.global_step:
-            self._states.put_back()
-            self._trainer.loss_window.forget_half_step()
-            self._trainer.save_alone()
+        self._states.put_back()
+        self._trainer.loss_window.forget_half_step()
+        self._trainer.save_alone()
+        self._saved_step = step
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._in_step = True
@@ -109,7 +110,6 @@ class Interruption(TrainerCallback):
         now = random_states()
         self.save()
         now.put_back()
-        self._saved_step = state.global_step
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> Any:
         self._saved_step = state.global_step

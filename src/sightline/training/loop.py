@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import sys
 import time
 from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from sightline.errors import MachineError
+from sightline.launch.processes import say
 from sightline.models.pretrained import refused_pickles
 from sightline.runs import RunFolder
 from sightline.training.callbacks import ProgressBar, add_callbacks
 from sightline.training.failures import told_failure
 from sightline.training.interruption import Interruption
 from sightline.training.restore import last_whole_checkpoint, step_of
+from sightline.training.workers import found_no_room
 
 RESUME = "--resume_from_checkpoint true --output_dir"
 
@@ -52,6 +53,7 @@ def train_to_the_end(trainer: Any, folder: RunFolder, title: str, checkpoint: st
         Stopped: SIGTERM or SIGHUP.
         Exception: anything else, as it was raised.
     """
+    found_no_room()  # forgets what a late worker of another run in this process said
     first, start = step_of(checkpoint), time.perf_counter()
     bar, interruption = ProgressBar(title), Interruption(trainer)
     add_callbacks(trainer, folder, (bar, interruption))
@@ -69,11 +71,11 @@ def train_to_the_end(trainer: Any, folder: RunFolder, title: str, checkpoint: st
             raise told from error
         seconds = time.perf_counter() - start
         if interruption.number is not None:
-            _say(trainer, f"Resume with {RESUME} {folder.path}")
+            say(f"Resume with {RESUME} {folder.path}")
             raise interruption.as_exception()
         _save_model(trainer, folder)
     if interruption.number is not None:  # it came while the model was saved
-        _say(trainer, f"The model is in {folder.path}.")
+        say(f"The model is in {folder.path}.")
         raise interruption.as_exception()
     steps = outcome.global_step
     losses = trainer.loss_window
@@ -91,25 +93,19 @@ def told_steps(trained: Trained) -> str:
 
 def _leave(trainer: Any, folder: RunFolder, error: BaseException, interruption: Interruption) -> None:
     """Writes a checkpoint where one can be written, and says what is kept and how to go on."""
-    failure: BaseException | None = None
-    step = trainer.state.global_step
-    if interruption.ends_at_once(error):
-        failure = KeyboardInterrupt()
-    elif trainer.args.should_save:
+    if trainer.args.should_save and not interruption.ends_at_once(error):
         try:
             interruption.save()
         except Exception as unsaved:
-            failure = unsaved
+            reason = (str(told_failure(unsaved)) or type(unsaved).__name__).splitlines()[0]
+            say(f"The checkpoint of step {trainer.state.global_step} could not be written: {reason}")
     if not trainer.is_world_process_zero():
         return
     last = last_whole_checkpoint(folder.path) if folder.path.is_dir() else None
-    if failure is not None and str(failure) and step:
-        reason = str(told_failure(failure)).splitlines()[0]
-        _say(trainer, f"The checkpoint of step {step} could not be written: {reason}")
     if last is None:
-        _say(trainer, f"{folder.path} holds no checkpoint: the same command starts again from step 0.")
+        say(f"{folder.path} holds no checkpoint: the same command starts again from step 0.")
     else:
-        _say(trainer, f"Kept: {last}. Resume with {RESUME} {folder.path}")
+        say(f"Kept: {last}. Resume with {RESUME} {folder.path}")
 
 
 def _save_model(trainer: Any, folder: RunFolder) -> None:
@@ -123,19 +119,17 @@ def _save_model(trainer: Any, folder: RunFolder) -> None:
         trainer.save_model(str(staging), _internal_call=True)  # what is pushed is pushed when all is in its place
         if trainer.args.should_save:
             for path in sorted(staging.iterdir()):
-                path.replace(folder.path / path.name)
+                target = folder.path / path.name
+                if target.is_dir():  # of the run that this one goes on with: chat templates, a further adapter
+                    shutil.rmtree(target)
+                path.replace(target)
     except Exception as error:
-        if not trainer.args.should_save:
+        told = told_failure(error)
+        if not trainer.args.should_save or (told is error and not isinstance(error, MachineError)):
             raise
-        shutil.rmtree(staging, ignore_errors=True)
         last = last_whole_checkpoint(folder.path) if folder.path.is_dir() else None
         kept = f"Free space, then save it by {RESUME} {folder.path}: {last} is kept." if last else "Nothing is kept."
-        raise MachineError(f"The model could not be saved: {told_failure(error)} {kept}") from error
+        raise MachineError(f"The model could not be saved: {told} {kept}") from error
     finally:
         if trainer.args.should_save:
             shutil.rmtree(staging, ignore_errors=True)
-
-
-def _say(trainer: Any, text: str) -> None:
-    if trainer.is_world_process_zero():
-        print(text, file=sys.stderr)

@@ -119,7 +119,7 @@ def _train(
         check_task_scores(training)
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
-    processes.first_does(lambda: folder.check(resume))
+    processes.first_does(lambda: folder.require_free(resume))
     require_reporters(training)
     source = model_source(settings)
     train, test = processes.in_turn(lambda: training_rows(settings, goal, source.processor))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from sightline.errors import ConfigError
+from sightline.launch.processes import say
 from sightline.secrets import HIDDEN
 
 RENAMED = {
@@ -88,7 +88,6 @@ ENDED = {
     "use_logits_to_keep": Ended(_NOTHING, (False, True)),
     "use_liger_loss": Ended("losses are computed in chunks already", (False,), refused=False),
     "base_model_attribute_name": Ended(_NOTHING, ("model",)),
-    "tools": Ended("give rows a column tools"),
 }
 
 
@@ -122,7 +121,7 @@ def todays_settings(given: Mapping[str, Any], known: Collection[str], where: str
         if today in known:
             _take(settings, name, str(today), value, start)
             lines += [f"{name} is {today} today"] * (value is not None)
-        elif ended is None or name == "tools":
+        elif ended is None:
             settings[name] = value
         elif value is not None and str(value).lower() not in [str(one).lower() for one in ended.idle]:
             if ended.refused:
@@ -136,7 +135,7 @@ def say_todays(lines: Collection[str]) -> None:
     new = [line for line in dict.fromkeys(lines) if line not in _SAID]
     _SAID.update(new)
     if new:
-        print(f"Spelling: {'; '.join(new)}.", file=sys.stderr)
+        say(f"Spelling: {'; '.join(new)}.")
 
 
 _SAID: set[str] = set()
@@ -151,8 +150,7 @@ def takes_old_spellings(config_class: type) -> type:
     def __init__(self: Any, *positional: Any, **named: Any) -> None:
         todays = todays_settings(named, known, type(self).__name__)
         fill(self, *positional, **todays.settings)
-        if todays.lines and self.process_index == 0:
-            say_todays(todays.lines)
+        say_todays(todays.lines)
 
     config_class.__init__ = __init__  # type: ignore[misc]
     return config_class

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from transformers import AutoProcessor, PreTrainedTokenizerBase, ProcessorMixin
 
 from sightline.errors import ConfigError
+from sightline.launch.processes import say
 from sightline.models.pretrained import load_pretrained
 from sightline.training.given_rows import GivenRows
 
@@ -28,10 +28,9 @@ def with_processor(trl_arguments: dict[str, Any], model: Any, rows: GivenRows, n
     processor = _processor(name)
     if processor is not None:
         processor.tokenizer = tokenizer
-        print(
+        say(
             f"processing_class: a tokenizer was given; the processor of {name} is put around it, since rows have "
-            "pictures. Pass the processor itself.",
-            file=sys.stderr,
+            "pictures. Pass the processor itself."
         )
         return {**trl_arguments, "processing_class": processor}
     if needed or rows.collator is None:

@@ -65,8 +65,7 @@ def _todays_arguments(
     args = _config(config_class, arguments.get("args"), todays.settings, arguments.get("model"))
     if isinstance(arguments.get("args"), TrainingArguments) and args is not arguments["args"] and not beside:
         lines.append(f"args are {config_class.__name__} today")
-    if lines and (args is None or args.process_index == 0):
-        say_todays(lines)
+    say_todays(lines)
     return {**arguments, "args": args}
 
 

@@ -57,7 +57,7 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
     training = settings.training
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
-    processes.first_does(lambda: folder.check(resume))
+    processes.first_does(lambda: folder.require_free(resume))
     require_reporters(training)
     task = TASKS[name](settings)
     rows = task.read(str(settings.data.train_data), is_training=True)
