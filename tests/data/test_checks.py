@@ -15,7 +15,7 @@ from sightline.data.lengths import RowReader
 from sightline.data.picture_columns import close_images
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources import read_dataset
-from sightline.errors import DataError
+from sightline.errors import DataError, InputError
 from tests.families.tiny_families import qwen2_vl
 from tests.tiny import tiny_processor
 
@@ -56,3 +56,17 @@ def test_a_picture_of_a_size_that_the_processor_refuses_is_an_error_of_its_row(t
         encoder.encode_sft(list(dataset))
     with pytest.raises(DataError, match=message):
         RowReader(dataset, str(path), encoder, False, lambda items, total, title: items)
+
+
+def test_what_is_wrong_with_the_model_is_no_error_of_its_rows(tmp_path: Path) -> None:
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "a.png")
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps({"image": "a.png", "question": "what ?", "answer": "a"}) + "\n")
+    dataset = close_images(sft_rows(read_dataset(path), str(path)).dataset)
+    processor = qwen2_vl()[1]
+    processor.tokenizer.pad_token = None
+    encoder = SequenceEncoder(processor, EncodingSettings())
+    with pytest.raises(InputError, match=r"^The model's tokenizer has no padding token"):
+        check_rows(dataset, str(path), encoder, preferences=False, skip_bad_rows=True)
+    with pytest.raises(InputError, match=r"^The model's tokenizer has no padding token"):
+        encoder.encode_sft(list(dataset))

@@ -107,6 +107,16 @@ class TestFolders:
         picture(tmp_path / "train" / "cat" / "2.jpg")
         assert shown(read_dataset(tmp_path)) == [("2.jpg", "cat"), ("1.png", "red dog")]
 
+    @pytest.mark.parametrize("suffix", ["avif", "jp2", "ppm", "ico", "tga"])
+    def test_pictures_of_every_format_that_opens_count(self, suffix: str, tmp_path: Path) -> None:
+        (tmp_path / "cat").mkdir()
+        Image.new("RGB", (32, 32), "red").save(tmp_path / "cat" / f"1.{suffix}")
+        picture(tmp_path / "dog" / "2.png")
+        assert shown(read_dataset(tmp_path)) == [(f"1.{suffix}", "cat"), ("2.png", "dog")]
+        content = (tmp_path / "cat" / f"1.{suffix}").read_bytes()
+        shard(tmp_path / "rows.tar", (f"0.{suffix}", content), ("0.json", b'{"question": "q", "answer": "a"}'))
+        assert len(read_dataset(tmp_path / "rows.tar")) == 1
+
 
 def shard(path: Path, *members: tuple[str, bytes]) -> Path:
     with tarfile.open(path, "w") as archive:

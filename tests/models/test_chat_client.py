@@ -7,6 +7,7 @@ import json
 import ssl
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -221,13 +222,20 @@ def test_secure_connections_that_cannot_be_are_told_at_once(server: Server) -> N
         list(answerer.answer([Question("q")]))
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
-    with RawServer([b""], 0, context) as address:
-        answerer = EndpointAnswerer(Endpoint(address.url, "tiny"), (), lambda text: None)
+def test_a_certificate_that_nobody_vouches_for_is_told_at_once_and_may_be_vouched_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context, authority = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), trustme.CA()
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    body = json.dumps(completion("yes")[1]).encode()
+    reply = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    with RawServer([reply], 0, context) as address:
+        ask = lambda: list(EndpointAnswerer(Endpoint(address.url, "tiny"), (), print).answer([Question("q")]))  # noqa: E731
         with pytest.raises(InputError, match="no secure connection, .* SSL_CERT_FILE"):
-            list(answerer.answer([Question("q")]))
+            ask()
+        authority.cert_pem.write_to_path(str(tmp_path / "own.pem"))
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+        assert [answer.text for answer in ask()] == ["yes"]
 
 
 def test_a_proxy_is_not_asked_for_this_machine_and_named_where_it_fails(
