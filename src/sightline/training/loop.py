@@ -16,7 +16,7 @@ from sightline.training.callbacks import ProgressBar, add_callbacks
 from sightline.training.failures import told_failure
 from sightline.training.interruption import Interruption
 from sightline.training.restore import last_whole_checkpoint, step_of
-from sightline.training.workers import found_no_room
+from sightline.training.workers import dead_workers_named, found_no_room
 
 RESUME = "--resume_from_checkpoint true --output_dir"
 
@@ -60,7 +60,7 @@ def train_to_the_end(trainer: Any, folder: RunFolder, title: str, checkpoint: st
     at_work = folder.at_work() if trainer.is_world_process_zero() else nullcontext()
     with at_work, interruption.heard():
         try:
-            with refused_pickles(checkpoint or str(folder.path)):
+            with refused_pickles(checkpoint or str(folder.path)), dead_workers_named():
                 outcome = trainer.train(resume_from_checkpoint=checkpoint)
         except BaseException as error:
             bar.close()
