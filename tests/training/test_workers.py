@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from torch.utils.data._utils import signal_handling
+from torch import _C as torch_c
 
 from sightline.training import workers
 
@@ -18,11 +18,11 @@ from sightline.training import workers
 def worker() -> Iterator[subprocess.Popen[bytes]]:
     """A process that torch takes for a worker."""
     process = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-    signal_handling._set_worker_pids(id(process), (process.pid,))
+    torch_c._set_worker_pids(id(process), (process.pid,))
     yield process
     process.kill()
     process.wait()
-    signal_handling._remove_worker_pids(id(process))
+    torch_c._remove_worker_pids(id(process))
 
 
 @pytest.mark.parametrize("left", [ConnectionResetError(104, "reset by peer"), EOFError(), FileNotFoundError(2, "none")])

@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from multiprocessing.queues import Queue
 from typing import Any
 
+from torch import _C as torch_c
 from torch.utils.data import get_worker_info
-from torch.utils.data._utils import signal_handling
 
 NO_ROOM = errno.ENOSPC  # the exit code of a worker that found /dev/shm full
 _TRIES, _PAUSE_S = 20, 0.05  # how long a death is waited for that a broken connection announced
@@ -52,7 +52,7 @@ def dead_workers_named() -> Iterator[None]:
         if getattr(error, "filename", None):  # a file of the user's, a picture say
             raise
         for _ in range(_TRIES):
-            signal_handling._error_if_any_worker_fails()
+            torch_c._error_if_any_worker_fails()
             time.sleep(_PAUSE_S)
         raise
 
