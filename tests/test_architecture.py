@@ -34,7 +34,8 @@ ROWS = (
     ("types",),
     ("shown",),
     ("errors",),
-    ("secrets", "locks"),
+    ("machine",),
+    ("secrets", "locks", "limits"),
 )
 HEIGHT = {name: len(ROWS) - row for row, names in enumerate(ROWS) for name in names}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "core", "base", "tools", "stuff"}

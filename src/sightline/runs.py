@@ -5,16 +5,12 @@ from __future__ import annotations
 import dataclasses
 import enum
 import errno
-import importlib.metadata
 import json
 import math
 import numbers
 import os
-import platform
-import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,24 +22,19 @@ import yaml
 from sightline.config import place
 from sightline.errors import MachineError, RunFolderError
 from sightline.locks import LockedError, locked
+from sightline.machine import describe_environment
 from sightline.notation import read_json, read_yaml
-from sightline.secrets import HIDDEN, Secret, hidden, hidden_command, without_known, without_secrets
+from sightline.secrets import HIDDEN, Secret, hidden, without_known, without_secrets
 
 CONFIG, ENVIRONMENT, METRICS = "config.yaml", "environment.json", "metrics.jsonl"
 BEGUN = "begun.json"
 LOCK = ".lock"
 MAX_DIFFERENCES = 6
 
-_CHECKOUT = Path(__file__).resolve().parents[2]
-_PACKAGES = (
-    "sightline", "torch", "torchvision", "transformers", "trl", "peft", "accelerate", "datasets", "safetensors",
-    "tokenizers", "huggingface_hub", "pillow", "numpy", "scipy",
-)  # fmt: skip
 _RUN_TRACES = (CONFIG, ENVIRONMENT, METRICS, "results.json", "samples.jsonl", "report.html", "trainer_state.json")
 _BEGINNINGS = {LOCK, CONFIG, ENVIRONMENT, BEGUN, "route.json"}
 _MODEL_TRACES = ("config.json", "adapter_config.json")
 _DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
-_DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "OMP_NUM_THREADS", "SLURM_JOB_ID", "WORLD_SIZE")
 
 
 @dataclass(frozen=True)
@@ -245,14 +236,17 @@ def cache_folder() -> Path:
     Raises:
         MachineError: neither is known, as for a user id without a name where HOME is not set.
     """
-    given = os.environ.get("SIGHTLINE_CACHE")
+    given, caches = os.environ.get("SIGHTLINE_CACHE"), os.environ.get("XDG_CACHE_HOME")
     if given:
         return Path(place(given, "SIGHTLINE_CACHE"))
+    if caches:
+        return Path(place(caches, "XDG_CACHE_HOME")) / "sightline"
     try:
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "sightline"
+        return Path.home() / ".cache/sightline"
     except RuntimeError as error:
         raise MachineError(
-            f"Expected a folder for what is stored between runs, found none ({error}). Name one by SIGHTLINE_CACHE."
+            "Expected a folder for what is stored between runs, found none: no home folder is known. Name one by "
+            "SIGHTLINE_CACHE."
         ) from error
 
 
@@ -304,22 +298,6 @@ def told_full_disk(error: BaseException) -> str:
     return f"{place}{os.strerror(found)}. Free space there, or name another place."
 
 
-def describe_environment() -> dict[str, Any]:
-    """What someone needs to reproduce a run: interpreter, packages, machine, devices, commit, command."""
-    return {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        "command": hidden_command(sys.argv),
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "processor": platform.processor() or platform.machine(),
-        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-        "devices": _devices(),
-        "variables": {name: os.environ[name] for name in _DEVICE_VARIABLES if name in os.environ},
-        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-        "commit": _commit(_CHECKOUT),
-    }
-
-
 def plain_data(value: Any) -> Any:
     """`value` in the types of JSON: records as mappings, enums as values, not-finite numbers as None, else text;
     a secret is hidden."""
@@ -364,35 +342,3 @@ def flat_names(settings: Mapping[str, Any], name: str = "") -> dict[str, Any]:
 def _told(values: Mapping[str, Any], name: str) -> str:
     """A value as messages show it."""
     return str(values[name])[:80] if name in values else "nothing"
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def _devices() -> list[str]:
-    """Names of the accelerators, if torch is loaded already; loading it for a description would cost seconds."""
-    torch = sys.modules.get("torch")
-    if torch is None or not torch.cuda.is_available():
-        return []
-    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
-
-
-def _commit(root: Path) -> str:
-    """The commit of the checkout that this code runs from, with `+changes` if files differ; empty when installed."""
-    if not (root / ".git").exists():
-        return ""
-    try:
-        commit = _git(root, "rev-parse", "HEAD")
-        return commit + ("+changes" if _git(root, "status", "--porcelain", "--untracked-files=no") else "")
-    except (OSError, subprocess.SubprocessError):
-        return ""
-
-
-def _git(root: Path, *arguments: str) -> str:
-    # Without its optional lock: a run killed meanwhile would leave index.lock, which stops the user's own git.
-    command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()

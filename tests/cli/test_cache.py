@@ -87,3 +87,14 @@ def test_a_fetched_picture_that_was_changed_since_is_not_taken(cache: Path) -> N
     assert find_fetched("https://a.test/1") == path
     path.write_bytes(b"two")
     assert find_fetched("https://a.test/1") is None
+
+
+def test_a_folder_of_another_user_is_one_line_that_names_the_variable(monkeypatch, capsys):
+    def forbidden(path, pattern):
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "glob", forbidden)
+    for action in ("list", "clear", "verify"):
+        assert run(["cache", action]) == 1
+        told = capsys.readouterr().err
+        assert told.count("\n") == 1 and "SIGHTLINE_CACHE" in told

@@ -186,8 +186,29 @@ def test_a_folder_of_another_user_does_not_stop_the_run(
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(Path, "glob", forbidden)
-    assert TensorStore("features", "a", {}).get("key 0") is None
-    assert "cannot be read: [Errno 13] Permission denied" in caplog.text
+    store = TensorStore("features", "a", {})
+    store.put("key 0", torch.ones(1))
+    store.flush()
+    store.refresh()  # as after each checkpoint
+    assert store.get("key 0") is None
+    assert "cannot be read: [Errno 13] Permission denied" in caplog.text and "SIGHTLINE_CACHE" in caplog.text
+    assert caplog.text.count("Nothing more is stored") == 1
+
+
+def test_a_shard_that_may_not_be_read_is_left_alone_and_computed_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    filled("a")
+    (shard,) = cache.glob("features/a/*.safetensors")
+    known = TensorStore("features", "a", {})
+
+    def forbidden(path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", forbidden)
+    assert known.get("key 0") is None and "computed again" in caplog.text and shard.exists()
+    monkeypatch.setattr("builtins.open", lambda *given, **options: forbidden(shard))
+    assert "key 0" not in TensorStore("features", "a", {}) and shard.exists()
 
 
 def test_a_limit_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

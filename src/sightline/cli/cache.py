@@ -20,29 +20,54 @@ def cache_command(
     needed) and exits with 1 if there were any; clear removes all. The folder is SIGHTLINE_CACHE, by default
     ~/.cache/sightline; features and references keep to SIGHTLINE_CACHE_GIB (20), the least recently used going first.
     """
-    from json import dumps
-    from sys import stderr
-
-    from sightline.data.fetched import KIND, list_fetched, remove_fetched
-    from sightline.engine.store import KINDS, clear_stores, limit_bytes, list_stores, remove_damaged
-    from sightline.errors import ConfigError
-    from sightline.runs import cache_folder, plain_data
+    from sightline.data.fetched import KIND
+    from sightline.engine.store import KINDS
+    from sightline.errors import ConfigError, MachineError
+    from sightline.runs import cache_folder
 
     if action not in ACTIONS:
         raise ConfigError(f"cache: expected one of {', '.join(ACTIONS)}; got '{action}'.")
     kinds = (*KINDS, KIND)
     if kind is not None and (kind not in kinds or action != "clear"):
         raise ConfigError(f"--kind: expected one of {', '.join(kinds)}, with clear; got '{kind}' with {action}.")
-    if action == "clear":
-        freed = (0 if kind == KIND else clear_stores(kind)) + (remove_fetched() if kind in (None, KIND) else 0)
-        print(dumps({"freed_bytes": freed}) if json else f"{freed / 2**20:,.1f} MiB freed in {cache_folder()}")
-        return
-    stores, pictures = list_stores(verify=action == "verify"), list_fetched(verify=action == "verify")
-    if action == "verify":
+    try:
+        damaged = _clear(kind, json) if action == "clear" else _list(action == "verify", json)
+    except PermissionError as error:
+        raise MachineError(
+            f"{cache_folder()} is another user's, or may not be changed ({error}). Name another folder by "
+            "SIGHTLINE_CACHE."
+        ) from error
+    if damaged:
+        raise typer.Exit(1)
+
+
+def _clear(kind: str | None, as_json: bool) -> bool:
+    from json import dumps
+
+    from sightline.data.fetched import KIND, remove_fetched
+    from sightline.engine.store import clear_stores
+    from sightline.runs import cache_folder
+
+    freed = (0 if kind == KIND else clear_stores(kind)) + (remove_fetched() if kind in (None, KIND) else 0)
+    print(dumps({"freed_bytes": freed}) if as_json else f"{freed / 2**20:,.1f} MiB freed in {cache_folder()}")
+    return False
+
+
+def _list(verify: bool, as_json: bool) -> bool:
+    """Prints what is stored; whether something of it was damaged, which `verify` finds and removes."""
+    from json import dumps
+    from sys import stderr
+
+    from sightline.data.fetched import list_fetched, remove_fetched
+    from sightline.engine.store import limit_bytes, list_stores, remove_damaged
+    from sightline.runs import cache_folder, plain_data
+
+    stores, pictures = list_stores(verify=verify), list_fetched(verify=verify)
+    if verify:
         for store in stores:
             remove_damaged(store)
         remove_fetched(pictures.damaged or ())
-    if json:
+    if as_json:
         facts = {"folder": str(cache_folder()), "limit_bytes": limit_bytes(), "stores": plain_data(stores)}
         print(dumps({**facts, "pictures": plain_data(pictures)}, indent=2))
     else:
@@ -52,8 +77,7 @@ def cache_command(
             print(_line(pictures, "fetched from the web"))
         used = sum(store.bytes for store in stores) / 2**30
         print(f"Stores: {used:.2f} of {limit_bytes() / 2**30:.1f} GiB in {cache_folder()}", file=stderr)
-    if pictures.damaged or any(store.damaged for store in stores):
-        raise typer.Exit(1)
+    return bool(pictures.damaged) or any(store.damaged for store in stores)
 
 
 def _line(store: Any, about: str) -> str:

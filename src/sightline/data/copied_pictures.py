@@ -6,10 +6,10 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.fetched import fetched_folders
 from sightline.data.images import read_whole, stored_image
 from sightline.data.picture_columns import PictureAccess, PictureFinder, is_opened
 from sightline.errors import DataError
-from sightline.runs import cache_folder
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,7 +27,7 @@ class CopyRule:
         folder = path if path.is_dir() else path.parent
         roots = [folder, *PictureFinder(folder, access).folders]
         if access.allow_urls:
-            roots.append(cache_folder())
+            roots += fetched_folders()
         self._roots = tuple(dict.fromkeys(_with_snapshots(root.resolve()) for root in roots))
         if not path.exists():  # of the Hub, whose files lie where `datasets` keeps them
             from datasets import config

@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import atexit
+import errno
 import hashlib
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightline.errors import MachineError
 from sightline.runs import cache_folder, write_bytes
 from sightline.secrets import bare_address, names_content
 
 KIND = "pictures"
+_NOT_WRITABLE = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR)
 
-_fetched_now: dict[str, Path] = {}  # by this process, from addresses that nothing without a secret tells apart
+# By this process: from addresses that nothing without a secret tells apart, or where nothing can be kept.
+_fetched_now: dict[str, Path] = {}
+_passing: list[Path] = []  # the folder of this process alone, where nothing can be kept
 
 
 @dataclass(frozen=True)
@@ -37,26 +46,38 @@ def find_fetched(address: str) -> Path | None:
     What is signed is found by the address without its signature. Where a secret of another kind may be all that tells
     pictures apart, only this process finds it again: no secret is written, nor a hash of one.
     """
-    if not names_content(address):
-        stored = _fetched_now.get(address)
-        return stored if stored is not None and stored.is_file() and _is_whole(stored) else None
-    known = _addresses() / _key(address)
-    if not known.is_file():
-        return None
-    stored = _folder() / known.read_text(encoding="utf-8")
-    return stored if stored.is_file() and _is_whole(stored) else None
+    stored = _fetched_now.get(address)
+    if stored is None and names_content(address):
+        try:
+            stored = _folder() / (_addresses() / _key(address)).read_text(encoding="utf-8")
+        except (OSError, MachineError):  # never fetched, or nothing is kept here
+            return None
+    return stored if stored is not None and stored.is_file() and _is_whole(stored) else None
 
 
 def keep_fetched(address: str, content: bytes, suffix: str) -> Path:
-    """The picture of an address as a file with that suffix."""
-    stored = _folder() / f"{hashlib.sha256(content).hexdigest()}.{suffix}"
-    _addresses().mkdir(parents=True, exist_ok=True)
-    write_bytes(stored, content)
-    if names_content(address):
-        write_bytes(_addresses() / _key(address), stored.name.encode())
-    else:
-        _fetched_now[address] = stored
+    """The picture of an address as a file with that suffix; of this process alone where nothing can be kept."""
+    name = f"{hashlib.sha256(content).hexdigest()}.{suffix}"
+    try:
+        _addresses().mkdir(parents=True, exist_ok=True)
+        stored = write_bytes(_folder() / name, content)
+        if names_content(address):
+            write_bytes(_addresses() / _key(address), stored.name.encode())
+        else:
+            _fetched_now[address] = stored
+    except (OSError, MachineError) as error:
+        if isinstance(error, OSError) and error.errno not in _NOT_WRITABLE:
+            raise
+        stored = _fetched_now[address] = write_bytes(_passing_folder(error) / name, content)
     return stored
+
+
+def fetched_folders() -> list[Path]:
+    """Where pictures that were fetched lie."""
+    try:
+        return [_folder(), *_passing]
+    except MachineError:
+        return list(_passing)
 
 
 def list_fetched(verify: bool = False) -> FetchedPictures:
@@ -75,6 +96,16 @@ def remove_fetched(names: Iterable[str] | None = None) -> int:
     for file in [*files, *(_addresses().glob("*") if names is None else ())]:
         file.unlink(missing_ok=True)
     return freed
+
+
+def _passing_folder(why: Exception) -> Path:
+    if not _passing:
+        folder = Path(tempfile.mkdtemp(prefix="sightline-pictures-"))
+        _passing.append(folder)
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
+        named = why if isinstance(why, MachineError) else f"{why}. Name another folder by SIGHTLINE_CACHE."
+        print(f"Pictures from the web are kept for this run alone: {named}", file=sys.stderr)
+    return _passing[0]
 
 
 def _folder() -> Path:

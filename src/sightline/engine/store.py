@@ -54,11 +54,9 @@ class TensorStore:
         self.folder = Path(os.devnull)
         try:
             self.folder = cache_folder() / kind / namespace
-            self.refresh()
         except MachineError as error:
             self._stop(str(error))
-        except OSError as error:
-            self._stop(f"{self.folder} cannot be read: {error}. Name another folder by SIGHTLINE_CACHE.")
+        self.refresh()
 
     def __contains__(self, key: str) -> bool:
         return key in self._new or key in self._shard_of
@@ -87,11 +85,13 @@ class TensorStore:
 
     def flush(self) -> None:
         """Writes what is collected as a shard; after it returns, a crash loses none of it."""
-        if not self._new or not self._has_room():
+        if not self._new:
             return
         from safetensors.torch import save
 
         try:
+            if not self._has_room():
+                return
             self.folder.mkdir(parents=True, exist_ok=True)
             if not (self.folder / _ABOUT).exists():
                 write_text(self.folder / _ABOUT, json.dumps(self._about, indent=2) + "\n")
@@ -104,8 +104,13 @@ class TensorStore:
         self._new, self._new_bytes = {}, 0
 
     def refresh(self) -> None:
-        """Takes in the shards that others have written since."""
-        for path in _shards_in(self.folder):
+        """Takes in the shards that others have written since; nothing where the folder may not be read."""
+        try:
+            shards = _shards_in(self.folder)
+        except OSError as error:  # another user's
+            self._stop(f"{self.folder} cannot be read: {error}. Name another folder by SIGHTLINE_CACHE.")
+            return
+        for path in shards:
             if path in self._indexed:
                 continue
             keys = _shard_keys(path)
@@ -133,7 +138,9 @@ class TensorStore:
             _discard(path, "its content is not what was written")
         except FileNotFoundError:
             pass  # another process removed it to make room
-        except (OSError, SafetensorError) as error:
+        except OSError as error:  # another user's, or too many files are open: not the shard's fault
+            logger.warning("Stored shard %s cannot be read (%s); what it holds is computed again.", path, error)
+        except SafetensorError as error:
             _discard(path, str(error))
         self._shard_of = {key: shard for key, shard in self._shard_of.items() if shard != path}
         return False
@@ -157,10 +164,11 @@ class TensorStore:
         return total <= limit
 
     def _stop(self, why: str) -> None:
-        """Stores nothing more; what is on disk stays readable, and the run goes on computing the rest."""
+        """Stores nothing more, said once; what is on disk stays readable, and the run goes on computing the rest."""
+        if not self._full:
+            logger.warning("Nothing more is stored: %s", why)
         self._full = True
         self._new, self._new_bytes = {}, 0
-        logger.warning("Nothing more is stored: %s", why)
 
 
 @dataclass(frozen=True)
@@ -255,14 +263,17 @@ def clear_stores(kind: str | None = None) -> int:
 
 
 def _shard_keys(path: Path) -> list[str] | None:
-    """The keys in a shard's header, or None where there is no readable header (8 bytes of length, then JSON)."""
+    """The keys in a shard's header (8 bytes of length, then JSON): none of a file that may not be read, None where
+    it is damaged."""
     try:
         with open(path, "rb") as file:
             length = int.from_bytes(file.read(8), "little")
             if length > path.stat().st_size:
                 return None
             header = json.loads(file.read(length))
-    except (OSError, ValueError):
+    except OSError:  # removed meanwhile, or another user's
+        return []
+    except ValueError:
         return None
     if not isinstance(header, dict) or not all(isinstance(entry, dict) for entry in header.values()):
         return None

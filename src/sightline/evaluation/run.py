@@ -35,10 +35,11 @@ from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.registry import load_task
 from sightline.evaluation.verification import doubts
 from sightline.launch.processes import Processes, joined_processes
+from sightline.machine import describe_environment
 from sightline.models.load import load_vlm
 from sightline.models.vilt.answers import load_speaker
 from sightline.models.vilt.heads import is_vilt
-from sightline.runs import RunFolder, describe_environment, flat_names, plain_data
+from sightline.runs import RunFolder, flat_names, plain_data
 from sightline.secrets import hidden
 from sightline.types import Answer
 

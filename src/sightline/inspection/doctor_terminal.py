@@ -27,7 +27,7 @@ def print_environment(found: Environment) -> None:
     facts = [
         ("system", f"{found.system}, Python {found.python}"),
         ("processor", f"{found.processor}, {found.cpus} CPUs"),
-        ("memory", f"{found.available_gib:.1f} of {found.memory_gib:.1f} GiB available"),
+        ("memory", _memory(found)),
         *(
             (
                 f"GPU {number}",
@@ -46,6 +46,11 @@ def print_environment(found: Environment) -> None:
         console.print(Text.assemble(("! ", "bold yellow"), warning))
     console.print(Text("\nTo paste into an issue:", style="bold"))
     console.print(Text(found.line), soft_wrap=True)
+
+
+def _memory(found: Environment) -> str:
+    limited = f" (limited by {found.memory_limit})" if found.memory_limit else ""
+    return f"{found.available_gib:.1f} of {found.memory_gib:.1f} GiB available{limited}"
 
 
 def _described(package: Package) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import platform
 import shutil
 import socket
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from sightline import __version__
-from sightline.models.torchvision_schemas import declare_torchvision_operators
+from sightline.limits import read_memory, usable_cpus
+from sightline.machine import installed_version
+from sightline.models.torchvision_schemas import declare_torchvision_operators, has_compiled_operators
 
 REQUIRED = ("torch", "torchvision", "transformers", "trl", "peft", "accelerate", "datasets", "safetensors", "pillow")
 # What a run may use, and what for.
@@ -27,6 +29,8 @@ OPTIONAL = {
 }
 MODULES = {"pillow": "PIL"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+CACHE = "Hugging Face cache"
+TORCHVISION_AHEAD = 15  # torchvision 0.28 is that of torch 2.13, and so on
 LOW_DISK_GIB = 20
 LOW_MEMORY_GIB = 4
 
@@ -56,7 +60,9 @@ class Environment:
     """What a run would meet.
 
     Attributes:
-        memory_gib: of the machine, or of the container where that is less.
+        cpus: that this process may use.
+        memory_gib: that this process may use.
+        memory_limit: what allows less memory than the machine has; empty where nothing does.
         disk_gib: free space by what lies there.
         offline: whether Hugging Face libraries are told to stay offline.
         hub: whether the Hub's host name can be resolved; None where nobody asked.
@@ -71,6 +77,7 @@ class Environment:
     cpus: int
     memory_gib: float
     available_gib: float
+    memory_limit: str
     devices: tuple[Device, ...]
     driver: str
     packages: tuple[Package, ...]
@@ -97,15 +104,17 @@ def read_environment() -> Environment:
     import torch
 
     declare_torchvision_operators()
+    memory = read_memory()
     offline = any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
     found = Environment(
         sightline=__version__,
         python=platform.python_version(),
         system=f"{platform.system()} {platform.release()}",
         processor=_processor(),
-        cpus=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
-        memory_gib=_memory_gib("MemTotal"),
-        available_gib=_memory_gib("MemAvailable"),
+        cpus=usable_cpus(),
+        memory_gib=memory.total / 2**30,
+        available_gib=memory.available / 2**30,
+        memory_limit=memory.limited_by,
         devices=_devices(),
         driver=_driver(),
         packages=(
@@ -122,16 +131,16 @@ def read_environment() -> Environment:
             or _newest("/usr/lib/postgresql/*/bin/postgres"),
         },
     )
-    return Environment(**{**vars(found), "warnings": _warnings(found, torch.get_num_threads())})
+    warnings = (*_torchvision_warnings(), *_warnings(found, torch.get_num_threads()))
+    return Environment(**{**vars(found), "warnings": warnings})
 
 
 _OFFLINE = ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE", "HF_DATASETS_OFFLINE")
 
 
 def _package(name: str, used_for: str = "") -> Package:
-    try:
-        version = importlib.metadata.version(name)
-    except importlib.metadata.PackageNotFoundError:
+    version = installed_version(name)
+    if not version:
         return Package(name, "", "not installed", used_for)
     try:
         importlib.import_module(MODULES.get(name, name))
@@ -157,7 +166,7 @@ def _devices() -> tuple[Device, ...]:
 def _driver() -> str:
     """The version of NVIDIA's driver, from the kernel."""
     try:
-        words = Path("/proc/driver/nvidia/version").read_text().split("\n")[0].split()
+        words = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8", errors="replace").split("\n")[0].split()
     except OSError:
         return ""
     return next((word for word in words if word.count(".") >= 1 and word[0].isdigit()), "")
@@ -165,34 +174,24 @@ def _driver() -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, platform.processor() or platform.machine())
 
 
-def _memory_gib(name: str) -> float:
-    """A figure of /proc/meminfo, bounded by what a container may have; 0 where neither tells."""
-    limits = []
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-        limits += [int(line.split()[1]) / 2**20 for line in lines if line.startswith(f"{name}:")]
-        limits.append(int(Path("/sys/fs/cgroup/memory.max").read_text()) / 2**30)
-    except (OSError, ValueError):  # no Linux, no container, or no limit ("max")
-        pass
-    return min(limits, default=0.0)
-
-
 def _places() -> dict[str, Path]:
-    cache = os.environ.get("HF_HOME") or Path.home() / ".cache/huggingface"
-    return {"Hugging Face cache": Path(cache), "working directory": Path.cwd()}
+    caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    cache = os.path.expanduser(os.environ.get("HF_HOME") or os.path.join(caches, "huggingface"))
+    places = {} if cache.startswith("~") else {CACHE: Path(cache)}  # a user id without a name, and no HOME
+    return {**places, "working directory": Path.cwd()}
 
 
 def _free_gib(path: Path) -> float:
-    while not path.exists():
-        path = path.parent
-    return shutil.disk_usage(path).free / 2**30
+    """Free space where a path lies, or will lie."""
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if os.path.exists(place))
+    return shutil.disk_usage(there).free / 2**30
 
 
 def _resolves(host: str) -> bool:
@@ -206,6 +205,25 @@ def _resolves(host: str) -> bool:
 def _newest(pattern: str) -> str:
     found = sorted(Path("/").glob(pattern.lstrip("/")))
     return str(found[-1]) if found else ""
+
+
+def _torchvision_warnings() -> tuple[str, ...]:
+    """What to install where torchvision came without operators for this torch; pictures are read without them."""
+    import torch
+
+    if "torchvision" not in sys.modules or has_compiled_operators():
+        return ()
+    minor = int(torch.__version__.split(".")[1]) + TORCHVISION_AHEAD
+    build = torch.__version__.partition("+")[2]
+    if not build:
+        build = f"cu{torch.version.cuda.replace('.', '')}" if torch.version.cuda else "cpu"
+    return (
+        f"torchvision {installed_version('torchvision')} has no operators that load beside torch "
+        f"{installed_version('torch')}: Sightline works without them, but other programs, plain transformers too, fail "
+        f"where they import torchvision. Install the one that fits: pip install --force-reinstall --no-deps "
+        f"'torchvision==0.{minor}.*' "
+        f"--index-url https://download.pytorch.org/whl/{build}",
+    )
 
 
 def _warnings(found: Environment, threads: int) -> tuple[str, ...]:
@@ -238,12 +256,22 @@ def _warnings(found: Environment, threads: int) -> tuple[str, ...]:
     ]
     warnings += [
         f"Only {free:.0f} GiB are free at the {name}: make room, or set "
-        f"{'HF_HOME' if 'cache' in name else 'output_dir'} to another disk."
+        f"{'HF_HOME' if name == CACHE else 'output_dir'} to another disk."
         for name, free in found.disk_gib.items()
         if free < LOW_DISK_GIB
     ]
     if 0 < found.available_gib < LOW_MEMORY_GIB:
-        warnings.append(f"Only {found.available_gib:.1f} GiB of memory are available: end what holds the rest.")
+        limit = f", or raise the limit of {found.memory_limit}" if found.memory_limit else ""
+        warnings.append(f"Only {found.available_gib:.1f} GiB of memory are available: end what holds the rest{limit}.")
+    if threads > found.cpus:
+        warnings.append(
+            f"torch computes on {threads} threads, but this process may use {found.cpus} CPUs: set "
+            f"OMP_NUM_THREADS={found.cpus}."
+        )
+    if CACHE not in found.disk_gib:
+        warnings.append(
+            "No home folder is known: nothing is stored between runs. Name folders by SIGHTLINE_CACHE and HF_HOME."
+        )
     if found.hub is False:
         warnings.append(
             "huggingface.co cannot be reached: set HF_HUB_OFFLINE=1 and name local folders, or mend the network."

@@ -32,6 +32,11 @@ def declare_torchvision_operators() -> None:
             torch.library.define(f"torchvision::{operator}", _SCHEMA)
 
 
+def has_compiled_operators() -> bool:
+    """Whether torchvision's operators can be computed, and not only be named; call it once torchvision is imported."""
+    return torch._C._dispatch_has_kernel_for_dispatch_key("torchvision::nms", "CPU")
+
+
 def _compiled_operators_load(package: Path) -> bool:
     for library in [*package.glob("_C*.so"), *package.glob("_C*.pyd")]:
         try:

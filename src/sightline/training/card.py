@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import ModelCard, ModelCardData
 
+from sightline.machine import installed_version
 from sightline.runs import plain_data, write_text
 from sightline.secrets import redact
 
@@ -43,7 +43,7 @@ def _text(name: str, base: str | None, trainer: Any) -> str:
     origin = f"It starts from `{base}`." if base else "It was built from scratch."
     settings = [(key, getattr(trainer.args, key, None)) for key in SHOWN_SETTINGS]
     rows = "\n".join(f"| {key} | {plain_data(value)} |" for key, value in settings if value is not None)
-    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in PACKAGES)
+    versions = ", ".join(f"{package} {installed_version(package)}" for package in PACKAGES)
     return f"""# {name}
 
 A vision-language model trained with Sightline by {trainer._name}. {origin}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +15,7 @@ from sightline.data.checking.texts import TEXT_COLUMNS, RowText, read_texts
 from sightline.data.images import IMAGE_COLUMNS, rejected_images, row_images, stored_image
 from sightline.data.picture_columns import close_images
 from sightline.data.sources import RowNames, row_name
+from sightline.limits import usable_cpus
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -134,6 +134,5 @@ def _collect(waiting: deque[tuple[int, Future[PictureFacts]]], found: Scan) -> N
 
 
 def thread_count() -> int:
-    """How many threads inspect pictures: one for each processor of this process."""
-    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return min(cpus, MAX_THREADS)
+    """How many threads inspect pictures: one for each CPU that this process may use."""
+    return min(usable_cpus(), MAX_THREADS)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 from typing import Any
 
+from sightline.machine import installed_version
 from sightline.runs import RunFolder, plain_data
 from sightline.secrets import hidden
 from sightline.training.vilt.settings import ViltSettings
@@ -27,7 +27,7 @@ def write_vilt_card(folder: RunFolder, task: str, settings: ViltSettings, start:
         header.append(f"pipeline_tag: {PIPELINES[task]}")
     origin = "It was built from scratch." if start.name == "scratch" else f"It starts from `{start.name}`."
     rows = "\n".join(f"| {key} | {value} |" for key, value in sorted(hidden(plain_data(settings.given)).items()))
-    versions = ", ".join(f"{package} {importlib.metadata.version(package)}" for package in PACKAGES)
+    versions = ", ".join(f"{package} {installed_version(package)}" for package in PACKAGES)
     folder.write_text(
         "README.md",
         "---\n"
