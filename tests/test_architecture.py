@@ -30,6 +30,7 @@ ROWS = (
     ("config",),
     ("values",),
     ("notation",),
+    ("tables", "progress"),
     ("console",),
     ("types",),
     ("shown",),

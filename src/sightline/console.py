@@ -11,10 +11,18 @@ from rich.segment import Segment
 
 from sightline.shown import is_plain, shown, under
 
+FILE_WIDTH = 100_000  # columns: in a file or a pipe nothing wraps, whatever terminal or COLUMNS stands around it
+
 
 def console_on(file: TextIO | None = None) -> Console:
-    """A console that writes to `file`, by default stdout."""
-    return _ShownConsole(file=under(file or sys.stdout))
+    """A console that writes to `file`, by default stdout: as wide as the terminal, and in a file as what it prints."""
+    stream = under(file or sys.stdout)
+    return _ShownConsole(file=stream, width=None if is_terminal(stream) else FILE_WIDTH)
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Whether somebody sits before the stream, which no variable of the environment changes."""
+    return not stream.closed and stream.isatty()
 
 
 class _ShownConsole(Console):

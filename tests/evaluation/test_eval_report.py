@@ -77,11 +77,15 @@ def result() -> RunResult:
 
 def test_the_table_has_score_interval_unparsed_share_bound_and_the_blind_score(result: RunResult) -> None:
     table = outcome_table(result)
-    assert table.header == ("task", "items", "score", "95% interval", "unparsed", "if right")
-    seeing, blind = table.rows
+    assert table.header == ("task", "items", "score", "95% interval", "unparsed", "at best")
+    seeing, blind, majority = table.rows
     assert (seeing[0], *seeing[1:3], *seeing[4:]) == ("colours accuracy", "8", "75.0%", "12.5%", "87.5%")
     assert blind[0].strip() == "without pictures" and blind[2] == "25.0%"
-    assert table.caption == "8 questions, 4 pictures\ncolours: prompt official, profile strict"
+    assert (majority[0].strip(), *majority[1:]) == ("always 'red'", "", "100.0%", "", "", "")
+    assert table.caption == (
+        "8 questions, 4 pictures\nAt best: were all right that could not be read (unparsed).\n"
+        "colours: prompt official, profile strict"
+    )
     assert [row[:3] for row in category_table(result.tasks["colours"]).rows] == [
         ("near", "4", "75.0%"),
         ("far", "4", "75.0%"),

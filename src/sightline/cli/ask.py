@@ -108,6 +108,7 @@ def _show(answerer: Answerer, image: str, asked: str, question: Question, json: 
 def _ask_vilt(model: str, image: str, question: Question, top: int, json: bool) -> None:
     """Print the most probable answers, the best first; with a single one, the answer alone."""
     from json import dumps
+    from sys import stderr
 
     from sightline.errors import ConfigError
     from sightline.models.vilt.answers import load_answerer
@@ -122,5 +123,6 @@ def _ask_vilt(model: str, image: str, question: Question, top: int, json: bool) 
     elif top == 1:
         print(guesses[0].answer)
     else:
+        print("Each answer has a probability of its own: they need not add up to 100%.", file=stderr)
         for guess in guesses:
             print(f"{100 * guess.probability:5.1f}%  {guess.answer}")

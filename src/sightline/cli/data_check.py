@@ -28,9 +28,9 @@ def check_command(
     SOURCE: the same pictures, resized or compressed copies, the same questions. Exit code 1 where errors were found.
     """
     from sightline.data.picture_columns import PictureAccess
-    from sightline.evaluation.terminal import progress_bar
     from sightline.inspection.check import CheckConfig, run_check
     from sightline.inspection.check_terminal import print_check
+    from sightline.progress import progress_bar
 
     pictures = PictureAccess(image_folder, allow_urls, keep_missing=True)
     settings = CheckConfig(source, tuple(evals), split, eval_split, config, pictures, limit, max_pixels, output_dir)

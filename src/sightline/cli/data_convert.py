@@ -28,20 +28,15 @@ def convert_command(
     from json import dumps
     from sys import stderr
 
-    from rich.progress import track
-
-    from sightline.console import console_on
     from sightline.data.conversion import ConversionSettings, run_convert
     from sightline.data.lengths import first_of
     from sightline.data.picture_columns import PictureAccess
+    from sightline.progress import tracked
     from sightline.runs import plain_data
 
     access = PictureAccess(image_folder, allow_urls, skip_bad_rows=skip_bad_rows)
     settings = ConversionSettings(source, out, to, images, split, config, access, allow_outside)
-    console = console_on(stderr)
-    result = run_convert(
-        settings, lambda items, total, title: track(items, title, total=total, console=console, transient=True)
-    )
+    result = run_convert(settings, lambda items, total, title: tracked(items, title, total))
     print(result.summary, file=stderr)
     if result.bad_rows:
         print(first_of(list(result.bad_rows)), file=stderr)

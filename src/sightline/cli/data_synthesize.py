@@ -46,11 +46,12 @@ def synthesize_command(
     from sys import stderr, stdout
 
     from sightline.evaluation.requests import read_thinking
-    from sightline.evaluation.terminal import print_table, progress_bar
     from sightline.models.endpoint import read_extra_body, read_judge_body
+    from sightline.progress import progress_bar
     from sightline.runs import plain_data
     from sightline.synthesis.run import run_synthesis
     from sightline.synthesis.settings import PairChoice, SynthesisConfig
+    from sightline.tables import print_table
 
     pairs = PairChoice(
         policy, samples, chosen_from, rejected_from, corruption, judge, judge_model,

@@ -10,7 +10,9 @@ import typer
 def demo_command(
     output_dir: Path = typer.Option(Path("demo"), "--output_dir", help="Folder to write; it must be new or empty."),
     seed: int = typer.Option(42, "--seed", help="Of scenes, weights and the order of rows."),
-    quick: bool = typer.Option(False, "--quick", help="The same in under a minute, at lower quality."),
+    quick: bool = typer.Option(
+        False, "--quick", help="A smoke test of all steps in under a minute, which learns nothing."
+    ),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
     """Build a small VLM, train it, evaluate it, align it, evaluate it again and compare: offline, on a CPU."""
@@ -19,12 +21,14 @@ def demo_command(
 
     from sightline.demo.run import run_demo
     from sightline.demo.settings import DemoConfig
-    from sightline.evaluation.terminal import print_table
+    from sightline.tables import print_table
 
     outcome = run_demo(DemoConfig(output_dir, seed, quick))
     file = stderr if json else stdout
     for table in (outcome.questions_table(), outcome.errors_table(), outcome.accuracy_table()):
         print_table(table, file)
+    if outcome.note:
+        print(outcome.note, file=stderr)
     print(f"Report: {output_dir / 'report.html'}  ({outcome.seconds:.0f} s)\n\nTry next:", file=file)
     for line, purpose in outcome.next_commands().lines:
         print(f"\n# {purpose}\n{line}", file=file)

@@ -75,7 +75,8 @@ def eval_command(
 
 def _answer(config: EvalConfig, json: bool) -> None:
     from sightline.evaluation.run import run_eval
-    from sightline.evaluation.terminal import print_run, progress_bar
+    from sightline.evaluation.terminal import print_run
+    from sightline.progress import progress_bar
 
     with progress_bar("Answering") as progress:
         result = run_eval(config, progress)

@@ -81,9 +81,11 @@ def evaluate_command(
     from json import dumps
 
     from sightline.evaluation.outcome import RunResult
-    from sightline.evaluation.terminal import print_run, print_table, progress_bar
+    from sightline.evaluation.terminal import print_run
     from sightline.evaluation.vilt.retrieval import retrieval_json, retrieval_table
     from sightline.evaluation.vilt.run import ViltEvalConfig, run_vilt_eval
+    from sightline.progress import progress_bar
+    from sightline.tables import print_table
 
     config = ViltEvalConfig(
         model, data, image_folder, annotations, split, limit, candidates, compare, output_dir, resume

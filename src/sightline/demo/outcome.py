@@ -18,6 +18,10 @@ from sightline.evaluation.report import Commands
 from sightline.evaluation.results import EvalResult, results_table, to_json
 from sightline.types import Interval, Table, VqaRow
 
+SMOKE_TEST = (
+    "--quick is a smoke test: all steps ran, on too few scenes to learn anything. Leave it out for a model that sees."
+)
+
 
 @dataclass(frozen=True)
 class DemoOutcome:
@@ -28,6 +32,7 @@ class DemoOutcome:
         blind: the trained model asked without pictures.
         majority: always the most frequent answer of a question's kind.
         example: the first held-out question.
+        is_quick: it was a smoke test.
     """
 
     folder: Path
@@ -38,6 +43,12 @@ class DemoOutcome:
     pairs: PairCounts
     stages: tuple[Stage, ...]
     example: VqaRow
+    is_quick: bool = False
+
+    @property
+    def note(self) -> str:
+        """What the figures are not to be read as; empty where they are a result."""
+        return SMOKE_TEST if self.is_quick else ""
 
     @cached_property
     def accuracy_change(self) -> Comparison:

@@ -19,7 +19,7 @@ def demo_report(outcome: DemoOutcome, exam: Exam) -> Report:
         title="A small VLM, trained, aligned and measured",
         subtitle=(
             f"{accuracy.n} questions about {accuracy.clusters} scenes that training never saw, and "
-            f"{len(exam.scenes)} descriptions; {outcome.seconds:.0f} s in all."
+            f"{len(exam.scenes)} descriptions; {outcome.seconds:.0f} s in all. {outcome.note}".strip()
         ),
         headlines=_headlines(outcome),
         sections=(

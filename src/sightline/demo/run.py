@@ -20,9 +20,9 @@ from sightline.evaluation.local import LocalAnswerer
 from sightline.evaluation.report import render_report
 from sightline.evaluation.results import EvalResult
 from sightline.evaluation.rows import DatasetRows, read_vqa_rows
-from sightline.evaluation.terminal import progress_bar
 from sightline.evaluation.vqa import evaluate
 from sightline.models.load import load_vlm
+from sightline.progress import progress_bar
 from sightline.runs import RunFolder
 from sightline.training.run import run_dpo, run_sft
 
@@ -62,6 +62,7 @@ def run_demo(config: DemoConfig) -> DemoOutcome:
         pairs=pairs,
         stages=tuple(stages.done),
         example=exam.questions[0],
+        is_quick=config.quick,
     )
     run.write_json("results.json", outcome.to_json())
     run.write_text("report.html", render_report(demo_report(outcome, exam)))

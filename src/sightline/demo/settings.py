@@ -20,7 +20,7 @@ class DemoConfig:
 
     Attributes:
         output_dir: a new or empty folder.
-        quick: a smaller world and less training: the same steps in under a minute, at lower quality.
+        quick: a smoke test: the same steps in under a minute, on so little that the model learns next to nothing.
     """
 
     output_dir: Path = Path("demo")

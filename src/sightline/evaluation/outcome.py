@@ -90,8 +90,9 @@ def write_outcome(result: RunResult, run: RunFolder) -> None:
 
 
 def outcome_table(result: RunResult) -> Table:
-    """A line per task with its headline metric, then its other metrics, and the headline without pictures."""
-    header = ("task", "items", "score", "95% interval", "unparsed", "if right")
+    """A line per task with its headline metric, then its other metrics, and the headline without pictures and of the
+    one answer that is right most often. At best: were all right that could not be read."""
+    header = ("task", "items", "score", "95% interval", "unparsed", "at best")
     rows = [row for outcome in result.tasks.values() for row in _task_rows(outcome)]
     return Table(result.model, header, tuple(rows), _caption(result), is_summed=False)
 
@@ -122,13 +123,16 @@ def _task_rows(outcome: TaskOutcome) -> list[tuple[str, ...]]:
     headline, *others = scores.metrics
     count = len(scores.judged)
     unparsed = percent(scores.unparsed / count)
-    first = (f"{scores.task} {headline.name}", f"{count:,}", *_cells(headline), unparsed, _if_right(headline))
+    first = (f"{scores.task} {headline.name}", f"{count:,}", *_cells(headline), unparsed, _at_best(headline))
     rows: list[tuple[str, ...]] = [first]
-    rows += [(_INDENT + score.name, "", *_cells(score), "", _if_right(score)) for score in others]
+    rows += [(_INDENT + score.name, "", *_cells(score), "", _at_best(score)) for score in others]
     if outcome.blind is not None:
         blind = outcome.blind.metrics[0]
         unread = percent(outcome.blind.unparsed / count)
-        rows.append((f"{_INDENT}without pictures", "", *_cells(blind), unread, _if_right(blind)))
+        rows.append((f"{_INDENT}without pictures", "", *_cells(blind), unread, _at_best(blind)))
+    if scores.majority is not None:
+        always = f"{_INDENT}always '{scores.majority.answer:.40}'"
+        rows.append((always, "", percent(scores.majority.value), "", "", ""))
     return rows
 
 
@@ -136,7 +140,7 @@ def _cells(score: MetricScore) -> tuple[str, str]:
     return shown(score.interval.value, score.scale), _interval(score)
 
 
-def _if_right(score: MetricScore) -> str:
+def _at_best(score: MetricScore) -> str:
     return shown(score.bounds[1], score.scale)
 
 
@@ -161,7 +165,9 @@ def _caption(result: RunResult) -> str:
     cut = (f"{name}: {task.cut_note}" for name, task in result.tasks.items() if task.cut_note)
     changed = result.provenance.get("request_changes")
     sent = [f"The server refuses fields of a request: {', '.join(changed)}"] if changed else []
-    return "\n".join([", ".join(counted), *asked, *cut, *sent])
+    unread = any(outcome.scores.unparsed for outcome in result.tasks.values())
+    best = ["At best: were all right that could not be read (unparsed)."] if unread else []
+    return "\n".join([", ".join(counted), *best, *asked, *cut, *sent])
 
 
 def _task_json(outcome: TaskOutcome) -> dict[str, Any]:

@@ -7,13 +7,11 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-from rich.table import Table
 from rich.text import Text
 
 from sightline.console import console_on
 from sightline.data.checking.check import DataCheck
 from sightline.data.checking.findings import ERROR, NOTE, WARNING
-from sightline.evaluation.terminal import print_table
 from sightline.inspection.check import PAGE, check_json
 from sightline.inspection.check_tables import (
     answers_table,
@@ -24,6 +22,7 @@ from sightline.inspection.check_tables import (
     verdict,
 )
 from sightline.shown import shown
+from sightline.tables import print_pairs, print_table
 
 STYLES = {ERROR: "bold red", WARNING: "yellow", NOTE: "cyan"}
 
@@ -44,12 +43,10 @@ def print_check(check: DataCheck, as_json: bool, folder: Path | None = None) -> 
 
 
 def _print_overview(check: DataCheck, file: TextIO) -> None:
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(style="dim")
-    for name, value in overview_table(check).rows:
-        grid.add_row(Text(name), Text(shown(value)))
     console = console_on(file)
-    console.print(Text(shown(check.source), style="bold"), grid, "", sep="\n")
+    console.print(Text(shown(check.source), style="bold"))
+    print_pairs([(name, value) for name, value in overview_table(check).rows], file)
+    console.print()
 
 
 def _print_findings(check: DataCheck, file: TextIO) -> None:

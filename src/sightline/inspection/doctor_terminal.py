@@ -6,9 +6,7 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from sightline.console import console_on
@@ -17,6 +15,8 @@ from sightline.inspection.environment import Environment, Package
 from sightline.inspection.findings import Finding
 from sightline.inspection.memory import MemoryEstimate
 from sightline.runs import plain_data
+from sightline.tables import print_pairs, print_table
+from sightline.types import Table
 
 UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
@@ -40,8 +40,10 @@ def print_environment(found: Environment) -> None:
         ("Hub", "offline by setting" if found.offline else "reachable" if found.hub else "not reachable"),
         *((f"for tests: {name}", path or "none") for name, path in found.tools.items()),
     ]
-    _print_pairs(console, facts)
-    _print_pairs(console, [(package.name, _described(package)) for package in found.packages])
+    print_pairs(facts)
+    console.print()
+    print_pairs([(package.name, _described(package)) for package in found.packages])
+    console.print()
     for warning in found.warnings:
         console.print(Text.assemble(("! ", "bold yellow"), warning))
     console.print(Text("\nTo paste into an issue:", style="bold"))
@@ -63,11 +65,12 @@ def print_diagnosis(seen: Diagnosis) -> None:
     """A diagnosis on stdout, what is wrong last."""
     console = console_on(sys.stdout)
     console.print(Text.assemble((f"{seen.method} of {seen.model} on {seen.data}", "bold")))
-    _print_pairs(console, [*_row_facts(seen), *_run_facts(seen)])
+    print_pairs([*_row_facts(seen), *_run_facts(seen)])
+    console.print()
     if seen.modules:
-        _print_modules(console, seen)
+        print_table(_modules_table(seen))
     if seen.memory is not None:
-        _print_memory(console, seen.memory, seen.trial.peak_bytes if seen.trial else None)
+        print_table(_memory_table(seen.memory, seen.trial.peak_bytes if seen.trial else None))
     for finding in seen.findings:
         _print_finding(console, finding)
     if not seen.findings:
@@ -105,22 +108,21 @@ def _run_facts(seen: Diagnosis) -> list[tuple[str, str]]:
     return facts
 
 
-def _print_modules(console: Console, seen: Diagnosis) -> None:
-    table = _table("module", "parameters", "trainable", "gradient norm")
-    for module in seen.modules:
-        reached = "" if module.gradient is None else f"{module.gradient:.2e}"
-        table.add_row(
+def _modules_table(seen: Diagnosis) -> Table:
+    rows = (
+        (
             module.name,
             f"{module.parameters:,}",
             f"{module.trainable:,}",
-            Text(reached, style="red" if module.dead else ""),
+            "" if module.gradient is None else f"{module.gradient:.2e}",
         )
-    console.print(table)
+        for module in seen.modules
+    )
+    return Table("", ("module", "parameters", "trainable", "gradient norm"), tuple(rows), is_summed=False)
 
 
-def _print_memory(console: Console, memory: MemoryEstimate, measured: int | None) -> None:
-    table = _table("memory of the longest batch", "estimate")
-    for name, value in (
+def _memory_table(memory: MemoryEstimate, measured: int | None) -> Table:
+    parts = (
         ("weights", memory.weights),
         ("gradients", memory.gradients),
         ("optimizer states", memory.optimizer),
@@ -130,34 +132,16 @@ def _print_memory(console: Console, memory: MemoryEstimate, measured: int | None
         ("logits", memory.logits),
         ("features", memory.features),
         ("inputs", memory.inputs),
-    ):
-        table.add_row(name, size(value))
-    table.add_section()
-    table.add_row(Text("peak (not all are there at once)", style="bold"), Text(size(memory.peak), style="bold"))
-    table.add_row("peak, measured", size(measured) if measured is not None else "unknown on this system")
-    console.print(table)
+        ("peak (not all are there at once)", memory.peak),
+    )
+    caption = f"peak, measured: {size(measured) if measured is not None else 'unknown on this system'}"
+    rows = tuple((name, size(value)) for name, value in parts)
+    return Table("", ("memory of the longest batch", "estimate"), rows, caption)
 
 
 def _print_finding(console: Console, finding: Finding) -> None:
     sign, style = ("\N{MULTIPLICATION X} ", "bold red") if finding.fails else ("! ", "bold yellow")
     console.print(Text.assemble((sign, style), finding.text))
-
-
-def _print_pairs(console: Console, pairs: list[tuple[str, str]]) -> None:
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="dim", no_wrap=True)
-    table.add_column()
-    for name, value in pairs:
-        table.add_row(name, Text(value))
-    console.print(table)
-    console.print()
-
-
-def _table(*header: str) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 2, 0, 0))
-    for index, name in enumerate(header):
-        table.add_column(name, justify="right" if index else "left")
-    return table
 
 
 def size(count: int) -> str:

@@ -242,7 +242,9 @@ def _warnings(found: Environment, threads: int) -> tuple[str, ...]:
     ]
     if not found.devices:
         hint = "a driver is loaded, so install a CUDA build of torch" if found.driver else "small models train"
-        warnings.append(f"No GPU that torch can use: training runs on {threads} CPU threads ({hint}).")
+        warnings.append(
+            f"No GPU that torch can use: training runs on {threads} CPU thread{'s' * (threads != 1)} ({hint})."
+        )
     warnings += [
         f"{device.name} computes no bf16: set bf16 to false and fp16 to true."
         for device in found.devices

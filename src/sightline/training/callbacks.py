@@ -2,62 +2,68 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Group
+from rich.live import Live
+from rich.progress import Progress
+from rich.text import Text
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
 
-from sightline.console import console_on
 from sightline.errors import MachineError
+from sightline.progress import ProgressLines, new_bar, shows_bars
 from sightline.runs import RunFolder
 
 SHOWN_METRICS = ("loss", "mean_token_accuracy", "rewards/accuracies", "rewards/margins", "eval_loss", "learning_rate")
 
 
 class ProgressBar(TrainerCallback):
-    """One rich bar on stderr with the latest metrics beside it."""
+    """How far a run is, on stderr: a bar with the latest metrics below it, or a plain line whenever they are logged."""
 
     def __init__(self, title: str) -> None:
         self._title = title
+        self._lines: ProgressLines | None = None
         self._bar: Progress | None = None
         self._task: Any = None
+        self._metrics = Text()
+        self._live: Live | None = None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if not state.is_world_process_zero:
             return
-        self._bar = Progress(
-            TextColumn("[bold]{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[metrics]}"),
-            console=console_on(sys.stderr),
-        )
-        self._bar.start()
-        self._task = self._bar.add_task(self._title, total=state.max_steps, completed=state.global_step, metrics="")
+        if args.disable_tqdm or not shows_bars():
+            self._lines = ProgressLines(self._title, state.global_step)
+            return
+        self._bar = new_bar()
+        self._task = self._bar.add_task(self._title, total=state.max_steps, completed=state.global_step)
+        self._live = Live(Group(self._bar, self._metrics), console=self._bar.console)
+        self._live.start()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if self._bar is not None:
             self._bar.update(self._task, completed=state.global_step)
+        if self._lines is not None:
+            self._lines.move(state.global_step, state.max_steps)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if self._bar is not None and logs:
-            shown = [f"{name} {float(logs[name]):.4g}" for name in SHOWN_METRICS if name in logs]
-            if shown:
-                self._bar.update(self._task, metrics="  ".join(shown))
+        known = [f"{name} {float(logs[name]):.4g}" for name in SHOWN_METRICS if name in (logs or {})]
+        if not known:
+            return
+        self._metrics.plain = "  ".join(known)
+        if self._lines is not None:
+            step = state.global_step
+            self._lines.write(", ".join([f"step {step:,} of {state.max_steps:,}", *known]), step, state.max_steps)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.close()
 
     def close(self) -> None:
-        """Takes the bar off the terminal, whose cursor and streams are as before."""
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
+        """Leaves the bar as it is, and the terminal's cursor and streams as they were before."""
+        if self._live is not None:
+            self._live.stop()
+        self._live = self._bar = self._lines = None
 
 
 class MetricsFile(TrainerCallback):

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset
-from rich.progress import track
 
-from sightline.console import console_on
 from sightline.data.lengths import Lengths, RowReader, describe, fit_lengths
 from sightline.data.sequences import SequenceEncoder
 from sightline.data.tables import is_table, why_no_table
 from sightline.errors import ConfigError
+from sightline.progress import tracked
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def fit_datasets(trainer: Any, encoder: SequenceEncoder, preferences: bool, pack
 def _read(trainer: Any, dataset: Dataset, name: str, encoder: SequenceEncoder, preferences: bool) -> ReadRows:
     def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
         hidden = trainer.args.disable_tqdm or not trainer.accelerator.is_main_process
-        return track(items, title, total=total, console=console_on(sys.stderr), transient=True, disable=hidden)
+        return tracked(items, title, total, is_shown=not hidden)
 
     columns = trainer._remove_unused_columns(dataset, description="training")  # what a batch is made of
     reader = RowReader(columns, dataset.info.dataset_name or name, encoder, preferences, progress)

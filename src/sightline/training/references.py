@@ -14,10 +14,8 @@ from typing import Any
 import torch
 from datasets import Dataset, DatasetDict
 from peft import PeftModel
-from rich.progress import track
 from transformers import PreTrainedConfig, TrainerCallback
 
-from sightline.console import console_on
 from sightline.data.augmentation import NONE
 from sightline.data.formats import has_images
 from sightline.data.sequences import SequenceEncoder
@@ -35,6 +33,7 @@ from sightline.engine.fingerprint import (
 from sightline.engine.store import TensorStore
 from sightline.engine.unchanged import Unchanged
 from sightline.errors import ConfigError
+from sightline.progress import tracked
 from sightline.training.augmentation import policy_of
 
 logger = logging.getLogger("sightline")
@@ -341,4 +340,4 @@ def _compute(trainer: Any, store: TensorStore, mine: Many[tuple[Any, Any]], refe
 
 def _progress(trainer: Any, items: Any, title: str) -> Iterable[Any]:
     hidden = trainer.args.disable_tqdm or not trainer.accelerator.is_main_process
-    return track(items, title, total=len(items), console=console_on(sys.stderr), transient=True, disable=hidden)
+    return tracked(items, title, len(items), is_shown=not hidden)

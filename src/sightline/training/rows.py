@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Sequence as Many
 from dataclasses import replace
 from typing import Any
 
 import datasets
-from rich.progress import track
 from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
-from sightline.console import console_on
 from sightline.data.checks import DataSummary, check_rows
 from sightline.data.file_signatures import places_signature
 from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
@@ -23,6 +20,7 @@ from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources import RowNames, read_dataset, source_name, stream_dataset
 from sightline.errors import ConfigError, DataError
 from sightline.launch.processes import is_first, say
+from sightline.progress import tracked
 from sightline.training.arguments import MixtureSource, TrainingSettings
 from sightline.training.dpo import DPOConfig
 from sightline.training.evaluation_rows import evaluation_sources, mixture_sources, require_test_split
@@ -266,9 +264,8 @@ def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSett
 
 
 def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
-    """The items, with a bar on stderr that vanishes when they are done; of several processes the first shows it."""
-    console = console_on(sys.stderr)
-    return track(items, description=title, total=total, console=console, transient=True, disable=not is_first())
+    """The items, with their progress on stderr; of several processes the first shows it."""
+    return tracked(items, title, total, is_shown=is_first())
 
 
 def _report(summary: DataSummary, name: str, format_name: str) -> None:

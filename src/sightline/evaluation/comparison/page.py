@@ -16,6 +16,7 @@ from sightline.evaluation.comparison.tables import (
     check_rows,
     evidence_table,
     interval_text,
+    p_sign,
     p_text,
     points_text,
 )
@@ -76,7 +77,7 @@ def _headlines(change: TaskChange) -> tuple[Headline, ...]:
     value, metric = change_text(overall.difference.value, change.scale), change.metric.replace("_", " ")
     interval = interval_text(overall, change.scale)
     sides = f"{shown(overall.before, change.scale)} in A, {shown(overall.after, change.scale)} in B"
-    test = f"McNemar's exact test: p = {p_text(change.mcnemar)}" if change.mcnemar is not None else ""
+    test = f"McNemar's exact test: {p_sign(change.mcnemar)}" if change.mcnemar is not None else ""
     found = [
         Headline(value, f"{'points of ' * (change.scale == 1)}{metric}", interval and f"95% interval {interval}", tone),
         Headline(p_text(change.p_value), "p-value of no difference", sides),

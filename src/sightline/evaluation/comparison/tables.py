@@ -68,6 +68,11 @@ def check_rows(check: Reproduction) -> tuple[tuple[str, str, str], ...]:
     )
 
 
+def check_table(check: Reproduction) -> Table:
+    """A line for each aspect of the reproduction check."""
+    return Table("Reproduction check", CHECK_HEADER, check_rows(check), is_summed=False)
+
+
 def flip_table(change: TaskChange) -> Table:
     """The first few items that improved and that worsened."""
     groups = (("better", change.samples.improved), ("worse", change.samples.worsened))
@@ -112,6 +117,12 @@ def points_text(share: float) -> str:
 def p_text(p_value: float) -> str:
     """A p-value with two digits that say something."""
     return "<0.0001" if p_value < 0.0001 else f"{p_value:.2g}" if p_value < 0.995 else "1"
+
+
+def p_sign(p_value: float) -> str:
+    """A p-value in a sentence: p = 0.03, p < 0.0001."""
+    text = p_text(p_value)
+    return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
 
 
 def _cells(change: Change, scale: float) -> tuple[str, ...]:

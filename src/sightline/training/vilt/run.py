@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import functools
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.progress import track
-
-from sightline.console import console_on
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pictures
 from sightline.errors import ConfigError
 from sightline.launch.processes import Processes, joined_processes, say
 from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
+from sightline.progress import tracked
 from sightline.runs import RunFolder
 from sightline.training.begun import begun_with, checkpoint_of, open_folder, resume_same
 from sightline.training.callbacks import require_reporters
@@ -159,5 +156,4 @@ def _check_same_model(checkpoint: str | None, config: Any, start: Start) -> None
 
 
 def _track(items: list[Any]) -> Iterable[Any]:
-    console = console_on(sys.stderr)
-    return track(items, description="Checking pictures", console=console, transient=True)
+    return tracked(items, "Checking pictures", len(items))
