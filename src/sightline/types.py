@@ -147,11 +147,21 @@ class Sampling:
 
 
 @dataclass(frozen=True)
+class Turn:
+    """What was said before a question: by "system", "user" or "assistant"; pictures are marked as in a question."""
+
+    role: str
+    text: str
+
+
+@dataclass(frozen=True)
 class Question:
     """What an Answerer is asked: a text with pictures in place.
 
     Attributes:
-        text: "<image 1>" marks where the first picture stands; pictures without a mark come before the text.
+        text: "<image 1>" marks where the first picture stands; pictures without a mark come before the first text of
+            the user.
+        turns: what was said before, in order; pictures are numbered over all texts.
         options: where there are some, the answer is the log-probability of each instead of a text.
         sampling: None for the likeliest answer.
     """
@@ -161,6 +171,7 @@ class Question:
     max_new_tokens: int = 32
     options: tuple[str, ...] = ()
     sampling: Sampling | None = None
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sightline.data.prompts import content_parts, opening_of, option_ids, render_prompt
+from sightline.data.prompts import said_of, opening_of, option_ids, render_prompt
 from sightline.errors import DataError, InputError
 from sightline.types import Question
 from tests.tiny import tiny_processor
@@ -22,7 +22,7 @@ class Named:
 
 def parts(text: str, *keys: str) -> list[str]:
     question = Question(text, tuple(map(Named, keys)))  # type: ignore[arg-type]
-    return [part if isinstance(part, str) else f"[{part.key}]" for part in content_parts(question)]
+    return [part if isinstance(part, str) else f"[{part.key}]" for part in said_of(question)[0].parts]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sightline.cli.main import run
-from sightline.data.prompts import content_parts
+from sightline.data.prompts import said_of
 from sightline.errors import DataError
 from sightline.evaluation.items import Items
 from sightline.evaluation.requests import Asking, requests_of
@@ -39,7 +39,7 @@ def shown(items: Items) -> list[list[str]]:
     return [
         [
             part if isinstance(part, str) else "RED" if part.open().getpixel((0, 0)) == (255, 0, 0) else "GREEN"
-            for part in content_parts(request.question)
+            for part in said_of(request.question)[0].parts
         ]
         for request in requests
     ]

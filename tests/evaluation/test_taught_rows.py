@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import json
+import tarfile
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import datasets
 import pytest
 
-from sightline.errors import DataError
+from sightline.data.formats import sft_rows
+from sightline.data.formats.registry import FORMATS
+from sightline.data.images import open_image, row_images
+from sightline.data.picture_columns import close_images
+from sightline.data.prompts import render_prompt, said_of
+from sightline.data.rendering import render_messages, structured
+from sightline.data.sources import read_dataset
+from sightline.errors import DataError, InputError
 from sightline.evaluation.items import Items
+from sightline.evaluation.requests import Asking, request_of, requests_of
 from sightline.evaluation.sources import DataChoice, load_items
 from sightline.evaluation.tasks.registry import load_task
-from tests.tiny import picture
+from sightline.types import Turn
+from tests.tiny import picture, tiny_processor
 
 
 def items_of(folder: Path, *rows: dict[str, Any], name: str = "rows.json", **choice: Any) -> Items:
@@ -43,11 +55,6 @@ def llava(*said: str) -> list[dict[str, str]]:
             "What?",
             "007",
         ),
-        (
-            {"image": "0.png", "conversations": llava("<image>\nWhat?", "A cat.", "Where?", "Here.")},
-            "User: <image 1>What?\nAssistant: A cat.\nUser: Where?",
-            "Here.",
-        ),
     ],
 )
 def test_the_last_answer_of_a_row_is_gold(tmp_path: Path, row: dict[str, Any], question: str, gold: str) -> None:
@@ -55,7 +62,32 @@ def test_the_last_answer_of_a_row_is_gold(tmp_path: Path, row: dict[str, Any], q
     (item,) = items.items
     assert (item.question, item.answers, item.id, len(item.pictures)) == (question, (gold,), "a", 1)
     assert "the last answer of a row is the gold answer" in items.notes[0]
-    assert ("1 of 1 rows have turns before the last question" in items.notes[0]) == question.startswith("User")
+    assert "turns before the last question" not in items.notes[0]
+
+
+def test_turns_before_the_last_question_are_shown_as_such(tmp_path: Path) -> None:
+    row = {
+        "image": "0.png",
+        "system": "Be brief.",
+        "conversations": llava("<image>\nWhat?", "A cat.", "Where?", "Here."),
+    }
+    items = items_of(tmp_path, row)
+    (item,) = items.items
+    turns = (Turn("system", "Be brief."), Turn("user", "<image 1>What?"), Turn("assistant", "A cat."))
+    assert (item.turns, item.question, item.answers) == (turns, "Where?", ("Here.",))
+    assert "1 of 1 rows have turns before the last question" in items.notes[0]
+    (request,) = requests_of(load_task("custom"), items.items, Asking(), "")
+    assert [(one.role, len(one.parts)) for one in said_of(request.question)] == [
+        ("system", 1), ("user", 2), ("assistant", 1), ("user", 1),
+    ]  # fmt: skip
+    alone = replace(request.question, turns=())
+    assert request.key != request_of(alone, "").key
+
+
+def test_two_system_messages_are_refused(tmp_path: Path) -> None:
+    items = items_of(tmp_path, {"system": "Be brief.", "conversations": llava("What?", "A cat.")}).items
+    with pytest.raises(InputError, match=r"rows.json row 1 has a system message of its own"):
+        requests_of(load_task("custom"), items, Asking(system="Be long."), "")
 
 
 def test_pictures_stand_where_the_row_shows_them(tmp_path: Path) -> None:
@@ -97,11 +129,133 @@ def test_pictures_of_another_folder_are_found_by_image_folder(tmp_path: Path) ->
     ("row", "message"),
     [
         ({"messages": [{"role": "user", "content": "What?"}]}, "row 1: expected a question and an answer at the end"),
-        ({"image": "0.png", "caption": "A cat."}, "row 1: expected the column question"),
-        ({"image": "0.png", "prompt": "What?", "chosen": "a", "rejected": "b"}, "row 1: expected the column question"),
+        (
+            {"image": "0.png", "prompt": "What?", "chosen": "a", "rejected": "b"},
+            "found preferences .* completion=chosen",
+        ),
+        ({"image": "0.png", "question": "What?", "chosen": "a", "rejected": "b"}, "found preferences .* answer=chosen"),
+        ({"text": "All of it."}, "found TRL text .*nothing is asked"),
         ({"image": "0.png", "prompt": "What?", "completion": ""}, "row 1: expected the gold answer"),
     ],
 )
 def test_rows_without_a_question_and_its_answer_are_refused(tmp_path: Path, row: dict[str, Any], message: str) -> None:
     with pytest.raises(DataError, match=message):
         items_of(tmp_path, row)
+
+
+def rows_of(file: str, rows: Any) -> Callable[[Path], Path]:
+    """Writes rows as JSON, and the pictures that they name."""
+
+    def write(folder: Path) -> Path:
+        for place, name in enumerate(("a.jpg", "b.jpg")):
+            picture(place).save(folder / name)
+        text = "".join(json.dumps(row) + "\n" for row in rows) if file.endswith(".jsonl") else json.dumps(rows)
+        (folder / file).write_text(text)
+        return folder / file
+
+    return write
+
+
+def in_classes(folder: Path) -> Path:
+    for place, name in enumerate(("big_dog", "cat")):
+        (folder / "train" / name).mkdir(parents=True)
+        picture(place).save(folder / "train" / name / "0.png")
+    return folder
+
+
+def labelled(folder: Path) -> datasets.Dataset:
+    in_classes(folder)
+    return datasets.load_dataset("imagefolder", data_dir=str(folder / "train"), split="train")
+
+
+def in_parquet(folder: Path) -> Path:
+    labelled(folder / "pictures").to_parquet(str(folder / "rows.parquet"))
+    return folder / "rows.parquet"
+
+
+def saved(folder: Path) -> Path:
+    labelled(folder / "pictures").save_to_disk(str(folder / "saved"))
+    return folder / "saved"
+
+
+def shards(folder: Path) -> Path:
+    written = rows_of("0.json", {"question": "What is red?", "answer": "circle"})(folder)
+    (folder / "shards").mkdir()
+    with tarfile.open(folder / "shards" / "train-0.tar", "w") as tar:
+        tar.add(folder / "a.jpg", "0.jpg")
+        tar.add(written, "0.json")
+    return folder / "shards"
+
+
+def table(folder: Path) -> Path:
+    rows_of("rows.json", [])(folder)
+    (folder / "rows.csv").write_text("image,question,answer\na.jpg,What is red?,circle\n")
+    return folder / "rows.csv"
+
+
+def tokens(folder: Path) -> Path:
+    rows_of("rows.json", [])(folder)
+    (folder / "results.token").write_text("a.jpg#0\tA red circle.\na.jpg#1\tA disc.\n")
+    return folder / "results.token"
+
+
+COCO = {
+    "images": [{"id": 1, "file_name": "a.jpg"}],
+    "annotations": [{"image_id": 1, "caption": "A red circle."}, {"image_id": 1, "caption": "A disc."}],
+}
+TAUGHT = {
+    **{
+        one.name: rows_of("rows.jsonl", [one.example])
+        for one in FORMATS
+        if one.goal == "sft" and one.name != "TRL text"
+    },
+    "LLaVA JSON of several turns": rows_of(
+        "rows.json", [{"id": "7", "image": "a.jpg", "conversations": llava("Hi <image>", "A cat.", "Where?", "Here.")}]
+    ),
+    "ShareGPT with a system prompt": rows_of(
+        "rows.json", [{"images": ["a.jpg", "b.jpg"], "system": "No.", "conversations": llava("<image><image>?", "2")}]
+    ),
+    "plain prompt and completion": rows_of("rows.jsonl", [{"image": "a.jpg", "prompt": "What?", "completion": "3"}]),
+    "a prompt that is a picture": rows_of("rows.jsonl", [{"image": "a.jpg", "conversations": llava("<image>", "3")}]),
+    "text alone": rows_of("rows.jsonl", [{"conversations": llava("What?", "3")}]),
+    "messages with options in another column": rows_of(
+        "rows.jsonl", [{"image": "a.jpg", "prompt": "What?", "completion": "cat", "options": ["dog", "cat"]}]
+    ),
+    "class folders": in_classes,
+    "Parquet of an image folder": in_parquet,
+    "a saved dataset": saved,
+    "shards": shards,
+    "CSV": table,
+    "COCO captions": rows_of("captions_val2017.json", COCO),
+    "Flickr captions": tokens,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TAUGHT)
+def test_training_and_evaluation_read_the_same_pictures_question_and_answer(name: str, tmp_path: Path) -> None:
+    source = str(TAUGHT[name](tmp_path))
+    processor = tiny_processor()
+    taught = [as_trained(processor, row) for row in close_images(sft_rows(read_dataset(source), source).dataset)]
+    items = load_items(load_task("custom"), DataChoice(source)).items
+    asked = []
+    for item, request in zip(items, requests_of(load_task("custom"), items, Asking(), ""), strict=True):
+        prompt = render_prompt(processor, request.question)
+        shown = tuple(picture.open().tobytes() for picture in prompt.pictures)
+        asked += [(f"{prompt.text}{answer}", shown) for answer in item.answers]
+    assert set(taught) <= set(asked)
+    assert len(taught) >= len(items)
+
+
+def as_trained(processor: Any, row: dict[str, Any]) -> tuple[str, tuple[bytes, ...]]:
+    """The text that trains and its pictures; a plain prompt is put into the model's words, as every question is."""
+    images = row_images(row)
+    said = row.get("messages")
+    if said is None:
+        parts = (("user", row["prompt"]), ("assistant", row["completion"]))
+        said = [
+            turn
+            for role, part in parts
+            for turn in (part if isinstance(part, list) else [{"role": role, "content": part}])
+        ]
+    text, _ = render_messages(processor, structured(said, len(images), "row"), None, False)
+    return text.removesuffix("</s>"), tuple(open_image(image, "row").tobytes() for image in images)

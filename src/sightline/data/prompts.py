@@ -14,7 +14,7 @@ from sightline.data.bounded_templates import bound_templates
 from sightline.data.processors import Layout, layout_of, prompt_ids, require_own_words
 from sightline.data.templating import templated
 from sightline.errors import DataError, InputError
-from sightline.types import Picture, Question
+from sightline.types import Picture, Question, Turn
 
 MARK = re.compile(r"<image (\d+)>")
 
@@ -108,18 +108,18 @@ def _system_messages(processor: Any, name: str, system: str) -> tuple[Mapping[st
 
 
 def render_prompt(processor: Any, question: Question, opening: Opening | None = None) -> Prompt:
-    """The prompt of one user turn, behind what `opening` puts before it.
+    """The prompt of a question and the turns before it, behind what `opening` puts before them.
 
     Raises:
         DataError: the text marks a picture that the question does not have.
     """
-    parts = content_parts(question)
-    pictures = tuple(part for part in parts if not isinstance(part, str))
-    content = [{"type": "text", "text": part} if isinstance(part, str) else {"type": "image"} for part in parts]
+    said = said_of(question)
+    pictures = tuple(part for one in said for part in one.parts if not isinstance(part, str))
+    messages = [{"role": one.role, "content": [_as_part(part) for part in one.parts]} for one in said]
     opening = opening or Opening()
     with templated("A question", processor):
         text: str = processor.apply_chat_template(
-            [*opening.messages, {"role": "user", "content": content}],
+            [*opening.messages, *messages],
             add_generation_prompt=True,
             tokenize=False,
             **opening.arguments,
@@ -146,31 +146,52 @@ def _text_ids(processor: Any, text: str, adds_tokens: bool, around: Many[tuple[s
     return prompt_ids(processor, tokenize, text, around, "The question")
 
 
-def content_parts(question: Question) -> list[Picture | str]:
-    """Texts and pictures of a question in reading order: each picture at its first mark, those without one at the
-    start. A later mark of the same picture stays what it is, words.
+@dataclass(frozen=True)
+class Said:
+    """A message in parts: its texts and pictures in reading order."""
 
-    >>> [part if isinstance(part, str) else part.key for part in content_parts(Question("Is <image 2> red?", (a, b)))]
+    role: str
+    parts: tuple[Picture | str, ...]
+
+
+def said_of(question: Question) -> list[Said]:
+    """The turns before a question and the question itself, in parts: each picture at its first mark in any of them,
+    those without one before the first text of the user. A later mark of the same picture stays what it is, words.
+
+    >>> (said,) = said_of(Question("Is <image 2> red?", (a, b)))
+    >>> [part if isinstance(part, str) else part.key for part in said.parts]
     ['a', 'Is ', 'b', ' red?']
     """
-    text = question.text
-    places: dict[int, re.Match[str]] = {}
-    for mark in MARK.finditer(text) if question.pictures else ():
+    turns = (*question.turns, Turn("user", question.text))
+    marked: set[int] = set()
+    said = [Said(turn.role, _parts_of(turn.text, question.pictures, marked)) for turn in turns]
+    first = next(place for place, turn in enumerate(turns) if turn.role == "user")
+    unmarked = [picture for number, picture in enumerate(question.pictures, start=1) if number not in marked]
+    said[first] = Said("user", (*unmarked, *said[first].parts))
+    return said
+
+
+def _parts_of(text: str, pictures: tuple[Picture, ...], marked: set[int]) -> tuple[Picture | str, ...]:
+    """A text's parts; the numbers of the pictures that it shows for the first time join those `marked` before."""
+    parts: list[Picture | str] = []
+    start = 0
+    for mark in MARK.finditer(text) if pictures else ():
         number = int(mark.group(1))
-        if not 1 <= number <= len(question.pictures):
+        if not 1 <= number <= len(pictures):
             raise DataError(
-                f"The text marks {mark.group()}, but the question has {len(question.pictures)} pictures: "
+                f"The text marks {mark.group()}, but the question has {len(pictures)} pictures: "
                 f"{text[:80]!r}. Add the picture, or take the mark out."
             )
-        places.setdefault(number, mark)
-    parts: list[Picture | str] = [
-        picture for number, picture in enumerate(question.pictures, start=1) if number not in places
-    ]
-    start = 0
-    for number, mark in places.items():
-        parts += [text[start : mark.start()], question.pictures[number - 1]]
+        if number in marked:
+            continue
+        marked.add(number)
+        parts += [text[start : mark.start()], pictures[number - 1]]
         start = mark.end()
-    return [part for part in [*parts, text[start:]] if part != ""]
+    return tuple(part for part in (*parts, text[start:]) if part != "")
+
+
+def _as_part(part: Picture | str) -> dict[str, str]:
+    return {"type": "text", "text": part} if isinstance(part, str) else {"type": "image"}
 
 
 def option_ids(processor: Any, option: str) -> np.ndarray:

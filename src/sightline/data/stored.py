@@ -12,6 +12,7 @@ from PIL.Image import Image
 from sightline.data.answers import class_columns, class_names
 from sightline.data.images import named_key, open_image
 from sightline.data.picture_columns import close_images
+from sightline.types import Turn
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -25,11 +26,13 @@ class Row:
         name: for messages ("POPE.tsv row 12").
         number: its place in the source, from 1.
         cells: value by column; a column of pictures holds a `Picture`, a tuple of them, or None.
+        turns: what was said before the question of a row that was a conversation.
     """
 
     name: str
     number: int
     cells: Mapping[str, Any]
+    turns: tuple[Turn, ...] = ()
 
 
 class RowTable(Protocol):

@@ -130,7 +130,7 @@ def shown_sample(sample: Sample, tag: str, answers: Iterable[ShownAnswer]) -> Sh
         id=sample.id,
         category=sample.category,
         question=sample.question,
-        prompt=sample.prompt,
+        prompt=sample.transcript,
         options=sample.options,
         gold=sample.answers,
         pictures=sample.pictures,

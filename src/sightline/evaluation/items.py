@@ -78,6 +78,7 @@ def fingerprint(items: tuple[Item, ...]) -> str:
     for item in items:
         shown = tuple(picture.key for picture in item.pictures)
         digest.update(repr((item.id, item.question, item.options, item.answers, item.group, shown)).encode())
+        digest.update(repr(item.turns).encode() if item.turns else b"")
     return digest.hexdigest()
 
 

@@ -70,7 +70,8 @@ def judge_unparsed(
 
 def _prompt(item: Item, answer: str) -> str:
     options = [f"{chr(65 + index)}. {option}" for index, option in enumerate(item.options)]
-    lines = [_OPENING, f"Question: {item.question}", *options, f"Correct answer: {' or '.join(item.answers)}"]
+    before = [f"{turn.role.capitalize()}: {turn.text}" for turn in item.turns]
+    lines = [_OPENING, *before, f"Question: {item.question}", *options, f"Correct answer: {' or '.join(item.answers)}"]
     return "\n".join([*lines, f"Response: {answer}", _CLOSING])
 
 

@@ -73,14 +73,28 @@ def requests_of(task: Task, items: Iterable[Item], asking: Asking, model: str, b
     render = as_asked if alone else task.prompts[asking.prompt or task.default_prompt]
     requests = []
     for item in items:
+        _require_place(item, asking, alone)
         question = Question(
             text=render(item),
             pictures=() if blind else item.pictures,
             max_new_tokens=asking.max_new_tokens or task.max_new_tokens,
             options=scored_options(item, asking.likelihood_of) if asking.method == "likelihood" else (),
+            turns=item.turns,
         )
         requests.append(request_of(question, model))
     return requests
+
+
+def _require_place(item: Item, asking: Asking, alone: bool) -> None:
+    """Raises InputError where what was said before a question cannot be shown as it was said."""
+    if item.turns and alone:
+        raise InputError(
+            f"{item.name}: this model reads a question alone, and there are turns before it. Leave out such rows."
+        )
+    if asking.system.strip() and any(turn.role == "system" for turn in item.turns):
+        raise InputError(
+            f"--system: {item.name} has a system message of its own. Leave --system out, or take that out."
+        )
 
 
 def request_of(question: Question, model: str) -> Request:
@@ -93,6 +107,8 @@ def request_of(question: Question, model: str) -> Request:
     ]
     if question.sampling is not None:
         asked.append([question.sampling.temperature, question.sampling.seed])
+    if question.turns:
+        asked.append([[turn.role, turn.text] for turn in question.turns])
     return Request(hashlib.blake2b(json.dumps(asked).encode(), digest_size=16).hexdigest(), question)
 
 

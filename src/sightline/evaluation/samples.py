@@ -13,7 +13,7 @@ from sightline.errors import DataError
 from sightline.evaluation.judge import JudgeNote
 from sightline.evaluation.task import Item, Judged
 from sightline.runs import plain_data
-from sightline.types import Answer, OptionScore
+from sightline.types import Answer, OptionScore, Turn
 
 SAMPLES = "samples.jsonl"
 
@@ -42,6 +42,7 @@ class Sample:
         blind: the same without the pictures, where that was asked.
         judge: model, prompt and words of a judge, where one was asked.
         finish_reason: why the prediction ended, where that was told.
+        turns: what was said before the question.
     """
 
     task: str
@@ -63,6 +64,12 @@ class Sample:
     blind: BlindSample | None = None
     judge: JudgeNote | None = None
     finish_reason: str = ""
+    turns: tuple[Turn, ...] = ()
+
+    @property
+    def transcript(self) -> str:
+        """The prompt with the turns before it, a line each, where there are any."""
+        return "\n".join([*(f"{turn.role}: {turn.text}" for turn in self.turns), self.prompt])
 
 
 BlindAnswer = tuple[Judged, Answer]
@@ -103,6 +110,7 @@ def sample_of(
         blind=_blind_sample(*blind) if blind is not None else None,
         judge=note,
         finish_reason=answer.finish_reason,
+        turns=item.turns,
     )
 
 
@@ -118,6 +126,7 @@ def item_of(sample: Sample) -> Item:
         category=sample.category,
         group=sample.group,
         facts=sample.facts,
+        turns=sample.turns,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.stored import Row as Row
-from sightline.types import Picture as Picture
+from sightline.types import Picture as Picture, Turn
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,6 +31,7 @@ class Item:
             `cluster` names what items of several pictures have in common, where intervals must know it.
         gold_read_as: "index" or "text" where a gold answer was a number that only one of the two explains.
         aliases: what else files of predictions call the item, one name per way of naming; several items may share one.
+        turns: what was said before the question; pictures are numbered over all of it.
     """
 
     id: str
@@ -44,6 +45,7 @@ class Item:
     facts: Mapping[str, Any] = field(default_factory=dict)
     gold_read_as: str = ""
     aliases: tuple[str, ...] = ()
+    turns: tuple[Turn, ...] = ()
 
 
 @dataclass(frozen=True)

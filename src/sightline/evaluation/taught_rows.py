@@ -1,69 +1,120 @@
-"""Rows that training reads, as rows to evaluate: what was asked before the last answer, and that answer as gold."""
+"""Rows that training reads, as rows to evaluate: what was said before the last answer, and that answer as gold."""
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence as Many
 from dataclasses import dataclass
+from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.formats import sft_rows
+from sightline.data.formats import are_demonstrations, are_preferences, sft_rows
 from sightline.data.sources import row_name
 from sightline.data.stored import DatasetTable, Row, RowTable
 from sightline.errors import DataError
+from sightline.types import Turn
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-_TAUGHT = ({"messages"}, {"conversations"}, {"prompt", "completion"}, {"image", "label"}, {"images", "label"})
-_TURNS = {"user": "User", "assistant": "Assistant"}
+_ROLES = ("system", "user", "assistant")
+_SAID = ("messages", "prompt", "completion")
+# What other columns offer to choose from was not shown in training.
+_REPLACED = frozenset((*_SAID, "question", "answer", "answers", "options", "choices", *ascii_uppercase))
+_DESCRIBED = ("caption", "captions", "text")
 
 
 @dataclass(frozen=True)
 class TaughtTable:
-    """Rows of TRL's columns with `question` and `answer`, made of their turns.
+    """Rows of TRL's columns with `question` and `answers`, made of their turns.
 
     Attributes:
         table: the rows with `messages`, or `prompt` and `completion`.
-        numbers: of each row, that of the row of the source that it was made of, from 0.
+        places: of each row of the source, where its rows lie in the table: one, or one for each of its captions.
+        numbers: of each row of the source its number there, from 0.
     """
 
     table: RowTable
     source: str
-    numbers: Many[int] | None
+    places: Many[range]
+    numbers: Many[int]
 
     def __len__(self) -> int:
-        return len(self.table)
+        return len(self.places)
 
     def row(self, index: int) -> Row:
         """The row at `index`, from 0.
 
         Raises:
-            DataError: its turns end in no answer, or one of them has no role that is known.
+            DataError: its turns end in no answer, or one of them cannot be asked.
         """
-        stored = self.table.row(index)
-        name = row_name(self.source, self.numbers[index]) if self.numbers is not None else stored.name
-        question, answer = _exchange(_turns(stored.cells), name)
-        kept = {key: value for key, value in stored.cells.items() if key not in ("messages", "prompt", "completion")}
-        return Row(name, stored.number, {**kept, "question": question, "answer": answer})
+        number = self.numbers[index]
+        name = row_name(self.source, number)
+        rows = [self.table.row(place) for place in self.places[index]]
+        turns, question, _ = _exchange(_turns(rows[0].cells), name)
+        answers = [_exchange(_turns(row.cells), name)[2] for row in rows]
+        kept = {key: value for key, value in rows[0].cells.items() if key not in _REPLACED}
+        return Row(name, number + 1, {**kept, "question": question, "answers": answers}, turns)
 
 
 def taught_table(dataset: Dataset, source: str) -> tuple[RowTable, str] | None:
-    """The rows as questions with gold answers, and what to know of that; None where they are of no such format."""
+    """The rows as questions with gold answers, and what to know of that; None for questions with answers of their own.
+
+    Raises:
+        DataError: preferences, or texts in which nothing is asked.
+    """
     columns = set(dataset.column_names)
-    if "question" in columns or not any(needed <= columns for needed in _TAUGHT):
+    if "question" in columns and columns & {"answer", "answers"}:
+        return None
+    if not are_demonstrations(dataset):
+        _refuse_preferences(dataset, source)
         return None
     rows = sft_rows(dataset, source)
-    own = {"messages"} if "messages" in rows.dataset.column_names else {"prompt", "completion"}
-    if not own <= set(rows.dataset.column_names):
-        return None
-    turns = rows.dataset.select_columns(sorted(own))
-    earlier = sum(len(_turns(row)) > 2 for row in turns)
-    note = f"{source} holds {rows.format.name}: the last answer of a row is the gold answer."
-    if earlier:
-        note += (
-            f" {earlier:,} of {len(turns):,} rows have turns before the last question, asked as text in front of it."
+    said = [column for column in _SAID if column in rows.dataset.column_names]
+    if not said:
+        raise DataError(
+            f"{source}: expected questions with gold answers, found {rows.format.name} ({', '.join(sorted(columns))}), "
+            "in which nothing is asked. Name the columns of both by --columns question=NAME,answer=NAME."
         )
-    return TaughtTable(DatasetTable(rows.dataset, source), source, rows.origins), note
+    places, numbers = _by_row(rows.origins, len(rows.dataset))
+    turns = rows.dataset.select_columns(said)
+    earlier = sum(sum(turn["role"] != "system" for turn in _turns(turns[place.start])) > 2 for place in places)
+    table = TaughtTable(DatasetTable(rows.dataset, source), source, places, numbers)
+    return table, _note(source, rows.format.name, columns, earlier, len(places))
+
+
+def _note(source: str, kind: str, columns: set[str], earlier: int, count: int) -> str:
+    if not columns & set(_SAID) and "conversations" not in columns and columns & set(_DESCRIBED):
+        return (
+            f"{source} holds {kind}: whole captions are compared word by word. CIDEr and the like are those of "
+            "`--tasks coco_caption_val2017 --data FILE`."
+        )
+    note = f"{source} holds {kind}: the last answer of a row is the gold answer."
+    if earlier:
+        note += f" {earlier:,} of {count:,} rows have turns before the last question, shown to the model as such."
+    return note
+
+
+def _refuse_preferences(dataset: Dataset, source: str) -> None:
+    if are_preferences(dataset):
+        raise DataError(
+            f"{source}: expected questions with gold answers, found preferences ({', '.join(dataset.column_names)}): a "
+            "chosen answer is better than another, and not the only right one. How often a model prefers it is "
+            "measured by `sightline dpo --eval_dataset_name`. To take it for gold all the same, name its column: "
+            "--columns answer=chosen beside a question, completion=chosen beside a prompt."
+        )
+
+
+def _by_row(origins: Many[int] | None, count: int) -> tuple[list[range], list[int]]:
+    """Where the rows made of each row of the source lie, and its number."""
+    if origins is None:
+        return [range(place, place + 1) for place in range(count)], list(range(count))
+    places, numbers = [], []
+    for number, group in itertools.groupby(range(count), key=lambda place: origins[place]):
+        members = list(group)
+        places.append(range(members[0], members[-1] + 1))
+        numbers.append(number)
+    return places, numbers
 
 
 def _turns(cells: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -76,25 +127,28 @@ def _turns(cells: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _exchange(turns: Many[Mapping[str, Any]], name: str) -> tuple[str, str]:
-    """What is asked, earlier turns in front of it, and the last answer."""
-    if len(turns) < 2 or turns[-1].get("role") != "assistant":
+def _exchange(said: Many[Mapping[str, Any]], name: str) -> tuple[tuple[Turn, ...], str, str]:
+    """The turns before the last question, that question, and its answer."""
+    roles = [turn.get("role") for turn in said]
+    if roles[-2:] != ["user", "assistant"]:
         raise DataError(
             f"{name}: expected a question and an answer at the end, got the turns "
-            f"{', '.join(str(turn.get('role')) for turn in turns) or '(none)'}. Mend the row, or leave it out."
+            f"{', '.join(map(str, roles)) or '(none)'}. Mend the row, or leave it out."
+        )
+    strange = next((str(turn.get("role")) for turn in said if turn.get("role") not in _ROLES), None)
+    if strange is None and any(turn.get("tool_calls") for turn in said):
+        strange = "an assistant that calls tools"
+    if strange is not None:
+        raise DataError(
+            f"{name}: expected turns of {', '.join(_ROLES)}, got one of {strange}, which cannot be asked. Leave the "
+            "row out."
         )
     texts, shown = [], 0
-    for turn in turns:
+    for turn in said:
         text, shown = _text(turn.get("content"), shown)
         texts.append(text)
-    strange = next((turn for turn in turns[:-1] if turn.get("role") not in (*_TURNS, "system")), None)
-    if strange is not None:
-        raise DataError(f"{name}: a turn of '{strange.get('role')}' cannot be asked as text. Leave the row out.")
-    *before, asked = zip(turns[:-1], texts[:-1], strict=True)
-    if not before:
-        return _without_first_marks(asked[1]), texts[-1]
-    said = [text if turn["role"] == "system" else f"{_TURNS[turn['role']]}: {text}" for turn, text in (*before, asked)]
-    return "\n".join(said), texts[-1]
+    before = tuple(Turn(str(role), text) for role, text in zip(roles[:-2], texts[:-2], strict=True))
+    return before, texts[-2] if before else _without_first_marks(texts[-2]), texts[-1]
 
 
 def _text(content: Any, shown: int) -> tuple[str, int]:
@@ -112,9 +166,9 @@ def _text(content: Any, shown: int) -> tuple[str, int]:
 
 
 def _without_first_marks(text: str) -> str:
-    """The text without marks at its start, where pictures stand anyway."""
-    number = 1
-    while text.startswith(f"<image {number}>"):
-        text = text.removeprefix(f"<image {number}>")
+    """The text without the marks that it begins with, where pictures stand anyway; all of it where no words follow."""
+    words, number = text, 1
+    while words.startswith(f"<image {number}>"):
+        words = words.removeprefix(f"<image {number}>")
         number += 1
-    return text.lstrip("\n") if "<image " not in text else "".join(f"<image {one}>" for one in range(1, number)) + text
+    return words.lstrip("\n") if words.strip() and "<image " not in words else text

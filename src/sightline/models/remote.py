@@ -11,7 +11,7 @@ from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
-from sightline.data.prompts import content_parts
+from sightline.data.prompts import said_of
 from sightline.models.chat_client import ChatClient, Sleep
 from sightline.models.endpoint import Endpoint
 from sightline.models.request_fields import RequestFields
@@ -96,10 +96,10 @@ class EndpointAnswerer:
 
     async def _ask(self, client: ChatClient, question: Question) -> Answer:
         try:
-            content = await asyncio.to_thread(message_content, content_parts(question))
+            messages = await asyncio.to_thread(chat_messages, question)
         except Exception as error:  # whatever a picture that cannot be opened raises is an error of its question
             return Answer(error=redact(f"{type(error).__name__}: {error}"))
-        return await client.complete([*self.opening, {"role": "user", "content": content}], question)
+        return await client.complete([*self.opening, *messages], question)
 
 
 class _Background:
@@ -128,6 +128,16 @@ class _Background:
         finally:
             self._loop.close()
             self._end(ended)
+
+
+def chat_messages(question: Question) -> list[dict[str, Any]]:
+    """The turns before a question and the question as messages of OpenAI's API; what is no user's turn is a text."""
+    return [
+        {"role": said.role, "content": message_content(said.parts)}
+        if said.role == "user"
+        else {"role": said.role, "content": "".join(part for part in said.parts if isinstance(part, str))}
+        for said in said_of(question)
+    ]
 
 
 def message_content(parts: Many[Picture | str]) -> list[dict[str, Any]]:

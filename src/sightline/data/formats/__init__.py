@@ -2,6 +2,7 @@
 
 from sightline.data.formats.columns import (
     TrainingRows,
+    are_demonstrations,
     are_preferences,
     gathered,
     has_images,
@@ -17,6 +18,7 @@ from sightline.data.formats.columns import (
 
 __all__ = [
     "TrainingRows",
+    "are_demonstrations",
     "are_preferences",
     "gathered",
     "has_images",

@@ -14,7 +14,7 @@ from sightline.data.answers import class_columns, class_names
 from sightline.data.formats.conversations import answer_alone, without_parts
 from sightline.data.formats.placed import ASKED, SPOKEN, may_mark, may_show, place as place_marks
 from sightline.data.formats.questions import refuse_hidden_options
-from sightline.data.formats.registry import Format, Goal, Row, holds_preferences, recognise
+from sightline.data.formats.registry import Format, Goal, Row, holds, recognise
 from sightline.data.formats.transformed import transformed_rows
 from sightline.data.gathering import (
     filled_columns,
@@ -110,8 +110,19 @@ def has_images(dataset: Dataset | IterableDataset) -> bool:
 
 def are_preferences(dataset: Dataset | IterableDataset) -> bool:
     """Whether the rows are preferences in one of the formats, by their columns and the first of them."""
+    return _holds(dataset, "preferences")
+
+
+def are_demonstrations(dataset: Dataset | IterableDataset) -> bool:
+    """Whether the rows are demonstrations in one of the formats, by their columns and the first of them."""
+    return _holds(dataset, "sft")
+
+
+def _holds(dataset: Dataset | IterableDataset, goal: Goal) -> bool:
     dataset = close_images(dataset)
-    return holds_preferences(row_columns(dataset), list(itertools.islice(dataset, FIRST_ROWS)))
+    classes = class_columns(dataset.features)
+    first_rows = [_with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
+    return holds(row_columns(dataset), first_rows, goal)
 
 
 def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = False) -> TrainingRows:

@@ -83,9 +83,9 @@ def recognise(columns: Iterable[str], first_rows: list[Row], goal: Goal, source:
     )
 
 
-def holds_preferences(columns: Iterable[str], first_rows: list[Row]) -> bool:
-    """Whether rows of these columns are preferences in one of the formats."""
-    return any(one.goal == "preferences" for one in _fitting(set(columns), first_rows))
+def holds(columns: Iterable[str], first_rows: list[Row], goal: Goal) -> bool:
+    """Whether rows of these columns serve the goal in one of the formats."""
+    return any(one.goal == goal for one in _fitting(set(columns), first_rows))
 
 
 def _fitting(found: set[str], first_rows: list[Row]) -> list[Format]:

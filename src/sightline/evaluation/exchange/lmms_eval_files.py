@@ -189,7 +189,7 @@ def _samples(outcome: TaskOutcome) -> Iterator[dict[str, Any]]:
             "token_counts": [None],
             "doc_hash": doc_hash(doc),
             **{metric.name: sample.score if metric.mean else whole for metric in metrics},
-            "input": sample.prompt,
+            "input": sample.transcript,
             "parsed": sample.parsed,
             "error": sample.error,
         }
@@ -198,7 +198,8 @@ def _samples(outcome: TaskOutcome) -> Iterator[dict[str, Any]]:
 def _doc(sample: Sample) -> dict[str, Any]:
     """What was asked, pictures by content: two runs on the same data have the same, whatever file that came in."""
     names = ("id", "question", "options", "answers", "category", "pictures")
-    return {name: plain_data(getattr(sample, name)) for name in names}
+    before = {"turns": plain_data(sample.turns)} if sample.turns else {}
+    return {name: plain_data(getattr(sample, name)) for name in names} | before
 
 
 def _metrics(outcome: TaskOutcome) -> tuple[Metric, ...]:

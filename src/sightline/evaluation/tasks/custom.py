@@ -16,7 +16,7 @@ from sightline.evaluation.task import Item, Row, Task
 from sightline.evaluation.tasks.cells import by_kind, lettered_options, listed_options, optional, text, texts
 from sightline.evaluation.tasks.gold import Gold, chosen_option
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, as_asked, letter_answer, short_answer, vlmevalkit_choice
-from sightline.types import Picture
+from sightline.types import Picture, Turn
 
 _OPTION_COLUMNS = ("options", "choices")
 _LABEL = re.compile(r"\s*\(?([A-Z])[.):：]\s*(?=\S)")
@@ -33,7 +33,10 @@ def _read(row: Row) -> Iterator[Item]:
     options = _without_labels(row, options)
     kind = next((column for column in _KIND_COLUMNS if optional(row, column)), "")
     pictures = _pictures(row)
-    question, *shown = numbered((text(row, "question"), *options), len(pictures), row.name)
+    before = [turn.text for turn in row.turns]
+    said = numbered((*before, text(row, "question"), *options), len(pictures), row.name)
+    turns = tuple(Turn(turn.role, words) for turn, words in zip(row.turns, said, strict=False))
+    question, *shown = said[len(turns) :]
     if gold is None:
         _refuse_unread_options(row)
     yield Item(
@@ -46,6 +49,7 @@ def _read(row: Row) -> Iterator[Item]:
         category=optional(row, kind) if kind else "",
         gold_read_as=gold.read_as if gold else "",
         facts={name: value for name, value in row.cells.items() if name not in _USED},
+        turns=turns,
     )
 
 
