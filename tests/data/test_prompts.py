@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sightline.data.prompts import said_of, opening_of, option_ids, render_prompt
+from sightline.data.prompts import opening_of, option_ids, render_prompt, said_of
 from sightline.errors import DataError, InputError
 from sightline.types import Question
 from tests.tiny import tiny_processor
