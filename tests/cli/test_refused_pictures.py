@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import tarfile
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,15 @@ from typing import Any
 import pytest
 
 from sightline.cli.main import run
+from sightline.data.bad_rows import BadRows
+from sightline.data.conversion import ConversionSettings, run_convert
+from sightline.data.images import read_whole
 from sightline.data.picture_columns import PictureAccess
 from sightline.data.sources import stream_dataset
+from sightline.data.vilt.captions import read_captions
+from sightline.data.vilt.questions import read_questions
+from sightline.data.vilt.sentences import read_sentences
+from sightline.data.vilt.sources import PictureCheck
 from sightline.errors import DataError
 from sightline.evaluation.sources import DataChoice, load_items
 from sightline.evaluation.tasks.registry import load_task
@@ -101,6 +109,51 @@ def test_check_counts_it_and_convert_leaves_it_out(bad: str, tmp_path: Path, cap
     flags = ["--to", "parquet", "--skip_bad_rows"]
     assert run(["data", "convert", source, str(tmp_path / "out.parquet"), *flags]) == 0
     assert "3 rows (rows as they are) became 2, 1 left out that cannot be used" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("read", [read_questions, read_captions, read_sentences])
+def test_vilt_names_the_row_and_leaves_it_out(bad: str, read: Any, tmp_path: Path) -> None:
+    words = {"sentence": "a circle", "caption": "a circle", "question": "what ?", "answer": "red", "label": "true"}
+    if read is not read_questions:
+        del words["question"]
+    path = tmp_path / "rows.jsonl"
+    write(path, [{"image": name, **words} for name in ("good.png", bad, "good.png")])
+    with pytest.raises(DataError, match=rf"rows.jsonl row 2: image '.*{bad}' .*--skip_bad_rows"):
+        check = PictureCheck(measure=read_whole)
+        read(path, check=check)
+        check.bad.settle(2)
+    check = PictureCheck(BadRows(skip=True), read_whole)
+    read(path, check=check)
+    check.bad.settle(2)
+    assert [problem.partition(":")[0] for problem in check.bad.problems] == ["rows.jsonl row 2"]
+
+
+def test_seven_bad_rows_of_a_hundred_are_all_named_by_every_verb(tmp_path: Path, capsys: Any) -> None:
+    picture(1).save(tmp_path / "good.png")
+    (tmp_path / "cut.png").write_bytes(encoded("JPEG", picture(0, 200))[:-300])
+    bad = {7: "gone.png", 20: "cut.png", 21: "gone.png", 40: "other.png", 55: "cut.png", 70: "gone.png", 99: "cut.png"}
+    names = [bad.get(number, "good.png") for number in range(1, 101)]
+    rows = [{"image": name, "question": f"what {place}?", "answer": "red"} for place, name in enumerate(names)]
+    write(tmp_path / "rows.jsonl", rows)
+    write(tmp_path / "pairs.jsonl", [{**row, "chosen": "red", "rejected": "blue"} for row in rows])
+    data = str(tmp_path / "rows.jsonl")
+    for refuse in (
+        lambda: trained(tmp_path, "sft"),
+        lambda: load_items(load_task("custom"), DataChoice(data)),
+        lambda: run_convert(ConversionSettings(data, str(tmp_path / "out.jsonl"), "trl-sft")),
+        lambda: run_convert(ConversionSettings(data, str(tmp_path / "out.parquet"), "parquet")),
+    ):
+        with pytest.raises(DataError) as caught:
+            refuse()
+        named = [line.partition(": image ")[0] for line in str(caught.value).splitlines()]
+        assert named == [f"rows.jsonl row {number}" for number in bad]
+    with pytest.raises(DataError) as caught:
+        trained(tmp_path, "preferences")
+    assert len(str(caught.value).splitlines()) == 7
+    capsys.readouterr()
+    assert run(["data", "check", data]) == 1
+    said = capsys.readouterr().out
+    assert set(bad) <= {int(number) for number in re.findall(r"row\s+(\d+)", said)}
 
 
 def test_where_no_row_is_left_nothing_trains(tmp_path: Path) -> None:

@@ -79,4 +79,4 @@ def test_lists_written_as_text_are_lists_and_nothing_is_joined(text: str, value:
     ],
 )
 def test_soft_scores_are_of_the_same_answers(record: dict[str, Any], scores: dict[str, float]) -> None:
-    assert row_scores(record) == scores
+    assert row_scores(record, "row 1") == scores

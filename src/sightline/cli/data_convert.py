@@ -28,8 +28,8 @@ def convert_command(
     from json import dumps
     from sys import stderr
 
+    from sightline.data.bad_rows import listed
     from sightline.data.conversion import ConversionSettings, run_convert
-    from sightline.data.lengths import first_of
     from sightline.data.picture_columns import PictureAccess
     from sightline.progress import tracked
     from sightline.runs import plain_data
@@ -39,5 +39,5 @@ def convert_command(
     result = run_convert(settings, lambda items, total, title: tracked(items, title, total))
     print(result.summary, file=stderr)
     if result.bad_rows:
-        print(first_of(list(result.bad_rows)), file=stderr)
+        print(listed(list(result.bad_rows)), file=stderr)
     print(dumps(plain_data(result)) if json else result.path)

@@ -67,6 +67,7 @@ def evaluate_command(
     annotations: str | None = typer.Option(None, "--annotations", help="VQAv2's annotations beside its questions."),
     split: str | None = typer.Option(None, "--split", help="Split of captions that have several."),
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many rows."),
+    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
     candidates: int | None = typer.Option(None, "--candidates", help="Retrieval: score so many pictures per text."),
     compare: bool = typer.Option(False, "--compare", help="With candidates: score all as well, show the loss."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder: results, samples, report."),
@@ -88,7 +89,7 @@ def evaluate_command(
     from sightline.tables import print_table
 
     config = ViltEvalConfig(
-        model, data, image_folder, annotations, split, limit, candidates, compare, output_dir, resume
+        model, data, image_folder, annotations, split, limit, skip_bad_rows, candidates, compare, output_dir, resume
     )
     with progress_bar("Evaluating") as progress:
         result = run_vilt_eval(config, progress, say=lambda text: print(text, file=sys.stderr))
@@ -106,10 +107,12 @@ def search_command(
     text: str = typer.Argument(help="What to look for."),
     top: int = typer.Option(20, "--top", help="How many pictures to show."),
     candidates: int | None = typer.Option(None, "--candidates", help="Score only so many in full, from a shortlist."),
+    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count pictures that are bad."),
     output_path: Path = typer.Option(Path("search.html"), "--output_path", help="Contact sheet to write."),
     json: bool = typer.Option(False, "--json", help="Print the ranking as JSON."),
 ) -> None:
     """Rank pictures by a text: sightline vilt search MODEL PICTURES "a red bus". Writes an HTML contact sheet."""
+    from sightline.data.bad_rows import left_out
     from sightline.errors import ConfigError
     from sightline.evaluation.vilt.search import contact_sheet, search
     from sightline.models.vilt.heads import load_head
@@ -119,9 +122,9 @@ def search_command(
     for name, value in (("top", top), ("candidates", candidates)):
         if value is not None and value < 1:
             raise ConfigError(f"{name}: expected at least 1, got {value}.")
-    result = search(PairScorer(*load_head(model, "retrieval")), images, text, candidates)
-    for reason in result.unreadable:
-        print(f"left out: {reason}", file=sys.stderr)
+    result = search(PairScorer(*load_head(model, "retrieval")), images, text, candidates, skip_bad_rows)
+    if result.unreadable:
+        print(left_out(str(images), result.unreadable, len(result.found) + len(result.unreadable)), file=sys.stderr)
     write_text(output_path, contact_sheet(result, model, top))
     print(f"Contact sheet: {output_path}", file=sys.stderr)
     _print_ranking(result.found[:top], json)

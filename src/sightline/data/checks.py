@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.bad_rows import listed
 from sightline.data.fit import DROPPING
 from sightline.data.images import IMAGE_COLUMNS, image_size, read_whole, rejected_images, row_images, stored_image
-from sightline.data.lengths import Kind, Track, first_of, table_of_kinds
+from sightline.data.lengths import Kind, Track, table_of_kinds
 from sightline.data.preferences import answer_pairs, require_difference, require_other_images
 from sightline.data.sequences import SequenceEncoder
 from sightline.data.sources import RowNames, row_name
@@ -84,9 +85,9 @@ def check_rows(
         except DataError as error:
             problems[index] = str(error)
     if encoder.settings.length_policy not in DROPPING or len(too_long) == len(dataset):
-        problems |= too_long
+        problems = dict(sorted({**problems, **too_long}.items()))
     if problems and (not skip_bad_rows or len(problems) == len(dataset)):
-        raise DataError(first_of(list(problems.values())))
+        raise DataError(listed(list(problems.values())))
     return DataSummary(len(dataset), len(sizes), longest, problems)
 
 
@@ -109,7 +110,7 @@ def check_heads(dataset: Dataset, source: str) -> None:
             except DataError as error:
                 problems.append(str(error))
     if problems:
-        raise DataError(first_of(problems))
+        raise DataError(listed(problems))
 
 
 def _check_pairs(row: dict[str, Any], name: str) -> None:

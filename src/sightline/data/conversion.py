@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from sightline.data.copied_pictures import CopyRule, bad_pictures
+from sightline.data.bad_rows import BadRows
+from sightline.data.copied_pictures import CopyRule, find_bad_pictures
 from sightline.data.formats import TrainingRows, preference_rows, sft_rows
 from sightline.data.formats.written import kto_row, llava_row, preference_row, sft_row
 from sightline.data.images import encoded_format, named_key, row_images
-from sightline.data.lengths import first_of
 from sightline.data.new_file import new_file, picture_folder
 from sightline.data.opener import picture_bytes
 from sightline.data.picture_columns import PictureAccess, close_images
@@ -107,7 +107,8 @@ def run_convert(settings: ConversionSettings, track: Track = lambda items, total
         DataError: a row that cannot be read, or not be expressed; with its name.
     """
     target, out = _checked(settings)
-    dataset = read_dataset(settings.source, settings.split, settings.config, settings.pictures)
+    access = replace(settings.pictures, keep_missing=True)  # missing ones are told of with all others that are bad
+    dataset = read_dataset(settings.source, settings.split, settings.config, access)
     name = source_name(settings.source, settings.split)
     refers = settings.images == "reference" and target.write is not None  # Parquet holds pictures whatever is asked for
     rule = CopyRule(settings.source, settings.pictures, settings.allow_outside or refers)
@@ -115,46 +116,30 @@ def run_convert(settings: ConversionSettings, track: Track = lambda items, total
         return _write_parquet(*_good_rows(dataset, rule, name, settings), out, track)
     rows = target.read(dataset, name)
     count = 0
-    bad_rows: list[str] = []
+    bad = BadRows(settings.pictures.skip_bad_rows)
     with new_file(out) as new:
         store = _PictureStore(new.folder, out, settings.images, rule)
         for place, row in enumerate(track(rows.dataset, len(rows.dataset), f"Writing {out.name}")):
             origin = row_name(name, place if rows.origins is None else rows.origins[place])
-            try:
+            with bad.of_row(place):
                 made = list(target.write(row, origin))
                 pictures = store.columns(row, origin, listed=settings.to != "llava")
-            except DataError as error:
-                _skip_or_raise(error, settings)
-                bad_rows.append(str(error))
-                continue
-            for written in made:
-                new.file.write(_line({**written, **pictures}, settings.to, count).encode())
-                count += 1
-        _require_some(count, bad_rows)
+                for written in made:
+                    new.file.write(_line({**written, **pictures}, settings.to, count).encode())
+                    count += 1
+        bad.settle(count)
         if settings.to == "llava":
             new.file.write(b"\n]\n")
-    return Conversion(out, rows.format.name, len(dataset), count, len(store.copied), rows.left_out, tuple(bad_rows))
-
-
-def _skip_or_raise(error: DataError, settings: ConversionSettings) -> None:
-    if not settings.pictures.skip_bad_rows:
-        raise DataError(f"{error} Or leave such rows out, counted, by --skip_bad_rows.") from error
-
-
-def _require_some(count: int, bad_rows: list[str]) -> None:
-    if bad_rows and not count:
-        raise DataError(f"None of {len(bad_rows):,} rows can be used. The first: {bad_rows[0]}")
+    return Conversion(out, rows.format.name, len(dataset), count, len(store.copied), rows.left_out, tuple(bad.problems))
 
 
 def _good_rows(dataset: Any, rule: CopyRule, name: str, settings: ConversionSettings) -> tuple[Any, list[str]]:
     """The rows whose pictures may be copied, and why the others may not."""
-    problems = bad_pictures(close_images(dataset), rule, lambda index: row_name(name, index))
-    if not problems:
-        return dataset, []
-    bad_rows = list(problems.values())
-    _skip_or_raise(DataError(first_of(bad_rows)), settings)
-    _require_some(len(dataset) - len(bad_rows), bad_rows)
-    return dataset.select([index for index in range(len(dataset)) if index not in problems]), bad_rows
+    bad = BadRows(settings.pictures.skip_bad_rows)
+    find_bad_pictures(close_images(dataset), rule, lambda index: row_name(name, index), bad)
+    kept = [index for index in range(len(dataset)) if not bad.holds(index)]
+    bad.settle(len(kept))
+    return dataset.select(kept) if bad.problems else dataset, bad.problems
 
 
 def _checked(settings: ConversionSettings) -> tuple[Target, Path]:

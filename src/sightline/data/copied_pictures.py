@@ -6,6 +6,7 @@ import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.bad_rows import BadRows
 from sightline.data.fetched import fetched_folders
 from sightline.data.images import read_whole, stored_image
 from sightline.data.picture_columns import PictureAccess, PictureFinder, is_opened
@@ -68,17 +69,13 @@ def closed_pictures(row: dict[str, Any], features: Any) -> list[Any]:
     return found
 
 
-def bad_pictures(dataset: Dataset, rule: CopyRule, name_of: Any) -> dict[int, str]:
-    """Of the rows of a dataset (images closed) whose pictures may not be copied, why."""
+def find_bad_pictures(dataset: Dataset, rule: CopyRule, name_of: Any, bad: BadRows) -> None:
+    """Notes the rows of a dataset (images closed) whose pictures may not be copied, by their indices."""
     columns = [column for column, feature in dataset.features.items() if is_opened(feature)]
-    problems: dict[int, str] = {}
     for index, row in enumerate(dataset.select_columns(columns) if columns else ()):
-        try:
+        with bad.of_row(index):
             for value in closed_pictures(row, dataset.features):
                 rule.require(value, name_of(index))
-        except DataError as error:
-            problems[index] = str(error)
-    return problems
 
 
 def _with_snapshots(root: Path) -> Path:

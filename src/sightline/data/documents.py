@@ -73,7 +73,8 @@ def document_rows(content: Record, file: Path, place: Place, split: str | None) 
 def token_rows(lines: Iterable[str], file: Path, place: Place) -> list[Record]:
     """The rows of a Flickr token file, one for each picture."""
     grouped: dict[tuple[str, ...], tuple[str, ...]] = {}
-    for record in token_captions(lines, file):
+    for index, line in enumerate(lines):
+        record = token_caption(line, f"{file.name} row {index + 1}")
         grouped[record.places] = grouped.get(record.places, ()) + record.captions
     return [{"image": place(places), "captions": list(texts)} for places, texts in grouped.items()]
 
@@ -107,15 +108,17 @@ def karpathy_captions(content: Record, file: Path) -> Iterator[CaptionRecord]:
             yield CaptionRecord(name, places, texts, image.get("split"))
 
 
-def token_captions(lines: Iterable[str], file: Path) -> Iterator[CaptionRecord]:
-    """Lines of a Flickr8k or Flickr30k token file: `picture.jpg#0<tab>caption`."""
-    for index, line in enumerate(lines):
-        name = f"{file.name} row {index + 1}"
-        label, tab, caption = line.partition("\t")
-        if not tab:
-            raise DataError(f"{name}: expected 'picture.jpg#0<tab>caption', got {line[:60]!r}.")
-        picture = label.rpartition("#")[0] or label
-        yield CaptionRecord(name, _near(picture, "Flicker8k_Dataset", "flickr30k_images"), (caption.strip(),))
+def token_caption(line: str, name: str) -> CaptionRecord:
+    """A line of a Flickr8k or Flickr30k token file: `picture.jpg#0<tab>caption`; `name` is what messages call it.
+
+    Raises:
+        DataError: it has no tab.
+    """
+    label, tab, caption = line.partition("\t")
+    if not tab:
+        raise DataError(f"{name}: expected 'picture.jpg#0<tab>caption', got {line[:60]!r}.")
+    picture = label.rpartition("#")[0] or label
+    return CaptionRecord(name, _near(picture, "Flicker8k_Dataset", "flickr30k_images"), (caption.strip(),))
 
 
 def vqav2_questions(content: Record, annotations: list[Record] | None, file: Path) -> Iterator[QuestionRecord]:

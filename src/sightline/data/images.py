@@ -222,6 +222,20 @@ def stored_key(value: Any) -> str:
     return _file_key(str(value), file_stamps(value))
 
 
+_refusals: dict[str, str] = {}
+
+
+def remember_refusal(stored: str | bytes, why: str) -> None:
+    """Lets whoever meets what stands in place of a picture repeat why it is none, with the name of its own row."""
+    _refusals[_refusal_key(stored)] = why
+
+
+def _refusal_key(stored: str | bytes | bytearray | Path) -> str:
+    if isinstance(stored, bytes | bytearray):
+        return hashlib.blake2b(stored, digest_size=16).hexdigest()
+    return str(stored)
+
+
 def named_key(value: Any, name: str) -> str:
     """`stored_key` of a picture of the row `name`.
 
@@ -231,8 +245,9 @@ def named_key(value: Any, name: str) -> str:
     try:
         return stored_key(value)
     except OSError as error:
-        what = f"image '{error.filename or value}'"
-        raise DataError(f"{name}: {what} {unreadable_file(error).sentence}") from error
+        place = str(error.filename or value)
+        why = _refusals.get(place) or f"image '{place}' {unreadable_file(error).sentence}"
+        raise DataError(f"{name}: {why}") from error
 
 
 def file_stamps(path: str | Path) -> tuple[int, ...]:
@@ -272,7 +287,8 @@ def _named(stored: bytes | bytearray | str | Path, name: str) -> Iterator[None]:
     try:
         yield
     except PictureError as error:
-        raise DataError(f"{name}: {what} {error.sentence}") from error
+        why = _refusals.get(_refusal_key(stored))
+        raise DataError(f"{name}: {why or f'{what} {error.sentence}'}") from error
     except PixelsError as error:
         raise DataError(f"{name}: {what} cannot be shown: {error}. Save it as PNG of 8 bits.") from error
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
+from sightline.data.bad_rows import listed
 from sightline.data.fit import DROPPING, FittedRow
 from sightline.data.images import IMAGE_COLUMNS, image_size
 from sightline.data.preferences import image_groups
@@ -19,7 +20,7 @@ from sightline.errors import DataError, SightlineError, TooLongError
 if TYPE_CHECKING:
     from datasets import Dataset
 
-SHOWN_PROBLEMS = 5
+SHOWN_PROBLEMS = 5  # numbers of rows that were dropped as they should be
 SIZES_PER_CALL = 8  # blank pictures at full size, held at once
 
 Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
@@ -102,7 +103,7 @@ def fit_lengths(reader: RowReader, track: Track) -> Lengths:
         longest = max(longest, row.length)
         cut += settings.max_length is not None and row.length > settings.max_length
     if problems and (not kept or settings.length_policy not in DROPPING):
-        raise DataError(first_of(problems))
+        raise DataError(listed(problems))
     return Lengths(tuple(kept), tuple(tokens), cut, tuple(dropped), longest)
 
 
@@ -118,12 +119,6 @@ def describe(lengths: Lengths, source: str, max_length: int, policy: str) -> str
         more = ", ..." if len(dropped) > SHOWN_PROBLEMS else ""
         parts.append(f"{len(dropped):,} dropped (row{'s' * (len(dropped) > 1)} {rows}{more})")
     return f"{source}: {', '.join(parts)}; the longest has {lengths.longest:,} tokens."
-
-
-def first_of(problems: list[str]) -> str:
-    """The first problems, one a line, and how many more there are."""
-    more = len(problems) - SHOWN_PROBLEMS
-    return "\n".join(problems[:SHOWN_PROBLEMS] + ([f"... and {more} more rows."] if more > 0 else []))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 from PIL.Image import Image as OpenImage
 
 from sightline.data.answers import written_list
-from sightline.data.images import IMAGE_COLUMNS
+from sightline.data.images import IMAGE_COLUMNS, remember_refusal
 from sightline.data.large_tables import dataset_of_pictures
 from sightline.data.urls import UrlError, fetch_picture
 from sightline.errors import DataError
@@ -152,19 +152,27 @@ class PictureFinder:
             text = value.partition(",")[2] if value.startswith("data:") else value
             try:
                 return {"bytes": _decoded(text, name), "path": None}
-            except DataError:
+            except DataError as error:
                 if not self.keep_missing:
                     raise
+                remember_refusal(text.encode(), str(error).removeprefix(f"{name}: "))
                 return {"bytes": text.encode(), "path": None}  # for the check to refuse with its row
         if value.lower().startswith("file:"):
             value = _local_path(value, name)
-        elif "://" in value:
-            return {"bytes": None, "path": self._fetch(value, name)}
+        is_address = "://" in value
+        try:
+            return {"bytes": None, "path": self._fetch(value, name) if is_address else self._find(value, name)}
+        except DataError as error:
+            if not self.keep_missing:
+                raise
+            place = value if is_address else str(self.folders[0] / value)
+            remember_refusal(place, str(error).removeprefix(f"{name}: "))
+            return {"bytes": None, "path": place}
+
+    def _find(self, value: str, name: str) -> str:
         for folder in self.folders:
             if os.path.isfile(folder / value):  # False where Path.is_file raises: a text of thousands of characters
-                return {"bytes": None, "path": str(folder / value)}
-        if self.keep_missing:
-            return {"bytes": None, "path": str(self.folders[0] / value)}
+                return str(folder / value)
         if any(os.path.exists(folder / value) for folder in self.folders):
             raise DataError(f"{name}: expected a file, got '{value[:200]}', which is a folder, a pipe or a device.")
         raise DataError(
@@ -174,15 +182,11 @@ class PictureFinder:
 
     def _fetch(self, address: str, name: str) -> str:
         remember_address(address)  # whatever becomes of it, nobody repeats its signature
-        if not self.allow_urls and self.keep_missing:
-            return address
         if not self.allow_urls:
             refuse_address(address, name)
         try:
             return str(fetch_picture(address))
         except UrlError as error:
-            if self.keep_missing:
-                return address
             raise DataError(f"{name}: {error}") from error
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.bad_rows import SHOWN_ROWS
 from sightline.data.bounds import require_packed
 from sightline.data.documents import require_split
 from sightline.data.file_signatures import folder_signature
@@ -36,7 +37,6 @@ HERE = PictureAccess()
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz")
 STREAMED = (".jsonl", ".parquet", ".tar")
 PEEKED_ROWS = 1000
-SAID_ROWS = 5
 
 
 def read_dataset(
@@ -141,7 +141,7 @@ def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ..
                 if not pictures.skip_bad_rows:
                     raise
                 left_out.append(str(error))
-                if len(left_out) <= SAID_ROWS:
+                if len(left_out) <= SHOWN_ROWS:
                     _say_once(f"Left out: {error}")
                 continue
             if not row.keys() <= set(columns):
@@ -150,7 +150,7 @@ def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ..
                     f"{', '.join(columns)}; found {', '.join(row.keys() - set(columns))}, too. Set streaming to false."
                 )
             yield {column: row.get(column) for column in columns}
-    if len(left_out) > SAID_ROWS:
+    if len(left_out) > SHOWN_ROWS:
         _say_once(f"Left out: {len(left_out):,} rows of the stream that cannot be used.")
 
 

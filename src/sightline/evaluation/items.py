@@ -7,7 +7,9 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from sightline.data.bad_rows import BadRows, left_out, listed
 from sightline.data.stored import Row, RowTable
 from sightline.errors import DataError
 from sightline.evaluation.task import Item, Source, Task
@@ -40,20 +42,18 @@ def collect_items(task: Task, source: Source, table: RowTable, limit: int | None
         DataError: a row cannot be used and `skip_bad_rows` is off, or none is left.
     """
     collector = _Collector(task, limit)
-    bad_rows: list[str] = []
+    bad = BadRows(skip_bad_rows)
     for index in range(len(table)):
-        try:
+        with bad.of_row(index):
             collector.add(source.kind, table.row(index))
-        except DataError as error:
-            if not skip_bad_rows:
-                raise DataError(f"{error} Or leave such rows out, counted, by --skip_bad_rows.") from error
-            bad_rows.append(str(error))
         if collector.is_full:
             break
+    bad.settle(len(collector.items))
+    bad_rows = bad.problems
     whole, torn = _whole_groups(collector.items)
     items = whole if bad_rows else tuple(collector.items)
     if not items:
-        reason = f" The first of {len(bad_rows)} bad rows: {bad_rows[0]}" if bad_rows else ""
+        reason = f" Rows that are bad:\n{listed(bad_rows)}" if bad_rows else ""
         raise DataError(f"{source.place}: none of {len(table)} rows is an item of {task.name}.{reason}")
     return Items(
         items=items,
@@ -65,10 +65,13 @@ def collect_items(task: Task, source: Source, table: RowTable, limit: int | None
     )
 
 
-def say_without_pictures(name: str, items: Items) -> None:
-    """A line on stderr for questions none of which shows a picture: a column may have been missed."""
+def say_of_rows(name: str, items: Items) -> None:
+    """On stderr, rows that were left out, and a line where no question shows a picture: a column may be missed."""
+    place = items.source.place
+    if items.bad_rows:
+        rows = len(items.items) + len(items.bad_rows)
+        print(left_out(Path(place).name, items.bad_rows, rows), file=sys.stderr)
     if not any(item.pictures for item in items.items):
-        place = items.source.place
         print(f"{name}: none of the {len(items.items):,} questions of {place} has a picture.", file=sys.stderr)
 
 

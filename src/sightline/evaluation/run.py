@@ -21,7 +21,7 @@ from sightline.evaluation.asking import Progress, ask_all
 from sightline.evaluation.endings import request_changes
 from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.eval_report import eval_report
-from sightline.evaluation.items import Items, say_without_pictures
+from sightline.evaluation.items import Items, say_of_rows
 from sightline.evaluation.journal import Journal
 from sightline.evaluation.judge import SecondOpinion, judge_unparsed
 from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
@@ -90,7 +90,7 @@ def run_eval(
         tasks = processes.in_turn(lambda: read(config))
         if processes.first:
             for task, items in tasks:
-                say_without_pictures(task.name, items)
+                say_of_rows(task.name, items)
         answering = _open(config, processes)
         parts = [_part(task, items, config, answering) for task, items in tasks]
         judge = remote_answering(config.judging_endpoint(config.judge)) if config.judge is not None else None

@@ -108,7 +108,7 @@ def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
         return _open_tsv(Source("tsv", data), path)
     if path.exists() or path.suffix in READERS or path.is_absolute() or data.startswith("."):
         folder = str(choice.image_folder) if choice.image_folder is not None else None
-        access = PictureAccess(folder, gather=not task.sources, skip_bad_rows=choice.skip_bad_rows)
+        access = PictureAccess(folder, keep_missing=True, gather=not task.sources, skip_bad_rows=choice.skip_bad_rows)
         dataset = read_dataset(data, choice.split, choice.config, access)
         source = Source("file", data, choice.config or "", choice.split or "")
         return _as_asked(task, _Opened(source, DatasetTable(dataset, path.name if path.is_file() else data)))

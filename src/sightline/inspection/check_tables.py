@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from sightline.data.bad_rows import SHOWN_ROWS
 from sightline.data.checking.check import DataCheck
 from sightline.data.checking.findings import ERROR, NOTE, WARNING, Finding
 from sightline.types import Interval, Table
 
 FINDINGS_HEADER = ("severity", "what was found, and what to do", "first cases")
-SHOWN_CASES = 3
+SHOWN_CASES = 3  # of what need not stop training; of errors SHOWN_ROWS
 SHOWN_LANGUAGES = 5
 
 
@@ -46,7 +47,8 @@ def share_text(finding: Finding) -> str:
 
 def first_cases(finding: Finding) -> str:
     """The first cases by row, a line each."""
-    lines = [": ".join(filter(None, (case.row, case.detail))) for case in finding.examples[:SHOWN_CASES]]
+    shown = SHOWN_ROWS if finding.severity == ERROR else SHOWN_CASES
+    lines = [": ".join(filter(None, (case.row, case.detail))) for case in finding.examples[:shown]]
     more = finding.count - len(lines)
     return "\n".join([*lines, *([f"and {more:,} more"] if more > 0 and len(finding.examples) > 1 else [])])
 

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from sightline.data.bad_rows import SHOWN_ROWS
 from sightline.data.tables import is_table
 from sightline.errors import DataError
 from sightline.training.row_names import find_row
 
-SAID_ROWS = 5
 UNNAMED = "row 1 of the batch"
 
 
@@ -81,7 +81,7 @@ class RowGuard:
     def _say(self, problems: list[str]) -> None:
         for problem in problems:
             self.left_out += 1
-            if self.left_out <= SAID_ROWS:
+            if self.left_out <= SHOWN_ROWS:
                 print(f"Left out: {problem}", file=sys.stderr)
             elif self.left_out & (self.left_out - 1) == 0:  # at powers of two
                 print(f"Left out: {self.left_out:,} rows by now. The last: {problem}", file=sys.stderr)

@@ -9,11 +9,11 @@ from typing import Any
 import datasets
 from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
+from sightline.data.bad_rows import OFFER, left_out
 from sightline.data.checks import DataSummary, check_rows
 from sightline.data.file_signatures import places_signature
 from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
 from sightline.data.formats.registry import Goal
-from sightline.data.lengths import first_of
 from sightline.data.mixtures import Share, blend, counts_of, draw, join, streamed_shares
 from sightline.data.picture_columns import PictureAccess
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
@@ -116,17 +116,14 @@ def _read_rows(
     except DataError as error:
         if skip:
             raise
-        raise DataError(f"{error} Or leave such rows out, counted, by --skip_bad_rows.") from error
+        raise DataError(f"{error} {OFFER}") from error
 
 
 def _without(dataset: Any, summary: DataSummary, name: str) -> Any:
     """The dataset less the rows that cannot be used, which are said."""
     if not summary.problems:
         return dataset
-    say(
-        f"{name}: {len(summary.problems):,} of {summary.rows:,} rows cannot be used and are left out:\n"
-        f"{first_of(list(summary.problems.values()))}"
-    )
+    say(left_out(name, list(summary.problems.values()), summary.rows))
     return dataset.select([index for index in range(summary.rows) if index not in summary.problems])
 
 
@@ -242,7 +239,7 @@ def _in_columns(settings: TrainingSettings, goal: Goal, dataset: Any, name: str)
 
 def _access(settings: TrainingSettings) -> PictureAccess:
     script = settings.script
-    return PictureAccess(script.image_folder, script.allow_urls, skip_bad_rows=script.skip_bad_rows)
+    return PictureAccess(script.image_folder, script.allow_urls, keep_missing=True, skip_bad_rows=script.skip_bad_rows)
 
 
 def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSettings:

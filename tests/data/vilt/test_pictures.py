@@ -12,7 +12,8 @@ from PIL import Image
 from transformers.models.vilt.image_processing_pil_vilt import ViltImageProcessorPil
 
 from sightline.data.rand_augment import OPERATIONS, rand_augment
-from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pictures, to_tensors
+from sightline.data.vilt.pictures import PictureReader, PictureShape, check_shapes, to_tensors
+from sightline.data.vilt.sources import PictureCheck
 from sightline.errors import DataError
 
 
@@ -52,7 +53,10 @@ def test_sides_are_whole_patches_within_bounds(width, height):
 def test_a_picture_of_forty_megapixels_is_read(tmp_path):
     path = tmp_path / "large.jpg"
     Image.new("RGB", (8000, 5000), "red").save(path)
-    assert check_pictures([(str(path), "row 1")], PictureShape(64, 32)) == 1
+    check = PictureCheck()
+    check.require(str(path), "row 1")
+    check_shapes([(str(path), "row 1")], PictureShape(64, 32), check)
+    assert check.sizes == {str(path): (8000, 5000)} and not check.bad.problems
     assert PictureReader(PictureShape(64, 32)).read(str(path), "row 1").shape == (64, 96, 3)
 
 
@@ -70,8 +74,14 @@ def test_a_picture_of_forty_megapixels_is_read(tmp_path):
 def test_pictures_that_cannot_be_used_are_refused_with_their_row(make, message, tmp_path):
     path = tmp_path / "picture.png"
     make(path)
-    with pytest.raises(DataError, match=message):
-        check_pictures([(str(path), "rows row 7"), (str(path), "rows row 9")], PictureShape(64, 32))
+    check = PictureCheck()
+    for row in ("rows row 7", "rows row 9"):
+        with check.bad.of_row(row):
+            check.require(str(path), row)
+            check_shapes([(str(path), row)], PictureShape(64, 32), check)
+    with pytest.raises(DataError, match=message) as caught:
+        check.bad.settle(0)
+    assert "\nrows row 9: " in str(caught.value), "every row of a picture is named"
 
 
 def test_a_picture_is_decoded_once_and_the_oldest_leaves_first(tmp_path):

@@ -9,6 +9,7 @@ import pyarrow
 import pytest
 from PIL import Image
 
+from sightline.data.bad_rows import BadRows
 from sightline.data.vilt.captions import read_captions
 from sightline.data.vilt.questions import (
     answer_vocabulary,
@@ -18,6 +19,7 @@ from sightline.data.vilt.questions import (
     score_answers,
 )
 from sightline.data.vilt.sentences import read_sentences
+from sightline.data.vilt.sources import PictureCheck
 from sightline.errors import DataError
 
 CAPTIONS = {"one.jpg": ("a red cat", "a cat"), "two.jpg": ("a dog runs",)}
@@ -111,10 +113,30 @@ def test_answers_about_a_picture_read_as_its_caption(folder):
     assert row.asked == ("what is it?", "is it?", "which color?", "what?")
 
 
-def test_missing_pictures_are_counted_and_named_with_their_rows(folder):
-    path = write_jsonl(folder / "rows.jsonl", [{"image": f"{n}.jpg", "caption": "a"} for n in ("one", "none", "nil")])
-    with pytest.raises(DataError, match=r"2 pictures of 3 rows were not found in .*: rows\.jsonl row 2: 'none\.jpg'"):
-        read_captions(path)
+@pytest.mark.parametrize(
+    ("read", "row"),
+    [
+        (read_captions, {"caption": "a"}),
+        (read_captions, {"question": "what?", "answer": "a cat"}),
+        (read_questions, {"question": "what?", "answer": "a cat"}),
+        (read_sentences, {"sentence": "a cat", "label": "true"}),
+    ],
+)
+def test_every_bad_row_is_named_or_left_out(read, row, folder):
+    (folder / "text.jpg").write_text("no picture")
+    names = ("none.jpg", "one.jpg", "text.jpg", "nil.jpg", "text.jpg", "two.jpg")
+    path = write_jsonl(folder / "rows.jsonl", [{"image": name, **row} for name in names])
+    with pytest.raises(DataError) as caught:
+        read(path)
+    said = str(caught.value).split("\n")
+    found = [f"rows.jsonl row {number}: image" for number in (1, 3, 4, 5)]
+    assert [line[: len(start)] for line, start in zip(said, found, strict=True)] == found
+    assert "'none.jpg' not found in" in said[0] and "no picture that Pillow can read" in said[3]
+    assert said[-1].endswith("Or leave such rows out, counted, by --skip_bad_rows.")
+    check = PictureCheck(BadRows(skip=True))
+    rows = read(path, check=check)
+    assert [row.name for row in rows] == ["rows.jsonl row 2", "rows.jsonl row 6"]
+    assert check.bad.problems[:3] == said[:3] and len(check.bad.places) == 6
 
 
 @pytest.mark.parametrize(

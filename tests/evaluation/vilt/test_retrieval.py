@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sightline.data.vilt.captions import CaptionedPicture
-from sightline.errors import InputError
+from sightline.errors import DataError, InputError
 from sightline.evaluation.vilt.drawing import draw_alignment
 from sightline.evaluation.vilt.retrieval import (
     TO_PICTURES,
@@ -86,11 +86,13 @@ def test_a_shortlist_of_everything_loses_nothing(scorer, folder):
 
 def test_a_search_ranks_all_pictures_and_names_those_it_left_out(scorer, folder):
     (folder / "broken.png").write_bytes(b"nothing")
-    result = search(scorer, folder, "a red circle")
+    with pytest.raises(DataError, match=r"broken\.png.* no picture that Pillow can read.*--skip_bad_rows"):
+        search(scorer, folder, "a red circle")
+    result = search(scorer, folder, "a red circle", skip_bad_rows=True)
     assert sorted(found.name for found in result.found) == [str(folder / f"{index}.png") for index in range(3)]
     assert [found.score for found in result.found] == sorted((found.score for found in result.found), reverse=True)
     assert len(result.unreadable) == 1 and "broken.png" in result.unreadable[0]
-    assert len(search(scorer, folder, "a red circle", candidates=2).found) == 2
+    assert len(search(scorer, folder, "a red circle", 2, skip_bad_rows=True).found) == 2
     page = contact_sheet(result, "tiny", 2)
     assert "a red circle" in page and page.count("data:image/png;base64") == 2 and "1 files could not be read" in page
 

@@ -49,6 +49,17 @@ def train(folder, task, data, *flags, out="run"):
     return run_vilt(task, read_vilt_settings(argv))
 
 
+@pytest.mark.slow
+def test_a_picture_cut_in_its_pixels_is_an_error_of_its_row_or_left_out_of_its_batch(folder, capsys):
+    Image.effect_noise((200, 160), 80).convert("RGB").save(folder / "blue.png", "JPEG")
+    (folder / "blue.png").write_bytes((folder / "blue.png").read_bytes()[:-2000])  # its head is whole
+    with pytest.raises(DataError, match=r"questions\.jsonl row 3: image '.*blue\.png' is damaged"):
+        train(folder, "vqa", "questions.jsonl", "--per_device_train_batch_size", "12")
+    train(folder, "vqa", "questions.jsonl", "--per_device_train_batch_size", "12", "--skip_bad_rows", "true", out="two")
+    assert "Left out: questions.jsonl row 3: image" in capsys.readouterr().err
+    assert [line["step"] for line in metrics(folder, "two") if "loss" in line] == [1, 2, 3, 4]
+
+
 def metrics(folder, out="run"):
     return [json.loads(line) for line in (folder / out / "metrics.jsonl").read_text().splitlines()]
 
@@ -199,13 +210,14 @@ def test_rows_draw_anew_in_each_epoch_and_alike_in_each_run():
 
 def test_hidden_words_reach_the_model_with_their_labels(folder):
     from sightline.data.vilt.pictures import PictureReader, PictureShape
+    from sightline.data.vilt.sources import PictureCheck
     from sightline.training.vilt.rows import PictureLoader
     from sightline.training.vilt.tasks import Pretraining
     from tests.models.vilt.tiny_vilt import tiny_start
 
     settings = read_vilt_settings(["--train_data", str(folder / "captions.jsonl"), "--patch_size", "16"])
     task = Pretraining(settings)
-    rows = DrawnRows(task.read(str(folder / "captions.jsonl"), True), 0)
+    rows = DrawnRows(task.read(str(folder / "captions.jsonl"), True, PictureCheck()), 0)
     loader = PictureLoader(PictureReader(PictureShape(32, 16)))
     batch = task.collate([rows[index] for index in range(8)], tiny_start().processor.tokenizer, loader)
     hidden = batch["mlm_labels"] != NOT_MASKED

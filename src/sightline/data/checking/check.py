@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sightline.data.bad_rows import SHOWN_ROWS
 from sightline.data.checking.columns import readable_columns, training_refusal
 from sightline.data.checking.duplicates import distinct_pictures, find_picture_duplicates, find_row_duplicates
 from sightline.data.checking.findings import ERROR, EVAL_ROWS, PICTURES, ROWS, Example, Finding, Findings
@@ -144,11 +145,22 @@ def _shifted(progress: Progress, before: int, total: int) -> Progress:
 
 
 def _note_pictures(found: Scan, findings: Findings) -> None:
-    """Note what is wrong with pictures, or odd about them."""
-    for picture, place in zip(found.pictures, found.places, strict=True):
-        kinds = [(picture.problem, picture.reason)] if picture.problem else picture.traits
+    """Note what is wrong with pictures, with every row that they spoil, or odd about them."""
+    spoilt: dict[int, list[int]] = {}
+    for row, shown in enumerate(found.shown):
+        for index in {index for index in shown if found.pictures[index].problem}:
+            spoilt.setdefault(index, []).append(row)
+    for index, (picture, place) in enumerate(zip(found.pictures, found.places, strict=True)):
+        also = _numbers([row for row in spoilt.get(index, ()) if row != place.row])
+        kinds = [(picture.problem, f"{picture.reason}{also}")] if picture.problem else picture.traits
         for kind, detail in kinds:
             findings.add(kind, Example(found.row_name(place.row), detail, (place,)))
+
+
+def _numbers(rows: list[int]) -> str:
+    """Further rows of a picture, in words."""
+    more = f" and {len(rows) - SHOWN_ROWS:,} more" if len(rows) > SHOWN_ROWS else ""
+    return f" (row {', row '.join(str(row + 1) for row in rows[:SHOWN_ROWS])}{more}, too)" if rows else ""
 
 
 def _note_refusal(train: Source, findings: Findings) -> None:

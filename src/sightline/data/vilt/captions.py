@@ -12,10 +12,11 @@ from sightline.data.documents import (
     in_split,
     karpathy_captions,
     require_split,
-    token_captions,
+    token_caption,
 )
 from sightline.data.vilt.sources import (
     Picture,
+    PictureCheck,
     PictureFolder,
     Record,
     pictures_beside,
@@ -46,7 +47,7 @@ class CaptionedPicture:
 
 
 def read_captions(
-    path: str | Path, image_folder: str | None = None, split: str | None = None
+    path: str | Path, image_folder: str | None = None, split: str | None = None, check: PictureCheck | None = None
 ) -> list[CaptionedPicture]:
     """Pictures with their captions, in the order of the file.
 
@@ -58,14 +59,16 @@ def read_captions(
     Args:
         image_folder: where the pictures lie; the file's own folder by default.
         split: of Karpathy's JSON or of rows with a `split` column; "train" there includes `restval`. All by default.
+        check: how rows are looked at; where it is given, bad ones are noted there, for the caller to settle.
 
     Raises:
-        DataError: no such file or format, missing pictures (named with their rows), a row without a caption.
+        DataError: no such file or format, or rows that cannot be used: the first ten by name, and how many there are.
     """
     file = require_file(path)
-    pictures = pictures_beside(file, image_folder)
-    rows = list(_grouped(_read(file, pictures, split)))
-    pictures.refuse_missing(len(rows))
+    owned, check = check is not None, check or PictureCheck()
+    rows = list(_grouped(_read(file, pictures_beside(file, image_folder, check), split)))
+    if not owned or not rows:
+        check.bad.settle(len(rows))
     if not rows:
         found = f" of the split '{split}'" if split else ""
         raise DataError(f"{path}: expected captioned pictures{found}, found none. Check the file, or --split.")
@@ -76,16 +79,16 @@ def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[Ca
     if file.suffix in (".arrow", ".token", ".txt", ".tsv"):
         require_split(file, split)
     if file.suffix == ".arrow":
-        return _from_arrow(file)
+        return _from_arrow(file, pictures.check)
     if file.suffix in (".token", ".txt", ".tsv"):
-        return _from_records(token_captions(read_lines(file), file), pictures)
+        return _from_tokens(file, pictures)
     if file.suffix == ".jsonl":
         return _from_rows(file, read_records(file), pictures, split)
     if file.suffix != ".json":
         raise DataError(f"{path_hint(file)} Expected .json, .jsonl, .token, .txt, .tsv or .arrow.")
     content = read_json(file)
     if isinstance(content, list):
-        return _from_rows(file, content, pictures, split)
+        return _from_rows(file, read_records(file), pictures, split)
     if isinstance(content, dict) and {"images", "annotations"} <= set(content):
         require_split(file, split)
         return _from_records(coco_captions(content, file), pictures)
@@ -102,9 +105,21 @@ def path_hint(file: Path) -> str:
 
 def _from_records(records: Iterable[CaptionRecord], pictures: PictureFolder) -> Iterator[CaptionedPicture]:
     for record in records:
-        first, *others = record.places
-        path = pictures.find(first, record.name, *others)
-        yield CaptionedPicture(record.name, path, path, _texts(list(record.captions), record.name))
+        with pictures.check.bad.of_row(record.name):
+            yield _of_record(record, pictures)
+
+
+def _of_record(record: CaptionRecord, pictures: PictureFolder) -> CaptionedPicture:
+    first, *others = record.places
+    path = pictures.find(first, record.name, *others)
+    return CaptionedPicture(record.name, path, path, _texts(list(record.captions), record.name))
+
+
+def _from_tokens(file: Path, pictures: PictureFolder) -> Iterator[CaptionedPicture]:
+    for index, line in enumerate(read_lines(file)):
+        name = f"{file.name} row {index + 1}"
+        with pictures.check.bad.of_row(name):
+            yield _of_record(token_caption(line, name), pictures)
 
 
 def _from_rows(
@@ -119,10 +134,15 @@ def _from_rows(
         if not in_split(record.get("split"), split):
             continue
         name = f"{file.name} row {index + 1}"
-        if not isinstance(record.get("image"), str):
-            raise DataError(f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}.")
-        path = pictures.find(record["image"], name)
-        yield CaptionedPicture(name, path, path, _texts(_row_captions(record, name), name))
+        with pictures.check.bad.of_row(name):
+            path = pictures.find(_named_picture(record, name), name)
+            yield CaptionedPicture(name, path, path, _texts(_row_captions(record, name), name))
+
+
+def _named_picture(record: Record, name: str) -> str:
+    if not isinstance(record.get("image"), str):
+        raise DataError(f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}.")
+    return str(record["image"])
 
 
 def _from_answers(file: Path, records: list[Record], pictures: PictureFolder) -> Iterator[CaptionedPicture]:
@@ -130,32 +150,37 @@ def _from_answers(file: Path, records: list[Record], pictures: PictureFolder) ->
     asked: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for index, record in enumerate(records):
-        image, name = str(record.get("image")), f"{file.name} row {index + 1}"
-        names.setdefault(image, name)
-        asked.setdefault(image, []).append(str(record.get("question")))
-        answer = str(record.get("answer", "")).strip().lower()
-        answers.setdefault(image, set()).update({answer} - {"yes", "no", ""})
-    for image, name in names.items():
-        if answers[image]:
-            path = pictures.find(image, name)
-            caption = " ".join(sorted(answers[image]))
-            yield CaptionedPicture(name, path, path, (caption,), tuple(asked[image]))
+        name = f"{file.name} row {index + 1}"
+        with pictures.check.bad.of_row(name):
+            path = pictures.find(_named_picture(record, name), name)
+            names.setdefault(path, name)
+            asked.setdefault(path, []).append(str(record.get("question")))
+            answer = str(record.get("answer", "")).strip().lower()
+            answers.setdefault(path, set()).update({answer} - {"yes", "no", ""})
+    for path, name in names.items():
+        if answers[path]:
+            caption = " ".join(sorted(answers[path]))
+            yield CaptionedPicture(name, path, path, (caption,), tuple(asked[path]))
 
 
-def _from_arrow(file: Path) -> Iterator[CaptionedPicture]:
+def _from_arrow(file: Path, check: PictureCheck) -> Iterator[CaptionedPicture]:
     for index, record in enumerate(read_arrow(file)):
         name = f"{file.name} row {index + 1}"
         if "caption" not in record or "image" not in record:
             raise DataError(f"{name}: expected the columns image and caption, found {', '.join(record)}.")
-        texts = record["caption"] if isinstance(record["caption"], list) else [record["caption"]]
-        yield CaptionedPicture(name, record["image"], str(record.get("image_id", name)), _texts(texts, name))
+        with check.bad.of_row(name):
+            check.require(record["image"], name)
+            texts = record["caption"] if isinstance(record["caption"], list) else [record["caption"]]
+            yield CaptionedPicture(name, record["image"], str(record.get("image_id", name)), _texts(texts, name))
 
 
 def _row_captions(record: Record, name: str) -> list[str]:
     for column in ("captions", "caption"):
         value = record.get(column)
+        if isinstance(value, str | list) and value:
+            return [value] if isinstance(value, str) else value
         if value:
-            return [value] if isinstance(value, str) else list(value)
+            raise DataError(f"{name}: expected texts in {column}, got {str(value)[:60]}. Mend or drop the row.")
     raise DataError(f"{name}: expected captions, caption, or question with answer; found {', '.join(record)}.")
 
 

@@ -13,6 +13,7 @@ from sightline.data.documents import vqav2_questions
 from sightline.data.marks import without_marks
 from sightline.data.vilt.sources import (
     Picture,
+    PictureCheck,
     PictureFolder,
     Record,
     pictures_beside,
@@ -49,7 +50,10 @@ class AskedPicture:
 
 
 def read_questions(
-    path: str | Path, image_folder: str | None = None, annotations: str | Path | None = None
+    path: str | Path,
+    image_folder: str | None = None,
+    annotations: str | Path | None = None,
+    check: PictureCheck | None = None,
 ) -> list[AskedPicture]:
     """Questions with scored answers, in the order of the file.
 
@@ -60,14 +64,16 @@ def read_questions(
 
     Args:
         image_folder: where the pictures lie; the file's own folder by default.
+        check: how rows are looked at; where it is given, bad ones are noted there, for the caller to settle.
 
     Raises:
-        DataError: no such file or format, missing pictures (named with their rows), an empty question.
+        DataError: no such file or format, or rows that cannot be used: the first ten by name, and how many there are.
     """
     file = require_file(path)
-    pictures = pictures_beside(file, image_folder)
-    rows = list(_read(file, pictures, annotations))
-    pictures.refuse_missing(len(rows))
+    owned, check = check is not None, check or PictureCheck()
+    rows = list(_read(file, pictures_beside(file, image_folder, check), annotations))
+    if not owned or not rows:
+        check.bad.settle(len(rows))
     if not rows:
         raise DataError(f"{path} has no rows. Check the file.")
     return rows
@@ -112,12 +118,16 @@ def score_answers(answers: Iterable[str]) -> dict[str, float]:
     return {answer: SCORES[min(count, len(SCORES) - 1)] for answer, count in counts.items()}
 
 
-def row_scores(record: Record) -> dict[str, float]:
-    """Scores of a row's `answers` or `answer`: by how many people gave them, or 1 for each of several texts."""
+def row_scores(record: Record, name: str) -> dict[str, float]:
+    """Scores of a row's `answers` or `answer`: by how many people gave them, or 1 for each of several texts.
+
+    Raises:
+        DataError: they are no answers; begins with the row's name.
+    """
     column = next((name for name in ("answers", "answer") if record.get(name) not in (None, [], "")), "answer")
     if column not in record:
         return {}
-    given = column_answers(record, column, "answers")
+    given = column_answers(record, column, name)
     value = written_list(record[column])
     if isinstance(value, list) and any(isinstance(answer, dict) for answer in value):
         return score_answers(given)
@@ -131,7 +141,7 @@ def plain_answer(answer: Any) -> str:
 
 def _read(file: Path, pictures: PictureFolder, annotations: str | Path | None) -> Iterator[AskedPicture]:
     if file.suffix == ".arrow":
-        return _from_arrow(file)
+        return _from_arrow(file, pictures.check)
     if file.suffix == ".json":
         content = read_json(file)
         if isinstance(content, dict):
@@ -148,38 +158,46 @@ def _from_vqav2(
         raise DataError(f"{file}: expected VQAv2's key 'questions', found {', '.join(content)}.")
     answered = read_json(require_file(annotations))["annotations"] if annotations else None
     for record in vqav2_questions(content, answered, file):
-        first, *others = record.places
-        path = pictures.find(first, record.name, *others)
-        question = _question(record.question, record.name)
-        scores = score_answers(record.answers)
-        yield AskedPicture(record.name, path, path, question, scores, str(record.id), record.kind)
+        with pictures.check.bad.of_row(record.name):
+            first, *others = record.places
+            path = pictures.find(first, record.name, *others)
+            question = _question(record.question, record.name)
+            scores = score_answers(record.answers)
+            yield AskedPicture(record.name, path, path, question, scores, str(record.id), record.kind)
 
 
 def _from_rows(file: Path, records: list[Record], pictures: PictureFolder) -> Iterator[AskedPicture]:
     for index, record in enumerate(records):
         name = f"{file.name} row {index + 1}"
-        if not isinstance(record.get("image"), str):
-            raise DataError(
-                f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}; "
-                f"the row has {', '.join(record)}. Rename the column of pictures to image."
-            )
-        path = pictures.find(record["image"], name)
-        kind = next((str(record[key]) for key in ("kind", "question_type", "answer_type") if record.get(key)), "")
-        question = _question(record.get("question"), name)
-        yield AskedPicture(name, path, path, question, row_scores(record), str(record.get("id", name)), kind)
+        with pictures.check.bad.of_row(name):
+            yield _of_row(record, pictures, name)
 
 
-def _from_arrow(file: Path) -> Iterator[AskedPicture]:
+def _of_row(record: Record, pictures: PictureFolder, name: str) -> AskedPicture:
+    if not isinstance(record.get("image"), str):
+        raise DataError(
+            f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}; "
+            f"the row has {', '.join(record)}. Rename the column of pictures to image."
+        )
+    path = pictures.find(record["image"], name)
+    kind = next((str(record[key]) for key in ("kind", "question_type", "answer_type") if record.get(key)), "")
+    question = _question(record.get("question"), name)
+    return AskedPicture(name, path, path, question, row_scores(record, name), str(record.get("id", name)), kind)
+
+
+def _from_arrow(file: Path, check: PictureCheck) -> Iterator[AskedPicture]:
     for index, record in enumerate(read_arrow(file)):
         picture = f"{file.name} row {index + 1}"
         if "questions" not in record or "answer_scores" not in record:
             raise DataError(f"{picture}: expected questions, answers and answer_scores, found {', '.join(record)}.")
         for number, question in enumerate(record["questions"]):
-            scores = dict(zip(record["answers"][number], record["answer_scores"][number], strict=True))
-            id_ = str(record["question_id"][number]) if "question_id" in record else f"{picture}.{number}"
-            key = str(record.get("image_id", picture))
             name = f"{picture} question {number + 1}"
-            yield AskedPicture(name, record["image"], key, _question(question, name), scores, id_)
+            with check.bad.of_row(name):
+                check.require(record["image"], name)
+                scores = dict(zip(record["answers"][number], record["answer_scores"][number], strict=True))
+                id_ = str(record["question_id"][number]) if "question_id" in record else f"{picture}.{number}"
+                key = str(record.get("image_id", picture))
+                yield AskedPicture(name, record["image"], key, _question(question, name), scores, id_)
 
 
 def _question(value: Any, name: str) -> str:

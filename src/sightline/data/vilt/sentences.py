@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sightline.data.vilt.sources import (
     Picture,
+    PictureCheck,
     PictureFolder,
     Record,
     pictures_beside,
@@ -39,21 +40,28 @@ class JudgedPictures:
     id: str = ""
 
 
-def read_sentences(path: str | Path, image_folder: str | None = None) -> list[JudgedPictures]:
+def read_sentences(
+    path: str | Path, image_folder: str | None = None, check: PictureCheck | None = None
+) -> list[JudgedPictures]:
     """Sentences with their pictures and labels, in the order of the file.
 
     Takes NLVR2's JSONL (`identifier`, `sentence`, `label`; pictures `...-img0.png` and `...-img1.png`, also below
     their `directory`), NLVR's (six pictures `train-IDENTIFIER-0.png` ... per row), an Arrow file of ViLT's authors, and
     rows with `image` or `images`, `sentence` or `question`, and `label` or `answer`.
 
+    Args:
+        check: how rows are looked at; where it is given, bad ones are noted there, for the caller to settle.
+
     Raises:
-        DataError: no such file or format, missing pictures (named with their rows), rows of one and of two pictures, a
-            label that is neither true nor false.
+        DataError: no such file or format, rows of one and of two pictures, or rows that cannot be used: the first ten
+            by name, and how many there are.
     """
     file = require_file(path)
-    pictures = pictures_beside(file, image_folder)
-    rows = list(_from_arrow(file) if file.suffix == ".arrow" else _from_rows(file, pictures))
-    pictures.refuse_missing(len(rows))
+    owned, check = check is not None, check or PictureCheck()
+    pictures = pictures_beside(file, image_folder, check)
+    rows = list(_from_arrow(file, check) if file.suffix == ".arrow" else _from_rows(file, pictures))
+    if not owned or not rows:
+        check.bad.settle(len(rows))
     counts = {len(row.pictures): row.name for row in rows}
     if len(counts) != 1 or not set(counts) <= {1, 2}:
         found = ", ".join(f"{count} ({name})" for count, name in sorted(counts.items())) or "no rows"
@@ -64,14 +72,22 @@ def read_sentences(path: str | Path, image_folder: str | None = None) -> list[Ju
 def _from_rows(file: Path, pictures: PictureFolder) -> Iterator[JudgedPictures]:
     for index, record in enumerate(read_records(file)):
         name = f"{file.name} row {index + 1}"
-        sentence = str(record.get("sentence") or record.get("question") or "").strip()
-        if not sentence:
-            raise DataError(f"{name}: expected a sentence (or question), found {', '.join(record)}.")
-        label = _label(record.get("label", record.get("answer")), name)
-        identifier = str(record.get("identifier", ""))
-        group = identifier.split("-")[0] if identifier.count("-") == 1 else _pair_group(identifier) or name
-        for number, shown in enumerate(_pictures(record, name, file, pictures)):
-            yield JudgedPictures(name, shown, sentence, label, group, str(record.get("id", f"{name}.{number}")))
+        with pictures.check.bad.of_row(name):
+            yield from _of_row(record, name, file, pictures)
+
+
+def _of_row(record: Record, name: str, file: Path, pictures: PictureFolder) -> list[JudgedPictures]:
+    """The examples of a row, all or none."""
+    sentence = str(record.get("sentence") or record.get("question") or "").strip()
+    if not sentence:
+        raise DataError(f"{name}: expected a sentence (or question), found {', '.join(record)}.")
+    label = _label(record.get("label", record.get("answer")), name)
+    identifier = str(record.get("identifier", ""))
+    group = identifier.split("-")[0] if identifier.count("-") == 1 else _pair_group(identifier) or name
+    return [
+        JudgedPictures(name, shown, sentence, label, group, str(record.get("id", f"{name}.{number}")))
+        for number, shown in enumerate(_pictures(record, name, file, pictures))
+    ]
 
 
 def _pair_group(identifier: str) -> str:
@@ -83,7 +99,7 @@ def _pictures(record: Record, name: str, file: Path, pictures: PictureFolder) ->
     """What the row shows, one tuple per example."""
     given = record.get("images") or ([record["image"]] if record.get("image") else [])
     if given:
-        yield tuple(pictures.find(str(path), name) for path in given)
+        yield tuple(pictures.find(str(path), name) for path in (given if isinstance(given, list) else [given]))
         return
     identifier = str(record.get("identifier", ""))
     folder = f"{record['directory']}/" if "directory" in record else ""
@@ -97,16 +113,20 @@ def _pictures(record: Record, name: str, file: Path, pictures: PictureFolder) ->
         raise DataError(f"{name}: expected image, images or an identifier, found {', '.join(record)}.")
 
 
-def _from_arrow(file: Path) -> Iterator[JudgedPictures]:
+def _from_arrow(file: Path, check: PictureCheck) -> Iterator[JudgedPictures]:
     for index, record in enumerate(read_arrow(file)):
         name = f"{file.name} row {index + 1}"
         if not {"image_0", "image_1", "questions", "answers"} <= set(record):
             raise DataError(f"{name}: expected image_0, image_1, questions and answers, found {', '.join(record)}.")
         group = str((record.get("identifier") or [name])[0]).rpartition("-")[0] or name
-        for number, (sentence, answer) in enumerate(zip(record["questions"], record["answers"], strict=True)):
-            label = _label(answer[0] if isinstance(answer, list) else answer, name)
-            shown = (record["image_0"], record["image_1"])
-            yield JudgedPictures(name, shown, sentence, label, group, f"{name}.{number}")
+        shown = (record["image_0"], record["image_1"])
+        with check.bad.of_row(name):
+            for picture in shown:
+                check.require(picture, name)
+            answers = [answer[0] if isinstance(answer, list) else answer for answer in record["answers"]]
+            labels = [_label(answer, name) for answer in answers]
+            for number, (sentence, label) in enumerate(zip(record["questions"], labels, strict=True)):
+                yield JudgedPictures(name, shown, sentence, label, group, f"{name}.{number}")
 
 
 def _label(value: object, name: str) -> int:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sightline.data.bad_rows import BadRows
+from sightline.data.images import image_size
 from sightline.data.row_files import require_arrow_end
 from sightline.errors import DataError
 from sightline.notation import NotationError, read_json as parse_json
@@ -17,37 +20,59 @@ Record = dict[str, Any]
 
 
 @dataclass(frozen=True)
+class PictureCheck:
+    """How rows are looked at while they are read: each distinct picture once, and what is wrong is noted row by row.
+
+    Attributes:
+        measure: a picture's width and height, or DataError with the row's name: from its head, or `read_whole`.
+        sizes: those of the pictures that can be used.
+    """
+
+    bad: BadRows = field(default_factory=BadRows)
+    measure: Callable[[Picture, str], tuple[int, int]] = image_size
+    sizes: dict[Picture, tuple[int, int]] = field(default_factory=dict)
+    _refused: dict[Picture, str] = field(default_factory=dict)
+
+    def require(self, picture: Picture, row: str) -> None:
+        """Nothing for a picture that can be used.
+
+        Raises:
+            DataError: it cannot; begins with the row.
+        """
+        if picture not in self.sizes and picture not in self._refused:
+            try:
+                self.sizes[picture] = self.measure(picture, row)
+            except DataError as error:
+                self._refused[picture] = str(error).removeprefix(row)
+        if picture in self._refused:
+            raise DataError(f"{row}{self._refused[picture]}")
+
+
+@dataclass(frozen=True)
 class PictureFolder:
-    """Where pictures lie, and which of those asked for are missing.
+    """Where pictures lie.
 
     Attributes:
         folder: what paths count from.
-        missing: (row, path) of pictures that were not found; `refuse_missing` reports them together.
     """
 
     folder: Path
-    missing: list[tuple[str, str]] = field(default_factory=list)
+    check: PictureCheck
 
     def find(self, path: str, row: str, *others: str) -> str:
-        """The path of a picture as an existing file: `path`, or else the first of `others` that is there."""
-        for candidate in (path, *others):
-            if (self.folder / candidate).is_file():
-                return str(self.folder / candidate)
-        self.missing.append((row, path))
-        return path
-
-    def refuse_missing(self, rows: int) -> None:
-        """Nothing when all pictures were found.
+        """The path of a picture as an existing file: `path`, or else the first of `others` that is there.
 
         Raises:
-            DataError: the first three that are missing, with their rows.
+            DataError: none is, or it is no picture that can be used; begins with the row.
         """
-        if not self.missing:
-            return
-        named = "; ".join(f"{row}: '{path}'" for row, path in self.missing[:3])
+        for candidate in (path, *others):
+            found = str(self.folder / candidate)
+            if os.path.isfile(found):  # False where Path.is_file raises: a text of thousands of characters
+                self.check.require(found, row)
+                return found
         raise DataError(
-            f"{len(self.missing)} pictures of {rows} rows were not found in {self.folder}: {named}. "
-            "Set --image_folder to where they lie, or drop the rows."
+            f"{row}: image '{path[:200]}' not found in {self.folder}. Paths count from the file's folder, or from "
+            "--image_folder; mend the path or drop the row."
         )
 
 
@@ -138,12 +163,12 @@ def require_file(path: str | Path) -> Path:
     return found
 
 
-def pictures_beside(path: Path, image_folder: str | None) -> PictureFolder:
+def pictures_beside(path: Path, image_folder: str | None, check: PictureCheck) -> PictureFolder:
     """The folder given for pictures, or else the one that holds the file."""
     folder = Path(image_folder).expanduser() if image_folder else path.absolute().parent
     if not folder.is_dir():
         raise DataError(f"image_folder: there is no folder {folder}. Paths count from {Path.cwd()}.")
-    return PictureFolder(folder)
+    return PictureFolder(folder, check)
 
 
 def _text(path: Path) -> str:

@@ -26,7 +26,7 @@ def soft_item(
 
 
 def _read(row: Row) -> Iterator[Item]:
-    scores = row_scores(dict(row.cells))
+    scores = row_scores(dict(row.cells), row.name)
     if not scores:
         raise DataError(f"{row.name}: expected answers (or answer), found {', '.join(row.cells)}. Add them.")
     category = next((optional(row, key) for key in ("kind", "question_type", "answer_type") if optional(row, key)), "")

@@ -31,7 +31,7 @@ class _Shown:
         return open_image(self.stored, self.name)
 
 
-def question_items(rows: Many[AskedPicture], data: str) -> tuple[Task, Items]:
+def question_items(rows: Many[AskedPicture], data: str, bad_rows: Many[str] = ()) -> tuple[Task, Items]:
     """Questions as items of `soft_answers`.
 
     Raises:
@@ -42,10 +42,10 @@ def question_items(rows: Many[AskedPicture], data: str) -> tuple[Task, Items]:
     found = tuple(
         soft_item(row.id, row.name, row.question, _shown(row.picture, row.name), row.scores, row.kind) for row in rows
     )
-    return load_task("soft_answers"), _items(found, data)
+    return load_task("soft_answers"), _items(found, data, bad_rows)
 
 
-def sentence_items(rows: Many[JudgedPictures], data: str) -> tuple[Task, Items]:
+def sentence_items(rows: Many[JudgedPictures], data: str, bad_rows: Many[str] = ()) -> tuple[Task, Items]:
     """Sentences as items of `custom` with the options false and true, clustered by the groups that share pictures."""
     found = tuple(
         Item(
@@ -60,12 +60,12 @@ def sentence_items(rows: Many[JudgedPictures], data: str) -> tuple[Task, Items]:
         )
         for row in rows
     )
-    return load_task("custom"), _items(found, data)
+    return load_task("custom"), _items(found, data, bad_rows)
 
 
 def _shown(picture: StoredPicture, name: str) -> _Shown:
     return _Shown(picture, named_key(picture, name), name)
 
 
-def _items(items: tuple[Item, ...], data: str) -> Items:
-    return Items(items, Source("file", str(Path(data))), fingerprint(items))
+def _items(items: tuple[Item, ...], data: str, bad_rows: Many[str]) -> Items:
+    return Items(items, Source("file", str(Path(data))), fingerprint(items), tuple(bad_rows))

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence as Many
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
+from sightline.data.bad_rows import BadRows, left_out
 from sightline.data.documents import require_split
-from sightline.data.vilt.captions import read_captions
-from sightline.data.vilt.questions import outside_vocabulary, read_questions
-from sightline.data.vilt.sentences import read_sentences
+from sightline.data.images import read_whole
+from sightline.data.vilt.captions import CaptionedPicture, read_captions
+from sightline.data.vilt.questions import AskedPicture, outside_vocabulary, read_questions
+from sightline.data.vilt.sentences import JudgedPictures, read_sentences
+from sightline.data.vilt.sources import Picture, PictureCheck
 from sightline.errors import ConfigError
 from sightline.evaluation.asking import Progress
 from sightline.evaluation.eval_config import EvalConfig
@@ -27,7 +31,10 @@ from sightline.evaluation.vilt.retrieval_report import retrieval_report
 from sightline.models.pretrained import load_pretrained
 from sightline.models.vilt.heads import load_head, task_of
 from sightline.models.vilt.matching import PairScorer
+from sightline.models.vilt.start import load_shape
 from sightline.runs import RunFolder
+
+R = TypeVar("R", CaptionedPicture, AskedPicture, JudgedPictures)
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,7 @@ class ViltEvalConfig:
     """What to evaluate on what; the names are those of the command's flags.
 
     Attributes:
+        skip_bad_rows: leave out rows that cannot be used, and list them.
         candidates: for retrieval, score only so many pictures of each text in full.
         compare: score everything as well, to see what the shortlist loses.
         resume: go on with the answers in `output_dir`; retrieval cannot.
@@ -46,6 +54,7 @@ class ViltEvalConfig:
     annotations: str | None = None
     split: str | None = None
     limit: int | None = None
+    skip_bad_rows: bool = False
     candidates: int | None = None
     compare: bool = False
     output_dir: Path | None = None
@@ -64,7 +73,7 @@ def run_vilt_eval(
     """
     task = task_of(config.model)
     if task == "retrieval":
-        return _run_retrieval(config)
+        return _run_retrieval(config, say)
     choice = DataChoice(config.data, limit=config.limit)
     settings = EvalConfig(config.model, choice=choice, output_dir=config.output_dir, resume=config.resume)
     return run_eval(
@@ -76,19 +85,45 @@ def _questions(config: ViltEvalConfig, say: Callable[[str], None]) -> tuple[Task
     from transformers import AutoConfig
 
     require_split(Path(config.data), config.split)
-    rows = read_questions(config.data, config.image_folder, config.annotations)[: config.limit]
+    check = PictureCheck(BadRows(config.skip_bad_rows))
+    rows = read_questions(config.data, config.image_folder, config.annotations, check)
+    rows = _usable(rows, lambda row: (row.picture,), config, check)
     outside = outside_vocabulary(rows, load_pretrained(AutoConfig, config.model).id2label.values())
     if outside:
         say(f"{outside} of {len(rows)} questions have no answer in the model's vocabulary.")
-    return question_items(rows, config.data)
+    return question_items(rows, config.data, check.bad.problems)
 
 
 def _sentences(config: ViltEvalConfig) -> tuple[Task, Items]:
     require_split(Path(config.data), config.split)
-    return sentence_items(read_sentences(config.data, config.image_folder)[: config.limit], config.data)
+    check = PictureCheck(BadRows(config.skip_bad_rows))
+    rows = _usable(read_sentences(config.data, config.image_folder, check), lambda row: row.pictures, config, check)
+    return sentence_items(rows, config.data, check.bad.problems)
 
 
-def _run_retrieval(config: ViltEvalConfig) -> RetrievalResult:
+def _usable(
+    rows: Many[R], pictures_of: Callable[[R], Many[Picture]], config: ViltEvalConfig, check: PictureCheck
+) -> list[R]:
+    """The first `limit` rows whose pictures, each distinct one decoded once, are whole and have a patch.
+
+    Raises:
+        DataError: rows cannot be used, and are not to be left out, or none remains.
+    """
+    shape, whole = load_shape(config.model), PictureCheck(check.bad, read_whole)
+    kept: list[R] = []
+    for row in rows:
+        if len(kept) == config.limit:
+            break
+        with check.bad.of_row(row.name):
+            for picture in pictures_of(row):
+                whole.require(picture, row.name)
+                shape.target(*whole.sizes[picture], row.name)
+            kept.append(row)
+    check.bad.settle(len(kept))
+    return kept
+
+
+def _run_retrieval(config: ViltEvalConfig, say: Callable[[str], None]) -> RetrievalResult:
     if config.resume:
         raise ConfigError("resume: retrieval keeps no scores to go on with. Name a new --output_dir instead.")
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
@@ -98,7 +133,11 @@ def _run_retrieval(config: ViltEvalConfig) -> RetrievalResult:
     run = RunFolder(config.output_dir) if config.output_dir is not None else None
     if run is not None:
         run.check()
-    rows = read_captions(config.data, config.image_folder, config.split)[: config.limit]
+    check = PictureCheck(BadRows(config.skip_bad_rows))
+    rows = read_captions(config.data, config.image_folder, config.split, check)
+    rows = _usable(rows, lambda row: (row.picture,), config, check)
+    if check.bad.problems:
+        say(left_out(config.data, check.bad.problems, len(check.bad.places)))
     scorer = PairScorer(*load_head(config.model, "retrieval"))
     result = evaluate_retrieval(scorer, config.model, rows, config.candidates, config.compare)
     if run is not None:

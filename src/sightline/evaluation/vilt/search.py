@@ -9,8 +9,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from sightline.data.bad_rows import BadRows
 from sightline.data.images import open_image
-from sightline.errors import DataError, InputError
+from sightline.errors import InputError
 from sightline.evaluation.report import Card, Gallery, Report, Section, Verdict, render_report
 from sightline.models.vilt.matching import PairScorer
 
@@ -34,39 +35,39 @@ class SearchResult:
     unreadable: tuple[str, ...]
 
 
-def search(scorer: PairScorer, folder: Path, text: str, candidates: int | None = None) -> SearchResult:
+def search(
+    scorer: PairScorer, folder: Path, text: str, candidates: int | None = None, skip_bad_rows: bool = False
+) -> SearchResult:
     """The pictures of a folder and its subfolders, ranked by how well they fit the text.
 
     Args:
         candidates: score in full only so many, those that the shortlist names; all by default.
+        skip_bad_rows: leave out pictures that cannot be read.
 
     Raises:
-        InputError: there is no such folder, no readable picture in it, or no text.
+        InputError: there is no such folder, no picture in it, some cannot be read, or there is no text.
     """
     if not folder.is_dir():
         raise InputError(f"There is no folder {folder}. Name one with pictures.")
     if not text.strip():
         raise InputError("Expected a text to search for, got an empty one.")
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
-    readable, unreadable = [], []
+    if not paths:
+        raise InputError(f"{folder}: expected pictures ({', '.join(SUFFIXES)}), found none.")
+    bad = BadRows(skip_bad_rows)
+    readable = []
     for path in paths:
-        try:
+        with bad.of_row(path):
             scorer.reader.read(str(path), str(path))
-        except DataError as error:
-            unreadable.append(str(error))
-        else:
             readable.append(str(path))
-    if not readable:
-        raise InputError(
-            f"{folder}: expected pictures ({', '.join(SUFFIXES)}), found {len(unreadable)} unreadable ones."
-        )
+    bad.settle(len(readable))
     pictures, texts = scorer.embed_pictures(readable, readable), scorer.embed_texts([text])
     wanted = np.ones((len(readable), 1), dtype=bool)
     if candidates is not None:
         wanted = scorer.shortlist(pictures, texts, candidates)
     scores = scorer.score(pictures, texts, wanted)[:, 0]
     order = [index for index in np.argsort(-scores, kind="stable") if np.isfinite(scores[index])]
-    return SearchResult(text, tuple(Found(readable[i], float(scores[i])) for i in order), tuple(unreadable))
+    return SearchResult(text, tuple(Found(readable[i], float(scores[i])) for i in order), tuple(bad.problems))
 
 
 def contact_sheet(result: SearchResult, model: str, count: int) -> str:

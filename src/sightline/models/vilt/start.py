@@ -153,6 +153,16 @@ def picture_shape(processor: ViltProcessor) -> PictureShape:
     return PictureShape(int(images.size["shortest_edge"]), int(images.size_divisor))
 
 
+def load_shape(name: str) -> PictureShape:
+    """The size that the processor of a ViLT's folder or Hub id brings pictures to.
+
+    Raises:
+        InputError: it has none.
+    """
+    with reading(name, "The processor of"):
+        return picture_shape(load_pretrained(ViltProcessor, name))
+
+
 def _load(kind: str, name: str) -> Any:
     from transformers import BertModel, ViTModel
 

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.data.vilt.pictures import PictureReader, PictureShape, check_pictures
+from sightline.data.bad_rows import BadRows, left_out
+from sightline.data.vilt.pictures import PictureReader, PictureShape, check_shapes
+from sightline.data.vilt.sources import PictureCheck
 from sightline.errors import ConfigError
 from sightline.launch.processes import Processes, joined_processes, say
 from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
-from sightline.progress import tracked
 from sightline.runs import RunFolder
 from sightline.training.begun import begun_with, checkpoint_of, open_folder, resume_same
 from sightline.training.callbacks import require_reporters
 from sightline.training.loop import Trained, told_steps, train_to_the_end
+from sightline.training.row_guard import RowGuard
 from sightline.training.vilt.card import write_vilt_card
 from sightline.training.vilt.rows import DrawnRows, PictureLoader
 from sightline.training.vilt.settings import ViltModelArguments, ViltSettings
@@ -57,14 +59,15 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
     processes.first_does(lambda: folder.require_free(resume))
     require_reporters(training)
     task = TASKS[name](settings)
-    rows = task.read(str(settings.data.train_data), is_training=True)
-    held_out = task.read(settings.data.eval_data, is_training=False) if settings.data.eval_data else None
-    start = _start(settings, task, rows)
+    read = _Rows(task, str(settings.data.train_data), True, settings.data.skip_bad_rows)
+    start = _start(settings, task, read.rows)
     shape = picture_shape(start.processor)
-    for checked, source in ((rows, settings.data.train_data), (held_out, settings.data.eval_data)):
-        if checked is not None:
-            count = processes.first_does(functools.partial(check_pictures, task.pictures(checked), shape, _track))
-            say(f"{source}: {len(checked):,} rows, {count:,} distinct pictures.")
+    rows = read.fitting(shape)
+    if len(rows) < len(read.rows):
+        start = _start(settings, task, rows)  # whose vocabulary is of the rows that train
+    held_out = None
+    if settings.data.eval_data:
+        held_out = _Rows(task, settings.data.eval_data, False, settings.data.skip_bad_rows).fitting(shape)
     asked = settings.model
     records = (settings.data, asked, settings.objectives, training)
     content = {"training": rows, "evaluation": held_out}
@@ -79,6 +82,31 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
     if processes.first:
         write_vilt_card(folder, name, settings, start, trainer.model)
     return ViltResult(folder.path, trained)
+
+
+class _Rows:
+    """The rows of a file with the heads of their pictures read; bad ones are refused together, or left out and said."""
+
+    def __init__(self, task: Task, source: str, is_training: bool, skip_bad_rows: bool) -> None:
+        self._task, self._source = task, source
+        self._check = PictureCheck(BadRows(skip_bad_rows))
+        self.rows = task.read(source, is_training, self._check)
+
+    def fitting(self, shape: PictureShape) -> list[Any]:
+        """Those whose pictures have a patch of that shape, which says how many there are.
+
+        Raises:
+            DataError: others have not, and are not to be left out.
+        """
+        bad = self._check.bad
+        check_shapes(self._task.pictures(self.rows), shape, self._check)
+        rows = [row for row in self.rows if not bad.holds(row.name)]
+        bad.settle(len(rows))
+        if bad.problems:
+            say(left_out(self._source, bad.problems, len(bad.places)))
+        shown = {picture for picture, _ in self._task.pictures(rows)}
+        say(f"{self._source}: {len(rows):,} rows, {len(shown):,} distinct pictures.")
+        return rows
 
 
 def _start(settings: ViltSettings, task: Task, rows: list[Any]) -> Start:
@@ -120,13 +148,15 @@ def _trainer(
         say(f"{len(task.answers):,} answers; {task.outside:,} of {len(rows):,} questions have none of them.")
     reader = PictureReader(shape)
     pictures = PictureLoader(reader, task.augments if asked is None else asked)
+    collate = functools.partial(task.collate, tokenizer=start.processor.tokenizer, pictures=pictures)
+    guard = RowGuard(skip=settings.data.skip_bad_rows)
     trainer = ViltTrainer(
         task,
         model=model,
         args=training,
         train_dataset=DrawnRows(rows, training.seed),
         eval_dataset=DrawnRows(held_out, training.seed) if held_out is not None else None,
-        data_collator=functools.partial(task.collate, tokenizer=start.processor.tokenizer, pictures=pictures),
+        data_collator=functools.partial(guard.batch, collate),
         processing_class=start.processor,
     )
     return trainer
@@ -153,7 +183,3 @@ def _check_same_model(checkpoint: str | None, config: Any, start: Start) -> None
             f"resume_from_checkpoint: {checkpoint} holds a model with {', '.join(other)}: data or settings changed "
             "since. Resume with those that the run began with, or start anew in another --output_dir."
         )
-
-
-def _track(items: list[Any]) -> Iterable[Any]:
-    return tracked(items, "Checking pictures", len(items))

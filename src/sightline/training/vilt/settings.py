@@ -29,6 +29,10 @@ class ViltDataArguments:
     annotations: str | None = field(default=None, metadata={"help": "VQAv2's annotations beside its questions."})
     eval_annotations: str | None = field(default=None, metadata={"help": "The same for eval_data."})
     answers: str | None = field(default=None, metadata={"help": "File of answers; made from the questions if unset."})
+    skip_bad_rows: bool = field(
+        default=False,
+        metadata={"help": "Leave out and count rows that cannot be used, before training and in the middle of it."},
+    )
     min_answer_count: int = field(default=1, metadata={"help": "Occurrences that bring an answer in; 9 for VQAv2."})
     rand_augment: bool | None = field(default=None, metadata={"help": "RandAugment; unset: all but pretraining."})
 

@@ -23,7 +23,7 @@ from sightline.data.vilt.questions import (
     read_vocabulary,
 )
 from sightline.data.vilt.sentences import JudgedPictures, read_sentences
-from sightline.data.vilt.sources import Picture
+from sightline.data.vilt.sources import Picture, PictureCheck
 from sightline.data.vilt.words import NOT_MASKED, WordMasker, encode_texts
 from sightline.errors import ConfigError
 from sightline.models.vilt.embedding import embed_pictures, embed_texts
@@ -61,8 +61,8 @@ class Task(ABC):
         self.settings = settings
 
     @abstractmethod
-    def read(self, path: str, is_training: bool) -> list[Any]:
-        """The rows of a file, in its order."""
+    def read(self, path: str, is_training: bool, check: PictureCheck) -> list[Any]:
+        """The rows of a file, in its order, each with a `name`."""
 
     @abstractmethod
     def pictures(self, rows: Many[Any]) -> Iterator[tuple[Picture, str]]:
@@ -112,8 +112,8 @@ def pairs_of(rows: Many[CaptionedPicture]) -> list[Pair]:
 class _OfCaptions(Task):
     """Learns from pairs of pictures and captions."""
 
-    def read(self, path: str, is_training: bool) -> list[Pair]:
-        return pairs_of(read_captions(path, self.settings.data.image_folder, self._split(is_training)))
+    def read(self, path: str, is_training: bool, check: PictureCheck) -> list[Pair]:
+        return pairs_of(read_captions(path, self.settings.data.image_folder, self._split(is_training), check))
 
     def pictures(self, rows: Many[Pair]) -> Iterator[tuple[Picture, str]]:
         return ((row.picture, row.name) for row in rows)
@@ -192,10 +192,11 @@ class Answering(Task):
 
     answers: list[str]
 
-    def read(self, path: str, is_training: bool) -> list[AskedPicture]:
+    def read(self, path: str, is_training: bool, check: PictureCheck) -> list[AskedPicture]:
         require_split(Path(path), self._split(is_training))
         data = self.settings.data
-        return read_questions(path, data.image_folder, data.annotations if is_training else data.eval_annotations)
+        annotations = data.annotations if is_training else data.eval_annotations
+        return read_questions(path, data.image_folder, annotations, check)
 
     def pictures(self, rows: Many[AskedPicture]) -> Iterator[tuple[Picture, str]]:
         return ((row.picture, row.name) for row in rows)
@@ -283,9 +284,9 @@ class Ranking(_OfCaptions):
 class Judging(Task):
     """Whether a sentence is true of one picture (NLVR) or of two (NLVR2)."""
 
-    def read(self, path: str, is_training: bool) -> list[JudgedPictures]:
+    def read(self, path: str, is_training: bool, check: PictureCheck) -> list[JudgedPictures]:
         require_split(Path(path), self._split(is_training))
-        return read_sentences(path, self.settings.data.image_folder)
+        return read_sentences(path, self.settings.data.image_folder, check)
 
     def pictures(self, rows: Many[JudgedPictures]) -> Iterator[tuple[Picture, str]]:
         return ((picture, row.name) for row in rows for picture in row.pictures)
