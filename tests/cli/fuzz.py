@@ -2,28 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import csv
-import gzip
-import io
 import json
 import random
 import shutil
-import tarfile
-import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from datasets import Dataset, DatasetDict, Image, disable_progress_bars
-from peft import LoraConfig, get_peft_model
+import yaml
 
-from sightline.cli.main import run
-from tests.tiny import picture, tiny_llava, tiny_processor
+from tests.cli.whole_inputs import ROWS, VILT
 
-ROWS = 6
 TRAINING = "--max_steps 1 --max_length null --gradient_checkpointing false --bf16 false --report_to none --use_cpu true"
-OTHER = [{"role": "assistant", "content": "blue"}]
 NUMBERS: list[Any] = [0, -1, 10**30, 1e308, float("nan"), float("inf"), 2**63, True]
 TEXTS: list[Any] = [
     "", " ", "x" * 200_000, "\u2028", "\x00", "\ud800", "\x1b[2J", "<image>", "nan", "a" * 300, "\U0001f600",
@@ -40,102 +30,6 @@ KEYS = (
     "--limit --split --seed --batch_size --columns --max_pixels --image_folder --json --skip_bad_rows --learning_rate "
     "--max_length --share --streaming --packing --detect --profile --tasks --x"
 ).split()
-
-
-def whole_inputs(folder: Path) -> Path:
-    """A folder with one whole input of every kind that a verb reads."""
-    folder.mkdir(parents=True, exist_ok=True)
-    disable_progress_bars()
-    for number in range(ROWS):
-        picture(number).save(folder / f"{number}.png")
-    rows = [{"image": f"{i}.png", "question": f"what is {i} ?", "answer": "red"} for i in range(ROWS)]
-    _write_rows(folder, rows)
-    _write_shards(folder)
-    _write_predictions(folder)
-    tiny_llava().save_pretrained(folder / "model")
-    tiny_processor().save_pretrained(folder / "model")
-    adapted = get_peft_model(tiny_llava(), LoraConfig(r=2, target_modules=["q_proj"]))
-    adapted.peft_config["default"].base_model_name_or_path = str(folder / "model")
-    adapted.save_pretrained(folder / "adapter")
-    (folder / "recipe.yaml").write_text("learning_rate: 1e-3\nper_device_train_batch_size: 2\nseed: 3\n")
-    for name in ("run_a", "run_b"):
-        answers, output = str(folder / "answers.jsonl"), str(folder / name)
-        ended = run(["eval", "--data", str(folder / "ids.jsonl"), "--predictions", answers, "--output_dir", output])
-        assert ended == 0
-    return folder
-
-
-def _write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "rows.jsonl").write_text(lines)
-    (folder / "ids.jsonl").write_text("".join(json.dumps({**row, "id": str(i)}) + "\n" for i, row in enumerate(rows)))
-    (folder / "rows.json").write_text(json.dumps(rows))
-    for name, delimiter in (("rows.csv", ","), ("rows.tsv", "\t")):
-        with (folder / name).open("w", newline="") as file:
-            writer = csv.DictWriter(file, list(rows[0]), delimiter=delimiter)
-            writer.writeheader()
-            writer.writerows(rows)
-    stored = [{**row, "image": {"bytes": (folder / row["image"]).read_bytes(), "path": None}} for row in rows]
-    dataset = Dataset.from_list(stored).cast_column("image", Image())
-    dataset.to_parquet(folder / "rows.parquet")
-    dataset.save_to_disk(folder / "saved")
-    DatasetDict({"train": dataset, "test": dataset}).save_to_disk(folder / "splits")
-    turns = [[{"role": "user", "content": row["question"]}, {"role": "assistant", "content": "red"}] for row in rows]
-    messages = [{"images": [row["image"]], "messages": said} for row, said in zip(rows, turns, strict=True)]
-    (folder / "messages.jsonl").write_text("".join(json.dumps(row) + "\n" for row in messages))
-    pairs = [
-        {"images": [row["image"]], "prompt": said[:1], "chosen": said[1:], "rejected": OTHER}
-        for row, said in zip(rows, turns, strict=True)
-    ]
-    (folder / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in pairs))
-    said = [{"from": "human", "value": "<image>\nwhat ?"}, {"from": "gpt", "value": "red"}]
-    llava = [{"id": str(i), "image": row["image"], "conversations": said} for i, row in enumerate(rows)]
-    (folder / "llava.json").write_text(json.dumps(llava))
-    images = [{"id": i, "file_name": row["image"]} for i, row in enumerate(rows)]
-    captions = [{"image_id": i, "id": i, "caption": "red"} for i in range(ROWS)]
-    (folder / "captions_val2017.json").write_text(json.dumps({"images": images, "annotations": captions}))
-    sentences = [{"filename": row["image"], "split": "train", "sentences": [{"raw": "red"}]} for row in rows]
-    (folder / "karpathy.json").write_text(json.dumps({"images": sentences}))
-    (folder / "flickr.token").write_text("".join(f"{row['image']}#0\tred\n" for row in rows))
-    cells = [base64.b64encode((folder / row["image"]).read_bytes()).decode() for row in rows]
-    table = [f"{i}\t{cell}\twhat ?\tred\tblue\tA\n" for i, cell in enumerate(cells)]
-    (folder / "bench.tsv").write_text("index\timage\tquestion\tA\tB\tanswer\n" + "".join(table))
-    (folder / "pictures").mkdir()
-    shutil.copy(folder / "0.png", folder / "pictures" / "0.png")
-    (folder / "pictures" / "metadata.jsonl").write_text('{"file_name": "0.png", "question": "what", "answer": "red"}\n')
-
-
-def _write_shards(folder: Path) -> None:
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as archive:
-        for number in range(ROWS):
-            said = json.dumps({"question": "what ?", "answer": "red"}).encode()
-            for ending, content in (("png", (folder / f"{number}.png").read_bytes()), ("json", said)):
-                member = tarfile.TarInfo(f"{number}.{ending}")
-                member.size = len(content)
-                archive.addfile(member, io.BytesIO(content))
-    (folder / "shard.tar").write_bytes(buffer.getvalue())
-    (folder / "packed.tar").write_bytes(gzip.compress(buffer.getvalue()))
-
-
-def _write_predictions(folder: Path) -> None:
-    answers = [{"id": str(i), "prediction": "red"} for i in range(ROWS)]
-    (folder / "answers.jsonl").write_text("".join(json.dumps(row) + "\n" for row in answers))
-    (folder / "answers.json").write_text(json.dumps(answers))
-    for name, delimiter in (("answers.csv", ","), ("answers.tsv", "\t")):
-        lines = [delimiter.join(("id", "prediction")), *(delimiter.join(row.values()) for row in answers)]
-        (folder / name).write_text("\n".join(lines) + "\n")
-    Dataset.from_list(answers).to_parquet(folder / "answers.parquet")
-    with zipfile.ZipFile(folder / "answers.xlsx", "w", zipfile.ZIP_DEFLATED) as book:
-        cells = "".join(
-            f'<row r="{i + 2}"><c r="A{i + 2}"><v>{i}</v></c><c r="B{i + 2}" t="s"><v>2</v></c></row>'
-            for i in range(ROWS)
-        )
-        head = '<row r="1"><c r="A1" t="s"><v>0</v></c><c r="B1" t="s"><v>1</v></c></row>'
-        main = 'xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"'
-        book.writestr("xl/worksheets/sheet1.xml", f"<worksheet {main}><sheetData>{head}{cells}</sheetData></worksheet>")
-        texts = "".join(f"<si><t>{text}</t></si>" for text in ("id", "prediction", "red"))
-        book.writestr("xl/sharedStrings.xml", f"<sst {main}>{texts}</sst>")
 
 
 SOURCES = (
@@ -163,12 +57,18 @@ def draw_command(draw: random.Random) -> list[str]:
         (6, ["compare", "@run_a", "@run_b", *draw.choice([[], output])]),
         (1, ["sft", "--model_name_or_path", "@model", "--dataset_name", source, *trained]),
         (1, ["sft", "--model_name_or_path", "@model", "--dataset_name", "@rows.jsonl", *trained]),
+        (2, ["sft", "--model_name_or_path", "@model", *output, *TRAINING.split(), "--config", "@mixture.yaml"]),
         (1, ["dpo", "--model_name_or_path", "@model", "--dataset_name", "@pairs.jsonl", *trained]),
         (2, ["data", "preview", source, "--model", "@model"]),
         (2, ["eval", "--data", "@ids.jsonl", "--model", draw.choice(["@model", "@adapter"]), "--max_new_tokens", "2"]),
         (1, ["doctor", "--model_name_or_path", "@model", "--dataset_name", source, *trained]),
         (2, ["cache", draw.choice(["list", "verify", "clear"])]),
-        (1, ["ask", "@model", "@0.png", "what ?"]),
+        (1, ["ask", draw.choice(["@model", "@adapter", "@vilt"]), "@0.png", "what ?"]),
+        (1, ["vilt", draw.choice(["pretrain", "vqa"]), "--train_data", source, *output, *VILT]),
+        (1, ["vilt", "vqa", "--model_name_or_path", "@vilt", "--train_data", "@rows.jsonl", *output, *VILT[-6:]]),
+        (2, ["vilt", "evaluate", "@vilt", source, *draw.choice([[], output])]),
+        (2, ["data", "synthesize", source, "--kind", "preferences", "--policy", "@model", "--output_path", "out.jsonl",
+             "--samples", "2", "--max_new_tokens", "2"]),
     ]  # fmt: skip
     return draw.choices([argv for _, argv in kinds], [weight for weight, _ in kinds])[0]
 
@@ -176,8 +76,8 @@ def draw_command(draw: random.Random) -> list[str]:
 def lay_out(command: list[str], whole: Path, folder: Path) -> tuple[list[str], list[Path]]:
     """The command with copies of its inputs in `folder`, and the files of those copies."""
     files: list[Path] = []
-    for number in range(ROWS):
-        shutil.copy(whole / f"{number}.png", folder)
+    for name in (*(f"{number}.png" for number in range(ROWS)), "rows.jsonl", "llava.json"):
+        shutil.copy(whole / name, folder)
     placed = []
     for part in command:
         if not part.startswith("@"):
@@ -210,6 +110,8 @@ def damage_file(path: Path, draw: random.Random, others: list[Path]) -> str:
         ways += [_change_values] * 12
     if path.suffix in (".csv", ".tsv", ".token", ".yaml"):
         ways += [_change_cells] * 6
+    if path.suffix == ".yaml":
+        ways += [_change_settings] * 20
     way = draw.choice(ways)
     if draw.random() < 0.05 and others:
         path.write_bytes(draw.choice(others).read_bytes())
@@ -301,6 +203,14 @@ def _change_values(path: Path, draw: random.Random) -> None:
         lines[where] = text + "\n"
         text = "".join(lines)
     path.write_text(text)
+
+
+def _change_settings(path: Path, draw: random.Random) -> None:
+    try:
+        value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError):
+        return
+    path.write_text(yaml.safe_dump(_changed(value, draw), allow_unicode=True), encoding="utf-8", errors="replace")
 
 
 def _changed(value: Any, draw: random.Random) -> Any:
