@@ -95,7 +95,7 @@ def coco_captions(content: Record, file: Path) -> Iterator[CaptionRecord]:
         name = f"{file.name} image {index + 1}"
         with _as_published(name):
             if image["id"] in captions:
-                yield CaptionRecord(name, _near(image["file_name"], subset), tuple(captions[image["id"]]))
+                yield CaptionRecord(name, _near(_text(image["file_name"]), subset), tuple(captions[image["id"]]))
 
 
 def karpathy_captions(content: Record, file: Path) -> Iterator[CaptionRecord]:
@@ -104,8 +104,8 @@ def karpathy_captions(content: Record, file: Path) -> Iterator[CaptionRecord]:
         name = f"{file.name} image {index + 1}"
         with _as_published(name):
             texts = tuple(_text(sentence["raw"]) for sentence in image["sentences"])
-            places = _near(image["filename"], image.get("filepath", ""))
-            yield CaptionRecord(name, places, texts, image.get("split"))
+            places = _near(_text(image["filename"]), _text(image.get("filepath") or ""))
+            yield CaptionRecord(name, places, texts, _text(image.get("split") or "") or None)
 
 
 def token_caption(line: str, name: str) -> CaptionRecord:
@@ -138,7 +138,7 @@ def vqav2_questions(content: Record, annotations: list[Record] | None, file: Pat
 def _vqav2_question(
     question: Record, by_question: dict[int, Record], is_answered: bool, subtype: str | None, name: str
 ) -> QuestionRecord:
-    subtype = subtype or "train2014"
+    subtype = _text(subtype or "train2014")
     annotation = by_question.get(question["question_id"], {})
     if is_answered and not annotation:
         raise DataError(

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.data.bounds import allow_long_cells, lines_of, require_bytes
 from sightline.data.documents import document_rows, require_split, token_rows
-from sightline.data.file_signatures import file_signature
 from sightline.data.gathering import gather_rows
 from sightline.data.large_tables import dataset_of_tables
 from sightline.data.mixed_columns import is_mixed, table_of
 from sightline.data.picture_columns import PictureAccess, PictureFinder
+from sightline.data.shard_table import read_shard_table
 from sightline.data.shards import PICTURES, read_shards, shard_problem
-from sightline.data.version import encoding_version
 from sightline.errors import DataError
 from sightline.launch.processes import say
 from sightline.notation import NotationError, read_json
@@ -31,7 +30,6 @@ CHUNK_ROWS = 20_000  # as Python objects at once; as Arrow they take a fifth of 
 CHUNK_LETTERS = 2**24
 PARQUET_ROWS = 256  # decoded at once; of a column that repeats large values fewer
 REPEATED_ROWS, LARGE_DICTIONARY = 16, 2**18
-SHARD_ROWS = 64  # samples of tar shards in memory at once
 ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
 ROW_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".tar")
 
@@ -43,31 +41,6 @@ def dataset_of(rows: Sequence[Row], path: Path) -> Dataset:
         return table_of({name: [row.get(name) for row in rows] for name in names})
     except Exception as error:  # pyarrow's own tree: invalid, type and overflow errors
         raise DataError(f"{path.name}: the rows do not fit into one table: {error}") from error
-
-
-def read_shard_table(paths: Sequence[Path], skip_broken: bool = False) -> Dataset:
-    """The samples of tar shards, in a table on disk in the cache of `datasets`.
-
-    With `skip_broken`, a shard that is cut gives those before the cut, which is said each time.
-    """
-    from datasets import Dataset, Image, List
-    from datasets.exceptions import DatasetGenerationError
-
-    # What `datasets` keeps the table under: a shard that changed, or that we read in another way since, is read again.
-    stamps = (encoding_version(), *map(file_signature, paths))
-    gen_kwargs = {"paths": [str(path) for path in paths], "stamps": stamps, "skip_broken": skip_broken}
-    try:
-        dataset = Dataset.from_generator(_stamped_shards, gen_kwargs=gen_kwargs, writer_batch_size=SHARD_ROWS)
-    except DatasetGenerationError as error:
-        if isinstance(error.__cause__, DataError):
-            raise error.__cause__ from None
-        raise
-    for problem in filter(None, map(shard_problem, paths if skip_broken else ())):
-        say(f"Left out: {problem}")
-    for column, feature in (("image", Image()), ("images", List(Image()))):
-        if column in dataset.column_names:
-            dataset = dataset.cast_column(column, feature)
-    return dataset
 
 
 def class_rows(folder: Path) -> list[Row]:
@@ -115,10 +88,6 @@ def require_arrow_end(path: Path) -> None:
         file.seek(max(0, path.stat().st_size - len(ARROW_END)))
         if file.read() != ARROW_END:
             raise DataError(f"{path} is no whole Arrow file: it is cut. Copy or write it again.")
-
-
-def _stamped_shards(paths: list[str], stamps: tuple[str, ...], skip_broken: bool) -> Iterator[Row]:
-    yield from read_shards(paths, skip_broken)
 
 
 def _iterate_jsonl(path: Path) -> Iterator[Row]:

@@ -22,10 +22,10 @@ from sightline.data.row_files import (
     class_rows,
     dataset_of,
     not_utf8,
-    read_shard_table,
     require_arrow_end,
     stream_rows,
 )
+from sightline.data.shard_table import read_shard_table
 from sightline.data.shards import PICTURES
 from sightline.errors import ConfigError, DataError, nearest
 from sightline.launch.processes import say

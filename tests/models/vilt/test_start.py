@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import BertConfig, BertModel, ViTConfig, ViTModel
 
 from sightline.errors import InputError
-from sightline.models.vilt.heads import build_answering, build_judging, load_head
+from sightline.models.vilt.heads import build_answering, build_judging, is_vilt, load_head
 from sightline.models.vilt.start import ViltSizes, build_start, build_vocabulary, load_start, wave_positions
 from tests.models.vilt.tiny_vilt import SIZES, TEXTS, tiny_batch, tiny_start
 
@@ -124,3 +126,9 @@ def test_a_small_vocabulary_keeps_letters_and_the_most_frequent_words():
     """Letters a, b, c and their continuations make 6 pieces with 5 special tokens before them: one word has room."""
     tokenizer = build_vocabulary(["abc ab", "abc", "ba"], ViltSizes(vocab_size=12))
     assert tokenizer.tokenize("ABC ab") == ["abc", "a", "##b"]
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", '{"model_type": ["vilt"]}', "{"])
+def test_a_folder_whose_config_is_of_another_kind_holds_no_vilt(content: str, tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text(content)
+    assert not is_vilt(str(tmp_path))

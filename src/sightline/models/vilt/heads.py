@@ -99,7 +99,7 @@ def is_vilt(name: str) -> bool:
         content, _ = PretrainedConfig.get_config_dict(Path(name).expanduser())
     except Exception:  # transformers checks little of what it reads; who loads the folder says what is wrong
         return False
-    return bool(content.get("model_type") == "vilt")
+    return isinstance(content, dict) and content.get("model_type") == "vilt"
 
 
 def task_of(name: str) -> str:
