@@ -16,6 +16,7 @@ from tests.project_tree import BEGIN, END, ROOT, SOURCE, render_tree, sentence, 
 
 # Highest first; names in one row are neighbours and never import each other.
 ROWS = (
+    ("__main__",),
     ("cli",),
     ("demo",),
     ("arena",),
@@ -26,6 +27,7 @@ ROWS = (
     ("data", "catalog"),
     ("stats",),
     ("runs",),
+    ("settings",),
     ("launch",),
     ("config",),
     ("values",),

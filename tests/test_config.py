@@ -10,16 +10,15 @@ import pytest
 
 from sightline.config import (
     COMMAND_LINE,
-    check_keys,
     check_values,
     find_recipe,
     place,
-    read_flags,
     read_recipe,
     set_environment,
     shipped_recipes,
 )
 from sightline.errors import ConfigError
+from sightline.settings.flags import read_flags
 
 
 @pytest.fixture
@@ -223,14 +222,6 @@ def test_a_path_with_an_unknown_variable_or_home_is_refused(monkeypatch):
 def test_arguments_that_are_no_settings_are_refused(argv, message):
     with pytest.raises(ConfigError, match=message):
         read_flags(argv)
-
-
-def test_an_unknown_key_names_its_file_and_its_nearest_neighbour():
-    with pytest.raises(ConfigError, match="x.yaml: unknown key 'learning_rat'. Did you mean 'learning_rate'?"):
-        check_keys({"beta": 1, "learning_rat": 2}, {"beta", "learning_rate"}, "x.yaml")
-    with pytest.raises(ConfigError, match="command line: unknown key --shar. Did you mean 'share'?"):
-        check_keys({"shar": "mask"}, {"share"}, COMMAND_LINE)
-    check_keys({"beta": 1}, {"beta"}, "x.yaml")
 
 
 KINDS = {

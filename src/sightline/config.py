@@ -1,19 +1,20 @@
-"""Recipes and flags: read YAML, expand variables, merge `--key value`, check names and types."""
+"""Recipes: read YAML, expand variables, check values of settings, wherever they were given."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import ConfigError, nearest
+from sightline.errors import ConfigError, near, nearest
 from sightline.notation import NotationError, excerpt, read_yaml
 from sightline.secrets import hidden, sealed
 from sightline.values import RecipeLoader, Written, describe, read_as
 
 COMMAND_LINE = "command line"
+RECIPES = (".yaml", ".yml")
 PLACES = frozenset(
     "adapter annotations answers benchmarks bert captions card chat_template_path config data data_dir data_files "
     "dataset_name decoder deepspeed eval_annotations eval_data eval_dataset_name evals fsdp_config image image_folder "
@@ -22,7 +23,6 @@ PLACES = frozenset(
 )  # settings that name files, folders or Hub ids
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
-_NUMBER = re.compile(r"-\.?\d")
 
 
 def read_recipe(path: str | Path) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def find_recipe(path: str | Path) -> Path:
         if shipped.is_file():
             return shipped
     known = [f"recipes/{name}" for name in shipped_recipes()]
-    hint = nearest(str(path), known) or f"Shipped with Sightline: {', '.join(known) or 'none'}."
+    hint = near(str(path)) or nearest(str(path), known) or f"Shipped with Sightline: {', '.join(known) or 'none'}."
     raise ConfigError(f"No recipe at {path} (looked in {Path.cwd()}). {hint}")
 
 
@@ -121,48 +121,6 @@ def set_environment(recipe: Mapping[str, Any], where: str) -> dict[str, Any]:
     return {key: value for key, value in recipe.items() if key != "env"}
 
 
-def read_flags(argv: Iterable[str]) -> dict[str, Any]:
-    """Settings given as `--key value`, `--key=value`, `--key a b c` (a list), `--key` (true) or `--no_key` (false).
-
-    Of a setting that is no truth value, `--no_key` takes back what a recipe says.
-
-    Hyphens in a key read as underscores. Values stay as they were typed until `check_values` reads them: where a
-    setting is a list, a mapping or a number, as YAML does, so `[a, b]` and `{a: 1}` work; where it is text, not at all.
-
-    Raises:
-        ConfigError: an argument stands where a flag was expected.
-    """
-    flags: dict[str, list[str]] = {}
-    key = ""
-    for argument in argv:
-        if argument.startswith("--") and len(argument) > 2:
-            name, equals, value = argument[2:].partition("=")
-            key = name.replace("-", "_")
-            flags[key] = [value] if equals else []
-        elif argument.startswith("-") and not _NUMBER.match(argument):
-            raise ConfigError(f"{COMMAND_LINE}: {argument!r} is no setting. Write --key value.")
-        elif not key:
-            raise ConfigError(f"{COMMAND_LINE}: {argument!r} stands before any --key. Write --key value.")
-        else:
-            flags[key].append(argument)
-    return dict(_flag_setting(name, values) for name, values in flags.items())
-
-
-def check_keys(settings: Mapping[str, Any], known: Iterable[str], where: str) -> None:
-    """Nothing when every key is known; `where` is the file or `COMMAND_LINE`, for the message.
-
-    Raises:
-        ConfigError: a key is unknown; the message names the nearest known one.
-    """
-    names = set(known)
-    for key in settings:
-        if key in names:
-            continue
-        shown = f"--{key}" if where == COMMAND_LINE else repr(key)
-        hint = nearest(key, names) or "No setting has a name like it: see --help, and TRL's documentation for its own."
-        raise ConfigError(f"{where}: unknown key {shown}. {hint}")
-
-
 def check_values(settings: Mapping[str, Any], kinds: Mapping[str, Any], where: str) -> dict[str, Any]:
     """The settings with each value as its annotation wants it (`1e-5` and `"1e-5"` are floats, `yes` is true).
 
@@ -180,10 +138,14 @@ def check_values(settings: Mapping[str, Any], kinds: Mapping[str, Any], where: s
         try:
             checked[key] = read_as(value, kinds.get(key, Any))
         except (TypeError, ValueError, OverflowError) as error:
+            if value is True and where == COMMAND_LINE:
+                raise ConfigError(f"{where}: {shown} needs a value ({describe(kinds[key])}) after it.") from error
             got = hidden({key: value})[key]
             raise ConfigError(f"{where}: {shown} must be {describe(kinds[key])}, but is {excerpt(got)}.") from error
         checked[key] = sealed(checked[key], key)
         if key in PLACES:
+            if checked[key] == "":
+                raise ConfigError(f"{where}: {shown} is empty. Name a file, a folder or a Hub id, or leave it out.")
             checked[key] = placed(checked[key], f"{where}: {shown}")
     return checked
 
@@ -208,11 +170,3 @@ def _variable(match: re.Match[str], where: str) -> str:
     if default is None:
         raise ConfigError(f"{where} uses ${{{name}}}, which is not set. Set {name}, or write ${{{name}:-default}}.")
     return default
-
-
-def _flag_setting(name: str, values: list[str]) -> tuple[str, Any]:
-    if not values and name.startswith("no_"):
-        return name.removeprefix("no_"), False
-    if not values:
-        return name, True
-    return name, Written(values[0]) if len(values) == 1 else [Written(value) for value in values]

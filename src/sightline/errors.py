@@ -14,8 +14,10 @@ Beside it stand KeyboardInterrupt (130) and Stopped (143 for SIGTERM, 129 for SI
 from __future__ import annotations
 
 import difflib
+import os
 import signal
 from collections.abc import Iterable
+from pathlib import Path
 
 from sightline.secrets import redact
 
@@ -76,7 +78,26 @@ class Stopped(SystemExit):
         self.name = signal.Signals(number).name
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name closest to `name` as a hint, `Did you mean 'x'?`, or an empty string."""
-    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+def nearest(name: str, known: Iterable[str], at_least: float = 0.6) -> str:
+    """The known name closest to `name` as a hint, `Did you mean 'x'?`, or an empty string; 1 is the same name."""
+    matches = difflib.get_close_matches(name, list(known), n=1, cutoff=at_least)
     return f"Did you mean '{matches[0]}'?" if matches else ""
+
+
+def near(name: str, folders: bool = False) -> str:
+    """The entry beside a path whose name is closest, as a hint: `Did you mean ./nano?`; empty where none is close."""
+    path = Path(name)
+    try:
+        with os.scandir(path.parent) as found:
+            entries = {
+                entry.name.lower(): entry.name
+                for entry in found
+                if not entry.name.startswith(".") and (entry.is_dir() or not folders)
+            }
+    except OSError:
+        return ""
+    close = difflib.get_close_matches(path.name.lower(), sorted(entries), n=1, cutoff=0.6)
+    if not close:
+        return ""
+    shown = path.parent / entries[close[0]]
+    return f"Did you mean {'' if shown.is_absolute() or shown.parts[0] == '..' else './'}{shown}?"

@@ -107,7 +107,7 @@ def test_a_model_folder_without_processor_says_how_to_get_one(
     assert run(["eval", "--model", str(tmp_path / "bare"), "--data", str(data)]) == 2
     assert "has no processor that prepares images and text" in capsys.readouterr().err
     assert run(["eval", "--model", str(tmp_path / "none"), "--data", str(data)]) == 2
-    assert "There is no folder" in capsys.readouterr().err
+    assert "There is no model folder" in capsys.readouterr().err
 
 
 def test_ask_prints_the_answer_alone_or_as_json(model: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -166,7 +166,8 @@ def test_a_model_at_an_endpoint_is_asked_about_a_picture(
     ],
 )
 def test_flags_about_requests_that_change_nothing_are_refused(
-    flags: list[str], said: str, data: Path, capsys: pytest.CaptureFixture[str]
+    flags: list[str], said: str, model: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["eval", "--model", "m", "--data", str(data), *flags]) == 2
+    flags = [str(data) if flag == "p.jsonl" else flag for flag in flags]
+    assert run(["eval", "--model", str(model), "--data", str(data), *flags]) == 2
     assert said in capsys.readouterr().err

@@ -165,7 +165,7 @@ def test_one_process_of_several_ends_with_its_code_and_all_of_its_output(argumen
 
 def test_of_several_processes_the_first_says_what_is_wrong_with_the_line(capsys, monkeypatch):
     monkeypatch.setenv("WORLD_SIZE", "2")
-    for rank, said in (("0", "No such option"), ("1", "")):
+    for rank, said in (("0", "unknown option --no_such_flag"), ("1", "")):
         monkeypatch.setenv("RANK", rank)
         assert main.run(["eval", "--no_such_flag"]) == 2
         err = capsys.readouterr().err

@@ -182,9 +182,9 @@ def test_align_draws_a_map(ranking, data, tmp_path, capsys):
     ("argv", "message"),
     [
         (["vilt", "pretrain"], "train_data: expected a file, got nothing"),
-        (["vilt", "vqa", "--train_data", "none.jsonl"], "There is no file none.jsonl"),
+        (["vilt", "vqa", "--train_data", "none.jsonl"], "There is no file or folder none.jsonl"),
         (["vilt", "search", "nowhere", ".", "a"], "nowhere could not be loaded"),
-        (["vilt", "evaluate", "nowhere", "a.jsonl"], "nowhere could not be loaded"),
+        (["vilt", "evaluate", "nowhere", "README.md"], "nowhere could not be loaded"),
     ],
 )
 def test_faults_are_one_message_and_exit_code_2(argv, message, capsys, tmp_path):

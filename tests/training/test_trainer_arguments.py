@@ -17,7 +17,7 @@ from transformers import TrainerCallback, TrainingArguments
 
 import sightline
 from sightline.errors import ConfigError
-from sightline.training import spellings
+from sightline.settings import spellings
 from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
 
 pytestmark = pytest.mark.slow  # each test trains

@@ -24,15 +24,22 @@ def preview_command(
     """
     import sys
 
+    from sightline.config import RECIPES
+    from sightline.settings.early import check_early
+
+    if source is not None and source.endswith(RECIPES) and config is None:
+        config, source = source, None
+    argv = ["--config", config] if config is not None else []
+    if source is not None and source.startswith("--"):  # a key, where no rows are named
+        argv, source = [*argv, source], None
+    argv += context.args
+    numbers = read_numbers(rows)
+    check_early(argv, *((method,) if method in ("sft", "dpo") else ("sft", "dpo")), writes=False)
     from sightline.inspection.preview import Asked, preview_data
     from sightline.inspection.preview_page import write_page
     from sightline.inspection.preview_terminal import print_preview
 
-    argv = ["--config", config] if config is not None else []
-    if source is not None and source.startswith("--"):  # a key, where no rows are named
-        argv, source = [*argv, source], None
-    numbers = read_numbers(rows)
-    preview = preview_data(Asked(source, model, (*argv, *context.args), method, numbers, limit, batch_size))
+    preview = preview_data(Asked(source, model, tuple(argv), method, numbers, limit, batch_size))
     print_preview(preview)
     if output_path is not None:
         print(write_page(preview, output_path), file=sys.stderr)

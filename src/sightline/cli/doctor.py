@@ -23,12 +23,15 @@ def doctor_command(
         return
     from json import dumps
 
+    from sightline.settings.early import check_early
+
+    argv = [*(["--config", config] if config is not None else []), *context.args]
+    check_early(argv, *((method,) if method in ("sft", "dpo") else ("sft", "dpo")), writes=False)
     from sightline.inspection.doctor import diagnose_recipe
     from sightline.inspection.doctor_terminal import print_diagnosis, to_json
     from sightline.training.rows import progress
 
-    argv = ["--config", config] if config is not None else []
-    seen = diagnose_recipe([*argv, *context.args], method, progress)
+    seen = diagnose_recipe(argv, method, progress)
     if json:
         print(dumps(to_json(seen), indent=2, ensure_ascii=False))
     else:

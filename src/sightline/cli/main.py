@@ -17,8 +17,10 @@ import typer
 from typer._click.exceptions import ClickException  # of the one minor version that pyproject.toml allows
 
 from sightline import __version__
+from sightline.cli.command import SightlineCommand
 from sightline.cli.environment import set_quiet_defaults
 from sightline.cli.output import make_output_safe, safe_output
+from sightline.cli.settings_help import settings_command
 from sightline.cli.signals import end_on_signals
 from sightline.cli.streams import keep_streams_open, require_output
 from sightline.config import PLACES, placed
@@ -26,19 +28,21 @@ from sightline.errors import SightlineError, Stopped
 from sightline.launch.processes import is_first, joined_processes, launched, say
 from sightline.runs import told_full_disk
 from sightline.secrets import remember_command
+from sightline.settings.places import check_places
 
 
 @dataclass(frozen=True)
 class Verb:
     """A command: `<name>_command` in the light module `cli/<name>.py`, its line in the list, whether it takes flags
-    beyond its own, whether several processes may share its run, and whether its result `lies` in a folder or file, so
-    that stdout is no loss. A verb with `verbs` is a group whose module holds their commands."""
+    beyond its own, whether several processes may share its run, whether its result `lies` in a folder or file, so that
+    stdout is no loss, and whether it trains. A verb with `verbs` is a group whose module holds their commands."""
 
     name: str
     summary: str
     takes_any_flag: bool = False
     is_shared: bool = False
     lies: bool = False
+    trains: bool = False
     verbs: tuple[Verb, ...] = ()
 
     def load(self, group: str = "") -> Callable[..., Any]:
@@ -50,6 +54,7 @@ class Verb:
             """The command with `~` and variables of its paths expanded, as flags and recipes of training have them."""
             places = {name: placed(given[name], f"command line: {name}") for name in given.keys() & PLACES}
             with joined_processes() if self.is_shared else nullcontext():
+                check_places(places, asks_server=bool(given.get("endpoint") or given.get("predictions")))
                 result = command(**{**given, **places})
             if not self.lies:
                 require_output()
@@ -66,12 +71,14 @@ class Verb:
             app.add_typer(inner, short_help=self.summary)
             return
         settings = {"allow_extra_args": True, "ignore_unknown_options": True} if self.takes_any_flag else {}
-        app.command(self.name, short_help=self.summary, context_settings=settings)(self.load(group))
+        kind = settings_command(group or self.name) if self.trains else SightlineCommand
+        add = app.command(self.name, cls=kind, short_help=self.summary, context_settings=settings)
+        add(self.load(group))
 
 
 def _training(name: str, summary: str) -> Verb:
     """A verb that trains: it takes any flag, in several processes, and leaves a folder."""
-    return Verb(name, summary, takes_any_flag=True, is_shared=True, lies=True)
+    return Verb(name, summary, takes_any_flag=True, is_shared=True, lies=True, trains=True)
 
 
 VERBS = (

@@ -15,6 +15,9 @@ def sft_command(context: typer.Context) -> None:
     share `test_split_size` of the training rows, or `dataset_test_split`; `eval_tasks` (pope,custom:rows.jsonl) answers
     benchmarks besides, of each the first `eval_tasks_limit` items.
     """
+    from sightline.settings.early import check_early
+
+    check_early(context.args, "sft")
     import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
     from sightline.evaluation.in_training import task_scores
     from sightline.launch.processes import is_first, say

@@ -50,6 +50,9 @@ def nlvr2_command(context: typer.Context) -> None:
 
 
 def _train(task: str, arguments: list[str]) -> None:
+    from sightline.settings.early import check_early
+
+    check_early(arguments, "vilt")
     from sightline.launch.processes import is_first, say
     from sightline.training.vilt.run import run_vilt
     from sightline.training.vilt.settings import read_vilt_settings

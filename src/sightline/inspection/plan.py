@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from datasets import Dataset
 
-from sightline.config import check_values, read_flags, read_recipe
+from sightline.config import check_values
 from sightline.data.formats import are_preferences
 from sightline.data.picture_columns import PictureAccess
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
@@ -17,6 +17,7 @@ from sightline.data.sources import read_dataset
 from sightline.errors import ConfigError, DataError
 from sightline.models.families import FAMILIES
 from sightline.models.patches import patched_config
+from sightline.settings.given import written_settings
 from sightline.training.arguments import ScriptArguments, TrainingSettings, read_settings
 from sightline.training.dpo import DPOConfig
 from sightline.training.rows import planned_encoding, unchecked_rows
@@ -108,8 +109,10 @@ def method_of(argv: Many[str]) -> str:
 
 def given_settings(argv: Many[str]) -> dict[str, Any]:
     """What the recipe and the flags say, not yet checked; a flag wins."""
-    flags = read_flags(argv)
-    given = {**(read_recipe(flags["config"]) if "config" in flags else {}), **flags}
+    kinds = get_type_hints(ScriptArguments) | get_type_hints(SFTConfig) | get_type_hints(DPOConfig)
+    given: dict[str, Any] = {}
+    for part in written_settings(argv, kinds):
+        given |= part.settings
     named = {key: value for key, value in given.items() if key.startswith("dataset_")}
     return given | check_values(named, get_type_hints(ScriptArguments), "settings")
 

@@ -10,12 +10,13 @@ from typing import Any, get_type_hints
 import trl
 import trl.scripts.utils
 
-from sightline.config import COMMAND_LINE, check_keys, check_values, read_flags, read_recipe, set_environment
+from sightline.config import check_values
 from sightline.errors import ConfigError
 from sightline.launch.processes import say
 from sightline.secrets import HIDDEN, without_hidden
+from sightline.settings.given import read_given
+from sightline.settings.words import check_keys
 from sightline.training.folder_code import KEY, refuse_code_setting
-from sightline.training.spellings import say_todays, todays_settings
 
 STORES = ("feature_store", "reference_store")  # auto, on or off, and true and false for the last two
 EVAL_TASKS_HELP = (
@@ -134,27 +135,12 @@ def read_records(argv: Many[str], records: Many[type]) -> tuple[dict[str, Any], 
     Raises:
         ConfigError: an unknown key, a value of the wrong type, or settings that exclude each other.
     """
-    flags = read_flags(argv)
-    recipe_path = flags.pop("config", None)
-    recipe = set_environment(read_recipe(recipe_path), str(recipe_path)) if recipe_path is not None else {}
-    kinds = {
-        field.name: get_type_hints(record)[field.name]
-        for record in records
-        for field in dataclasses.fields(record)
-        if field.init
-    }
-    kinds["resume_from_checkpoint"] = bool | str | None  # transformers says str, and takes True for the latest one
-    kinds[KEY] = bool  # of TRL's records, and of every verb, to be refused by name
-    kinds |= {store: bool | str for store in STORES if store in kinds}
+    kinds = kinds_of(records)
     given: dict[str, Any] = {}
-    for settings, where in ((recipe, str(recipe_path)), (flags, COMMAND_LINE)):
-        todays = todays_settings(settings, kinds, where)
-        say_todays(todays.lines)
-        check_keys(todays.settings, kinds, where)
-        checked = check_values(todays.settings, kinds, where)
-        refuse_code_setting(checked, f"{where}: {KEY}")
-        refuse_code_setting(checked.get("model_init_kwargs"), f"{where}: model_init_kwargs")
-        given |= {key: value for key, value in checked.items() if key != KEY}
+    for part in read_given(argv, kinds):
+        refuse_code_setting(part.settings, f"{part.where}: {KEY}")
+        refuse_code_setting(part.settings.get("model_init_kwargs"), f"{part.where}: model_init_kwargs")
+        given |= {key: value for key, value in part.settings.items() if key != KEY}
     given |= {store: "on" if given[store] else "off" for store in STORES if isinstance(given.get(store), bool)}
     given, unknown = without_hidden(given)
     if unknown:
@@ -163,6 +149,19 @@ def read_records(argv: Many[str], records: Many[type]) -> tuple[dict[str, Any], 
             "again where it is needed."
         )
     return given, [_record(kind, given) for kind in records]
+
+
+def kinds_of(records: Many[type]) -> dict[str, Any]:
+    """The annotation of each setting of the records."""
+    kinds = {
+        field.name: get_type_hints(record)[field.name]
+        for record in records
+        for field in dataclasses.fields(record)
+        if field.init
+    }
+    kinds["resume_from_checkpoint"] = bool | str | None  # transformers says str, and takes True for the latest one
+    kinds[KEY] = bool  # of TRL's records, and of every verb, to be refused by name
+    return kinds | {store: bool | str for store in STORES if store in kinds}
 
 
 def _record(kind: type, given: dict[str, Any]) -> Any:

@@ -11,14 +11,16 @@ import trl
 from peft import PeftModel
 from trl.trainer.utils import get_config_model_id
 
-from sightline.data.augmentation import NONE, check_policy
-from sightline.data.fit import LENGTH_POLICY_HELP
+from sightline.data.augmentation import NONE, POLICIES, check_policy
+from sightline.data.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
 from sightline.data.formats import to_preference_columns
 from sightline.data.images import rejected_images
 from sightline.data.preferences import require_trainable_lists, shown_images
 from sightline.data.sequences import SequenceEncoder
 from sightline.data.tables import unformatted
+from sightline.engine.selftest import SHARE_CHOICES
 from sightline.errors import ConfigError
+from sightline.settings.spellings import takes_old_spellings
 from sightline.training.absent_reference import (
     AbsentReference,
     bring_back_reference,
@@ -43,6 +45,7 @@ from sightline.training.losses import (
     DELTA_HELP,
     NO_LOGITS,
     PERTURBATION_HELP,
+    PERTURBATIONS,
     check_mdpo_settings,
     expand_preset,
     loss_with_mdpo_terms,
@@ -54,6 +57,7 @@ from sightline.training.precision import choose_precision
 from sightline.training.references import (
     REFERENCE_COLUMNS,
     REFERENCE_STORE_HELP,
+    STORE_CHOICES,
     NoReference,
     ReferenceWatch,
     moving_reference,
@@ -74,7 +78,6 @@ from sightline.training.sharing import (
     training_facts,
     untouched_route,
 )
-from sightline.training.spellings import takes_old_spellings
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
 from sightline.training.template_arguments import say_what_is_not_rendered
 from sightline.training.tokenizer_alone import with_processor
@@ -86,15 +89,15 @@ from sightline.training.trainer_arguments import takes_arguments_of
 class DPOConfig(trl.DPOConfig):
     """TRL's DPOConfig with sharing, stores, `length_policy`, `augmentation`, an image margin, `mpo` and `mdpo`."""
 
-    share: str = field(default="auto", metadata={"help": SHARE_HELP})
-    feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
-    reference_store: str = field(default="auto", metadata={"help": REFERENCE_STORE_HELP})
-    length_policy: str = field(default="truncate", metadata={"help": LENGTH_POLICY_HELP})
+    share: str = field(default="auto", metadata={"help": SHARE_HELP, "choices": SHARE_CHOICES})
+    feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP, "choices": STORE_CHOICES})
+    reference_store: str = field(default="auto", metadata={"help": REFERENCE_STORE_HELP, "choices": STORE_CHOICES})
+    length_policy: str = field(default="truncate", metadata={"help": LENGTH_POLICY_HELP, "choices": LENGTH_POLICIES})
     image_margin_rows: int = field(default=4, metadata={"help": IMAGE_MARGIN_HELP})
-    mdpo_perturbation: str = field(default="crop", metadata={"help": PERTURBATION_HELP})
+    mdpo_perturbation: str = field(default="crop", metadata={"help": PERTURBATION_HELP, "choices": PERTURBATIONS})
     mdpo_crop: list[float] = field(default_factory=lambda: [0.0, 0.2], metadata={"help": CROP_HELP})
     mdpo_delta: float = field(default=0.0, metadata={"help": DELTA_HELP})
-    augmentation: str = field(default=NONE, metadata={"help": AUGMENTATION_HELP})
+    augmentation: str = field(default=NONE, metadata={"help": AUGMENTATION_HELP, "choices": (NONE, *POLICIES)})
 
     def __post_init__(self) -> None:
         check_policy(self.augmentation)

@@ -8,10 +8,12 @@ from typing import Any
 
 import trl
 
-from sightline.data.augmentation import NONE, check_policy
-from sightline.data.fit import LENGTH_POLICY_HELP
+from sightline.data.augmentation import NONE, POLICIES, check_policy
+from sightline.data.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
 from sightline.data.formats import to_sft_columns
 from sightline.data.sequences import SequenceEncoder
+from sightline.engine.selftest import SHARE_CHOICES
+from sightline.settings.spellings import takes_old_spellings
 from sightline.training.augmentation import (
     AUGMENTATION_HELP,
     augment_training,
@@ -32,6 +34,7 @@ from sightline.training.packing import (
     require_mask,
 )
 from sightline.training.precision import choose_precision
+from sightline.training.references import STORE_CHOICES
 from sightline.training.sampler import ImageGroupSampler, check_strategy
 from sightline.training.sealed_trainer import reported
 from sightline.training.sharing import (
@@ -46,7 +49,6 @@ from sightline.training.sharing import (
     training_facts,
     untouched_route,
 )
-from sightline.training.spellings import takes_old_spellings
 from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
 from sightline.training.template_arguments import say_what_is_not_called, say_what_is_not_rendered
 from sightline.training.tokenizer_alone import with_processor
@@ -65,11 +67,11 @@ SHARE_HELP = (
 class SFTConfig(trl.SFTConfig):
     """TRL's SFTConfig with `share`, `feature_store`, `length_policy`, `max_images_per_row` and `augmentation`."""
 
-    share: str = field(default="auto", metadata={"help": SHARE_HELP})
-    feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP})
-    length_policy: str = field(default="truncate", metadata={"help": LENGTH_POLICY_HELP})
+    share: str = field(default="auto", metadata={"help": SHARE_HELP, "choices": SHARE_CHOICES})
+    feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP, "choices": STORE_CHOICES})
+    length_policy: str = field(default="truncate", metadata={"help": LENGTH_POLICY_HELP, "choices": LENGTH_POLICIES})
     max_images_per_row: int | None = field(default=None, metadata={"help": MAX_IMAGES_PER_ROW_HELP})
-    augmentation: str = field(default=NONE, metadata={"help": AUGMENTATION_HELP})
+    augmentation: str = field(default=NONE, metadata={"help": AUGMENTATION_HELP, "choices": (NONE, *POLICIES)})
 
     def __post_init__(self) -> None:
         check_policy(self.augmentation)

@@ -12,7 +12,7 @@ from typing import Any
 from transformers import TrainingArguments
 
 from sightline.errors import ConfigError, nearest
-from sightline.training.spellings import ARGUMENTS_RENAMED, say_todays, todays_settings
+from sightline.settings.spellings import ARGUMENTS_RENAMED, say_todays, todays_settings
 
 
 def takes_arguments_of(trl_trainer: type, config_class: type) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -14,7 +14,7 @@ from transformers import HfArgumentParser
 
 import sightline
 from sightline.errors import ConfigError
-from sightline.training import spellings
+from sightline.settings import spellings
 from sightline.training.arguments import read_settings
 
 CONFIGS = (sightline.SFTConfig, sightline.DPOConfig)

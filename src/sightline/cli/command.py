@@ -1,0 +1,107 @@
+"""A command of `sightline`: its options under every name that people type, told of mistakes by the right one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from typer.core import TyperArgument, TyperCommand
+
+from sightline.config import COMMAND_LINE
+from sightline.errors import ConfigError
+from sightline.launch.processes import is_first
+from sightline.settings.flags import say_twice
+from sightline.settings.spellings import say_todays
+from sightline.settings.words import hint, is_worth_a_line, our_name
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """A word of the command line: an option by its own name with its value, or an argument."""
+
+    name: str = ""
+    value: str | None = None
+    text: str = ""
+
+
+class SightlineCommand(TyperCommand):
+    """Typer's command that also takes `--model-name-or-path`, `--modelNameOrPath` and equal names for an option, and
+    `--model M` for an argument; a name that nothing has is refused with what it is called here."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, read as Typer reads them under the options' own names."""
+        if not ctx.ignore_unknown_options:
+            try:
+                args = self._own_names(args, ctx.command_path)
+            except ConfigError as error:
+                error.said = not is_first()  # of several processes, which all read the same line
+                raise
+        return super().parse_args(ctx, args)
+
+    def _own_names(self, args: Sequence[str], path: str) -> list[str]:
+        places = [parameter for parameter in self.params if isinstance(parameter, TyperArgument)]
+        named: dict[str, str] = {}
+        options: list[str] = []
+        loose: list[str] = []
+        seen: dict[str, str | None] = {}
+        several = {parameter.name for parameter in self.params if getattr(parameter, "multiple", False)}
+        for typed in self._typed(args, path):
+            if not typed.name:
+                loose.append(typed.text)
+                continue
+            if typed.name in seen and seen[typed.name] != typed.value and typed.name not in several:
+                say_twice(typed.name, seen[typed.name], typed.value)
+            seen[typed.name] = typed.value
+            if any(place.name == typed.name for place in places) and typed.value is not None:
+                named[typed.name] = typed.value
+            else:
+                options.append(typed.text)
+                options += [] if typed.value is None or "=" in typed.text else [typed.value]
+        if not named and not loose:
+            return options
+        rest = iter(loose)
+        filled = [named[str(place.name)] if place.name in named else next(rest, None) for place in places]
+        return [*options, "--", *(one for one in filled if one is not None), *rest]
+
+    def _typed(self, args: Sequence[str], path: str) -> Iterator[_Typed]:
+        flags = self._flags()
+        rest = iter(args)
+        for argument in rest:
+            if argument == "--":
+                yield from (_Typed(text=one) for one in rest)
+            elif not argument.startswith("--"):
+                yield _Typed(text=argument)
+            else:
+                yield self._option(argument, flags, rest, path)
+
+    def _option(self, argument: str, flags: dict[str, bool], rest: Iterator[str], path: str) -> _Typed:
+        word, equals, value = argument[2:].partition("=")
+        name = our_name(word, flags)
+        if name is None:
+            said = hint(word, flags) or f"No option has a name like it: see `{path} --help`."
+            raise ConfigError(f"{COMMAND_LINE}: unknown option --{word}. {said}")
+        say_todays([f"{word} is {name} here"] if is_worth_a_line(word, name) else [])
+        if equals:
+            return _Typed(name, value, f"--{name}={value}")
+        if flags[name]:
+            return _Typed(name, None, f"--{name}")
+        following = next(rest, None)
+        if following is None or (following.startswith("--") and self._names_option(following, flags)):
+            raise ConfigError(f"{COMMAND_LINE}: --{word} needs a value after it.")
+        return _Typed(name, following, f"--{name}")
+
+    def _names_option(self, word: str, flags: dict[str, bool]) -> bool:
+        return our_name(word[2:].partition("=")[0], flags) is not None
+
+    def _flags(self) -> dict[str, bool]:
+        """Whether an option takes no value, by its name; arguments may be named, too."""
+        found = {"help": True}
+        for parameter in self.params:
+            if isinstance(parameter, TyperArgument):
+                found[str(parameter.name)] = False
+                continue
+            for option in (*parameter.opts, *parameter.secondary_opts):
+                if option.startswith("--"):
+                    found[option[2:]] = bool(getattr(parameter, "is_flag", False))
+        return found

@@ -1,0 +1,53 @@
+"""Settings of a training command, checked before TRL, torch, a model or rows are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence as Many
+from typing import Any
+
+from sightline.errors import ConfigError
+from sightline.settings.given import Given, read_given
+from sightline.settings.known import is_of_installed, known_kinds
+from sightline.settings.packages import require_packages
+from sightline.settings.places import check_places, require_rows
+
+OUTPUT = "trainer_output"  # transformers' own, where no output_dir is given
+
+
+def check_early(argv: Many[str], *verbs: str, writes: bool = True) -> None:
+    """Nothing where `--config RECIPE --key value ...` can be right; what only the records know is left to them.
+
+    Args:
+        verbs: of sft, dpo and vilt those whose settings are known.
+        writes: whether the command will write its output_dir.
+
+    Raises:
+        InputError: a name, a value, a place or a package is wrong.
+    """
+    try:
+        given = read_given(argv, known_kinds(*verbs))
+    except ConfigError:
+        if is_of_installed():
+            raise
+        return  # other versions of TRL and transformers may know what these do not
+    merged: dict[str, Any] = {} if verbs == ("vilt",) else {"output_dir": OUTPUT}
+    for part in given:
+        merged |= part.settings
+    check_places({name: value for name, value in merged.items() if writes or name != "output_dir"})
+    _check_mixtures(merged)
+    _check_packages(given, merged)
+
+
+def _check_mixtures(given: Mapping[str, Any]) -> None:
+    """The sources of `datasets` and `eval_datasets`, whose other fields their own records check."""
+    for name in ("datasets", "eval_datasets"):
+        for source in given.get(name) or ():
+            path = source.get("path") if isinstance(source, Mapping) else None
+            if isinstance(path, str) and "${" not in path and not path.startswith("~"):
+                require_rows(path)
+
+
+def _check_packages(given: Many[Given], merged: Mapping[str, Any]) -> None:
+    """Each setting that holds in the end, where it was given."""
+    for part in given:
+        require_packages({name: value for name, value in part.settings.items() if merged[name] == value}, part.where)

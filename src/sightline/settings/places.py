@@ -1,0 +1,116 @@
+"""Whether what settings name is there, and what is to be written can be: models, rows, files, folders of runs."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sightline.errors import DataError, InputError, RunFolderError, near
+from sightline.launch.processes import is_first
+from sightline.settings.hub import require_known_model
+
+MODELS = frozenset("model model_name_or_path policy vit bert".split())
+ROWS = frozenset("dataset_name eval_dataset_name data source train_data eval_data evals".split())
+FILES = frozenset("image captions predictions".split())
+RUNS = frozenset("run run_a run_b resume_from_checkpoint".split())
+WRITTEN = frozenset("output_dir output_path out".split())
+
+
+def check_places(given: Mapping[str, Any], asks_server: bool = False) -> None:
+    """Nothing where everything that is named is there, and what is to be written can be.
+
+    Args:
+        asks_server: whether the model is a name at a server.
+
+    Raises:
+        InputError: something is not there, or cannot be written; with the nearest name that is.
+    """
+    for name, value in given.items():
+        for one in value if isinstance(value, list) else [value]:
+            text = str(one) if isinstance(one, str | Path) else ""
+            if text and not text.startswith("--"):
+                _check_place(name, text, asks_server)
+
+
+def _check_place(name: str, text: str, asks_server: bool) -> None:
+    if name in MODELS and not asks_server:
+        require_model(text, name)
+    elif name in ROWS:
+        require_rows(text)
+    elif name in FILES and not os.path.lexists(text) and ":" not in text:
+        raise InputError(f"{name} {text!r} not found. Paths count from {Path.cwd()}. {near(text)}".strip())
+    elif name in RUNS and not os.path.lexists(text):
+        raise RunFolderError(
+            f"{name}: there is no folder {text}. Paths count from {Path.cwd()}. {near(text, folders=True)}".strip()
+        )
+    elif name in WRITTEN:
+        require_writable(text, name)
+
+
+def require_model(name: str, where: str) -> None:
+    """Nothing for a folder that is there, and for a Hub id that is cached or may be asked for.
+
+    Raises:
+        InputError: there is no such folder.
+    """
+    path = Path(name)
+    if path.is_dir():
+        if not any((path / file).is_file() for file in ("config.json", "adapter_config.json")):
+            found = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "nothing"
+            raise InputError(
+                f"{name} has no config.json. Expected a model folder as `save_pretrained` or `sightline build` writes "
+                f"it; the folder holds {found}."
+            )
+        return
+    if path.is_file():
+        raise InputError(f"{where}: expected a model folder or a Hub id, got the file {name}. Name its folder.")
+    if is_path(name):
+        raise InputError(
+            f"There is no model folder {name}. Name one that `save_pretrained` wrote, or a Hub id such as "
+            f"`owner/name`. {near(name, folders=True)}".strip()
+        )
+    require_known_model(name, where, near(name, folders=True))
+
+
+def require_rows(name: str) -> None:
+    """Nothing for a file or folder that is there, and for what may be a Hub id.
+
+    Raises:
+        DataError: there is no such file or folder.
+    """
+    path = Path(name)
+    if not path.exists() and (is_path(name) or path.suffix.lower() in _ROW_FILES):
+        raise DataError(f"There is no file or folder {name}. Paths count from {Path.cwd()}. {near(name)}".strip())
+
+
+_ROW_FILES = frozenset(".json .jsonl .csv .tsv .parquet .arrow .tar .txt .xlsx .gz .zip .yaml .yml".split())
+
+
+def require_writable(name: str, where: str) -> None:
+    """Nothing where a folder or file of this name can be written, by what is there now.
+
+    Raises:
+        RunFolderError: a file stands where a folder must, or a folder takes nothing new.
+    """
+    path = Path(name)
+    above = next((folder for folder in (path, *path.absolute().parents) if os.path.lexists(folder)), Path("/"))
+    problem = ""
+    if above != path and not above.is_dir():
+        problem = f"{above} is no folder"
+    elif not os.access(above, os.W_OK | (os.X_OK if above.is_dir() else 0)):
+        problem = f"{above} may not be written"
+    elif above != path and is_first():
+        try:
+            os.rmdir(tempfile.mkdtemp(prefix=".sightline-", dir=above))  # what rights alone do not tell: /proc
+        except OSError as error:
+            problem = f"{above}: {error.strerror}"
+    if problem:
+        raise RunFolderError(f"--{where} {name} cannot be written: {problem}. Name another path, or mend this one.")
+
+
+def is_path(name: str) -> bool:
+    """Whether a name can be no Hub id."""
+    return name.startswith((".", "/", "~")) or name.endswith("/") or name.count("/") > 1 or os.path.isabs(name)
