@@ -73,6 +73,13 @@ A row of each, in the order in which they are tried:
 * Of VLFeedback's rated answers the best and the worst by mean rating make a pair. Rows whose ratings are all equal are
   left out and counted.
 * `answers` of several people: what most of them said.
+* A prompt or an answer may be a text, a number, one message or several, and messages may be written as JSON (as in
+  CSV), say `from` and `value`, or `Human` and `GPT`: where one row has messages, all become messages. An answer that
+  holds the whole conversation, as UltraFeedback's do, gives its start to the prompt, and a prompt that it does not ask
+  is refused. `rejected` may be a list of answers.
+* Answers labelled right and wrong (`label` or `kto_tag`, as KTO has them) are refused by `sft` and `dpo`: the wrong
+  ones would train as if they were right. So are rows with a video or a sound, and a row that fills the columns of
+  another format than the others do; each is named.
 
 ## Files, folders and the Hub
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from datasets import ClassLabel
 
 YES, NO = "yes", "no"
-_RECORD_KEYS = ("answer", "text", "value")
+_RECORD_KEYS = ("answer", "text", "value", "caption", "raw")
 _WHOLE = 2**53  # the largest float up to which every whole number is one
+_ARRAY = re.compile(r"array\((\[.*\])(?:, dtype=[\w<>'|]+)?\)", re.DOTALL)  # as NumPy's repr has it
 _QUOTES_MEET = re.compile(r"""['"]\s*['"]""")
 
 
@@ -40,7 +41,8 @@ def plain_text(value: Any) -> str:
 def answer_texts(value: Any, name: str) -> tuple[str, ...]:
     """Every answer of a cell, in order, equal ones kept; empty where it holds none.
 
-    A record gives its `answer`, `text` or `value`, which may be a list, as SQuAD's are.
+    A record gives its `answer`, `text`, `value`, `caption`, or `raw` as COCO's sentences have it, which may be a list,
+    as SQuAD's are.
 
     Args:
         name: what messages call the cell ("train.jsonl row 12: answers").
@@ -106,6 +108,8 @@ def written_list(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = value.strip()
+    if (array := _ARRAY.fullmatch(text)) is not None:
+        text = array.group(1)
     if not (text.startswith("[") and text.endswith("]")) and not (text.startswith("{") and text.endswith("}")):
         return value
     for read in (json.loads, _read_python):

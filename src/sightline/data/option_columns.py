@@ -14,7 +14,8 @@ _ALL = re.compile(
     r"|(?:mc|answer|multiple|possible|candidate)_?(?:options?|choices?|answers?|candidates?))(?:_?list)?"
 )
 _ONE = re.compile(r"(?:(?:options?|choices?|opt|candidate|answer)_?)?[a-j]|(?:option|choice|opt|candidate)_?\d")
-_LETTER_OR_PLACE = re.compile(r"[A-Ja-j]|\d")
+# B, (b), B., 2), and A, C where several are right.
+_LETTER_OR_PLACE = re.compile(r"\(?(?:[A-Za-z]|\d{1,2})[).:]?|[A-Z](?:(?:, ?|,? and | )?[A-Z])+")
 _ANSWERS = ("answer", "answers")
 
 
@@ -29,14 +30,22 @@ def options_meant(cells: Mapping[str, Any], answer: str) -> list[str]:
     if not _LETTER_OR_PLACE.fullmatch(answer):
         return []
     names = {name: re.sub(r"[\s-]+", "_", name.strip().lower()) for name in cells if name not in _ANSWERS}
-    whole = [name for name, spelt in names.items() if _ALL.fullmatch(spelt) and _holds_others(cells[name], answer)]
+    whole = [name for name, spelt in names.items() if _ALL.fullmatch(spelt) and _picks(answer, _texts(cells[name]))]
     single = [name for name, spelt in names.items() if _ONE.fullmatch(spelt) and _texts(cells[name])]
-    return whole or (single if len(single) > 1 and not any(answer in _texts(cells[name]) for name in single) else [])
+    said = [text for name in single for text in _texts(cells[name])]
+    return whole or (single if len(single) > 1 and _picks(answer, said) else [])
 
 
-def _holds_others(options: Any, answer: str) -> bool:
-    said = _texts(options)
-    return bool(said) and answer not in said
+def _picks(answer: str, options: list[str]) -> bool:
+    """Whether an answer names options by their letters, or one by its place, and is none of them itself."""
+    if not options or answer in options:
+        return False
+    marks = re.sub(r" and |[^A-Za-z0-9]", "", answer)
+    if marks.isdigit():
+        return int(marks) <= len(options)
+    places = [ord(letter) - ord("A") for letter in marks.upper()]
+    most = len(options) if len(places) > 1 else max(len(options), 10)  # one letter too far is a mistake to be told
+    return places == sorted(set(places)) and places[-1] < most
 
 
 def _texts(options: Any) -> list[str]:

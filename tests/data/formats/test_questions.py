@@ -53,7 +53,7 @@ def test_an_answer_is_taught_as_people_write_it(tmp_path: Path, row: dict[str, A
 
 @pytest.mark.parametrize("row", [{"question": "?", "answers": {"box": [1]}}, {"question": "?", "answer": {"box": [1]}}])
 def test_a_record_without_an_answer_is_refused_by_its_row(tmp_path: Path, row: dict[str, Any]) -> None:
-    with pytest.raises(DataError, match="rows.jsonl row 1: answers?: expected a record with answer, text or"):
+    with pytest.raises(DataError, match="rows.jsonl row 1: answers?: expected a record with answer, text, value"):
         completions(written(tmp_path, row))
 
 

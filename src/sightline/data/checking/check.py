@@ -114,12 +114,12 @@ def check_data(
     rows = RowCheck(names, Findings() if refusal else findings)  # nobody knows what other columns mean
     found = scan(dataset, names, 0, max_pixels, rows.visit, lambda done, _: progress(done, total))
     _note_pictures(found, findings)
-    _note_missing_pictures(found, findings)
+    _note_missing_pictures(found, train.dataset.column_names, findings)
     find_picture_duplicates(found, findings)
     words = RowCheck(names, findings) if refusal else rows
     if not refusal:
         find_row_duplicates(found, rows.keys, findings)
-        if not findings.of_errors:
+        if not findings.of_errors and dataset is train.dataset:  # else training has read them
             _note_refusal(train, findings)
     lengths, answers = length_bias(words, found, findings), _answers(words, findings)
     leaks, scans, done = [], [found], len(dataset)
@@ -171,10 +171,10 @@ def _note_refusal(train: Source, findings: Findings) -> None:
         findings.add("refused", Example(row, detail or row))
 
 
-def _note_missing_pictures(found: Scan, findings: Findings) -> None:
+def _note_missing_pictures(found: Scan, columns: Sequence[str], findings: Findings) -> None:
     """Note rows without a picture, where others have one, and that none has."""
     if not found.pictures:
-        findings.add("no_pictures", Example("", f"columns {', '.join(found.dataset.column_names)}"), len(found.shown))
+        findings.add("no_pictures", Example("", f"columns {', '.join(columns)}"), len(found.shown))
         return
     for row, shown in enumerate(found.shown):
         if not shown:

@@ -1,4 +1,4 @@
-"""The columns that a check reads: TRL's and LLaVA's as they are, any other format brought into TRL's first."""
+"""The columns that a check reads: TRL's, as training reads the rows; where it refuses them, as they are."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ READ_AS_THEY_ARE = (
 def readable_columns(dataset: Dataset, source: str) -> tuple[Dataset, str | RowNames, str]:
     """The rows in columns that training reads, what they are called, and an empty text; or the rows as they are, and
     why training refuses them."""
+    rows, refusal = _as_training_reads(dataset, source)
+    if rows is not None:
+        return rows.dataset, source if rows.origins is None else RowNames(source, rows.origins), ""
     columns = set(dataset.column_names)
     compares = any("rejected" in column for column in columns)
     if any(needed <= columns for needed in READ_AS_THEY_ARE) or ("conversations" in columns and not compares):
         return dataset, source, ""
-    rows, refusal = _as_training_reads(dataset, source)
-    if rows is None:
-        return dataset, source, refusal
-    return rows.dataset, source if rows.origins is None else RowNames(source, rows.origins), ""
+    return dataset, source, refusal
 
 
 def training_refusal(dataset: Dataset, source: str) -> str:
@@ -41,10 +41,10 @@ def training_refusal(dataset: Dataset, source: str) -> str:
 
 def _as_training_reads(dataset: Dataset, source: str) -> tuple[TrainingRows | None, str]:
     """The rows in TRL's columns, or why they cannot be brought there."""
-    from sightline.data.formats import preference_rows, sft_rows
+    from sightline.data.formats import are_preferences, preference_rows, sft_rows
 
     ways = [sft_rows, preference_rows]
-    if any("rejected" in column for column in dataset.column_names):
+    if any("rejected" in column for column in dataset.column_names) or are_preferences(dataset):
         ways.reverse()
     refusals = []
     for convert in ways:

@@ -41,9 +41,9 @@ class RowText:
 def read_texts(row: dict[str, Any]) -> RowText:
     """The words of a row in TRL's columns or LLaVA's, or of questions, answers and captions as benchmarks have them."""
     if row.get("messages") is not None:
-        return _conversation(row["messages"])
+        return _conversation(_messages(row["messages"], "user"))
     if row.get("conversations") is not None:
-        return _conversation([_said_by(turn) for turn in row["conversations"]])
+        return _conversation([_said_by(turn) for turn in _messages(row["conversations"], "user")])
     asked = row.get("prompt") if row.get("prompt") is not None else row.get("question")
     if row.get("chosen") is not None or row.get("rejected") is not None:
         return _preference(asked, row.get("chosen"), row.get("rejected"))
@@ -63,7 +63,7 @@ def _answers(row: dict[str, Any]) -> tuple[str, ...]:
         try:
             return column_answers(row, column, column) or ("",)
         except DataError:  # training says what is wrong with it
-            return (_text(row[column]),)
+            return (_text(row[column]) or str(row[column]),)
     return (_text(row.get("text")),)
 
 
@@ -90,8 +90,10 @@ def _said(answer: Any) -> str:
 
 def _messages(value: Any, role: str) -> list[dict[str, Any]]:
     """Messages as they are; a plain text as one message of the role."""
+    if isinstance(value, dict):
+        return [value]
     if isinstance(value, list):
-        return [message for message in value if isinstance(message, dict)]
+        return [part if isinstance(part, dict) else {"role": role, "content": part} for part in value]
     return [] if value is None else [{"role": role, "content": value}]
 
 

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.data.answers import class_columns, class_names
 from sightline.data.formats.conversations import answer_alone, without_parts
-from sightline.data.formats.placed import ASKED, SPOKEN, may_mark, may_show, place as place_marks
+from sightline.data.formats.even import TALKED, are_talk, even_row, is_even
+from sightline.data.formats.placed import ASKED, SPOKEN, may_be_talk, may_mark, may_show, place as place_marks
 from sightline.data.formats.questions import refuse_hidden_options
+from sightline.data.formats.refused import refuse_media, refuse_other_kinds, refuse_unpaired
 from sightline.data.formats.registry import Format, Goal, Row, holds, recognise
 from sightline.data.formats.transformed import transformed_rows
 from sightline.data.gathering import (
@@ -24,7 +26,7 @@ from sightline.data.gathering import (
     refuse_late_pictures,
     stream_columns,
 )
-from sightline.data.images import row_images
+from sightline.data.images import IMAGE_COLUMNS, row_images
 from sightline.data.kept_rows import map_rows
 from sightline.data.message_pictures import MESSAGE_COLUMNS
 from sightline.data.mixed_columns import table_of
@@ -134,7 +136,8 @@ def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = 
     columns = row_columns(dataset)
     classes = class_columns(dataset.features)
     first_rows = [_with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
-    _refuse_unpaired(dataset, columns, source)
+    refuse_unpaired(dataset, columns, first_rows, source)
+    refuse_media(dataset, columns, partial(row_name, source))
     format_ = recognise(columns, first_rows, goal, source)
     if "question" in format_.columns and goal == "sft":
         refuse_hidden_options(first_rows, source)
@@ -142,30 +145,10 @@ def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = 
         format_ = replace(format_, convert=partial(answer_alone, format_.convert))
     if isinstance(dataset, datasets.IterableDataset):
         return TrainingRows(_streamed(dataset, columns, format_, source), format_)
+    refuse_other_kinds(dataset, format_, columns, partial(row_name, source))
     if format_.convert is None:
-        return TrainingRows(_as_they_are(dataset, source), format_)
+        return TrainingRows(_as_they_are(_even(dataset, format_, source), source), format_)
     return _tabled(dataset, columns, format_, source)
-
-
-def _refuse_unpaired(dataset: Any, columns: list[str], source: str) -> None:
-    """Raise DataError for answers that are labelled right or wrong: the wrong ones would train as demonstrations."""
-    import datasets
-    import pyarrow.compute as compute
-
-    marks = [column for column in ("label", "kto_tag") if column in columns]
-    if not marks or not {"completion", "messages", "conversations"} & set(columns):
-        return
-    values = [] if isinstance(dataset, datasets.Dataset) else [row.get(marks[0]) for row in dataset.take(FIRST_ROWS)]
-    if isinstance(dataset, datasets.Dataset):
-        if dataset.features[marks[0]] != datasets.Value("bool"):
-            return
-        values = compute.unique(dataset.data.column(marks[0])).to_pylist()
-    if False in values and all(value in (True, False, None) for value in values):
-        raise DataError(
-            f"{source}: expected pairs or demonstrations, got answers labelled true or false in {marks[0]} (KTO's "
-            "unpaired preferences), the false of which would train as if they were right. Keep the rows labelled true "
-            "for `sightline sft`, or pair them as prompt, chosen and rejected for `sightline dpo`."
-        )
 
 
 def _as_they_are(dataset: Any, source: str) -> Any:
@@ -188,6 +171,22 @@ def _as_they_are(dataset: Any, source: str) -> Any:
         return dataset
     texts = table_of({column: [row[column] for row in rows] for column in columns})
     return datasets.concatenate_datasets([dataset.remove_columns(columns), texts], axis=1)
+
+
+def _even(dataset: Any, format_: Format, source: str) -> Any:
+    """Rows of TRL's columns whose prompts and answers are all texts, or all messages."""
+    import datasets
+
+    texts = dataset.select_columns([column for column in format_.columns if column in TALKED])
+    if all(kind == datasets.Value("string") for kind in texts.features.values()) and not may_be_talk(texts):
+        return dataset
+    talk = are_talk(texts)
+    if all(is_even(row, talk) for row in texts):
+        return dataset
+    rows = [even_row(row, talk, row_name(source, index)) for index, row in enumerate(texts)]
+    new = table_of({column: [row.get(column) for row in rows] for column in dict.fromkeys(itertools.chain(*rows))})
+    rest = dataset.remove_columns(texts.column_names)
+    return datasets.concatenate_datasets([rest, new], axis=1) if rest.column_names else new
 
 
 def gathered(dataset: Any, source: str) -> Any:
@@ -248,7 +247,7 @@ def without_pictures(dataset: Any, source: str) -> Any:
 def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> TrainingRows:
     import datasets
 
-    inputs = [column for column in (*format_.columns, *format_.optional) if column in columns]
+    inputs = _inputs(format_, columns)
     counts = image_counts(dataset)
     shown = has_images(dataset)
     classes = class_columns(dataset.features)
@@ -288,6 +287,11 @@ def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> T
     if rest.column_names:
         joined = datasets.concatenate_datasets([rest if same else rest.select(origins), text], axis=1)
     return TrainingRows(joined, format_, None if same else origins, left_out)
+
+
+def _inputs(format_: Format, columns: list[str]) -> list[str]:
+    """The columns that a format reads and replaces; pictures stay."""
+    return [one for one in (*format_.columns, *format_.optional) if one in columns and one not in IMAGE_COLUMNS]
 
 
 def _with_names(row: Row, classes: dict[str, Any]) -> Row:
@@ -337,13 +341,18 @@ def _streamed(dataset: Any, columns: list[str], format_: Format, source: str) ->
     """The stream with each row replaced by those made of it."""
     if format_.convert is None and not set(ASKED) & set(columns):
         return dataset
-    inputs = {*format_.columns, *format_.optional}
+    inputs = set(_inputs(format_, columns))
     shown, classes = has_images(dataset), class_columns(dataset.features)
+    first = list(itertools.islice(dataset, FIRST_ROWS)) if format_.convert is None else []
+    talk = are_talk({column: row.get(column) for column in format_.columns} for row in first)
 
     def made_of(row: Row, index: int) -> list[Row]:
         images, name = len(row_images(row)), row_name(source, index)
         row = _with_names(row, classes)
         own = {column: value for column, value in row.items() if column in inputs or format_.convert is None}
+        spoken = {column: row[column] for column in format_.columns if column in TALKED and column in row}
+        if format_.convert is None and not is_even(spoken, talk):
+            own |= even_row(spoken, talk, name)
         return [place_marks(new, images, name, False) for new in _convert(format_, own, images, shown, name)]
 
     def convert(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:

@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
+from sightline.data.formats.even import even_row
+from sightline.data.formats.spoken import as_messages
 from sightline.errors import DataError
 from sightline.notation import NotationError, read_json
 
 Row = dict[str, Any]
 
+QUESTIONS = ("question", "prompt", "query", "instruction")
+CHOSEN = ("chosen", "chosen_response", "response")
+REJECTED = ("rejected", "rejected_response")
+_SCORES = ("score", "rating", "overall_score")
+
 
 def question_pair(row: Row, images: int, name: str) -> list[Row]:
-    """RLAIF-V's rows; `rejected` may be a list of answers."""
-    rejected = row["rejected"]
-    return [
-        {
-            "prompt": [{"role": "user", "content": row["question"]}],
-            "chosen": _said(row["chosen"]),
-            "rejected": [_said(answer) for answer in rejected] if isinstance(rejected, list) else _said(rejected),
-        }
-    ]
+    """RLAIF-V's rows, and those of other names for a question and two answers; `rejected` may be a list of answers.
+
+    Raises:
+        DataError: an answer that is missing, or neither text nor messages.
+    """
+    question, chosen, rejected = (_first(row, columns) for columns in (QUESTIONS, CHOSEN, REJECTED))
+    if isinstance(row.get("input"), str) and row["input"].strip():
+        question = f"{question}\n{row['input']}"  # Alpaca's
+    prompt = [*_system(row), *_earlier(row, name), *as_messages(question, "user", name)]
+    return [even_row({"prompt": prompt, "chosen": chosen, "rejected": rejected}, True, name)]
 
 
 def json_text(row: Row, images: int, name: str) -> list[Row]:
@@ -47,7 +55,7 @@ def best_and_worst(row: Row, images: int, name: str) -> list[Row]:
 
     No row where fewer than two answers are rated, or all are rated the same.
     """
-    rated = [(rating, answer) for answer, rating in _rated(row["completions"]) if rating is not None]
+    rated = [(rating, answer) for answer, rating in _rated(row["completions"], name) if rating is not None]
     if len(rated) < 2:
         return []
     best, worst = (choose(rated, key=lambda pair: pair[0]) for choose in (max, min))
@@ -56,25 +64,53 @@ def best_and_worst(row: Row, images: int, name: str) -> list[Row]:
     return question_pair({"question": row["prompt"], "chosen": best[1], "rejected": worst[1]}, images, name)
 
 
-def _rated(completions: Any) -> list[tuple[str, float | None]]:
-    """Each answer with its mean rating over the aspects, None where one is no number ("N/A").
+def _rated(completions: Any, name: str) -> list[tuple[str, float | None]]:
+    """Each answer with its mean rating over the aspects, or its score; None where one is no number ("N/A").
 
     Arrow may hold the list of records as a record of lists.
     """
     if isinstance(completions, dict):
-        responses, annotations = completions["response"], completions["annotations"]
-    else:
-        responses, annotations = ([one[key] for one in completions] for key in ("response", "annotations"))
-    return [(response, _mean_rating(ratings)) for response, ratings in zip(responses, annotations, strict=True)]
+        keys = list(completions)
+        completions = [dict(zip(keys, values, strict=True)) for values in zip(*completions.values(), strict=True)]
+    if completions is None:
+        return []
+    if not isinstance(completions, list) or not all(
+        isinstance(one, dict) and one.get("response") is not None for one in completions
+    ):
+        raise DataError(
+            f"{name}: expected completions as records with response and annotations (or score), got "
+            f"{completions!r:.60}. Mend the row, or write its pair as question, chosen and rejected."
+        )
+    return [(one["response"], _rating(one)) for one in completions]
 
 
-def _mean_rating(annotations: Row) -> float | None:
+def _rating(completion: Row) -> float | None:
+    annotations = completion.get("annotations")
+    given: list[Any] = [aspect.get("Rating") for aspect in (annotations or {}).values() if isinstance(aspect, dict)]
+    given = given or [completion[key] for key in _SCORES if completion.get(key) is not None][:1]
     try:
-        ratings = [float(aspect["Rating"]) for aspect in (annotations or {}).values() if aspect is not None]
+        ratings = [float(one) for one in given]
     except (TypeError, ValueError):
         return None
     return sum(ratings) / len(ratings) if ratings else None
 
 
-def _said(answer: str) -> list[Row]:
-    return [{"role": "assistant", "content": answer}]
+def _first(row: Row, columns: tuple[str, ...]) -> Any:
+    """The value of the first of these columns that the row has."""
+    return next((row[column] for column in columns if column in row), None)
+
+
+def _system(row: Row) -> list[Row]:
+    return [{"role": "system", "content": row["system"]}] if row.get("system") else []
+
+
+def _earlier(row: Row, name: str) -> list[Row]:
+    """ms-swift's `history`: questions with their answers that went before."""
+    pairs = row.get("history") or []
+    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
+        raise DataError(f"{name}: expected history as pairs of question and answer, got {pairs!r:.60}. Mend the row.")
+    return [
+        {"role": role, "content": said}
+        for pair in pairs
+        for role, said in zip(("user", "assistant"), pair, strict=True)
+    ]

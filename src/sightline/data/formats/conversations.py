@@ -5,22 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from sightline.data.answers import plain_text, written_list
+from sightline.data.formats.even import answer_messages, parted, several
+from sightline.data.formats.spoken import ROLES, as_messages, transcript
 from sightline.data.marks import IMAGE_MARK, place_pictures
 from sightline.errors import DataError
 
 Row = dict[str, Any]
 Message = dict[str, Any]
-
-ROLES = {
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "bard": "assistant",
-    "model": "assistant",
-    "assistant": "assistant",
-    "system": "system",
-}
 
 
 def read_messages(turns: Any, images: int, name: str, system: str | None = None) -> list[Message]:
@@ -31,6 +23,7 @@ def read_messages(turns: Any, images: int, name: str, system: str | None = None)
     Raises:
         DataError: no turns, an unknown role, or marks that do not match the images.
     """
+    turns = written_list(turns)
     if not isinstance(turns, list) or not turns:
         raise DataError(f"{name}: expected a list of turns, got {turns!r}. Fill in the conversation, or drop the row.")
     messages = [_message(turn, name) for turn in turns]
@@ -122,80 +115,78 @@ def compared_conversations(row: Row, images: int, name: str) -> list[Row]:
     """POVID's rows: two conversations that part at an answer."""
     chosen = read_messages(row["conversations"], images, name)
     rejected = read_messages(row["rejected_conversations"], images, name)
-    return [_parted(chosen, rejected, name)]
+    return [parted(chosen, rejected, name)]
 
 
 def two_endings(row: Row, images: int, name: str) -> list[Row]:
-    """ShareGPT's preference rows: a conversation, and two turns that may end it."""
-    prompt = read_messages(row["conversations"], images, name, row.get("system"))
-    chosen, rejected = (
-        [{"role": "assistant", "content": as_parts(_message(row[column], name)["content"])}]
-        for column in ("chosen", "rejected")
-    )
-    return [{"prompt": prompt, "chosen": chosen, "rejected": rejected}]
-
-
-def prompt_of_two_kinds(row: Row, images: int, name: str) -> list[Row]:
-    """Preference rows whose prompt or answers are plain text where the others are messages, or whose answers repeat the
-    prompt, as UltraFeedback's do: all of them as messages, the prompt once."""
-    prompt, several = _said_as(row["prompt"], "user"), row["rejected"]
-    rejected = several if isinstance(several, list) and not any(isinstance(one, dict) for one in several) else [several]
-    chosen = _said_as(row["chosen"], "assistant")
-    others = [_said_as(answer, "assistant") for answer in rejected]
-    made = []
-    for other in others:
-        if chosen and chosen[0].get("role") != "assistant":
-            made.append(_parted(chosen, other, name))
-        else:
-            made.append({"prompt": prompt, "chosen": chosen, "rejected": other})
-    return made
+    """A conversation, and two answers that may end it: ShareGPT's rows, and LLaMA-Factory's."""
+    turns = row["conversations"] if row.get("conversations") is not None else row.get("messages")
+    prompt = read_messages(turns, images, name, row.get("system"))
+    return [_ended(prompt, row["chosen"], row["rejected"], name)]
 
 
 def swift_pair(row: Row, images: int, name: str) -> list[Row]:
     """ms-swift's rows: a conversation that ends in the chosen answer, and what is rejected in its place."""
-    messages = read_messages(row["messages"], images, name, row.get("system"))
-    if messages[-1]["role"] != "assistant" or len(messages) < 2:
-        raise DataError(f"{name}: expected messages that end in the chosen answer. Add it, or drop the row.")
-    rejected = [{"role": "assistant", "content": as_parts(str(row["rejected_response"]))}]
-    return [{"prompt": messages[:-1], "chosen": messages[-1:], "rejected": rejected}]
+    prompt, chosen = _last_answer(row, images, name)
+    return [_ended(prompt, chosen, row["rejected_response"], name)]
 
 
 def swift_conversations(row: Row, images: int, name: str) -> list[Row]:
     """ms-swift's rows of two whole conversations that part at an answer; the rejected one may be its answer alone."""
     chosen = read_messages(row["messages"], images, name, row.get("system"))
-    other = row["rejected_messages"]
-    if isinstance(other, list) and other and other[0].get("role") == "assistant":
-        other = [*row["messages"][:-1], *other]
-    return [_parted(chosen, read_messages(other, images, name, row.get("system")), name)]
+    other, own = written_list(row["rejected_messages"]), written_list(row["messages"])
+    if isinstance(other, list) and other and isinstance(other[0], Mapping) and other[0].get("role") == "assistant":
+        other = [*own[:-1], *other]
+    rejected = read_messages(other, images, name, row.get("system"))
+    return [parted(chosen, rejected, name, same_is_right=True)]
 
 
-def _said_as(value: Any, role: str) -> list[Message]:
-    return [{"role": role, "content": value}] if isinstance(value, str) else list(value or [])
+def swift_pictures(row: Row, images: int, name: str) -> list[Row]:
+    """ms-swift's rows that hold the same answer against other pictures."""
+    prompt, chosen = _last_answer(row, images, name)
+    return [{"prompt": prompt, "chosen": chosen, "rejected": chosen}]
 
 
 def without_prompt(row: Row, images: int, name: str) -> list[Row]:
-    """TRL's rows whose prompt is the common start of two conversations."""
-    chosen, rejected = (_trl_messages(row[column], images, name) for column in ("chosen", "rejected"))
-    return [_parted(chosen, rejected, name)]
-
-
-def _trl_messages(messages: list[Message], images: int, name: str) -> list[Message]:
-    turns = [{"role": message["role"], "content": as_text(message["content"])} for message in messages]
-    return read_messages(turns, images, name)
-
-
-def _parted(chosen: list[Message], rejected: list[Message], name: str) -> Row:
-    """Two conversations as their common start and what follows it."""
-    length = 0
-    while length < min(len(chosen), len(rejected)) and chosen[length] == rejected[length]:
-        length += 1
-    ends = chosen[length:], rejected[length:]
-    if not length or any(not end or end[0]["role"] != "assistant" for end in ends):
+    """TRL's rows whose prompt is the common start of two conversations, also where these are transcripts."""
+    both = [transcript(row[column]) or row[column] for column in ("chosen", "rejected")]
+    if not all(isinstance(one, list) for one in map(written_list, both)):
         raise DataError(
-            f"{name}: expected two conversations that part at an answer, got two that "
-            f"{'are the same' if not any(ends) else f'part at turn {length + 1}'}. Mend one of them, or drop the row."
+            f"{name}: expected two conversations, since there is no prompt, got {both[0]!r:.60}. Add the question as "
+            "prompt, or write them as messages."
         )
-    return {"prompt": chosen[:length], "chosen": ends[0], "rejected": ends[1]}
+    chosen, rejected = (read_messages(one, images, name) for one in both)
+    return [parted(chosen, rejected, name)]
+
+
+def _last_answer(row: Row, images: int, name: str) -> tuple[list[Message], list[Message]]:
+    """The conversation of ms-swift's row up to its last answer, and this."""
+    messages = read_messages(row["messages"], images, name, row.get("system"))
+    if messages[-1]["role"] != "assistant" or len(messages) < 2:
+        raise DataError(f"{name}: expected messages that end in the chosen answer. Add it, or drop the row.")
+    return messages[:-1], messages[-1:]
+
+
+def _ended(prompt: list[Message], chosen: Any, rejected: Any, name: str) -> Row:
+    """A prompt and the answers to it, in parts; `rejected` may be a list of answers."""
+    for column, value in (("chosen", chosen), ("rejected", rejected)):
+        if value is None or value == []:
+            raise DataError(f"{name}: expected a {column} answer, got none. Fill it in, or drop the row.")
+    listed = several(rejected)
+    others = [_in_parts(as_messages(one, "assistant", name)) for one in ([rejected] if listed is None else listed)]
+    return {
+        "prompt": prompt,
+        "chosen": _in_parts(answer_messages(chosen, name)),
+        "rejected": others[0] if listed is None or len(others) == 1 else others,
+    }
+
+
+def _in_parts(messages: list[Message]) -> list[Message]:
+    return [
+        {"role": message["role"], "content": as_parts(content) if isinstance(content, str) else content}
+        for message in messages
+        for content in (message["content"],)
+    ]
 
 
 def _message(turn: Any, name: str) -> Message:
@@ -203,10 +194,11 @@ def _message(turn: Any, name: str) -> Message:
         raise DataError(f"{name}: expected turns like {{'from': 'human', 'value': '...'}}, got {turn!r}.")
     role = turn.get("from") if turn.get("from") is not None else turn.get("role")
     content = turn.get("value") if turn.get("value") is not None else turn.get("content")
-    if role not in ROLES:
+    kind = ROLES.get(str(role).lower())
+    if kind is None:
         raise DataError(f"{name}: expected a role among {', '.join(ROLES)}; got {role!r}. Rename it, or drop the row.")
     if isinstance(content, list):
-        content = as_text(content)
-    if not isinstance(content, str):
-        raise DataError(f"{name}: expected the text of a turn, got {content!r}. Fill it in, or drop the row.")
-    return {"role": ROLES[role], "content": content}
+        content = as_text([part if isinstance(part, Mapping) else {"type": "text", "text": part} for part in content])
+    if content is None or isinstance(content, Mapping | bytes):
+        raise DataError(f"{name}: expected the text of a turn, got {content!r:.60}. Fill it in, or drop the row.")
+    return {"role": kind, "content": plain_text(content)}

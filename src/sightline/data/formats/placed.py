@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sightline.data.formats.conversations import as_parts, images_first
+from sightline.data.formats.spoken import MAY_BE_WRITTEN
 from sightline.data.marks import MAY_MARK, count_marks, place_pictures, unnumbered_marks
 from sightline.errors import DataError
 
@@ -14,7 +15,7 @@ Message = dict[str, Any]
 
 ASKED = ("messages", "prompt")
 # Columns of the formats whose words become what a user says.
-SPOKEN = (*ASKED, "conversations", "question")
+SPOKEN = (*ASKED, "conversations", "question", "query", "instruction", "input")
 
 
 def may_mark(dataset: Any, columns: Iterable[str]) -> bool:
@@ -25,6 +26,11 @@ def may_mark(dataset: Any, columns: Iterable[str]) -> bool:
 def may_show(dataset: Any, columns: Iterable[str]) -> bool:
     """Whether some message in these columns may have an image part, or some text a mark."""
     return any(_any_text(dataset.data.column(column), rf'{MAY_MARK}|^image$|"type": ?"image"') for column in columns)
+
+
+def may_be_talk(dataset: Any) -> bool:
+    """Whether some text may be messages, written as JSON or as Python prints them."""
+    return any(_any_text(dataset.data.column(column), f"(?s){MAY_BE_WRITTEN}") for column in dataset.column_names)
 
 
 def place(row: Row, images: int, name: str, in_parts: bool) -> Row:

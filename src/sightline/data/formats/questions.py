@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sightline.data.answers import column_answers, plain_text
+from sightline.data.answers import answer_texts, column_answers, plain_text
 from sightline.data.option_columns import options_meant
 from sightline.data.sources import row_name
 from sightline.errors import DataError
@@ -35,8 +35,8 @@ def caption(row: Row, images: int, name: str) -> list[Row]:
 
 
 def described(row: Row, images: int, name: str) -> list[Row]:
-    """A text about a picture as the answer to CAPTION_PROMPT."""
-    return [_said(CAPTION_PROMPT, plain_text(row["text"]))]
+    """A text about a picture as the answer to CAPTION_PROMPT; a row for each where the cell holds several."""
+    return [_said(CAPTION_PROMPT, text) for text in answer_texts(row["text"], f"{name}: text") or ("",)]
 
 
 def captions(row: Row, images: int, name: str) -> list[Row]:

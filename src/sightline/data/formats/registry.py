@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from sightline.data.formats.comparisons import best_and_worst, json_text, question_pair, read_pair
+from sightline.data.formats.comparisons import best_and_worst, json_text, question_pair
 from sightline.data.formats.conversations import (
     compared_conversations,
     conversation,
     indexed_parts,
-    prompt_of_two_kinds,
     swift_conversations,
     swift_pair,
+    swift_pictures,
     two_endings,
     without_prompt,
 )
+from sightline.data.formats.matching import (
+    has_class,
+    has_from,
+    has_indices,
+    has_json_pairs,
+    has_marks,
+    has_other_pictures,
+    is_answered,
+    is_described,
+    is_description,
+    is_text,
+    may_part,
+)
 from sightline.data.formats.questions import caption, captions, described, label, question_answer, question_answers
-from sightline.data.marks import count_marks
 from sightline.errors import DataError
 
-_PICTURE_TOKEN = re.compile(r"<[^<>\s]*(?:im|vision|media|patch)[^<>]*>|\[IMG", re.IGNORECASE)
 Row = dict[str, Any]
 Goal = Literal["sft", "preferences"]
 Convert = Callable[[Row, int, str], list[Row]]
-_QUESTIONS = frozenset(("question", "questions", "query", "instruction", "prompt", "problem"))
 
 
 @dataclass(frozen=True)
@@ -75,12 +84,20 @@ def recognise(columns: Iterable[str], first_rows: list[Row], goal: Goal, source:
         )
     nearest = _nearest(found, goal)
     missing = ", ".join(name for name in nearest.columns if name not in found)
-    lacks = f"lacks {missing}" if missing else "lacks a picture, or has other values"
+    lacks = (
+        f"lacks {missing}" if missing else f"lacks a picture, or has other values{_first_values(nearest, first_rows)}"
+    )
     raise DataError(
         f"{source}: expected the columns {_choices(goal)} (and image or images); found {shown}. The nearest format is "
         f"{nearest.name}, of which it {lacks}. Rename the columns, or convert the file; docs/formats.md shows a row of "
         "each format."
     )
+
+
+def _first_values(one: Format, rows: list[Row]) -> str:
+    """What the first row holds in the columns of a format, for messages."""
+    held = [f"{column} is {rows[0][column]!r:.40}" for column in one.columns if rows and column in rows[0]]
+    return f" ({', '.join(held)})" if held else ""
 
 
 def holds(columns: Iterable[str], first_rows: list[Row], goal: Goal) -> bool:
@@ -107,76 +124,6 @@ def _nearest(found: set[str], goal: Goal) -> Format:
     return max((one for one in FORMATS if one.goal == goal), key=likeness)
 
 
-def _texts(rows: list[Row], column: str) -> list[Any]:
-    """The contents of all turns in the first rows."""
-    return [turn.get("content") for row in rows for turn in row[column] or () if isinstance(turn, dict)]
-
-
-def _has_marks(rows: list[Row]) -> bool:
-    return any(isinstance(text, str) and count_marks(text) for text in _texts(rows, "messages"))
-
-
-def _has_from(rows: list[Row]) -> bool:
-    turns = [turn for row in rows for turn in row["messages"] or () if isinstance(turn, dict)]
-    return any(turn.get("value") is not None for turn in turns)
-
-
-def _has_indices(rows: list[Row]) -> bool:
-    contents = [content for content in _texts(rows, "messages") if isinstance(content, list)]
-    return any("index" in part for content in contents for part in content if isinstance(part, dict))
-
-
-def _has_json_pairs(rows: list[Row]) -> bool:
-    return bool(rows) and read_pair(rows[0]["text"]) is not None
-
-
-def _is_text(rows: list[Row]) -> bool:
-    return not _has_json_pairs(rows)
-
-
-def _is_description(rows: list[Row]) -> bool:
-    """Whether texts stand beside pictures, and none of them has a token for one, as TRL's text has."""
-    texts = [row["text"] for row in rows if isinstance(row["text"], str)]
-    return _is_text(rows) and _has_image(rows) and not any(_PICTURE_TOKEN.search(text) for text in texts)
-
-
-def _has_image(rows: list[Row]) -> bool:
-    return any(row.get("image") is not None or row.get("images") is not None for row in rows)
-
-
-def _is_described(rows: list[Row]) -> bool:
-    """Whether the rows show a picture and ask nothing: a question must not be dropped for one of ours."""
-    asked = any(name.lower() in _QUESTIONS and value for row in rows for name, value in row.items())
-    return _has_image(rows) and not asked
-
-
-def _has_class(rows: list[Row]) -> bool:
-    return _is_described(rows) and all(isinstance(row["label"], str) for row in rows)
-
-
-def _are_of_two_kinds(rows: list[Row]) -> bool:
-    """Whether some row has text beside messages, or answers that begin with the prompt."""
-    return any(len({_kind(row[column]) for column in ("prompt", "chosen", "rejected")} - {""}) > 1 for row in rows)
-
-
-def _kind(value: Any) -> str:
-    """What a prompt or an answer is: text, messages, or a whole conversation; empty for several texts, or nothing."""
-    if isinstance(value, str):
-        return "text"
-    first = value[0] if isinstance(value, list) and value else None
-    if not isinstance(first, dict):
-        return ""
-    return "messages" if first.get("role") == "assistant" or _ends_in_user(value) else "whole"
-
-
-def _ends_in_user(messages: list[Any]) -> bool:
-    return messages[-1].get("role") != "assistant"
-
-
-def _is_conversational(rows: list[Row]) -> bool:
-    return bool(rows) and all(isinstance(rows[0][column], list) for column in ("chosen", "rejected"))
-
-
 _ASKED = [{"role": "user", "content": "What is red?"}]
 _CIRCLE = [{"role": "assistant", "content": "The circle."}]
 _SQUARE = [{"role": "assistant", "content": "The square."}]
@@ -188,6 +135,15 @@ _RATED = [
 ]
 _PAIR_JSON = '{"question": "What is red?", "chosen": "The circle.", "rejected": "The square."}'
 
+# Name, the columns of the question and its two answers, those that may stand beside them, and where people meet it.
+_QUESTION_PAIRS: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
+    ("RLAIF-V", "question", "chosen", "rejected", (), "openbmb/RLAIF-V-Dataset"),
+    ("question and two responses", "question", "chosen_response", "rejected_response", ("system",), ""),
+    ("prompt and two responses", "prompt", "chosen_response", "rejected_response", ("system",), ""),
+    ("ms-swift query", "query", "response", "rejected_response", ("system", "history"), "ms-swift 2"),
+    ("Alpaca preferences", "instruction", "chosen", "rejected", ("input", "system"), "LLaMA-Factory"),
+)
+
 # The first that fits is taken, so a format comes before those that need fewer of its columns.
 FORMATS = (
     Format(
@@ -196,7 +152,7 @@ FORMATS = (
         ("messages",),
         {"messages": [{"role": "user", "content": "<image>What is red?"}, *_CIRCLE], "images": ["a.jpg"]},
         conversation,
-        lambda rows: _has_marks(rows) or _has_from(rows),
+        lambda rows: is_answered(rows) and (has_marks(rows) or has_from(rows)),
         ("system",),
         "LLaMA-Factory, ms-swift",
     ),
@@ -218,7 +174,7 @@ FORMATS = (
             "images": ["a.jpg"],
         },
         indexed_parts,
-        _has_indices,
+        has_indices,
         found_in="HuggingFaceH4/llava-instruct-mix-vsft",
     ),
     Format(
@@ -226,6 +182,7 @@ FORMATS = (
         "sft",
         ("messages",),
         {"messages": [*_ASKED, *_CIRCLE], "images": ["a.jpg"]},
+        matches=is_answered,
     ),
     Format(
         "TRL prompt and completion",
@@ -239,10 +196,10 @@ FORMATS = (
         ("text",),
         {"image": "a.jpg", "text": "A red circle."},
         described,
-        _is_description,
+        is_description,
         found_in="captions on the Hub",
     ),
-    Format("TRL text", "sft", ("text",), {"text": "All of it is trained."}, matches=_is_text),
+    Format("TRL text", "sft", ("text",), {"text": "All of it is trained."}, matches=is_text),
     Format(
         "POVID",
         "preferences",
@@ -266,7 +223,8 @@ FORMATS = (
         ("conversations",),
         {"id": "7", "image": "a.jpg", "conversations": _LLAVA},
         conversation,
-        optional=("system",),
+        is_answered,
+        ("system",),
         found_in="liuhaotian/LLaVA-Instruct-150K, LLaVA-CC3M-Pretrain-595K, ShareGPT4V",
     ),
     Format(
@@ -296,32 +254,50 @@ FORMATS = (
         found_in="ms-swift",
     ),
     Format(
-        "preferences of text and messages",
-        "preferences",
-        ("prompt", "chosen", "rejected"),
-        {
-            "prompt": "What is red?",
-            "chosen": [*_ASKED, *_CIRCLE],
-            "rejected": [*_ASKED, *_SQUARE],
-            "images": ["a.jpg"],
-        },
-        prompt_of_two_kinds,
-        _are_of_two_kinds,
-        found_in="UltraFeedback and its relatives",
-    ),
-    Format(
         "TRL preferences",
         "preferences",
         ("prompt", "chosen", "rejected"),
         {"prompt": _ASKED, "chosen": _CIRCLE, "rejected": _SQUARE, "images": ["a.jpg"]},
     ),
+    *(
+        Format(
+            name,
+            "preferences",
+            (question, chosen, rejected),
+            {"image": "a.jpg", question: "What is red?", chosen: "The circle.", rejected: "The square."},
+            question_pair,
+            optional=optional,
+            found_in=found_in,
+        )
+        for name, question, chosen, rejected, optional, found_in in _QUESTION_PAIRS
+    ),
     Format(
-        "RLAIF-V",
+        "messages with two answers",
         "preferences",
-        ("question", "chosen", "rejected"),
-        {"image": "a.jpg", "question": "What is red?", "chosen": "The circle.", "rejected": "The square."},
-        question_pair,
-        found_in="openbmb/RLAIF-V-Dataset",
+        ("messages", "chosen", "rejected"),
+        {
+            "messages": [{"role": "user", "content": "<image>What is red?"}],
+            "chosen": _CIRCLE[0],
+            "rejected": _SQUARE[0],
+            "images": ["a.jpg"],
+        },
+        two_endings,
+        optional=("system",),
+        found_in="LLaMA-Factory",
+    ),
+    Format(
+        "ms-swift pictures",
+        "preferences",
+        ("messages", "rejected_images"),
+        {
+            "messages": [{"role": "user", "content": "<image>What is red?"}, *_CIRCLE],
+            "images": ["a.jpg"],
+            "rejected_images": ["b.jpg"],
+        },
+        swift_pictures,
+        has_other_pictures,
+        ("system",),
+        "ms-swift",
     ),
     Format(
         "RLHF-V",
@@ -329,7 +305,7 @@ FORMATS = (
         ("text",),
         {"image": "a.jpg", "text": _PAIR_JSON},
         json_text,
-        _has_json_pairs,
+        has_json_pairs,
         found_in="openbmb/RLHF-V-Dataset",
     ),
     Format(
@@ -346,7 +322,7 @@ FORMATS = (
         ("chosen", "rejected"),
         {"chosen": [*_ASKED, *_CIRCLE], "rejected": [*_ASKED, *_SQUARE], "images": ["a.jpg"]},
         without_prompt,
-        _is_conversational,
+        may_part,
     ),
     Format(
         "question and answer",
@@ -370,7 +346,7 @@ FORMATS = (
         ("caption",),
         {"image": "a.jpg", "caption": "A red circle."},
         caption,
-        _is_described,
+        is_described,
         found_in="COCO, Flickr8k, Flickr30k, image folders, WebDataset",
     ),
     Format(
@@ -379,8 +355,8 @@ FORMATS = (
         ("captions",),
         {"image": "a.jpg", "captions": ["A red circle.", "A disc."]},
         captions,
-        _is_described,
+        is_described,
         found_in="noto_emoji, COCO with all captions of a picture in one row",
     ),
-    Format("picture and label", "sft", ("label",), {"image": "a.jpg", "label": "circle"}, label, _has_class),
+    Format("picture and label", "sft", ("label",), {"image": "a.jpg", "label": "circle"}, label, has_class),
 )

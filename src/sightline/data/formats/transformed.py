@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.formats.even import are_talk, even_row, is_even
 from sightline.data.formats.registry import Format, Goal, Row, recognise
 from sightline.data.images import row_images
 from sightline.errors import DataError
@@ -20,9 +21,16 @@ def transformed_rows(dataset: Dataset, goal: Goal, source: str) -> tuple[Dataset
     """
     first = next(iter(dataset))
     format_ = recognise(first, [first], goal, source)
-    if format_.convert is None:
+    spoken = {column: first[column] for column in format_.columns}
+    talk = are_talk([spoken])
+    if format_.convert is None and is_even(spoken, talk):
         return dataset, format_
-    make, transform = format_.convert, dataset.format["format_kwargs"]["transform"]
+
+    def evened(row: Row, images: int, name: str) -> list[Row]:
+        return [even_row({column: row[column] for column in spoken}, talk, name)]
+
+    make = format_.convert or evened
+    transform = dataset.format["format_kwargs"]["transform"]
     replaced = {*format_.columns, *format_.optional}
     name = f"{source}, a row that its transform makes"
 

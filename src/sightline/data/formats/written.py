@@ -16,12 +16,22 @@ WRITTEN_ROLES = {"user": "human", "assistant": "gpt"}
 
 
 def sft_row(row: Row, name: str) -> Iterator[Row]:
-    """TRL's demonstrations as they are."""
+    """TRL's demonstrations as they are.
+
+    Raises:
+        DataError: the conversation, its question or its answer is missing.
+    """
+    _require_filled(row, ("messages", "prompt", "completion"), name)
     yield _kept(row, ("messages", "prompt", "completion", "text"))
 
 
 def preference_row(row: Row, name: str) -> Iterator[Row]:
-    """TRL's preferences: a row for each rejected answer."""
+    """TRL's preferences: a row for each rejected answer.
+
+    Raises:
+        DataError: the prompt or an answer is missing.
+    """
+    _require_filled(row, ("prompt", "chosen", "rejected"), name)
     for pair in answer_pairs(row, name):
         yield _kept(pair, ("prompt", "chosen", "rejected"))
 
@@ -29,6 +39,7 @@ def preference_row(row: Row, name: str) -> Iterator[Row]:
 def kto_row(row: Row, name: str) -> Iterator[Row]:
     """TRL's unpaired preferences: the chosen answer with the label true, each rejected one with false."""
     prompt = _kept(row, ("prompt",))
+    _require_filled(row, ("prompt", "chosen", "rejected"), name)
     yield {**prompt, "completion": _clean(row["chosen"]), "label": True}
     for pair in answer_pairs(row, name):
         yield {**prompt, "completion": _clean(pair["rejected"]), "label": False}
@@ -59,6 +70,13 @@ def llava_row(row: Row, name: str) -> Iterator[Row]:
         {"from": WRITTEN_ROLES[message["role"]], "value": text} for message, text in zip(messages, texts, strict=True)
     ]
     yield written
+
+
+def _require_filled(row: Row, columns: tuple[str, ...], name: str) -> None:
+    """Raise DataError for a column that the row leaves empty, which would be left out of what is written."""
+    empty = next((column for column in columns if column in row and row[column] in (None, [])), None)
+    if empty is not None:
+        raise DataError(f"{name}: expected something in {empty}, got nothing. Fill it in, or drop the row.")
 
 
 def _messages(row: Row, name: str) -> list[Row]:

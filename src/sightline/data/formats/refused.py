@@ -1,0 +1,98 @@
+"""Rows that would train as what they are not: answers labelled wrong, unseen videos, rows of another kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from sightline.data.formats.registry import FORMATS, Format
+from sightline.data.images import row_images
+from sightline.errors import DataError
+
+Row = dict[str, Any]
+NameOf = Callable[[int], str]
+
+_LABELS = ("label", "kto_tag", "labels")
+_TALKS = ("completion", "messages", "conversations")
+_MEDIA = ("video", "videos", "audio", "audios")
+_MARKS = ("<video>", "<audio>")
+_WORDS = {"true": True, "false": False, "1": True, "0": False}
+
+
+def refuse_unpaired(dataset: Any, columns: list[str], first_rows: list[Row], source: str) -> None:
+    """Raise DataError for answers that are labelled right or wrong: the wrong ones would train as demonstrations."""
+    found = next((column for column in _LABELS if column in columns), None)
+    if found is None or not ({*_TALKS} & {*columns} or _asks_and_labels(dataset, columns, found)):
+        return
+    values = [_label(value) for value in _distinct(dataset, found, first_rows)]
+    if False in values and all(value in (True, False, None) for value in values):
+        raise DataError(
+            f"{source}: expected pairs or demonstrations, got answers labelled true or false in {found} (KTO's "
+            "unpaired preferences), the false of which would train as if they were right. Keep the rows labelled true "
+            "for `sightline sft`, or pair them as prompt, chosen and rejected for `sightline dpo`; drop the column if "
+            "it says something else."
+        )
+
+
+def refuse_media(dataset: Any, columns: list[str], name_of: NameOf) -> None:
+    """Raise DataError for a row whose video or sound its words or nothing else would show."""
+    found = [column for column in _MEDIA if column in columns]
+    if not found:
+        return
+    for index, row in enumerate(_rows(dataset, columns)):
+        column = next((one for one in found if row[one]), None)
+        if column is not None and (not row_images(row) or any(mark in str(row) for mark in _MARKS)):
+            raise DataError(
+                f"{name_of(index)}: expected text and images, got something in {column}, which no model here reads. "
+                "Take frames as images, or leave the row out."
+            )
+
+
+def refuse_other_kinds(dataset: Any, format_: Format, columns: list[str], name_of: NameOf) -> None:
+    """Raise DataError for a row that has nothing in the format's columns, and is of another format."""
+    needed = [column for column in format_.columns if column in columns]
+    others = [
+        one.columns for one in FORMATS if one.goal == format_.goal and set(one.columns) <= set(columns) - set(needed)
+    ]
+    if not others or not any(dataset.data.column(column).null_count for column in needed):
+        return
+    for index, row in enumerate(_rows(dataset, columns)):
+        other = next((one for one in others if all(row[column] is not None for column in one)), None)
+        if other is not None and all(row[column] is None for column in needed):
+            raise DataError(
+                f"{name_of(index)}: expected {format_.name} ({', '.join(needed)}) as in other rows, got "
+                f"{', '.join(other)}. Write rows of each kind into a file of their own, and join them by `datasets`."
+            )
+
+
+def _asks_and_labels(dataset: Any, columns: list[str], label: str) -> bool:
+    """Whether answers to questions are labelled by true and false: numbers there may be anything."""
+    from datasets import Value
+
+    features = dataset.features or {}
+    return {"question", "answer"} <= {*columns} and (label == "kto_tag" or features.get(label) == Value("bool"))
+
+
+def _distinct(dataset: Any, column: str, first_rows: list[Row]) -> Iterable[Any]:
+    """The values of a column of numbers, booleans or words; of a stream those of its first rows."""
+    import datasets
+    import pyarrow
+    import pyarrow.compute as compute
+
+    if not isinstance(dataset, datasets.Dataset):
+        return [row.get(column) for row in first_rows]
+    kind, values = dataset.features[column], dataset.data.column(column)
+    if not isinstance(kind, datasets.Value) or pyarrow.types.is_binary(values.type):
+        return ()
+    return compute.unique(values).to_pylist()
+
+
+def _label(value: Any) -> Any:
+    return _WORDS.get(value.strip().lower(), value) if isinstance(value, str) else value
+
+
+def _rows(dataset: Any, columns: list[str]) -> Iterator[Row]:
+    """The rows of a dataset; of a stream none, whose rows are looked at as they come."""
+    import datasets
+
+    return iter(dataset.select_columns(columns)) if isinstance(dataset, datasets.Dataset) else iter(())
