@@ -38,7 +38,10 @@ def test_an_answer_cell_gives_all_its_answers_and_no_missing_one(value: Any, tex
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"bbox": [1, 2]}, "row 1: answers: expected a record with answer, text, value, caption or raw, got one with bbox"),
+        (
+            {"bbox": [1, 2]},
+            "row 1: answers: expected a record with answer, text, value, caption or raw, got one with bbox",
+        ),
         ([["a"], ["b"]], "row 1: answers: expected answers, got a list in a list"),
         (b"cat", "row 1: answers: expected answers, got 3 bytes"),
     ],
