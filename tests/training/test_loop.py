@@ -406,10 +406,10 @@ def test_a_worker_that_ends_or_finds_no_shared_memory_ends_the_run_in_one_line(
 def test_a_reporter_that_is_not_installed_is_told_before_rows_are_read(
     name: str, data: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
-    monkeypatch.setattr("sightline.training.callbacks.get_available_reporting_integrations", list)
-    assert run(command(data, "sft", tmp_path / "run", "--report_to", name)) == 1
+    monkeypatch.setattr("sightline.settings.packages.find_spec", lambda module: None)
+    assert run(command(data, "sft", tmp_path / "run", "--report_to", name)) == 2
     printed = capsys.readouterr().err
-    assert f"error: report_to: {name} is not installed. Run `pip install {name}`" in printed
+    assert f"report_to {name} needs {name}, which is not installed. Run `pip install {name}`" in printed
     assert "train.jsonl" not in printed and not (tmp_path / "run").exists()
 
 

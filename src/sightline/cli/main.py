@@ -52,7 +52,8 @@ class Verb:
         @functools.wraps(command)  # whose signature Typer reads
         def run_placed(**given: Any) -> Any:
             """The command with `~` and variables of its paths expanded, as flags and recipes of training have them."""
-            places = {name: placed(given[name], f"command line: {name}") for name in given.keys() & PLACES}
+            # In the order of the signature, so that of several mistakes the same one is told each time.
+            places = {name: placed(value, f"command line: {name}") for name, value in given.items() if name in PLACES}
             with joined_processes() if self.is_shared else nullcontext():
                 check_places(places, asks_server=bool(given.get("endpoint") or given.get("predictions")))
                 result = command(**{**given, **places})
