@@ -47,11 +47,15 @@ class DataError(InputError):
 
 
 class TooLongError(DataError):
-    """A row of so many `tokens` is longer than `max_length`, and `length_policy` does not make it fit."""
+    """A row of so many `tokens` is longer than `max_length`, and `length_policy` does not make it fit.
 
-    def __init__(self, message: str, tokens: int) -> None:
+    `answerless` where no token of its answer would be left to train on.
+    """
+
+    def __init__(self, message: str, tokens: int, answerless: bool = False) -> None:
         super().__init__(message)
         self.tokens = tokens
+        self.answerless = answerless
 
 
 class ConfigError(InputError):

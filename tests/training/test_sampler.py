@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 import sightline
 from sightline.errors import ConfigError
-from sightline.training.sampler import ImageGroupSampler, describe_order
+from sightline.training.sampler import ImageGroupSampler, describe_order, order_seed
 from tests.tiny import SHORT_RUN, picture, tiny_llava, tiny_processor
 
 KEYS = [str(index % 5) for index in range(16)]
@@ -99,3 +99,8 @@ def test_shuffled_is_trls_order_and_the_run_says_what_it_costs(
     assert "Order: random, as TRL shuffles." in capsys.readouterr().err
     order(sightline, "random")
     assert "Order: random, rows of one image together: a batch of 2 shows about" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("data_seed", "expected"), [(None, 5), (0, 0), (7, 7)])
+def test_rows_are_ordered_by_data_seed_where_it_is_set(data_seed: int | None, expected: int) -> None:
+    assert order_seed(trl.SFTConfig(seed=5, data_seed=data_seed, use_cpu=True, bf16=False)) == expected

@@ -95,6 +95,7 @@ def _truncated(sequence: Sequence, max_length: int) -> Sequence:
             f"{sequence.name}: max_length {max_length} leaves no answer token to train on; the row has {length} "
             f"tokens, {int(np.flatnonzero(sequence.scored_L)[0])} of them before the answer. {_ADVICE}",
             length,
+            answerless=True,
         )
     keep = slice(None, max_length)
     return replace(

@@ -119,7 +119,7 @@ def read_rows_of(plan: PlannedRun, track: Track) -> RowsReport:
         cut=cut,
         dropped=len(too_long) if dropping else 0,
         refused=0 if dropping else len(too_long),
-        answerless=sum("leaves no answer token" in str(error) for error in too_long),
+        answerless=sum(error.answerless for error in too_long),
         untrained=sum(row.trained == 0 for row in kept),
         broken=len(broken),
         longest=longest,

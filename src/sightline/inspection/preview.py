@@ -20,6 +20,7 @@ from sightline.inspection.plan import PlannedRun, chosen_rows, given_settings, p
 from sightline.inspection.tiles import CutPicture, cut_picture
 from sightline.inspection.tokens import IMAGE, Token, read_tokens, trained
 from sightline.inspection.tree import DrawnForest, draw_forest
+from sightline.training.sampler import order_seed
 from sightline.training.sharing import image_keys
 
 DEFAULT_PRESET = "nano"
@@ -194,8 +195,7 @@ def _augmented(plan: PlannedRun, cut: tuple[CutPicture, ...]) -> tuple[Image, ..
     args = plan.settings.training
     if args.augmentation == NONE or not cut:
         return ()
-    seed = args.seed if args.data_seed is None else args.data_seed
-    return tuple(augmented_samples(cut[0].original, args.augmentation, SHOWN_EPOCHS, seed))
+    return tuple(augmented_samples(cut[0].original, args.augmentation, SHOWN_EPOCHS, order_seed(args)))
 
 
 def _encode(plan: PlannedRun, encoder: SequenceEncoder, rows: list[dict[str, Any]], names: list[str]) -> EncodedBatch:

@@ -23,6 +23,7 @@ from sightline.inspection.modules import ModuleReport, count_bytes, report_modul
 from sightline.inspection.plan import PlannedRun
 from sightline.training.references import uses_reference_store
 from sightline.training.run import dpo_trainer, quiet_input_errors, sft_trainer
+from sightline.training.sampler import order_seed
 from sightline.training.sharing import grouping_sampler, image_keys
 
 STEPS = (
@@ -71,7 +72,7 @@ def choose_batches(plan: PlannedRun, rows: RowsReport) -> Batches:
         and args.train_sampling_strategy == "random"
         and not getattr(args, "packing", False)
     ):
-        sampler = grouping_sampler(plan.rows.select([row.index for row in rows.kept]), args.seed)
+        sampler = grouping_sampler(plan.rows.select([row.index for row in rows.kept]), order_seed(args))
     if sampler is None:
         ordered = sorted(range(len(rows.kept)), key=lambda place: rows.kept[place].tokens, reverse=True)
         middle = max(0, (len(ordered) - size) // 2)

@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 
 from sightline.data.augmentation import NONE, Augment, augmented_row
 from sightline.errors import ConfigError
+from sightline.training.sampler import order_seed
 
 AUGMENTATION_HELP = (
     "How training pictures are changed, anew in each epoch: `none`, `light` (small shifts, brightness, contrast, "
@@ -73,8 +74,7 @@ def augment_training(trainer: Any) -> AugmentingCollator | None:
     policy = policy_of(trainer.args)
     if policy == NONE:
         return None
-    seed = trainer.args.seed if trainer.args.data_seed is None else trainer.args.data_seed
-    collator = AugmentingCollator(trainer.data_collator, policy, seed)
+    collator = AugmentingCollator(trainer.data_collator, policy, order_seed(trainer.args))
     trainer.add_callback(_Epochs(collator))
     if trainer.accelerator.is_main_process:
         print(

@@ -19,6 +19,7 @@ from sightline.engine.packing import Unit, deal_rows
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, DataError
 from sightline.training.fitting import ReadRows
+from sightline.training.sampler import order_seed
 
 DEFAULT_ROW_TOKENS = 2048
 ONE_ROW = sys.maxsize  # tokens that a row may hold where all examples of a batch share one
@@ -110,8 +111,7 @@ def pack_dataset(trainer: Any, read: ReadRows, image_keys: list[str]) -> tuple[P
     max_images = getattr(args, "max_images_per_row", None)
     units = _units(read, image_keys, budget, max_images, trainer.data_collator.facts.both_ways)
     batch = args.per_device_train_batch_size * args.world_size
-    seed = args.seed if args.data_seed is None else args.data_seed
-    dealt = deal_rows(units, budget, max_images, multiple=batch, seed=seed)
+    dealt = deal_rows(units, budget, max_images, multiple=batch, seed=order_seed(args))
     rows = [tuple(index for unit in row for index in unit.members) for row in dealt]
     if trainer.accelerator.is_main_process:
         print(_summary(dealt, budget), file=sys.stderr)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from sightline.training.rows import training_rows
 from sightline.training.sft import SFTTrainer
 from sightline.training.source import ModelSource, model_source
 from sightline.training.task_scores import Score, add_task_scores, check_task_scores
+
+_PACKAGE = Path(__file__).resolve().parents[1]
 
 
 @dataclass(frozen=True)
@@ -147,8 +150,13 @@ def _train(
 
 @contextmanager
 def quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
-    """TRL's complaints about settings, missing files and weights that do not fit, as input errors with one line."""
+    """TRL's complaints about settings, missing files and weights that do not fit, as input errors with one line.
+
+    What our own code raises unforeseen keeps its traceback.
+    """
     try:
         yield
     except (ValueError, OSError) as error:
+        if Path(traceback.extract_tb(error.__traceback__)[-1].filename).is_relative_to(_PACKAGE):
+            raise
         raise InputError(f"{settings.model.model_name_or_path or settings.script.preset}: {error}") from error

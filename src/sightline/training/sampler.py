@@ -36,6 +36,11 @@ if not hasattr(SkipBatchSampler, "set_epoch"):
     SkipBatchSampler.set_epoch = _set_epoch_below
 
 
+def order_seed(args: Any) -> int:
+    """The seed of the order of rows, and of what is drawn for each: `data_seed`, or `seed` where it is not set."""
+    return int(args.seed if args.data_seed is None else args.data_seed)
+
+
 class ImageGroupSampler(Sampler[int]):
     """Row indices of an epoch: images in random order, the rows of an image one after another, in random order.
 

@@ -35,7 +35,7 @@ from sightline.training.packing import (
 )
 from sightline.training.precision import choose_precision
 from sightline.training.references import STORE_CHOICES
-from sightline.training.sampler import ImageGroupSampler, check_strategy
+from sightline.training.sampler import ImageGroupSampler, check_strategy, order_seed
 from sightline.training.sealed_trainer import reported
 from sightline.training.sharing import (
     base_model,
@@ -168,5 +168,4 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
     def _grouping_sampler(self, dataset: Any) -> ImageGroupSampler | None:
         if self.route.route == "plain":
             return None
-        seed = self.args.seed if self.args.data_seed is None else self.args.data_seed
-        return grouping_sampler(dataset, seed)
+        return grouping_sampler(dataset, order_seed(self.args))
