@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from sightline.data.prompts import render_prompt
+from sightline.data.prompts import check_template, render_prompt
 from sightline.data.rendering import render_columns, render_messages, require_words
-from sightline.errors import DataError
+from sightline.errors import DataError, InputError
 from sightline.types import Question
 from tests.tiny import tiny_processor
 
@@ -16,12 +16,13 @@ MESSAGES = [{"role": "user", "content": "what ?"}, {"role": "assistant", "conten
 BROKEN = {
     "{% if x %}": "the chat template cannot render it: Unexpected end of template",
     "{{ messages[0].part.text }}": "cannot render it: 'dict object' has no attribute 'part'",
-    "{{ raise_exception('Roles must alternate') }}": "cannot render it: Roles must alternate",
+    "{{ raise_exception('Roles must alternate') }}": "the chat template refuses it: Roles must alternate",
     None: "has no chat template to render it by",
 }
+SEVERAL = {"tool_use": "{{ messages }}", "rag": "{{ messages }}"}
 
 
-def processor_with(template: str | None) -> Any:
+def processor_with(template: str | dict[str, str] | None) -> Any:
     processor = tiny_processor()
     processor.chat_template = processor.tokenizer.chat_template = template
     return processor
@@ -31,7 +32,7 @@ def processor_with(template: str | None) -> Any:
 def test_rows_conversations_and_questions(template: str | None, said: str) -> None:
     processor = processor_with(template)
     with pytest.raises(DataError, match=said):
-        render_messages(processor, MESSAGES, None, spans=False)
+        render_messages(processor, MESSAGES, None, spans=False, label="rows.jsonl row 3")
     with pytest.raises(DataError, match=said):
         render_prompt(processor, Question("what ?", (), 4))
 
@@ -39,7 +40,7 @@ def test_rows_conversations_and_questions(template: str | None, said: str) -> No
 @pytest.mark.parametrize("template", [template for template in BROKEN if template])
 def test_the_row_is_named(template: str) -> None:
     row = {"prompt": MESSAGES[:1], "completion": MESSAGES[1:]}
-    with pytest.raises(DataError, match="rows.jsonl row 3: the chat template cannot render it"):
+    with pytest.raises(DataError, match="rows.jsonl row 3: the chat template (cannot render|refuses) it"):
         render_columns(processor_with(template), row, 0, ("prompt", "completion"), "rows.jsonl row 3")
 
 
@@ -47,3 +48,17 @@ def test_the_row_is_named(template: str) -> None:
 def test_what_is_no_conversation_is_named(value: Any) -> None:
     with pytest.raises(DataError, match="rows.jsonl row 3: expected prompt as a text or as messages with role and"):
         require_words({"prompt": value}, ("prompt",), "rows.jsonl row 3")
+
+
+def test_of_several_templates_without_a_default_the_names_are_told() -> None:
+    with pytest.raises(DataError, match="rows.jsonl row 3: .* chat templates rag, tool_use, and none is called def"):
+        render_messages(processor_with(SEVERAL), MESSAGES, None, spans=False, label="rows.jsonl row 3")
+    with pytest.raises(InputError, match="some/model: .* chat templates rag, tool_use, and none is called default"):
+        check_template(processor_with(SEVERAL), "some/model")
+
+
+@pytest.mark.parametrize("spans", [False, True])
+def test_a_row_of_messages_is_named(spans: bool) -> None:
+    processor = processor_with("{{ raise_exception('System role not supported') }}")
+    with pytest.raises(DataError, match="^rows.jsonl row 3: the chat template refuses it: System role not supported"):
+        render_messages(processor, MESSAGES, None, spans, "rows.jsonl row 3")

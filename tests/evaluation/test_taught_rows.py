@@ -257,5 +257,5 @@ def as_trained(processor: Any, row: dict[str, Any]) -> tuple[str, tuple[bytes, .
             for role, part in parts
             for turn in (part if isinstance(part, list) else [{"role": role, "content": part}])
         ]
-    text, _ = render_messages(processor, structured(said, len(images), "row"), None, False)
+    text, _ = render_messages(processor, structured(said, len(images), "row"), None, False, "row")
     return text.removesuffix("</s>"), tuple(open_image(image, "row").tobytes() for image in images)

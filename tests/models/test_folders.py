@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 from peft import LoraConfig, get_peft_model
+from safetensors.torch import load_file, save_file
 
 from sightline.errors import InputError
 from sightline.models.folders import reading
@@ -116,3 +118,65 @@ def test_generation_settings_that_are_no_numbers(setting: dict[str, Any]) -> Non
         setattr(model.generation_config, name, value)
     with pytest.raises(InputError, match="generation_config.json: expected numbers at eos_token_id and repetition_pen"):
         greedy_rules(model)
+
+
+def settings_with(**changes: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        path = folder / "config.json"
+        given = json.loads(path.read_text())
+        for key, value in changes.items():
+            part, _, inner = key.partition("__")
+            if inner:
+                given[part][inner] = value
+            else:
+                given[part] = value
+        path.write_text(json.dumps(given))
+
+    return change
+
+
+def without_weight(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights[next(name for name in weights if "norm" in name)]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+
+
+def indexed(content: Any) -> Callable[[Path], None]:
+    def change(folder: Path) -> None:
+        (folder / "model.safetensors.index.json").write_text(json.dumps(content))
+
+    return change
+
+
+def chat_template(folder: Path) -> None:
+    (folder / "chat_template.json").write_text("{")
+
+
+def other_image_token(folder: Path) -> None:
+    given = json.loads((folder / "config.json").read_text())
+    key = next(key for key in ("image_token_id", "image_token_index") if key in given)
+    settings_with(**{key: given[key] + 1})(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (settings_with(text_config=None), "config.json is expected to hold an object of settings at text_config"),
+        (settings_with(vision_config=[]), "config.json is expected to hold an object of settings at vision_config"),
+        (settings_with(text_config={}), "config.json describes a model of .* weights, but .* are stored"),
+        (settings_with(text_config__vocab_size=10), "weights have other shapes than config.json asks for: .* has"),
+        (settings_with(text_config__num_hidden_layers=9), "weights that config.json asks for are not stored"),
+        (without_weight, "[1-9] weights that config.json asks for are not stored"),
+        (indexed({"weight_map": [1]}), r"index.json is expected to map weights to files at weight_map"),
+        (indexed({"weight_map": {"a": "model-2.safetensors"}}), "index.json names model-2.safetensors, which the"),
+        (other_image_token, r"config.json takes token 5 for that of a picture.* <image> is 4"),
+        (chat_template, "chat_template.json is no whole JSON"),
+    ],
+)
+def test_parts_that_do_not_belong_together_are_named(
+    damage: Callable[[Path], None], message: str, folder: Path
+) -> None:
+    damage(folder)
+    for said in refusals(folder):
+        assert re.search(message, said), said
+        assert str(folder) in said

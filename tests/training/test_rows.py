@@ -12,7 +12,7 @@ from datasets import Dataset
 from sightline.cli.main import run
 from sightline.errors import ConfigError, DataError
 from sightline.training.arguments import read_settings
-from sightline.training.rows import training_rows
+from sightline.training.rows import planned_encoding, training_rows
 from sightline.training.sft import SFTConfig
 from tests.tiny import picture, tiny_llava, tiny_processor
 
@@ -171,6 +171,16 @@ def test_a_bad_caption_is_named_by_the_row_it_stands_in(folder: Path) -> None:
     )
     with pytest.raises(DataError, match=r"^captions.jsonl row 2: expected at least one caption"):
         rows_of(folder, dataset_name=str(path))
+
+
+def test_assistant_turns_of_a_template_without_marks_are_refused_by_the_setting(folder: Path) -> None:
+    processor = tiny_processor()
+    processor.chat_template = "{% for message in messages %}{{ message.role }}: {{ message.content }}\n{% endfor %}"
+    settings = read_settings(["--dataset_name", "x", "--assistant_only_loss", "true", "--use_cpu"], SFTConfig)
+    with pytest.raises(
+        ConfigError, match=r"assistant_only_loss: expected a chat template with \{% generation %\} marks"
+    ):
+        planned_encoding(settings, processor)
 
 
 def test_what_cannot_be_streamed_is_refused(folder: Path) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from sightline.data.bounded_templates import bound_templates
 from sightline.data.processors import Layout, layout_of, prompt_ids, require_own_words
-from sightline.data.templating import templated
+from sightline.data.templating import missing_template, templated
 from sightline.errors import DataError, InputError
 from sightline.types import Picture, Question, Turn
 
@@ -70,6 +70,8 @@ def check_template(processor: Any, name: str) -> None:
             f"{name} has no chat template, so a question cannot be put into its words. "
             "Save one with the processor (`processor.chat_template = ...`, `processor.save_pretrained(FOLDER)`)."
         )
+    if isinstance(processor.chat_template, dict) and "default" not in processor.chat_template:
+        raise InputError(f"{name}: {missing_template(processor)}")
 
 
 def opening_of(processor: Any, name: str, system: str = "", enable_thinking: bool | None = None) -> Opening:

@@ -41,17 +41,17 @@ def render_columns(processor: Any, row: dict[str, Any], images: int, columns: Ma
 
 
 def render_messages(
-    processor: Any, messages: list[dict[str, Any]], template: str | None, spans: bool
+    processor: Any, messages: list[dict[str, Any]], template: str | None, spans: bool, label: str
 ) -> tuple[str, Spans]:
     """A conversation as text by a template, or the processor's own; with `spans`, where the assistant speaks in it."""
     if not spans:
-        with templated("A conversation", processor):
+        with templated(label, processor):
             text: str = processor.apply_chat_template(messages, chat_template=template, tokenize=False)
         return text, []
     from transformers.utils.chat_template_utils import render_jinja_template
 
     own = template or processor.chat_template
-    with templated("A conversation", processor):
+    with templated(label, processor):
         texts, found = render_jinja_template(
             conversations=[messages],
             chat_template=own["default"] if isinstance(own, dict) else own,

@@ -301,7 +301,7 @@ class SequenceEncoder:
         self._check_whole_rows(around, label)
         by_turns = self.settings.assistant_only_loss
         messages = structured(row["messages"], len(around), label)
-        text, spans = render_messages(self.processor, messages, self.settings.chat_template, by_turns)
+        text, spans = render_messages(self.processor, messages, self.settings.chat_template, by_turns, label)
         if not by_turns:
             ids_L = self._prompt(text, around, label)
             return _Text(ids_L, np.ones(len(ids_L), dtype=bool))

@@ -32,12 +32,23 @@ def templated(label: str, processor: Any) -> Iterator[None]:
             raise InputError(
                 f"The chat template of {folder} is not rendered: {said}. Take its author's chat_template.jinja."
             ) from error
+        refuses = type(error) is TemplateError  # as `raise_exception` of a template does; others say what is broken
         raise DataError(
-            f"{label}: the chat template cannot render it: {said}. Mend the row, or chat_template.jinja of {folder}."
+            f"{label}: the chat template {'refuses it' if refuses else 'cannot render it'}: {said}. Mend the row, or "
+            f"chat_template.jinja of {folder}."
         ) from error
     except ValueError as error:
         if "chat template" not in str(error):
             raise
-        raise DataError(
-            f"{label}: the model's folder has no chat template to render it by. Copy chat_template.jinja into it."
-        ) from error
+        raise DataError(f"{label}: {missing_template(processor)}") from error
+
+
+def missing_template(processor: Any) -> str:
+    """Why a processor has no template to render a conversation by, and what to do."""
+    several = processor.chat_template
+    if isinstance(several, dict) and several:
+        return (
+            f"the model's folder has the chat templates {', '.join(sorted(several))}, and none is called default. "
+            "Save the one that is meant as chat_template.jinja."
+        )
+    return "the model's folder has no chat template to render it by. Copy chat_template.jinja into it."

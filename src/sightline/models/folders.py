@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,13 +11,17 @@ from typing import Any
 
 from sightline.errors import InputError, SightlineError
 from sightline.models.pretrained import check_code, load_pretrained
+from sightline.models.stored_weights import INDEX, index_problem, loading_problem, weights_problem
 
 SETTINGS = (
     "config.json", "generation_config.json", "processor_config.json", "preprocessor_config.json",
     "tokenizer_config.json", "tokenizer.json", "special_tokens_map.json", "adapter_config.json",
-    "model.safetensors.index.json",
+    "model.safetensors.index.json", "chat_template.json",
 )  # fmt: skip
+SECTIONS = {"text_config", "vision_config"}
 SHOWN = 300
+MEND = "Mend config.json, or copy the folder again."
+_OF_IMAGE = re.compile(r"(image|img)(_\w+)?_token(_id)?")
 
 
 @contextmanager
@@ -45,22 +50,76 @@ def require_readable(name: str, revision: str | None = None) -> None:
         InputError: one is cut, garbled, or holds a value of another kind.
     """
     import transformers
-    from transformers import AutoConfig, GenerationConfig
+    from transformers import GenerationConfig
+
+    config = require_whole(name, revision)
+    with reading(name, "The configuration of"):
+        check_code(name, revision)
+        classes = config.architectures or [None]
+        found = getattr(transformers, classes[0], None) if isinstance(classes[0], str) else None
+        if found is None:
+            raise InputError(
+                f"{name}: expected a class of transformers at architectures in config.json, got {classes[0]!r}. Write "
+                "the name of the model's class there, or copy the folder again."
+            )
+        kind = getattr(found, "config_class", None)
+        if kind is not None and kind.model_type != config.model_type:
+            raise InputError(
+                f"{name}: config.json has the model_type {config.model_type!r}, but {classes[0]} at architectures is "
+                f"of {kind.model_type!r}. Mend the one that is wrong, or copy the folder again."
+            )
+    if Path(name, "generation_config.json").is_file():
+        with reading(name, "The generation_config.json of"):
+            load_pretrained(GenerationConfig, name)
+
+
+def require_whole(name: str, revision: str | None = None) -> Any:
+    """The configuration of a folder or Hub id, whose files are whole and whose weights are those that it describes.
+
+    Raises:
+        InputError: one is cut, garbled or missing, or they do not belong together.
+    """
+    from transformers import AutoConfig
 
     damaged = damaged_file(name)
     if damaged:
         raise InputError(f"The model {name} could not be loaded: {damaged} Copy the folder again.")
     with reading(name, "The configuration of"):
-        check_code(name, revision)
-        classes = load_pretrained(AutoConfig, name, {"revision": revision}).architectures or [None]
-        if not isinstance(classes[0], str) or getattr(transformers, classes[0], None) is None:
-            raise InputError(
-                f"{name}: expected a class of transformers at architectures in config.json, got {classes[0]!r}. Write "
-                "the name of the model's class there, or copy the folder again."
-            )
-    if Path(name, "generation_config.json").is_file():
-        with reading(name, "The generation_config.json of"):
-            load_pretrained(GenerationConfig, name)
+        config = load_pretrained(AutoConfig, name, {"revision": revision})
+    problem = weights_problem(Path(name), config)
+    if problem:
+        raise InputError(f"The model {name} could not be loaded: {problem}. {MEND}")
+    return config
+
+
+def require_image_token(name: str, config: Any, processor: Any) -> None:
+    """Nothing where the token that the model takes for a picture's is one that the processor writes.
+
+    Raises:
+        InputError: it is another.
+    """
+    expected = getattr(config, "image_token_id", None)
+    if not isinstance(expected, int):
+        return
+    written = _image_tokens(processor)
+    if written and expected not in written.values():
+        told = ", ".join(f"{token} is {number}" for token, number in written.items())
+        raise InputError(
+            f"{name}: config.json takes token {expected} for that of a picture (image_token_id), but the processor "
+            f"writes another: {told}. Write that number into config.json, or copy the folder again."
+        )
+
+
+def _image_tokens(processor: Any) -> dict[str, int]:
+    """Numbers of the tokens that a processor and its tokenizer name as an image's."""
+    found: dict[str, int] = {}
+    for holder in (processor, processor.tokenizer):
+        for name in dir(holder):
+            value = getattr(holder, name, None) if _OF_IMAGE.fullmatch(name) else None
+            number = processor.tokenizer.convert_tokens_to_ids(str(value)) if isinstance(value, str) else value
+            if isinstance(number, int) and number != processor.tokenizer.unk_token_id:
+                found[str(value) if isinstance(value, str) else name] = number
+    return found
 
 
 def why_unreadable(folder: str, error: Exception) -> str:
@@ -68,6 +127,9 @@ def why_unreadable(folder: str, error: Exception) -> str:
     damaged = damaged_file(folder)
     if damaged:
         return f"{damaged} Copy the folder again."
+    unfit = loading_problem(Path(folder)) if is_misfit(error) else ""
+    if unfit:
+        return f"{unfit}. {MEND}"
     said = " ".join(str(error).split())
     said = said if isinstance(error, OSError | ValueError) else f"{type(error).__name__}: {said}"
     said = f"{said[:SHOWN].rstrip('.')}{'...' if len(said) > SHOWN else '.'}"
@@ -76,12 +138,20 @@ def why_unreadable(folder: str, error: Exception) -> str:
     return said
 
 
+def is_misfit(error: Exception) -> bool:
+    """Whether transformers (5.24) says that weights have other shapes than the model."""
+    return isinstance(error, RuntimeError) and "ignore_mismatched_sizes" in str(error)
+
+
 def damaged_file(folder: str) -> str:
     """The first file of a folder that is cut or garbled, and how it shows; empty where none is, or for a Hub id."""
     for name in SETTINGS:
         path = Path(folder, name)
         if path.is_file() and (problem := _settings_problem(path)):
             return f"{name} {problem}."
+    index = Path(folder, INDEX)
+    if index.is_file() and (problem := index_problem(index)):
+        return f"{INDEX} {problem}."
     for path in sorted(Path(folder).glob("*.safetensors")):
         if problem := _weights_problem(path):
             return f"{path.name} {problem}."
@@ -106,6 +176,10 @@ def _settings_problem(path: Path) -> str:
         found = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         return f"is no whole JSON ({str(error)[:100]})"
+    if isinstance(found, dict) and path.name == "config.json":
+        for part in SECTIONS & found.keys():
+            if not isinstance(found[part], dict):
+                return f"is expected to hold an object of settings at {part}, but holds {json.dumps(found[part])[:40]}"
     return "" if isinstance(found, dict) else f"is expected to hold an object of settings, but holds {str(found)[:40]}"
 
 

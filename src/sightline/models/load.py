@@ -10,7 +10,7 @@ import torch
 
 from sightline.errors import InputError
 from sightline.models.adapters import base_of_adapter, is_adapter, load_adapter
-from sightline.models.folders import reading, why_unreadable
+from sightline.models.folders import reading, require_image_token, require_whole, why_unreadable
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
 from sightline.models.torchvision_schemas import declare_torchvision_operators
@@ -64,6 +64,7 @@ def load_vlm(
         folder, adapter = base_of_adapter(folder), folder
     model = _load_model(folder, dtype)
     processor = _load_processor(folder, adapter)
+    require_image_token(folder, model.config, processor)
     if adapter is not None:
         _check_folder(str(adapter), "adapter_config.json", "Expected an adapter folder as PEFT writes it")
         model = load_adapter(model, str(adapter))
@@ -76,6 +77,8 @@ def _load_model(folder: str, dtype: str | torch.dtype) -> PreTrainedModel:
     from transformers import AutoModelForImageTextToText
 
     _check_folder(folder, "config.json", "Expected a model folder as `save_pretrained` or `sightline build` writes it")
+    if Path(folder).is_dir():
+        require_whole(folder)
     patched_config(folder)
     with reading(folder, "The model"):
         return load_pretrained(AutoModelForImageTextToText, folder, {"dtype": dtype})

@@ -111,6 +111,19 @@ def never_asking() -> Iterator[None]:
 
 
 @contextmanager
+def quiet_loading() -> Iterator[None]:
+    """transformers without its report on weights that were not used or not there."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
+
+
+@contextmanager
 def refused_pickles(name: str) -> Iterator[None]:
     """What torch raises of weights or states below `name` that are pickled with more than tensors, as an input error.
 

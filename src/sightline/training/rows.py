@@ -247,7 +247,7 @@ def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSett
     training = settings.training
     template = None
     if getattr(training, "assistant_only_loss", False) and not has_generation_markers(processor.chat_template):
-        template = get_training_chat_template(processor)  # as TRL's trainer does
+        template = _marked_template(processor)
     return EncodingSettings(
         max_length=training.max_length,
         length_policy=training.length_policy,
@@ -258,6 +258,19 @@ def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSett
         perturbation=perturbation(training) if isinstance(training, DPOConfig) else None,
         keywords=renders_keywords(training, isinstance(training, DPOConfig)),
     )
+
+
+def _marked_template(processor: Any) -> str | None:
+    """The template that TRL's trainer would take for one without marks of what the assistant says."""
+    try:
+        found: str | None = get_training_chat_template(processor)
+    except ValueError as error:
+        raise ConfigError(
+            "assistant_only_loss: expected a chat template with {% generation %} marks around what the assistant says, "
+            f"got one of {processor.tokenizer.name_or_path or 'the model'} without, and TRL has no copy of it that is "
+            "marked. Mark chat_template.jinja, or use rows of prompt and completion without this setting."
+        ) from error
+    return found
 
 
 def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:

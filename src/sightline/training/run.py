@@ -18,6 +18,7 @@ from sightline.data.kept_rows import maps_in_temporary_files
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, InputError
 from sightline.launch.processes import Processes, joined_processes
+from sightline.models.folders import is_misfit, why_unreadable
 from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
 from sightline.training.begun import begun_with, open_folder, resume_same
@@ -160,3 +161,8 @@ def quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
         if Path(traceback.extract_tb(error.__traceback__)[-1].filename).is_relative_to(_PACKAGE):
             raise
         raise InputError(f"{settings.model.model_name_or_path or settings.script.preset}: {error}") from error
+    except RuntimeError as error:
+        name = settings.model.model_name_or_path
+        if name is None or not is_misfit(error):
+            raise
+        raise InputError(f"The model {name} could not be loaded: {why_unreadable(name, error)}") from error

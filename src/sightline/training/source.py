@@ -10,7 +10,7 @@ from transformers import AutoProcessor, ProcessorMixin
 
 from sightline.errors import ConfigError, InputError
 from sightline.models.adapters import is_adapter
-from sightline.models.folders import reading, require_readable
+from sightline.models.folders import reading, require_image_token, require_readable
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
 from sightline.training.arguments import TrainingSettings
@@ -72,9 +72,10 @@ def _processor(name: str, settings: TrainingSettings) -> ProcessorMixin:
             "`.processor.save_pretrained(FOLDER)` write the folder to start from."
         )
     require_readable(name, settings.model.model_revision)
-    patched_config(name, settings.model.model_revision)
+    config = patched_config(name, settings.model.model_revision)
     with reading(name, "The processor of"):
         processor = load_pretrained(AutoProcessor, name, {"revision": settings.model.model_revision})
     if not isinstance(processor, ProcessorMixin):
         raise InputError(f"{name} has a tokenizer but no processor for images. Use a vision-language model's folder.")
+    require_image_token(name, config, processor)
     return processor

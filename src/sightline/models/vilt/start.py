@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +12,11 @@ import torch
 from torch import nn
 from transformers import AutoConfig, BertTokenizer, ViltConfig, ViltProcessor
 from transformers.models.vilt.modeling_vilt import ViltModel
-from transformers.utils import logging
 
 from sightline.data.vilt.pictures import PictureShape
 from sightline.errors import ConfigError, InputError
 from sightline.models.folders import reading
-from sightline.models.pretrained import load_pretrained
+from sightline.models.pretrained import load_pretrained, quiet_loading
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
@@ -108,17 +106,6 @@ def load_start(name: str, revision: str | None = None) -> Start:
     if missing:
         raise InputError(f"{name}: expected all weights of a ViLT, but {', '.join(missing[:3])} are missing.")
     return Start(config, body, processor, name)
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """transformers without its report on weights that were not used or not there."""
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
 
 
 def build_vocabulary(texts: Iterable[str], sizes: ViltSizes) -> BertTokenizer:
