@@ -102,6 +102,8 @@ def require_image_token(name: str, config: Any, processor: Any) -> None:
     if not isinstance(expected, int):
         return
     written = _image_tokens(processor)
+    if re.search("image|img|patch", str(processor.tokenizer.convert_ids_to_tokens(expected)), re.IGNORECASE):
+        return  # Gemma 3's processor has its mark of a picture's begin under the name of its image token
     if written and expected not in written.values():
         told = ", ".join(f"{token} is {number}" for token, number in written.items())
         raise InputError(
