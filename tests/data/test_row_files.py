@@ -259,3 +259,27 @@ def test_chunks_of_a_large_file_make_one_table(tmp_path: Path, monkeypatch: pyte
     assert read_dataset(path)["question"][:] == ["0", "1", "2", "3", "4"]
     rows_file(path, {"answer": 1}, {"answer": 2}, {"answer": "three"})
     assert read_dataset(path)["answer"][:] == [1, 2, "three"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("a.csv", "image;question;answer\nred.png;what, who?;x\n", "separated by commas, got .* semicolons"),
+        ("a.csv", "image\tquestion\nred.png\tx\n", "separated by commas, got .* tabs"),
+        ("a.tsv", "image,question\nred.png,x\n", "separated by tabs, got .* commas"),
+        ("a.csv", "image,answer,answer\nred.png,x,y\n", "the column 'answer' stands there twice"),
+        ("a.csv", "\nimage,answer\nred.png,x\n", "line 1: expected the names of the columns"),
+    ],
+)
+def test_a_header_that_says_something_else_is_told(name: str, text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_dataset(tmp_path / name)
+
+
+def test_a_saved_dataset_of_tensors_is_read_with_all_its_columns(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    rows = Dataset.from_dict({"question": ["what ?"], "answer": ["3"]})
+    rows.with_format("arrow", columns=["question"]).save_to_disk(str(tmp_path / "saved"))
+    assert list(read_dataset(tmp_path / "saved")) == [{"question": "what ?", "answer": "3"}]

@@ -6,9 +6,9 @@ import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-from sightline.data.bounds import allow_long_cells, lines_of, require_bytes
+from sightline.data.bounds import VALUE_BYTES, allow_long_cells, lines_of, require_bytes
 from sightline.data.documents import document_rows, require_split, token_rows
 from sightline.data.gathering import gather_rows
 from sightline.data.large_tables import dataset_of_tables
@@ -30,6 +30,7 @@ CHUNK_ROWS = 20_000  # as Python objects at once; as Arrow they take a fifth of 
 CHUNK_LETTERS = 2**24
 PARQUET_ROWS = 256  # decoded at once; of a column that repeats large values fewer
 REPEATED_ROWS, LARGE_DICTIONARY = 16, 2**18
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
 ROW_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".tar")
 
@@ -100,7 +101,10 @@ def _iterate_jsonl(path: Path) -> Iterator[Row]:
             except NotationError as error:
                 raise DataError(f"{path.name} line {number}: no valid JSON ({error}).") from error
             if not isinstance(row, dict):
-                raise DataError(f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}.")
+                raise DataError(
+                    f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}. A "
+                    "list of rows is read from a file that ends in .json."
+                )
             yield row
 
 
@@ -258,6 +262,7 @@ def _read_csv(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
 def _iterate_csv(path: Path, delimiter: str) -> Iterator[Row]:
     allow_long_cells()
     with path.open(encoding="utf-8-sig", newline="") as file:
+        _require_header(file, path, delimiter)
         reader = csv.DictReader(lines_of(file, path.name), delimiter=delimiter)
         number, row = 0, Row()
         try:
@@ -273,6 +278,25 @@ def _iterate_csv(path: Path, delimiter: str) -> Iterator[Row]:
             ) from error
     if number:
         _require_whole_end(path, row, number, delimiter)
+
+
+def _require_header(file: TextIO, path: Path, delimiter: str) -> None:
+    """Raise DataError for a first line that names a column twice, or whose columns are parted by another letter."""
+    line = file.readline(VALUE_BYTES)
+    file.seek(0)
+    if not line.strip():
+        raise DataError(f"{path.name} line 1: expected the names of the columns, got an empty line. Take it out.")
+    names = next(csv.reader([line], delimiter=delimiter))
+    other = max((one for one in SEPARATORS if one != delimiter), key=line.count)
+    if len(names) == 1 and other in line:
+        raise DataError(
+            f"{path.name}: expected columns separated by {SEPARATORS[delimiter]}, got a first line with "
+            f"{SEPARATORS[other]}: {line.strip()[:60]!r}. Save it with {SEPARATORS[delimiter]}, or name it .tsv where "
+            "tabs separate them."
+        )
+    twice = next((name for place, name in enumerate(names) if name and name in names[:place]), None)
+    if twice is not None:
+        raise DataError(f"{path.name}: the column {twice!r} stands there twice. Rename or drop one of them.")
 
 
 def _require_whole_end(path: Path, row: Row, count: int, delimiter: str) -> None:

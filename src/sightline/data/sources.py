@@ -236,7 +236,7 @@ def _saved(path: Path) -> Dataset | DatasetDict:
                 require_arrow_end(Path(file["filename"]))
             part.data.table.validate(full=True)  # what is garbled within would end the interpreter where it is read
             part.info.description = part.info.citation = part.info.homepage = part.info.license = ""
-        return saved
+        return saved.with_format(None)  # of tensors, or with columns hidden, as a training loop left it
     except DataError:
         raise
     except Exception as error:  # `datasets` checks nothing of what it reads there
