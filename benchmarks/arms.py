@@ -130,7 +130,7 @@ def write_results(comparisons: list[dict[str, Any]], file: Path) -> None:
     }
     content = {"machine": machine, "comparisons": comparisons}
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(content, indent=2) + "\n")
+    file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
 def stepper(arm: Arm) -> Callable[[range], float]:
@@ -176,7 +176,7 @@ def labelled_positions_only() -> Iterator[None]:
 
 def _processor() -> str:
     with contextlib.suppress(OSError):
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.split(":", 1)[1].strip()
     return platform.processor()

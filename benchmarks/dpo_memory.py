@@ -84,7 +84,7 @@ def measure(arm: str) -> None:
 
 def _peak_mib() -> float:
     """Largest resident set so far; VmHWM starts anew with the program, which getrusage's ru_maxrss does not."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8").splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
     raise RuntimeError("/proc/self/status has no VmHWM. This benchmark needs Linux.")

@@ -52,7 +52,7 @@ def first_step_s(checkout: Path, rows: Path) -> float:
         command = [sys.executable, "-m", "sightline.cli.main", "sft", *named, *SETTINGS]
         changed = {"PYTHONPATH": str(checkout / "src"), "HF_HUB_OFFLINE": "1", "SIGHTLINE_CACHE": folder}
         begun = time.perf_counter()
-        with open(Path(folder) / "said", "w+") as said:
+        with open(Path(folder) / "said", "w+", encoding="utf-8") as said:
             run = subprocess.Popen(command, env={**os.environ, **changed}, cwd=checkout, stdout=said, stderr=said)
             while not (metrics.is_file() and metrics.stat().st_size):
                 if run.poll() is not None:

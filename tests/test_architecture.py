@@ -151,3 +151,9 @@ def test_help_loads_nothing_heavy():
 @pytest.mark.parametrize("module", ["sightline", "sightline.config", "sightline.runs", "sightline.types"])
 def test_light_modules_load_nothing_heavy(module):
     assert modules_after(f"import {module}").isdisjoint(HEAVY)
+
+
+def test_texts_are_read_and_written_in_an_encoding_that_is_named():
+    rule = [sys.executable, "-m", "ruff", "check", "--isolated", "--preview", "--select", "PLW1514", "--no-cache"]
+    found = subprocess.run([*rule, str(SOURCE), str(ROOT / "benchmarks")], capture_output=True, encoding="utf-8")
+    assert found.returncode == 0, found.stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import sys
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -62,3 +63,16 @@ def __getattr__(name: str) -> Any:
     if not is_ours and name in dir(importlib.import_module("trl")):
         raise ImportError(f"sightline has no {name}. Import it from TRL: from trl import {name}")
     raise AttributeError(f"module 'sightline' has no attribute '{name}'")
+
+
+def _prepare_worker() -> None:
+    """Declares torchvision's operators in a process that another one starts anew (spawn, forkserver), a worker say.
+
+    What a worker is given names classes of transformers, whose modules import torchvision, before any of ours runs.
+    """
+    processes = sys.modules.get("multiprocessing.process")
+    if processes is not None and getattr(processes.current_process(), "_inheriting", False):
+        importlib.import_module("sightline.models.torchvision_schemas").declare_torchvision_operators()
+
+
+_prepare_worker()

@@ -80,4 +80,4 @@ def _commit(root: Path) -> str:
 def _git(root: Path, *arguments: str) -> str:
     # Without its optional lock: a run killed meanwhile would leave index.lock, which stops the user's own git.
     command = ["git", "--no-optional-locks", "-C", str(root), *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    return subprocess.run(command, capture_output=True, check=True, timeout=10).stdout.decode(errors="replace").strip()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +134,16 @@ def test_references_are_not_stored_where_evaluation_rows_are_made_anew(folder: P
 def test_what_reads_every_row_before_training_is_refused(given: dict[str, Any], setting: str, folder: Path) -> None:
     with pytest.raises(ConfigError, match=f"{setting} reads every row .*, but the transform of train_dataset makes"):
         make(sightline, "sft", folder, opened(folder, "sft"), **given)
+
+
+def asked_and_answered(batch: dict[str, list[Any]]) -> dict[str, list[Any]]:
+    count = len(batch["file"])
+    return {"image": [picture(0)] * count, "question": ["what ?"] * count, "answer": ["red"] * count}
+
+
+def test_rows_that_a_transform_makes_can_be_given_to_a_worker_that_starts_anew(folder: Path) -> None:
+    rows = sft_rows(Dataset.from_dict({"file": ["0.png"]}).with_transform(asked_and_answered), "rows").dataset
+    assert pickle.loads(pickle.dumps(rows))[0]["completion"] == rows[0]["completion"]
 
 
 def test_rows_of_other_formats_that_a_transform_makes_are_brought_into_trls_columns(folder: Path) -> None:

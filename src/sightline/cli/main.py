@@ -19,6 +19,7 @@ from typer._click.exceptions import ClickException  # of the one minor version t
 from sightline import __version__
 from sightline.cli.command import SightlineCommand
 from sightline.cli.environment import set_quiet_defaults
+from sightline.cli.locale import told_unencodable, use_utf8
 from sightline.cli.output import make_output_safe, safe_output
 from sightline.cli.settings_help import settings_command
 from sightline.cli.signals import end_on_signals
@@ -170,6 +171,12 @@ def _run(arguments: Sequence[str] | None) -> int:
         return error.exit_code
     except OSError as error:
         return _told_os_error(error)
+    except UnicodeEncodeError as error:
+        told = told_unencodable(error)
+        if not told:
+            raise
+        print(f"{_speaker()}error: {told}", file=sys.stderr)
+        return 2
     return result if isinstance(result, int) else 0
 
 
@@ -214,6 +221,7 @@ def _told_os_error(error: OSError) -> int:
 
 def main() -> None:
     """Entry point of the installed `sightline` script."""
+    use_utf8()
     keep_streams_open()
     make_output_safe()
     end_on_signals()

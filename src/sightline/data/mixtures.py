@@ -114,11 +114,19 @@ def blend(parts: Sequence[IterableDataset], shares: Sequence[float], seed: int) 
     columns |= dict.fromkeys(RENDERED) if any(column in columns for column in RENDERED) else {}
     features = Features({column: kinds.get(column, messages) for column in columns})
 
-    def fill(row: Row) -> Row:
-        return dict.fromkeys(columns) | _even_row(row)
-
+    fill = _Filling(tuple(columns))
     even = [parts[number].map(fill, remove_columns=list(row), features=features) for number, row in first.items()]
     return interleave_datasets(even, list(drawn.values()), seed, stopping_strategy="all_exhausted")
+
+
+@dataclass(frozen=True)
+class _Filling:
+    """A stream's row with all columns of the mixture; a record, which a worker started anew can be given."""
+
+    columns: tuple[str, ...]
+
+    def __call__(self, row: Row) -> Row:
+        return dict.fromkeys(self.columns) | _even_row(row)
 
 
 def _even_row(row: Row) -> Row:

@@ -185,7 +185,7 @@ class DeviceMemory:
             return
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL("libc.so.6").malloc_trim(0)
-            Path("/proc/self/clear_refs").write_text("5")  # the largest resident set starts anew
+            Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the largest resident set starts anew
             self._lasting, self._base = lasting, status_bytes("VmRSS")
 
     def peak(self) -> int | None:
@@ -202,7 +202,7 @@ class DeviceMemory:
 
 def status_bytes(name: str) -> int:
     """A figure of this process in /proc/self/status, such as its resident set, `VmRSS`, in bytes."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    for line in Path("/proc/self/status").read_text(encoding="utf-8", errors="replace").splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     raise OSError(f"/proc/self/status has no {name}")

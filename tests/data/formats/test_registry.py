@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -70,6 +71,12 @@ def test_trl_rows_written_of_it_train_as_its_own_do(one: Format, folder: Path) -
     target, goal = ("trl-sft", "sft") if one.goal == "sft" else ("trl-dpo", "preferences")
     assert run(["data", "convert", str(source), str(folder / "new" / "out.jsonl"), "--to", target]) == 0
     assert said(folder / "new" / "out.jsonl", goal) == said(source, goal)
+
+
+@every_format
+def test_a_stream_of_it_can_be_given_to_a_worker_that_starts_anew(one: Format, folder: Path) -> None:
+    stream = READ[one.goal](stream_dataset(written(folder, one.example, one.example)), "rows.jsonl").dataset
+    assert list(pickle.loads(pickle.dumps(stream))) == list(stream)
 
 
 CONVERSATIONS = [one for one in FORMATS if one.goal == "sft" and one.columns != ("text",)]

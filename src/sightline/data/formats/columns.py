@@ -16,7 +16,7 @@ from sightline.data.formats.even import TALKED, are_talk, even_row, is_even
 from sightline.data.formats.placed import ASKED, SPOKEN, may_be_talk, may_mark, may_show, place as place_marks
 from sightline.data.formats.questions import refuse_hidden_options
 from sightline.data.formats.refused import refuse_media, refuse_other_kinds, refuse_unpaired
-from sightline.data.formats.registry import Format, Goal, Row, holds, recognise
+from sightline.data.formats.registry import Convert, Format, Goal, Row, holds, recognise
 from sightline.data.formats.transformed import transformed_rows
 from sightline.data.gathering import (
     filled_columns,
@@ -202,11 +202,27 @@ def gathered(dataset: Any, source: str) -> Any:
     if not columns and set(row_columns(dataset)) <= seen and not set(MESSAGE_COLUMNS) & set(row_columns(dataset)):
         return dataset
 
-    def gather(row: Row, index: int) -> Row:
-        refuse_late_pictures(row, seen, finder, row_name(source, index))
-        return gather_row(row, columns, finder, row_name(source, index))
-
+    gather = _Gathering(tuple(columns), frozenset(seen), finder, source)
     return dataset.map(gather, with_indices=True, remove_columns=row_columns(dataset))
+
+
+@dataclass(frozen=True)
+class _Gathering:
+    """Gathers the pictures of a stream's row; a record, as are those below, which a worker started anew can be given.
+
+    Attributes:
+        seen: the columns that the first rows fill.
+    """
+
+    columns: tuple[str, ...]
+    seen: frozenset[str]
+    finder: PictureFinder
+    source: str
+
+    def __call__(self, row: Row, index: int) -> Row:
+        name = row_name(self.source, index)
+        refuse_late_pictures(row, self.seen, self.finder, name)
+        return gather_row(row, self.columns, self.finder, name)
 
 
 def refuse_addresses(dataset: Any, source: str) -> None:
@@ -229,19 +245,24 @@ def without_pictures(dataset: Any, source: str) -> Any:
         return dataset
     if not set(MESSAGE_COLUMNS) & set(row_columns(dataset)):
         return dataset
-    finder = PictureFinder(Path.cwd(), PictureAccess())
+    return dataset.map(_TextCheck(source), with_indices=True, features=dataset.features)
 
-    def check(row: Row, index: int) -> Row:
-        name = row_name(source, index)
-        if row_images(gather_row(row, (), finder, name)):
+
+@dataclass(frozen=True)
+class _TextCheck:
+    """Raises DataError where the prompt of a stream's row shows a picture."""
+
+    source: str
+
+    def __call__(self, row: Row, index: int) -> Row:
+        name = row_name(self.source, index)
+        if row_images(gather_row(row, (), PictureFinder(Path.cwd(), PictureAccess()), name)):
             raise DataError(
                 f"{name}: expected text alone, as in the first {FIRST_ROWS} rows, got a picture. Give each row a "
                 "column images, an empty list where it has none."
             )
         place_marks(row, 0, name, False)
         return row
-
-    return dataset.map(check, with_indices=True, features=dataset.features)
 
 
 def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> TrainingRows:
@@ -258,7 +279,7 @@ def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> T
         for place, index in enumerate(indices):
             row = _with_names({column: batch[column][place] for column in inputs}, classes)
             images = counts[index] if counts else 0
-            new_rows = _convert(format_, row, images, shown, row_name(source, index))
+            new_rows = _convert(format_.convert, row, images, shown, row_name(source, index))
             if marked:
                 new_rows = [place_marks(new, images, row_name(source, index), shown) for new in new_rows]
             made += [{**new, _ORIGIN: index} for new in new_rows]
@@ -299,11 +320,11 @@ def _with_names(row: Row, classes: dict[str, Any]) -> Row:
     return {**row, **{name: class_names(kind, row[name]) for name, kind in classes.items() if name in row}}
 
 
-def _convert(format_: Format, row: Row, images: int, shown: bool, name: str) -> list[Row]:
-    """What the format makes of a row."""
-    if format_.convert is None:
+def _convert(convert: Convert | None, row: Row, images: int, shown: bool, name: str) -> list[Row]:
+    """What a format makes of a row."""
+    if convert is None:
         return [row]
-    rows = format_.convert(row, images, name)
+    rows = convert(row, images, name)
     if not shown:
         rows = [{column: _plain(value) for column, value in new.items()} for new in rows]
     return rows
@@ -341,27 +362,39 @@ def _streamed(dataset: Any, columns: list[str], format_: Format, source: str) ->
     """The stream with each row replaced by those made of it."""
     if format_.convert is None and not set(ASKED) & set(columns):
         return dataset
-    inputs = set(_inputs(format_, columns))
-    shown, classes = has_images(dataset), class_columns(dataset.features)
     first = list(itertools.islice(dataset, FIRST_ROWS)) if format_.convert is None else []
     talk = are_talk({column: row.get(column) for column in format_.columns} for row in first)
+    spoken = tuple(column for column in format_.columns if column in TALKED)
+    inputs, classes = frozenset(_inputs(format_, columns)), class_columns(dataset.features)
+    convert = _Conversion(format_.convert, inputs, spoken, talk, has_images(dataset), classes, source)
+    return dataset.map(convert, batched=True, batch_size=32, with_indices=True, remove_columns=columns)
 
-    def made_of(row: Row, index: int) -> list[Row]:
-        images, name = len(row_images(row)), row_name(source, index)
-        row = _with_names(row, classes)
-        own = {column: value for column, value in row.items() if column in inputs or format_.convert is None}
-        spoken = {column: row[column] for column in format_.columns if column in TALKED and column in row}
-        if format_.convert is None and not is_even(spoken, talk):
-            own |= even_row(spoken, talk, name)
-        return [place_marks(new, images, name, False) for new in _convert(format_, own, images, shown, name)]
 
-    def convert(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
+@dataclass(frozen=True)
+class _Conversion:
+    """Makes rows of TRL's columns of a stream's rows."""
+
+    convert: Convert | None
+    inputs: frozenset[str]
+    spoken: tuple[str, ...]
+    talk: bool
+    shown: bool
+    classes: dict[str, Any]
+    source: str
+
+    def __call__(self, batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         made: list[Row] = []
         for place, index in enumerate(indices):
             row = {column: values[place] for column, values in batch.items()}
-            rest = {column: value for column, value in row.items() if column not in inputs}
-            for new in made_of(row, index):
-                made.append({**rest, **new})
+            rest = {column: value for column, value in row.items() if column not in self.inputs}
+            made += [{**rest, **new} for new in self._made_of(row, index)]
         return {column: [row[column] for row in made] for column in (made[0] if made else ())}
 
-    return dataset.map(convert, batched=True, batch_size=32, with_indices=True, remove_columns=columns)
+    def _made_of(self, row: Row, index: int) -> list[Row]:
+        images, name = len(row_images(row)), row_name(self.source, index)
+        row = _with_names(row, self.classes)
+        own = {column: value for column, value in row.items() if column in self.inputs or self.convert is None}
+        spoken = {column: row[column] for column in self.spoken if column in row}
+        if self.convert is None and not is_even(spoken, self.talk):
+            own |= even_row(spoken, self.talk, name)
+        return [place_marks(new, images, name, False) for new in _convert(self.convert, own, images, self.shown, name)]
