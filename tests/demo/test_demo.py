@@ -14,6 +14,7 @@ from sightline.data.worlds.scene import world_scenes
 from sightline.demo.preferences import write_preferences
 from sightline.demo.settings import DemoConfig, training_settings
 from sightline.demo.standing import error_shares, judge_descriptions
+from sightline.runs import RunFolder
 from sightline.types import Answer, ItemResult, Question, VqaRow
 
 SCENES = world_scenes(1, 6, "train")
@@ -69,6 +70,13 @@ def test_the_demo_trains_by_its_recipes_on_its_own_data(tmp_path, quick):
     assert sft.script.dataset_name == str(tmp_path / "rows.jsonl")
     assert sft.model.model_name_or_path == look.training.output_dir
     assert dpo.model.model_name_or_path == sft.training.output_dir
+
+
+def test_a_second_demo_in_one_folder_is_told(tmp_path, capsys):
+    with RunFolder(tmp_path).at_work():
+        assert run(["demo", "--quick", "--output_dir", str(tmp_path)]) == 2
+    assert "another run is at work there" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
 
 
 def test_a_folder_that_holds_something_is_refused_before_anything_is_written(tmp_path, capsys):

@@ -12,6 +12,7 @@ from PIL import Image
 
 from sightline.errors import ConfigError, RunFolderError
 from sightline.models.build import BuildSpec, BuiltVlm, build_vlm, preset_spec, save_vlm
+from sightline.runs import RunFolder
 
 VIT = {
     "model_type": "vit",
@@ -209,6 +210,17 @@ def test_a_folder_with_something_in_it_is_never_overwritten(nano, tmp_path):
     with pytest.raises(RunFolderError, match="holds something already"):
         save_vlm(nano, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
+
+
+def test_of_two_builds_of_one_folder_one_wins_and_the_other_is_told(nano, tmp_path):
+    folder = tmp_path / "nano"
+    folder.mkdir()
+    with RunFolder(folder).at_work(), pytest.raises(RunFolderError, match="another run is at work there"):
+        save_vlm(nano, folder)
+    save_vlm(nano, folder)  # what a killed build has locked is free
+    assert not (folder / ".lock").exists()
+    with pytest.raises(RunFolderError, match="holds something already"):
+        save_vlm(nano, folder)
 
 
 def test_a_json_file_that_is_no_config_is_refused(tmp_path):

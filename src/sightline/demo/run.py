@@ -23,7 +23,7 @@ from sightline.evaluation.rows import DatasetRows, read_vqa_rows
 from sightline.evaluation.vqa import evaluate
 from sightline.models.load import load_vlm
 from sightline.progress import progress_bar
-from sightline.runs import RunFolder
+from sightline.runs import LOCK, RunFolder
 from sightline.training.run import run_dpo, run_sft
 
 PAIRS = "mistakes.jsonl"
@@ -33,9 +33,19 @@ def run_demo(config: DemoConfig) -> DemoOutcome:
     """The whole story; the folder gets the world, both models, `results.json` and `report.html`.
 
     Raises:
-        RunFolderError: the folder holds something already.
+        RunFolderError: the folder holds something already, or another demo is at work there.
     """
-    run, stages = _new_run(config), Stages()
+    run = RunFolder(config.output_dir)
+    _check_empty(config.output_dir)
+    config.output_dir.mkdir(parents=True, exist_ok=True)
+    with run.at_work():
+        _check_empty(config.output_dir)
+        run.begin(vars(config))
+        return _told(config, run)
+
+
+def _told(config: DemoConfig, run: RunFolder) -> DemoOutcome:
+    stages = Stages()
     with stages.stage("Draw a world"):
         world = _write_world(config)
         exam = _exam(config, world)
@@ -69,13 +79,9 @@ def run_demo(config: DemoConfig) -> DemoOutcome:
     return outcome
 
 
-def _new_run(config: DemoConfig) -> RunFolder:
-    folder = config.output_dir
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+def _check_empty(folder: Path) -> None:
+    if folder.is_file() or (folder.is_dir() and any(entry.name != LOCK for entry in folder.iterdir())):
         raise RunFolderError(f"--output_dir {folder} holds something already. Remove it, or choose another folder.")
-    run = RunFolder(folder)
-    run.begin(vars(config))
-    return run
 
 
 def _write_world(config: DemoConfig) -> WorldFiles:

@@ -18,6 +18,7 @@ from sightline.models.pretrained import load_pretrained
 from sightline.models.tokenizers import IMAGE, PAD, build_tokenizer
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 from sightline.models.towers import TowerShape, build_tower, find_tower_shape, tower_folder
+from sightline.runs import LOCK, RunFolder
 
 __all__ = ["PRESETS", "BuildSpec", "BuiltVlm", "build_vlm", "preset_spec", "save_vlm"]
 
@@ -56,18 +57,22 @@ def save_vlm(built: BuiltVlm, folder: str | Path) -> Path:
     """Write the model folder.
 
     Raises:
-        RunFolderError: the folder holds something already.
+        RunFolderError: the folder holds something already, or another command is writing there.
     """
     path = Path(folder)
     check_empty(path)
-    built.model.save_pretrained(path)
-    built.processor.save_pretrained(path)
+    path.mkdir(parents=True, exist_ok=True)
+    with RunFolder(path).at_work():
+        check_empty(path)  # once more, as another command may have ended meanwhile
+        built.model.save_pretrained(path)
+        built.processor.save_pretrained(path)
+        (path / LOCK).unlink(missing_ok=True)
     return path
 
 
 def check_empty(folder: Path) -> None:
     """Raise for a folder that a new model would overwrite."""
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+    if folder.is_file() or (folder.is_dir() and any(entry.name != LOCK for entry in folder.iterdir())):
         raise RunFolderError(f"{folder} holds something already. Choose another folder, or empty it.")
 
 
