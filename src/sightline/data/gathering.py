@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.images import IMAGE_COLUMNS
@@ -88,7 +88,7 @@ def filled_columns(first: Iterable[Row]) -> set[str]:
     return {*IMAGE_COLUMNS, *WORDS, *(name for row in first for name, value in row.items() if not _is_empty(value))}
 
 
-def refuse_late_pictures(row: Row, seen: set[str], finder: PictureFinder, name: str) -> None:
+def refuse_late_pictures(row: Row, seen: Set[str], finder: PictureFinder, name: str) -> None:
     """Raise DataError for a picture in a column that the first rows of a stream leave empty, where none is read."""
     late = {column: [value] for column, value in row.items() if column not in seen and not _is_empty(value)}
     found = picture_columns(late, finder) if late else []
