@@ -14,12 +14,13 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from sightline.errors import InputError
-from sightline.models.folders import reading
+from sightline.models.folders import reading, require_image_token
 from sightline.models.generate import greedy_rules
 from sightline.models.load import load_vlm
 from sightline.training.arguments import read_settings
 from sightline.training.sft import SFTConfig
 from sightline.training.source import model_source
+from tests.families.tiny_families import gemma3
 from tests.tiny import tiny_llava, tiny_processor
 
 
@@ -180,3 +181,8 @@ def test_parts_that_do_not_belong_together_are_named(
     for said in refusals(folder):
         assert re.search(message, said), said
         assert str(folder) in said
+
+
+def test_a_picture_that_begins_with_another_token_than_its_own_is_none_to_refuse() -> None:
+    model, processor = gemma3()
+    require_image_token("gemma", model.config, processor)
