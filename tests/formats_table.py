@@ -42,9 +42,10 @@ example.
 known by its columns and first rows, and printed. Rows of an unknown one are refused with what was found and the
 nearest format.
 
+<!-- needs: datasets and models of the Hub -->
 ```bash
-sightline sft --dataset_name llava_instruct_150k.json --image_folder coco/train2017 --output_dir runs/sft ...
-sightline dpo --dataset_name openbmb/RLHF-V-Dataset --output_dir runs/dpo ...
+sightline sft --model_name_or_path MODEL --dataset_name llava_instruct_150k.json --image_folder coco/train2017
+sightline dpo --model_name_or_path MODEL --dataset_name openbmb/RLHF-V-Dataset --output_dir runs/dpo
 sightline data convert vlfeedback.parquet pairs.jsonl --to trl-dpo
 ```
 

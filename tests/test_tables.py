@@ -78,7 +78,7 @@ def test_facts_are_whole_on_a_terminal_of_any_width(width):
 
 def test_a_long_path_among_facts_is_wrapped_and_not_cut(width):
     path = "/usr/local/share/a/path/that/is/longer/than/a/narrow/terminal"
-    text = printed(lambda file: print_pairs([("for tests: postgres", path)], file), Terminal())
+    text = printed(lambda file: print_pairs([("for tests: browser", path)], file), Terminal())
     assert path in re.sub(r"\s", "", text)
 
 

@@ -31,6 +31,11 @@ from sightline.runs import told_full_disk
 from sightline.secrets import remember_command
 from sightline.settings.places import check_places
 
+OWN_FAULT = (
+    "\nThis is a fault of Sightline's, not of yours. Please report it where you got Sightline from, with the lines "
+    "above and what `sightline doctor` prints last."
+)
+
 
 @dataclass(frozen=True)
 class Verb:
@@ -55,14 +60,21 @@ class Verb:
             """The command with `~` and variables of its paths expanded, as flags and recipes of training have them."""
             # In the order of the signature, so that of several mistakes the same one is told each time.
             places = {name: placed(value, f"command line: {name}") for name, value in given.items() if name in PLACES}
-            with joined_processes() if self.is_shared else nullcontext():
-                check_places(places, asks_server=bool(given.get("endpoint") or given.get("predictions")))
-                result = command(**{**given, **places})
-            if not self.lies:
-                require_output()
+            try:
+                with joined_processes() if self.is_shared else nullcontext():
+                    check_places(places, asks_server=bool(given.get("endpoint") or given.get("predictions")))
+                    result = command(**{**given, **places})
+            except typer.Exit:  # something was found, and printed
+                self._require_output()
+                raise
+            self._require_output()
             return result
 
         return run_placed
+
+    def _require_output(self) -> None:
+        if not self.lies:
+            require_output()
 
     def add_to(self, app: typer.Typer, group: str = "") -> None:
         """Adds the command, or the group with all of its commands, to the application."""
@@ -225,13 +237,14 @@ def main() -> None:
     keep_streams_open()
     make_output_safe()
     end_on_signals()
-    if _is_alone():
-        sys.exit(run())
     try:
         code = run()
-    except BaseException:
+    except Exception:
         traceback.print_exc()
+        print(OWN_FAULT, file=sys.stderr)
         code = 1
+    if _is_alone():
+        sys.exit(code)
     _end_beside_others(code)
 
 

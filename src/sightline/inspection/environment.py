@@ -25,7 +25,6 @@ OPTIONAL = {
     "vllm": "nothing here: run it on its own, and reach it as an endpoint",
     "liger_kernel": "use_liger_kernel",
     "playwright": "tests in a browser",
-    "psycopg": "the arena on PostgreSQL",
 }
 MODULES = {"pillow": "PIL"}
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
@@ -124,12 +123,7 @@ def read_environment() -> Environment:
         disk_gib={name: _free_gib(path) for name, path in _places().items()},
         offline=offline,
         hub=None if offline else _resolves("huggingface.co"),
-        tools={
-            "browser": next(filter(None, map(shutil.which, BROWSERS)), ""),
-            "postgres": shutil.which("postgres")
-            or shutil.which("pg_ctl")
-            or _newest("/usr/lib/postgresql/*/bin/postgres"),
-        },
+        tools={"browser": next(filter(None, map(shutil.which, BROWSERS)), "")},
     )
     warnings = (*_torchvision_warnings(), *_warnings(found, torch.get_num_threads()))
     return Environment(**{**vars(found), "warnings": warnings})
@@ -200,11 +194,6 @@ def _resolves(host: str) -> bool:
     except OSError:
         return False
     return True
-
-
-def _newest(pattern: str) -> str:
-    found = sorted(Path("/").glob(pattern.lstrip("/")))
-    return str(found[-1]) if found else ""
 
 
 def _torchvision_warnings() -> tuple[str, ...]:
