@@ -16,7 +16,8 @@ HEADER = """# The command line
 
 Written by `make docs` from the commands' own help texts.
 
-stdout carries data, stderr progress. Exit codes: 0, 1 (failed), 2 (bad usage or input), 128 + signal (interrupted): [all of them](exit_codes.md).
+stdout carries data, stderr progress. Exit codes: 0, 1 (failed), 2 (bad usage or input), 128 + signal (interrupted):
+[all of them](exit_codes.md).
 """
 
 

@@ -1,4 +1,4 @@
-"""A command ends by the table of docs/exit_codes.md: what was lost is said, readers may leave, our faults ask for a report."""
+"""A command ends by the table of docs/exit_codes.md: what was lost is said, and our faults ask for a report."""
 
 from __future__ import annotations
 
