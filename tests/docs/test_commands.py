@@ -36,7 +36,8 @@ every_block = pytest.mark.parametrize("block", WITH_COMMANDS, ids=lambda block: 
 
 def parsed(arguments: list[str]) -> list[Any]:
     """The contexts that the real parser makes of a command line, the command's own last; nothing is run."""
-    command, name, contexts = typer.main.get_command(build_app()), "sightline", []
+    contexts: list[Any] = []
+    command, name = typer.main.get_command(build_app()), "sightline"
     while True:
         context = command.make_context(name, list(arguments), parent=contexts[-1] if contexts else None)
         contexts.append(context)
