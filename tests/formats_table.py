@@ -99,6 +99,14 @@ to 1 GiB or to 100 times its size, whichever is more; a line, a cell, a file in 
 Beyond that it is refused with the number. A file that is cut, garbled or in another encoding is refused by name, and by
 line.
 
+## Columns of other names
+
+`--columns question=q,answer=a,image=img` gives names to columns before anything else reads them: on `sft`, `dpo`,
+`eval` and `data check`, `preview` and `convert` (`data check --eval_columns` for the evaluation data), and in recipes
+as text or as a mapping (`columns: {{question: q, answer: a}}`), also for a source of `datasets`, whose list `columns`
+keeps TRL's meaning. In training it acts on the rows of evaluation and of `custom:` tasks, too. A column that is not
+there, a new name that another column has, and two names for one are refused.
+
 ## Pictures
 
 A picture is a path, base64 (bare or as a `data:` address), bytes, a `file:` or web address, or a record of one of these

@@ -14,6 +14,8 @@ def check_command(
     eval_split: str | None = typer.Option(None, "--eval_split", help="Split of the evaluation data."),
     config: str | None = typer.Option(None, "--config", help="Configuration of a Hub dataset that has several."),
     image_folder: str | None = typer.Option(None, "--image_folder", help="What paths of pictures count from."),
+    columns: str = typer.Option("", "--columns", help="Your names of columns: question=q,answer=a,image=img."),
+    eval_columns: str = typer.Option("", "--eval_columns", help="The same of the evaluation data."),
     allow_urls: bool = typer.Option(False, "--allow_urls", help="Fetch pictures that rows name by https address."),
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many rows of each."),
     max_pixels: int | None = typer.Option(
@@ -27,13 +29,17 @@ def check_command(
     Pictures that are missing, broken, too large or odd; rows that are empty, double or at odds; what of --eval is in
     SOURCE: the same pictures, resized or compressed copies, the same questions. Exit code 1 where errors were found.
     """
+    from sightline.data.column_names import read_columns
     from sightline.data.picture_columns import PictureAccess
     from sightline.inspection.check import CheckConfig, run_check
     from sightline.inspection.check_terminal import print_check
     from sightline.progress import progress_bar
 
-    pictures = PictureAccess(image_folder, allow_urls, keep_missing=True)
-    settings = CheckConfig(source, tuple(evals), split, eval_split, config, pictures, limit, max_pixels, output_dir)
+    pictures = PictureAccess(image_folder, allow_urls, keep_missing=True, columns=read_columns(columns))
+    named = read_columns(eval_columns, "--eval_columns")
+    settings = CheckConfig(
+        source, tuple(evals), split, eval_split, config, pictures, limit, max_pixels, output_dir, named
+    )
     with progress_bar("Checking rows") as progress:
         check = run_check(settings, progress)
     print_check(check, json, output_dir)

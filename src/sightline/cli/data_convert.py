@@ -13,6 +13,7 @@ def convert_command(
     split: str | None = typer.Option(None, "--split", help="Of a folder or Hub id; train by default."),
     config: str | None = typer.Option(None, "--config", help="Of a Hub id that has several."),
     image_folder: str | None = typer.Option(None, "--image_folder", help="What paths of pictures count from."),
+    columns: str = typer.Option("", "--columns", help="Your names of columns: question=q,answer=a,image=img."),
     allow_urls: bool = typer.Option(False, "--allow_urls", help="Fetch pictures that rows name by https address."),
     allow_outside: bool = typer.Option(
         False, "--allow_outside", help="Copy pictures from outside of the dataset's folder and --image_folder, too."
@@ -29,12 +30,14 @@ def convert_command(
     from sys import stderr
 
     from sightline.data.bad_rows import listed
+    from sightline.data.column_names import read_columns
     from sightline.data.conversion import ConversionSettings, run_convert
     from sightline.data.picture_columns import PictureAccess
     from sightline.progress import tracked
     from sightline.runs import plain_data
 
-    access = PictureAccess(image_folder, allow_urls, skip_bad_rows=skip_bad_rows)
+    names = read_columns(columns)
+    access = PictureAccess(image_folder, allow_urls, skip_bad_rows=skip_bad_rows, columns=names)
     settings = ConversionSettings(source, out, to, images, split, config, access, allow_outside)
     result = run_convert(settings, lambda items, total, title: tracked(items, title, total))
     print(result.summary, file=stderr)

@@ -19,6 +19,7 @@ def eval_command(
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many items."),
     benchmarks: Path | None = typer.Option(None, "--benchmarks", help="Folder of benchmark files."),
     image_folder: Path | None = typer.Option(None, "--image_folder", help="Where the pictures' paths count from."),
+    columns: str = typer.Option("", "--columns", help="Your names of columns: question=q,answer=a,image=img."),
     skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
     prompt: str = typer.Option("", "--prompt", help="Whose prompt: lmms-eval, vlmevalkit, ...; the task's default."),
     profile: str = typer.Option("", "--profile", help="Whose rules read answers: strict, official; the task's own."),
@@ -56,6 +57,7 @@ def eval_command(
     Questions about one picture share its reading. Every answer is kept in the run folder as it comes, so a killed run
     loses none. Intervals are 95%, clustered by picture. Runs under accelerate launch, too.
     """
+    from sightline.data.column_names import read_columns
     from sightline.evaluation.eval_config import CUSTOM, EvalConfig
     from sightline.evaluation.exchange.choice import Exchange
     from sightline.evaluation.requests import Asking, read_thinking
@@ -63,7 +65,7 @@ def eval_command(
     from sightline.models.endpoint import read_extra_body, read_judge_body
 
     names = tuple(filter(None, map(str.strip, tasks.split(",")))) or (CUSTOM,)
-    choice = DataChoice(data, split, None, benchmarks, limit, skip_bad_rows, image_folder)
+    choice = DataChoice(data, split, None, benchmarks, limit, skip_bad_rows, image_folder, read_columns(columns))
     asked = (prompt, max_new_tokens, method, likelihood_of, likelihood_norm, system, read_thinking(enable_thinking))
     config = EvalConfig(
         model, names, choice, Asking(*asked), profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,

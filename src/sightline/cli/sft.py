@@ -11,22 +11,25 @@ def sft_command(context: typer.Context) -> None:
     Every flag and YAML key of `trl sft` works, and so do `share` (auto, mask, fork or plain), `feature_store`,
     `length_policy`, `max_images_per_row`, `augmentation` (none, light, randaugment or document) and `preset`.
     dataset_name may be a file, a folder or a Hub id of any format in docs/formats.md; `datasets` mixes several,
-    `image_folder` and `allow_urls` say where pictures are. Each evaluation reads the rows of `eval_dataset_name`, the
-    share `test_split_size` of the training rows, or `dataset_test_split`; `eval_tasks` (pope,custom:rows.jsonl) answers
-    benchmarks besides, of each the first `eval_tasks_limit` items.
+    `columns` (question=q,answer=a) names columns, `image_folder` and `allow_urls` say where pictures are. Each
+    evaluation reads the rows of `eval_dataset_name`, the share `test_split_size` of the training rows, or
+    `dataset_test_split`; `eval_tasks` (pope,custom:rows.jsonl) answers benchmarks besides, of each the first
+    `eval_tasks_limit` items.
     """
     from sightline.settings.early import check_early
 
     check_early(context.args, "sft")
     import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
     from sightline.evaluation.in_training import task_scores
+    from sightline.evaluation.sources import DataChoice
     from sightline.launch.processes import is_first, say
-    from sightline.training.arguments import read_settings
+    from sightline.training.arguments import read_names, read_settings
     from sightline.training.run import run_sft
     from sightline.training.sft import SFTConfig
 
     settings = read_settings(context.args, SFTConfig)
-    score = task_scores(settings.script.eval_tasks, settings.script.eval_tasks_limit)
+    own_rows = DataChoice(image_folder=settings.script.image_folder, columns=read_names(settings.script.columns))
+    score = task_scores(settings.script.eval_tasks, settings.script.eval_tasks_limit, own_rows)
     result = run_sft(settings, score)
     say(result.summary)
     if is_first():

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 from PIL.Image import Image as OpenImage
 
 from sightline.data.answers import written_list
+from sightline.data.column_names import OWN_NAMES, ColumnNames
 from sightline.data.images import IMAGE_COLUMNS, remember_refusal
 from sightline.data.large_tables import dataset_of_pictures
 from sightline.data.urls import UrlError, fetch_picture
@@ -50,7 +51,7 @@ RECORD_KEYS = (
 
 @dataclass(frozen=True)
 class PictureAccess:
-    """Where the pictures of rows may come from.
+    """Where the pictures of rows may come from, and what the rows call their columns.
 
     Attributes:
         image_folder: what relative paths count from; by default the folder of the rows' file, or `images` in it.
@@ -60,6 +61,7 @@ class PictureAccess:
         gather: read columns of other names, and pictures inside messages, into `image` or `images`. A benchmark's own
             reader knows its columns.
         skip_bad_rows: as `keep_missing`; and of streams and cut tar shards, leave out what cannot be read, and say so.
+        columns: names of the rows' own, given before pictures are looked for.
     """
 
     image_folder: str | None = None
@@ -67,6 +69,7 @@ class PictureAccess:
     keep_missing: bool = False
     gather: bool = True
     skip_bad_rows: bool = False
+    columns: ColumnNames = OWN_NAMES
 
 
 class PictureFinder:

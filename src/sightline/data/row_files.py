@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from sightline.data.bounds import VALUE_BYTES, allow_long_cells, lines_of, require_bytes
+from sightline.data.column_names import renamed_rows
 from sightline.data.documents import document_rows, require_split, token_rows
 from sightline.data.gathering import gather_rows
 from sightline.data.large_tables import dataset_of_tables
@@ -61,8 +62,10 @@ def stream_rows(paths: Sequence[str], pictures: PictureAccess) -> Iterator[Row]:
     """The rows of JSONL, Parquet or tar files one at a time, their pictures as records of bytes and path."""
     for path in map(Path, paths):
         finder = PictureFinder(path.parent, pictures)
-        rows = _STREAMS[path.suffix](path, pictures.skip_bad_rows)
-        yield from gather_rows(_in_utf8(rows, path), finder, partial(_row_of, path.name))
+        rows = _in_utf8(_STREAMS[path.suffix](path, pictures.skip_bad_rows), path)
+        if pictures.columns:
+            rows = renamed_rows(rows, pictures.columns, path.name)
+        yield from gather_rows(rows, finder, partial(_row_of, path.name))
 
 
 def _row_of(file: str, index: int) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.data.bad_rows import SHOWN_ROWS
 from sightline.data.bounds import require_packed
+from sightline.data.column_names import renamed
 from sightline.data.documents import require_split
 from sightline.data.file_signatures import folder_signature
 from sightline.data.gathering import gather_pictures
@@ -53,7 +54,7 @@ def read_dataset(
             `load_dataset` takes), or a Hub id.
         split: "train" by default, or the only split there is. A file holds "train" and what its name says.
         config: the configuration of a Hub dataset that has several.
-        pictures: where paths count from, and whether addresses are fetched.
+        pictures: where paths count from, whether addresses are fetched, and what the rows call their columns.
 
     Raises:
         DataError: nothing there, a broken line, a missing picture, an unknown split; with file and row.
@@ -86,7 +87,8 @@ def stream_dataset(
     files = _files_of(path, split)
     if not files and not path.exists():
         _require_hub_id(name, path)
-        return _choose_split(load_dataset(str(name), config, streaming=True), split, str(name))
+        stream = _choose_split(load_dataset(str(name), config, streaming=True), split, str(name))
+        return renamed(stream, pictures.columns, str(name))
     if not files or files[0].suffix not in STREAMED:
         raise ConfigError(
             f"streaming: expected a file of {', '.join(STREAMED)}, a folder of them, or a Hub id; got {name}, which is "
@@ -195,7 +197,9 @@ def _read_file(path: Path, split: str | None, pictures: PictureAccess) -> Datase
 
 
 def _opened(dataset: Dataset, folder: Path, source: str, pictures: PictureAccess) -> Dataset:
-    """The dataset with its pictures looked up; `file_name`, as image folders call it, is the image."""
+    """The dataset under the names of columns that are read, with its pictures looked up; `file_name`, as image folders
+    call it, is the image."""
+    dataset = renamed(dataset, pictures.columns, source)
     if "file_name" in dataset.column_names and not {"image", "images"} & set(dataset.column_names):
         dataset = dataset.rename_column("file_name", "image")
     read = gather_pictures if pictures.gather else open_columns

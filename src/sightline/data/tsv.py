@@ -14,6 +14,7 @@ from typing import BinaryIO
 from PIL.Image import Image
 
 from sightline.data.bounds import VALUE_BYTES, allow_long_cells
+from sightline.data.column_names import OWN_NAMES, ColumnNames, new_names
 from sightline.data.images import open_image, stored_key
 from sightline.data.stored import FilePicture, Row
 from sightline.errors import DataError
@@ -87,8 +88,8 @@ class TsvTable:
         return Row(record.name, index + 1, {**record.cells, "image": record.pictures})
 
 
-def read_tsv(path: Path) -> TsvTable:
-    """Every row of a file, bad ones too: those raise when they are asked for.
+def read_tsv(path: Path, names: ColumnNames = OWN_NAMES) -> TsvTable:
+    """Every row of a file, bad ones too: those raise when they are asked for; `names` are those of its columns.
 
     Raises:
         DataError: no header with an `index`, no rows, not in UTF-8, or a quote that is never closed.
@@ -96,7 +97,7 @@ def read_tsv(path: Path) -> TsvTable:
     with path.open("rb") as file:
         records = _Records(file, path, 0)
         header = next(records, None)
-        columns = [] if header is None else [column.removeprefix("\ufeff") for column in header.cells]
+        columns = _columns(header, path, names)
         _check_header(columns, path)
         rows = [_read_record(raw, number, columns, path) for number, raw in enumerate(records, start=1)]
         md5 = records.digest.hexdigest()
@@ -106,12 +107,16 @@ def read_tsv(path: Path) -> TsvTable:
     return TsvTable(path, tuple(columns), md5, tuple(rows))
 
 
-def has_picture_cells(path: Path) -> bool:
+def has_picture_cells(path: Path, names: ColumnNames = OWN_NAMES) -> bool:
     """Whether a file's header names VLMEvalKit's columns: `index`, and `image` or `image_path`."""
     with path.open("rb") as file:
-        header = next(_Records(file, path, 0), None)
-    columns = {column.removeprefix("\ufeff") for column in header.cells} if header else set()
+        columns = set(_columns(next(_Records(file, path, 0), None), path, names))
     return "index" in columns and bool(columns & {"image", "image_path"})
+
+
+def _columns(header: _Raw | None, path: Path, names: ColumnNames) -> list[str]:
+    found = [] if header is None else [column.removeprefix("\ufeff") for column in header.cells]
+    return new_names(found, names, path.name)
 
 
 @dataclass(frozen=True)

@@ -123,6 +123,7 @@ def _conflicts(config: EvalConfig) -> list[str]:
         (stored and len(config.tasks) > 1, "predictions: a file belongs to one task. Name that one by --tasks."),
         (config.choice.data and len(config.tasks) > 1, "data: rows belong to one task. Name that one by --tasks."),
         (config.choice.image_folder and not config.choice.data, "image_folder: name the rows it is for by --data."),
+        (config.choice.columns and not config.choice.data, "columns: name the rows they are of by --data."),
         (config.tasks == (CUSTOM,) and not config.choice.data, "Name benchmarks by --tasks, or your rows by --data."),
         (bool(config.extra_body) and not remote, "extra_body: only a server takes it. Name one by --endpoint."),
         (stored and framed, "system, enable_thinking: predictions are answered already. Leave them out."),

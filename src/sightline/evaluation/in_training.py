@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator, Mapping, Sequence as Many
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,13 +71,16 @@ class TaskScores:
         }
 
 
-def task_scores(named: Many[str] | None, limit: int | None = None) -> TaskScores | None:
+def task_scores(
+    named: Many[str] | None, limit: int | None = None, own_rows: DataChoice | None = None
+) -> TaskScores | None:
     """The tasks that `--eval_tasks` names, their items read and checked; None where it names none.
 
     Args:
         named: `TASK` or `TASK:DATA` (a file, folder or Hub id), each text one or several separated by commas. Rows of
             your own, `custom:DATA`, are called by their file.
         limit: only the first so many items of each.
+        own_rows: how rows of `custom:DATA` are read.
 
     Raises:
         InputError: there is no such task, its rows are missing or wrong, or two of them would have one name.
@@ -95,7 +98,8 @@ def task_scores(named: Many[str] | None, limit: int | None = None) -> TaskScores
         if label in parts:
             raise ConfigError(f"eval_tasks: expected each name once, got '{label}' twice. Rename a file, or drop one.")
         task = load_task(name)
-        items = load_items(task, DataChoice(data or None, limit=limit)).items
+        choice = own_rows if own_rows is not None and name == CUSTOM else DataChoice()
+        items = load_items(task, replace(choice, data=data or None, limit=limit)).items
         parts[label] = _Part(task, items, requests_of(task, items, Asking(), ""))
     return TaskScores(parts)
 

@@ -60,7 +60,8 @@ def find_pictures(data: Mapping[str, Mapping[str, Any]], wanted: Mapping[str, Co
 def _pictures_of(task: str, data: Mapping[str, Any], wanted: Collection[str]) -> dict[str, Picture]:
     record, missing = load_task(task), set(wanted)
     found: dict[str, Picture] = {}
-    source = Source(**{name: data[name] for name in ("kind", "place", "config", "split", "revision")})
+    known = ("kind", "place", "config", "split", "revision", "columns", "image_folder")
+    source = Source(**{name: data[name] for name in known if name in data})  # runs of before recorded less
     table = open_rows(record, source)
     for index in range(len(table)):
         if not missing:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from sightline.data.column_names import OWN_NAMES, ColumnNames, read_columns, renamed
 from sightline.data.documents import require_split
 from sightline.data.formats import gathered
 from sightline.data.picture_columns import PictureAccess
@@ -40,6 +41,7 @@ class DataChoice:
         limit: how many items from the start; rotations of one question count as one.
         skip_bad_rows: leave out rows that cannot be used, and list them, instead of stopping at the first.
         image_folder: where relative paths of pictures in `data` count from; its own folder by default.
+        columns: names given to columns of `data` before its rows are read.
     """
 
     data: str | None = None
@@ -48,7 +50,8 @@ class DataChoice:
     benchmarks: Path | None = None
     limit: int | None = None
     skip_bad_rows: bool = False
-    image_folder: Path | None = None
+    image_folder: str | Path | None = None
+    columns: ColumnNames = OWN_NAMES
 
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
@@ -84,11 +87,12 @@ def open_rows(task: Task, source: Source) -> RowTable:
     Raises:
         DataError: it cannot be reached from here.
     """
+    names = read_columns(source.columns)
     if source.kind == "tsv":
-        return _open_tsv(source, Path(source.place).expanduser()).table
+        return _open_tsv(source, Path(source.place).expanduser(), names).table
     if source.kind == "hub":
-        return _open_hub(task, source).table
-    access = PictureAccess(gather=not task.sources)
+        return _open_hub(task, source, names).table
+    access = PictureAccess(source.image_folder or None, gather=not task.sources, keep_missing=True, columns=names)
     dataset = read_dataset(source.place, source.split or None, source.config or None, access)
     return _as_asked(task, _Opened(source, DatasetTable(dataset, Path(source.place).name))).table
 
@@ -102,20 +106,21 @@ def where_to_get(source: Source) -> str:
 
 def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
     """What `--data` names. A Hub id takes split and configuration from the task's own Hub source, unless given."""
-    path = Path(data).expanduser()
-    if path.is_file() and path.suffix == ".tsv" and (task.sources or has_picture_cells(path)):
+    path, names = Path(data).expanduser(), choice.columns
+    if path.is_file() and path.suffix == ".tsv" and (task.sources or has_picture_cells(path, names)):
         require_split(path, choice.split)
-        return _open_tsv(Source("tsv", data), path)
+        return _open_tsv(Source("tsv", data, columns=str(names)), path, names)
     if path.exists() or path.suffix in READERS or path.is_absolute() or data.startswith("."):
         folder = str(choice.image_folder) if choice.image_folder is not None else None
-        access = PictureAccess(folder, keep_missing=True, gather=not task.sources, skip_bad_rows=choice.skip_bad_rows)
+        skip = choice.skip_bad_rows
+        access = PictureAccess(folder, keep_missing=True, gather=not task.sources, skip_bad_rows=skip, columns=names)
         dataset = read_dataset(data, choice.split, choice.config, access)
-        source = Source("file", data, choice.config or "", choice.split or "")
+        source = Source("file", data, choice.config or "", choice.split or "", "", "", "", str(names), folder or "")
         return _as_asked(task, _Opened(source, DatasetTable(dataset, path.name if path.is_file() else data)))
     own = next((source for source in task.sources if source.kind == "hub"), Source("hub", data))
     place, _, revision = data.partition("@")
-    source = Source("hub", place, choice.config or own.config, choice.split or own.split, revision)
-    return _open_hub(task, source)
+    found = Source("hub", place, choice.config or own.config, choice.split or own.split, revision, columns=str(names))
+    return _open_hub(task, found, names)
 
 
 def _as_asked(task: Task, opened: _Opened) -> _Opened:
@@ -169,15 +174,15 @@ def _open_local(source: Source, folder: Path) -> _Opened | None:
     return _Opened(found, DatasetTable(dataset, source.place), (f"{path} was taken as {source.place}.",))
 
 
-def _open_tsv(source: Source, path: Path) -> _Opened:
-    table = read_tsv(path)
+def _open_tsv(source: Source, path: Path, names: ColumnNames = OWN_NAMES) -> _Opened:
+    table = read_tsv(path, names)
     notes: tuple[str, ...] = ()
     if source.md5 and table.md5 != source.md5:
         notes = (f"{path.name} is not the published file: expected MD5 {source.md5}, got {table.md5}.",)
     return _Opened(replace(source, place=str(path), md5=table.md5), table, notes)
 
 
-def _open_hub(task: Task, source: Source) -> _Opened:
+def _open_hub(task: Task, source: Source, names: ColumnNames = OWN_NAMES) -> _Opened:
     """A Hub dataset at the pinned revision, or at the present one, which is recorded.
 
     Raises:
@@ -185,7 +190,9 @@ def _open_hub(task: Task, source: Source) -> _Opened:
     """
     try:
         revision = source.revision or _resolve_revision(source.place)
-        dataset = _load_all(replace(source, revision=revision))
+        dataset = renamed(_load_all(replace(source, revision=revision)), names, source.place)
+    except DataError:
+        raise
     except Exception as error:  # the Hub's and datasets' trees: missing, gated, unreachable, broken files
         reason = str(error).split("\n")[0]
         raise DataError(f"{source.place} could not be loaded from the Hub: {reason}") from error

@@ -111,6 +111,8 @@ class Source:
         revision: the pinned commit of a Hub dataset; empty where none was recorded.
         md5: of a TSV file, where its publisher names one.
         address: where a file can be downloaded.
+        columns: names given to the rows' own, `question=q,answer=a`.
+        image_folder: where paths of pictures count from, where that is not the file's folder.
     """
 
     kind: str
@@ -120,6 +122,8 @@ class Source:
     revision: str = ""
     md5: str = ""
     address: str = ""
+    columns: str = ""
+    image_folder: str = ""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ def doubts(task: Task, items: Items, limit: int | None) -> tuple[str, ...]:
 
 
 def _of_source(task: Task, source: Source) -> Iterator[str]:
+    if source.columns:
+        yield f"its columns were renamed ({source.columns})"
     own = [known for known in task.sources if known.kind == source.kind]
     if source.kind == "hub":
         same = [known for known in own if _is_same(known, source)]

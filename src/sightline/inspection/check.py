@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.checking.check import Checked, Source, check_data
+from sightline.data.column_names import OWN_NAMES, ColumnNames
 from sightline.data.opener import LIMIT_VARIABLE, pixel_limit
 from sightline.data.picture_columns import PictureAccess
 from sightline.data.sources import read_dataset
@@ -33,6 +34,7 @@ class CheckConfig:
         pictures: where they may come from.
         limit: only the first so many rows of each.
         max_pixels: pictures over it are refused by their head, not decoded; by default the limit of every command.
+        eval_columns: names of columns of the evaluation data; those of the source are in `pictures`.
     """
 
     source: str
@@ -44,6 +46,7 @@ class CheckConfig:
     limit: int | None = None
     max_pixels: int | None = None
     output_dir: Path | None = None
+    eval_columns: ColumnNames = OWN_NAMES
 
 
 def run_check(config: CheckConfig, progress: Callable[[int, int], None]) -> DataCheck:
@@ -66,8 +69,9 @@ def run_check(config: CheckConfig, progress: Callable[[int, int], None]) -> Data
 
 
 def _checked(config: CheckConfig, progress: Callable[[int, int], None]) -> DataCheck:
-    train = _read(config.source, config.split, config)
-    tested = [_read(name, config.eval_split, config) for name in config.evals]
+    train = _read(config.source, config.split, config, config.pictures)
+    tested_as = replace(config.pictures, columns=config.eval_columns)
+    tested = [_read(name, config.eval_split, config, tested_as) for name in config.evals]
     checked = check_data(train, tested, config.max_pixels, progress)
     if config.output_dir is not None:
         _write(checked, config.output_dir)
@@ -82,8 +86,8 @@ def check_json(check: DataCheck) -> dict[str, Any]:
     return {"clean": check.is_clean, **record}
 
 
-def _read(name: str, split: str | None, config: CheckConfig) -> Source:
-    dataset = read_dataset(name, split, config.config, config.pictures)
+def _read(name: str, split: str | None, config: CheckConfig, pictures: PictureAccess) -> Source:
+    dataset = read_dataset(name, split, config.config, pictures)
     if config.limit is not None:
         dataset = dataset.select(range(min(config.limit, len(dataset))))
     return Source(name, dataset)

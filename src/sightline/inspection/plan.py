@@ -18,7 +18,7 @@ from sightline.errors import ConfigError, DataError
 from sightline.models.families import FAMILIES
 from sightline.models.patches import patched_config
 from sightline.settings.given import written_settings
-from sightline.training.arguments import ScriptArguments, TrainingSettings, read_settings
+from sightline.training.arguments import ScriptArguments, TrainingSettings, read_names, read_settings
 from sightline.training.dpo import DPOConfig
 from sightline.training.rows import planned_encoding, unchecked_rows
 from sightline.training.sft import SFTConfig
@@ -126,7 +126,8 @@ def _method_of_columns(given: Mapping[str, Any]) -> str:
     own = source if source else {"split": given.get("dataset_train_split"), "name": given.get("dataset_config")}
     folder = source.get("image_folder") or given.get("image_folder")
     # Pictures that cannot be had are told of where the rows are read to be shown.
-    access = PictureAccess(None if folder is None else str(folder), keep_missing=True)
+    names = read_names(source.get("columns") or given.get("columns"))
+    access = PictureAccess(None if folder is None else str(folder), keep_missing=True, columns=names)
     dataset = read_dataset(name, own.get("split") or ScriptArguments.dataset_train_split, own.get("name"), access)
     return DPO if are_preferences(dataset) else SFT
 

@@ -11,6 +11,7 @@ import trl
 import trl.scripts.utils
 
 from sightline.config import check_values
+from sightline.data.column_names import OWN_NAMES, ColumnNames, read_columns
 from sightline.errors import ConfigError
 from sightline.launch.processes import say
 from sightline.secrets import HIDDEN, without_hidden
@@ -27,9 +28,8 @@ EVAL_TASKS_HELP = (
 
 @dataclass
 class ScriptArguments(trl.ScriptArguments):
-    """TRL's ScriptArguments with `preset`, `eval_dataset_name`, `eval_tasks`, `image_folder`, `allow_urls` and
-    `skip_bad_rows`;
-    `dataset_name` may also be a file or folder of any format in docs/formats.md."""
+    """TRL's ScriptArguments with `preset`, `eval_dataset_name`, `eval_tasks`, `image_folder`, `columns`, `allow_urls`
+    and `skip_bad_rows`; `dataset_name` may also be a file or folder of any format in docs/formats.md."""
 
     preset: str | None = field(
         default=None,
@@ -44,6 +44,10 @@ class ScriptArguments(trl.ScriptArguments):
     image_folder: str | None = field(
         default=None, metadata={"help": "What paths of pictures count from; by default the folder of the rows' file."}
     )
+    columns: dict[str, str] | str | None = field(
+        default=None,
+        metadata={"help": "Names given to columns before rows are read: question=q,answer=a,image=img, or a mapping."},
+    )
     allow_urls: bool = field(
         default=False, metadata={"help": "Fetch pictures that rows name by https address, from public hosts only."}
     )
@@ -55,10 +59,17 @@ class ScriptArguments(trl.ScriptArguments):
 
 @dataclass
 class MixtureSource(trl.scripts.utils.DatasetConfig):
-    """One of TRL's `datasets` with `rows`, a number of rows to take instead of a `fraction`, and an `image_folder`."""
+    """One of TRL's `datasets` with `rows`, a number of rows to take instead of a `fraction`, and an `image_folder`;
+    `columns` is TRL's list of columns to keep, or names given to them as in ScriptArguments."""
 
+    columns: list[str] | dict[str, str] | str | None = None
     rows: int | None = None
     image_folder: str | None = None
+
+
+def read_names(columns: list[str] | dict[str, str] | str | None) -> ColumnNames:
+    """The names that a setting `columns` gives; none for TRL's list of columns to keep."""
+    return OWN_NAMES if isinstance(columns, list) else read_columns(columns, "columns")
 
 
 @dataclass

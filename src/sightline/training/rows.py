@@ -11,6 +11,7 @@ from trl.chat_template_utils import get_training_chat_template, has_generation_m
 
 from sightline.data.bad_rows import OFFER, left_out
 from sightline.data.checks import DataSummary, check_rows
+from sightline.data.column_names import renamed
 from sightline.data.file_signatures import places_signature
 from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
 from sightline.data.formats.registry import Goal
@@ -21,7 +22,7 @@ from sightline.data.sources import RowNames, read_dataset, source_name, stream_d
 from sightline.errors import ConfigError, DataError
 from sightline.launch.processes import is_first, say
 from sightline.progress import tracked
-from sightline.training.arguments import MixtureSource, TrainingSettings
+from sightline.training.arguments import MixtureSource, TrainingSettings, read_names
 from sightline.training.dpo import DPOConfig
 from sightline.training.evaluation_rows import evaluation_sources, mixture_sources, require_test_split
 from sightline.training.losses import perturbation
@@ -203,6 +204,7 @@ def _source(
     entry: MixtureSource, goal: Goal, settings: TrainingSettings, streams: bool = False
 ) -> tuple[str, TrainingRows]:
     name = source_name(entry.path, entry.split)
+    names = read_names(entry.columns or settings.script.columns)
     if entry.data_dir is not None or entry.data_files is not None:
         content = places_signature(entry.path, entry.data_dir, entry.data_files)
         dataset = datasets.load_dataset(
@@ -214,10 +216,12 @@ def _source(
             streaming=streams,
             **({"description": content} if content else {}),  # part of the key under which `datasets` keeps them
         )
+        dataset = renamed(dataset, names, name)
     else:
-        access = replace(_access(settings), image_folder=entry.image_folder or settings.script.image_folder)
+        folder = entry.image_folder or settings.script.image_folder
+        access = replace(_access(settings), image_folder=folder, columns=names)
         dataset = (stream_dataset if streams else read_dataset)(entry.path, entry.split, entry.name, access)
-    if entry.columns is not None:
+    if isinstance(entry.columns, list):
         dataset = dataset.select_columns(entry.columns)
     return name, _in_columns(settings, goal, dataset, name)
 
@@ -239,7 +243,8 @@ def _in_columns(settings: TrainingSettings, goal: Goal, dataset: Any, name: str)
 
 def _access(settings: TrainingSettings) -> PictureAccess:
     script = settings.script
-    return PictureAccess(script.image_folder, script.allow_urls, keep_missing=True, skip_bad_rows=script.skip_bad_rows)
+    names, skip = read_names(script.columns), script.skip_bad_rows
+    return PictureAccess(script.image_folder, script.allow_urls, keep_missing=True, skip_bad_rows=skip, columns=names)
 
 
 def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSettings:
