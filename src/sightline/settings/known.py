@@ -33,6 +33,7 @@ KINDS: dict[str, Any] = {
     "list[float] | None": list[float] | None,
     "dict[str, bool] | None": dict[str, bool] | None,
     "dict | str | None": dict | str | None,
+    "dict[str, str] | str | None": dict[str, str] | str | None,
     "dict[str, Any] | str | None": dict[str, Any] | str | None,
     "Union[str, NoneType, Literal[False]]": None | str | Literal[False],
     "accelerate.parallelism_config.ParallelismConfig | None": Any,
