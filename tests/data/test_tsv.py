@@ -39,6 +39,14 @@ def row(index: object, image: str = RED, question: str = "q", answer: str = "A")
     return [str(index), image, question, "x", "y", answer]
 
 
+def test_pictures_may_be_data_addresses(tmp_path: Path) -> None:
+    address = f"data:image/png;base64,{RED}"
+    read = table(tmp_path, row(1, address), row(2, f"['{address}', '{BLUE}']"), row(3, RED), row(4, "1"))
+    shown = [[picture.open().size for picture in read.row(index).cells["image"]] for index in range(4)]
+    assert shown == [[(4, 3)], [(4, 3), (5, 2)], [(4, 3)], [(4, 3)]]
+    assert read.row(0).cells["image"][0].key == read.row(2).cells["image"][0].key
+
+
 def test_rows_pictures_and_indices_are_those_of_vlmevalkit(shared: Path) -> None:
     folder = shared / "conformance"
     cases = json.loads((folder / "vlmevalkit_tsv.json").read_text())["cases"]

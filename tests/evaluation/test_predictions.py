@@ -25,6 +25,23 @@ from tests.evaluation.test_run import write_xlsx
 Rows = Many[dict[str, Any]]
 
 
+@pytest.mark.parametrize(
+    ("said", "gold", "answers"),
+    [("nan", "red", ""), ("NaN", "red", ""), ("null", "red", ""), ("<NA>", "red", ""), ("None", "red", "None"),
+     ("null", "Null", "null"), ("banana", "red", "banana")],
+)  # fmt: skip
+def test_words_for_nothing_are_no_answer_unless_they_may_be_one(
+    said: str, gold: str, answers: str, tmp_path: Path
+) -> None:
+    rows = write_lines(tmp_path / "rows.jsonl", [{"id": 1, "question": "What?", "answer": gold}])
+    given = write_table(tmp_path / "said.csv", [{"id": 1, "prediction": said}])
+    items = load_items(load_task("custom"), DataChoice(str(rows)))
+    matched = predicted_answers(read_predictions(given), items)
+    (answer,) = matched.answers
+    assert (answer.text, bool(answer.error)) == (answers, not answers)
+    assert ("1 predictions are empty" in " ".join(matched.notes)) == (not answers)
+
+
 def write_lines(path: Path, rows: Rows) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path

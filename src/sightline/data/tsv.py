@@ -23,6 +23,7 @@ from sightline.types import Picture
 REFERENCE_CHARACTERS = 64
 """An image cell of at most so many characters is the index of the row that holds the picture (VLMEvalKit's rule)."""
 
+_DATA_ADDRESS = re.compile(r"\Adata:[^,]{0,99};base64,", re.IGNORECASE)
 LONGEST_CELL = VALUE_BYTES // 4  # csv buffers a cell with 4 bytes a character, that of an unclosed quote, too
 
 
@@ -245,7 +246,7 @@ def _parts(cell: str) -> list[str]:
 
 
 def _decoded(part: str) -> bytes:
-    return binascii.a2b_base64(part)
+    return binascii.a2b_base64(_DATA_ADDRESS.sub("", part, count=1))
 
 
 def _join(rows: list[_Record]) -> None:

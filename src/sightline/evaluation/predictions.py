@@ -30,6 +30,7 @@ NO_ANSWER = "Failed to obtain answer via API"  # what VLMEvalKit writes in place
 _PLACE = "doc_id"  # lmms-eval's: the place of a row in its data set, from 0
 _QUESTIONS = ("question", "prompt", "input")
 _ASKS_YES_NO = "pleaseansweryesorno"
+_NOTHING = frozenset(("nan", "null", "<na>"))  # what tables write where a value is missing
 _WHOLE_NUMBER = re.compile(r"(-?\d+)\.0+")
 
 
@@ -256,7 +257,9 @@ def _answer(said: Any, item: Item, name: str) -> Answer:
     if isinstance(said, bool) and not {gold.strip().lower() for gold in item.answers} & {"yes", "no"}:
         said = str(said)
     text = plain_text(said) if not isinstance(said, list | tuple | dict | bytes) else ""
-    if not text.strip():
+    said_low = text.strip().lower()
+    may_be = {known.strip().lower() for known in (*item.answers, *item.options)}
+    if not said_low or (said_low in _NOTHING and said_low not in may_be):
         return Answer(error=f"{name} is empty")
     return Answer(error=f"{name}: {text.strip()}") if text.startswith(NO_ANSWER) else Answer(text)
 
