@@ -33,9 +33,7 @@ def eval_command(
     endpoint: str | None = typer.Option(None, "--endpoint", help="OpenAI-compatible server: http://127.0.0.1:8000/v1."),
     concurrency: int = typer.Option(8, "--concurrency", help="Requests to a server in flight."),
     api_key_env: str = typer.Option("OPENAI_API_KEY", "--api_key_env", help="Variable that holds the server's key."),
-    predictions: Path | None = typer.Option(
-        None, "--predictions", help="Score answers of a file: JSONL, CSV, XLSX, ..."
-    ),
+    predictions: Path | None = typer.Option(None, "--predictions", help="Score answers of a file: JSONL, XLSX, ..."),
     prediction_column: str = typer.Option("", "--prediction_column", help="Its column that holds the answers."),
     judge: str | None = typer.Option(None, "--judge", help="Server whose model judges answers that cannot be read."),
     judge_model: str = typer.Option("", "--judge_model", help="The judge's name there."),
