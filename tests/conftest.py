@@ -20,6 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads; tests ru
 
 from sightline.models.torchvision_schemas import declare_torchvision_operators  # noqa: E402  after the settings above
 from tests.endpoint import Server  # noqa: E402
+from tests.hub import Hub  # noqa: E402
 
 declare_torchvision_operators()  # before a test imports transformers' image processors, alone or through TRL
 
@@ -59,3 +60,26 @@ def server() -> Iterator[Server]:
     yield running
     running.http.shutdown()
     running.http.server_close()
+
+
+@pytest.fixture(scope="session")
+def running_hub() -> Iterator[Hub]:
+    running = Hub()
+    yield running
+    running.http.shutdown()
+    running.http.server_close()
+
+
+@pytest.fixture
+def hub(running_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
+    """A Hub that this process reaches as if `HF_ENDPOINT` had named it; one for all, since transformers keeps it."""
+    import huggingface_hub.constants
+    from transformers.utils.hub import hf_api
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", running_hub.url)
+    monkeypatch.setattr(hf_api(), "endpoint", running_hub.url)  # another test may have had it made
+    running_hub.status, running_hub.cuts, running_hub.role = 200, False, "write"
+    running_hub.requests.clear()
+    running_hub.files.clear()
+    return running_hub

@@ -27,11 +27,13 @@ class Hub:
 
     Attributes:
         status: of every reply; any but 200 refuses, with the token in its message.
+        cuts: whether connections end without a reply.
+        role: of the token.
         files: what was committed, by name.
     """
 
     def __init__(self) -> None:
-        self.status = 200
+        self.status, self.cuts, self.role = 200, False, "write"
         self.requests: list[Request] = []
         self.files: dict[str, bytes] = {}
         hub = self
@@ -49,6 +51,9 @@ class Hub:
             def _take(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
                 hub.requests.append(Request(self.path, self.headers.get("Authorization") or "", body))
+                if hub.cuts:
+                    self.close_connection = True
+                    return
                 reply = json.dumps(hub.answer(self.path, body)).encode()
                 self.send_response(hub.status)
                 self.send_header("Content-Type", "application/json")
@@ -79,7 +84,7 @@ class Hub:
                     self.files[line["value"]["path"]] = base64.b64decode(line["value"]["content"])
             return {"commitUrl": f"{self.url}/someone/tiny/commit/{COMMIT}", "commitOid": COMMIT, "success": True}
         if "/whoami" in path:
-            return {"type": "user", "name": "someone", "orgs": [], "auth": {}}
+            return {"type": "user", "name": "someone", "orgs": [], "auth": {"accessToken": {"role": self.role}}}
         if re.search(r"/tree/", path):
             return []
         return {"id": "someone/tiny", "sha": COMMIT, "siblings": [], "private": False, "errors": [], "warnings": []}

@@ -83,6 +83,14 @@ def test_a_full_disk_says_how_to_go_on(tmp_path: Path) -> None:
         raise OSError(errno.EMFILE, "Too many open files")
 
 
+def test_an_endpoint_that_gives_up_says_where_answers_are_and_how_to_go_on(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(MachineError), RunFolder(tmp_path / "run", resume_by="--resume").held():
+        raise MachineError("the endpoint is down")
+    assert capsys.readouterr().err == f"What was answered is kept in {tmp_path / 'run'}: go on by --resume.\n"
+
+
 def test_an_interruption_says_how_to_go_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(KeyboardInterrupt), RunFolder(tmp_path / "run", resume_by="--resume").held():
         raise KeyboardInterrupt

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import errno
 import json
 import re
 
@@ -13,7 +12,7 @@ import pytest
 import yaml
 
 from sightline.errors import RunFolderError
-from sightline.runs import RunFolder, plain_data, told_full_disk, write_text
+from sightline.runs import RunFolder, plain_data, write_text
 
 
 def test_a_new_run_writes_its_settings_and_its_environment(tmp_path):
@@ -105,20 +104,6 @@ def test_a_run_that_ended_before_its_first_step_does_not_stand_in_the_way(tmp_pa
     RunFolder(tmp_path / "run").append_metrics({"step": 1})
     with pytest.raises(RunFolderError, match="holds another run"):
         RunFolder(tmp_path / "run").check()
-
-
-@pytest.mark.parametrize(
-    ("error", "said"),
-    [
-        (OSError(errno.ENOSPC, "No space left on device", "a/b"), "a/b: No space left on device. Free space there"),
-        (OSError(errno.EDQUOT, "Disk quota exceeded"), "Disk quota exceeded. Free space there"),
-        (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "No space left on"),
-        (OSError(errno.ENOENT, "No such file or directory", "a"), ""),
-        (ValueError("bad"), ""),
-    ],
-)
-def test_a_disk_without_room_is_told_from_other_errors(error, said):
-    assert told_full_disk(error).startswith(said) and bool(told_full_disk(error)) == bool(said)
 
 
 def test_a_folder_that_may_not_be_written_is_refused_before_anything_is_read(tmp_path, monkeypatch):

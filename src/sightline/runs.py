@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import enum
-import errno
 import json
 import math
 import numbers
@@ -20,6 +19,7 @@ from typing import Any
 import yaml
 
 from sightline.config import place
+from sightline.disks import told_disk
 from sightline.errors import MachineError, RunFolderError
 from sightline.locks import LockedError, locked
 from sightline.machine import describe_environment
@@ -34,7 +34,6 @@ MAX_DIFFERENCES = 6
 _RUN_TRACES = (CONFIG, ENVIRONMENT, METRICS, "results.json", "samples.jsonl", "report.html", "trainer_state.json")
 _BEGINNINGS = {LOCK, CONFIG, ENVIRONMENT, BEGUN, "route.json"}
 _MODEL_TRACES = ("config.json", "adapter_config.json")
-_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO, errno.ESTALE)
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class RunFolder:
     """A folder that one run owns. Nothing is created before `begin`, so a run refused for its input leaves no trace.
 
     Attributes:
-        resume_by: the flag by which the run's command goes on with a folder, for messages.
+        resume_by: the flag by which the run's command goes on with a folder, for messages; empty where none does.
     """
 
     path: Path
@@ -64,9 +63,10 @@ class RunFolder:
             )
         trace = self._trace()
         if trace and not resume:
+            go_on = f"Go on with it by {self.resume_by}, or choose" if self.resume_by else "Choose"
             raise RunFolderError(
                 f"--output_dir {self.path} holds another run (found {trace}), which this one would overwrite. "
-                f"Go on with it by {self.resume_by}, or choose another --output_dir."
+                f"{go_on} another --output_dir."
             )
         if resume and not trace and not (self.path / BEGUN).is_file():
             raise RunFolderError(
@@ -93,28 +93,28 @@ class RunFolder:
 
         Raises:
             RunFolderError: another run is at work there.
-            MachineError: the disk is full.
+            MachineError: the disk is full, or whatever the context raises of the kind.
         """
-        self.path.mkdir(parents=True, exist_ok=True)
         with self.at_work():
             try:
                 yield
             except OSError as error:
-                full = told_full_disk(error)
-                if not full:
+                told = told_disk(error)
+                if not told:
                     raise
-                raise MachineError(f"{full} What was answered is kept: go on by {self.resume_by}.") from error
-            except (KeyboardInterrupt, SystemExit):
+                raise MachineError(f"{told} What was answered is kept: go on by {self.resume_by}.") from error
+            except (KeyboardInterrupt, SystemExit, MachineError):
                 print(f"What was answered is kept in {self.path}: go on by {self.resume_by}.", file=sys.stderr)
                 raise
 
     @contextmanager
     def at_work(self) -> Iterator[None]:
-        """The folder for this run alone as long as the context lasts.
+        """The folder, made where it is missing, for this run alone as long as the context lasts.
 
         Raises:
             RunFolderError: another run is at work there.
         """
+        self.path.mkdir(parents=True, exist_ok=True)
         try:
             with locked(self.path / LOCK):
                 yield
@@ -285,17 +285,6 @@ def write_bytes(path: Path, content: bytes) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
-
-
-def told_full_disk(error: BaseException) -> str:
-    """What to say of an error that means a disk without room, or one that fails; empty for any other error."""
-    number = getattr(error, "errno", None)
-    told = str(error)
-    if number not in _DISK_ERRORS and not any(os.strerror(one) in told for one in _DISK_ERRORS):
-        return ""  # libraries written in other languages keep the words alone
-    place = f"{place}: " if (place := getattr(error, "filename", None)) else ""
-    found = number if number in _DISK_ERRORS else next(one for one in _DISK_ERRORS if os.strerror(one) in told)
-    return f"{place}{os.strerror(found)}. Free space there, or name another place."
 
 
 def plain_data(value: Any) -> Any:

@@ -7,16 +7,14 @@ import io
 import json
 import sys
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import huggingface_hub.constants
 import pytest
 import torch
 import trl
 from datasets import Dataset
 from PIL import Image
-from transformers.utils.hub import hf_api
 
 from sightline.cli.main import run
 from sightline.cli.output import safe_output
@@ -35,26 +33,6 @@ PLANTED = "PlantedToken0123456789"  # part of every token below
 IN_FLAG, IN_RECIPE, IN_VARIABLE = f"flag-{PLANTED}", f"recipe-{PLANTED}", f"variable-{PLANTED}"
 BASIC = base64.b64encode(f"me:{IN_FLAG}".encode()).decode()
 LEAVES = tuple(text.encode() for text in (PLANTED, BASIC))
-
-
-@pytest.fixture(scope="module")
-def running_hub() -> Iterator[Hub]:
-    running = Hub()
-    yield running
-    running.http.shutdown()
-    running.http.server_close()
-
-
-@pytest.fixture
-def hub(running_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> Hub:
-    """A Hub that this process reaches as if `HF_ENDPOINT` had named it; one for all, since transformers keeps it."""
-    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(huggingface_hub.constants, "ENDPOINT", running_hub.url)
-    monkeypatch.setattr(hf_api(), "endpoint", running_hub.url)  # another test may have had it made
-    running_hub.status = 200
-    running_hub.requests.clear()
-    running_hub.files.clear()
-    return running_hub
 
 
 @pytest.fixture

@@ -76,7 +76,9 @@ def test_many_failures_in_a_row_end_the_run_which_then_begins_with_what_was_neve
 ) -> None:
     server.reply = always_failing(*(f"q{index}" for index in range(2, 5)))
     answerer = server.answerer(retries=0, concurrency=1, patience=3)
-    with pytest.raises(MachineError, match=r"no answer to 3 questions in a row; the last: .*HTTP 500 oops.* --resume"):
+    with pytest.raises(
+        MachineError, match=r"no answer to 3 questions in a row; the last: .*HTTP 500 oops.* Look after it"
+    ):
         ask_all(answerer, requests(10), Journal(tmp_path))
     server.bodies.clear()
     answers = ask_all(answerer, requests(10), Journal(tmp_path))

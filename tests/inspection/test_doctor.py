@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from sightline.data.worlds.rows import write_world
 from sightline.errors import ConfigError
 from sightline.inspection.doctor import Diagnosis, diagnose, diagnose_recipe
 from sightline.inspection.environment import read_environment
+from sightline.inspection.findings import _of_shared_memory
 from sightline.inspection.modules import report_modules
 from sightline.inspection.plan import method_of
 from sightline.models.build import build_vlm, preset_spec, save_vlm
@@ -64,6 +66,20 @@ def test_a_max_length_that_leaves_no_answer_token_is_found_before_any_step(tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(("free", "found", "failed"), [(2**40, False, False), (16_000, True, False), (100, True, True)])
+def test_workers_whose_batches_find_no_room_in_shared_memory_are_found(
+    free: int, found: bool, failed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = SimpleNamespace(dataloader_num_workers=4, dataloader_prefetch_factor=None)
+    seen: Any = SimpleNamespace(memory=SimpleNamespace(inputs=4096))
+    monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=free))
+    findings = _of_shared_memory(args, seen)
+    assert [finding.fails for finding in findings] == [failed] * found
+    assert all("the 4 workers of each process make 8 batches" in finding.text for finding in findings)
+    args.dataloader_num_workers = 0
+    assert _of_shared_memory(args, seen) == []
+
+
 def test_a_max_length_that_drops_most_rows_fails_too(tmp_path: Path) -> None:
     rows = vqa_rows(4, 2)
     rows[0] |= {"question": "what ?", "answer": "red"}

@@ -54,11 +54,12 @@ def test_a_short_wait_that_is_asked_for_shortens_none_of_ours(server: Server, as
 @pytest.mark.parametrize(
     ("asked", "told"), [("86400", "24 hours"), ("inf", "for ever"), ("Fri, 01 Jan 2100 00:00:00 GMT", "days")]
 )
-def test_a_wait_beyond_the_bound_ends_the_run_and_says_how_to_go_on(server: Server, asked: str, told: str) -> None:
+def test_a_wait_beyond_the_bound_ends_the_run_and_says_when_to_ask_again(server: Server, asked: str, told: str) -> None:
     server.reply = failing(99, (429, b"quota", {"Retry-After": asked}))
     slept: list[float] = []
     with pytest.raises(
-        MachineError, match=rf"asks to wait .*{told} \(HTTP 429 quota\).*longer than the 300 s.* --resume"
+        MachineError,
+        match=rf"asks to wait .*{told} \(HTTP 429 quota\).*longer than the 300 s that a run waits\. Run .* then\.$",
     ):
         list(server.hasty(slept, []).answer([Question("q")]))
     assert slept == [] and len(server.bodies) == 1

@@ -48,6 +48,17 @@ def test_a_signal_that_comes_while_processes_agree_is_heard_at_the_next_step(
     assert interruption.number == signal.SIGHUP
 
 
+def test_a_signal_after_the_last_step_came_to_this_process_alone_and_ends_no_training(
+    interruption: Interruption, args: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.distributed, "all_reduce", lambda tensor, kind: None)
+    interruption.on_step_end(args, SimpleNamespace(global_step=3), control())
+    interruption._note(signal.SIGTERM, None)
+    assert interruption.number == signal.SIGTERM and not interruption.ends
+    interruption.on_step_end(args, SimpleNamespace(global_step=4), control())
+    assert interruption.ends
+
+
 def test_one_process_ends_at_the_second_signal(interruption: Interruption, args: Any) -> None:
     args.world_size = 1
     interruption._note(signal.SIGTERM, None)

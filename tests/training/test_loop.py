@@ -172,6 +172,16 @@ def test_a_signal_during_an_evaluation_or_while_saving_leaves_the_checkpoint_of_
 
 
 @pytest.mark.slow
+def test_a_signal_after_the_last_step_leaves_the_model(
+    data: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
+) -> None:
+    acting(monkeypatch, AtStep("on_train_end", 6, kill(signal.SIGTERM)))
+    assert run(command(data, "sft", tmp_path / "run")) == 143
+    assert f"The model is in {tmp_path / 'run'}." in (printed := capsys.readouterr().err) and "Resume" not in printed
+    require_equal_end(data, "sft", tmp_path / "run")
+
+
+@pytest.mark.slow
 def test_a_second_signal_ends_at_once_and_says_what_is_kept(
     data: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
@@ -240,6 +250,7 @@ def test_a_picture_that_vanishes_is_named_by_its_row_and_the_resumed_run_ends_li
     row, picture = printed.split("error: train.jsonl row ")[1].split(": image ")
     assert f"{mine / verb / f'{int(row) - 1}.png'}" in picture.split(" not found")[0]
     assert "of the batch" not in printed and "Traceback" not in printed
+    assert printed.count("Or resume without such rows: --resume_from_checkpoint true --skip_bad_rows true.") == 1
     assert f"Resume with --resume_from_checkpoint true --output_dir {folder}" in printed
     for path in (mine / verb).glob("*.gone"):
         path.rename(path.with_suffix(".png"))

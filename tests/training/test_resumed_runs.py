@@ -17,6 +17,7 @@ from sightline.data.row_signature import rows_signature
 from sightline.runs import BEGUN, RunFolder
 from sightline.training.begun import FREE_SETTINGS
 from sightline.training.restore import last_whole_checkpoint
+from sightline.training.row_guard import RowGuard
 from tests.tiny import picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
 
 Change = Callable[[Path], object]
@@ -182,6 +183,52 @@ def test_each_step_stands_once_in_the_record_and_the_mean_loss_is_that_of_all_st
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("verb", ["sft", "dpo"])
+def test_a_run_that_met_a_bad_row_goes_on_without_it_in_the_order_it_had(
+    verb: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    batches: list[list[str]] = []
+    usual = RowGuard.batch
+
+    def noted(self: RowGuard, make: Any, rows: list[Any]) -> Any:
+        batches.append([str(row["images"] if "images" in row else row["image"]) + str(row["prompt"]) for row in rows])
+        return usual(self, make, rows)
+
+    monkeypatch.setattr(RowGuard, "batch", noted)
+    shutil.rmtree(folder / "run")
+    write(folder, vqa_rows(24, 8) if verb == "sft" else preference_rows(24, 8))
+    own = ["--image_margin_rows", "0", "--reference_store", "off"] if verb == "dpo" else []
+    assert run(command(folder, *own, verb=verb)) == 0
+    whole, begun = batches[-3:], (folder / "run" / BEGUN).read_text()
+    assert len(batches) == 6
+    shutil.rmtree(folder / "run" / "checkpoint-6")
+    (folder / "run" / "model.safetensors").unlink()
+    (folder / "5.png").rename(folder / "gone.png")
+    resume = [*own, "--resume_from_checkpoint", "true"]
+    assert run(command(folder, *resume, verb=verb)) == 2
+    assert "5.png" in capsys.readouterr().err
+    batches.clear()
+    assert run(command(folder, *resume, "--skip_bad_rows", "true", verb=verb)) == 0
+    printed = capsys.readouterr().err
+    assert "the run began with them, so each is left out when its batch comes" in printed
+    assert "training rows are compared by the names of their pictures" in printed
+    assert batches[-3:] == whole and any("5.png" in row for batch in whole for row in batch)
+    shutil.rmtree(folder / "run" / "checkpoint-6")
+    (folder / "gone.png").rename(folder / "5.png")
+    assert json.loads((folder / "run" / BEGUN).read_text()) == json.loads(begun)
+    assert run(command(folder, *resume, verb=verb)) == 0
+
+
+def test_other_rows_are_refused_though_bad_ones_may_be_left_out(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    another_answer(folder)
+    (folder / "5.png").unlink()
+    assert resumed(folder, "--skip_bad_rows", "true") == 2
+    assert "holds a run that began with training rows 24 of content " in capsys.readouterr().err
+
+
+@pytest.mark.slow
 def test_preferences_and_evaluation_rows_are_compared_too(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(folder, preference_rows(8, 4))
     shutil.copy(folder / "rows.jsonl", folder / "held.jsonl")
@@ -236,6 +283,10 @@ def test_rows_have_one_signature_by_content_wherever_they_lie(tmp_path: Path) ->
     assert rows_signature(one) != rows_signature(one.select([0, 2, 1])) != rows_signature(one.select([0, 1]))
     picture(1, 30).save(tmp_path / "b" / "0.png")
     assert rows_signature(moved) != rows_signature(one)
+    (tmp_path / "b" / "0.png").unlink()
+    assert rows_signature(moved, by_name=True) == rows_signature(one, by_name=True)
+    other = rows(image=[places[0], None, str(tmp_path / "a" / "1.png")])
+    assert rows_signature(other, by_name=True) != rows_signature(one, by_name=True)
 
 
 @pytest.mark.parametrize("place", [0, 5, 999])

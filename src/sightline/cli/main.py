@@ -25,9 +25,9 @@ from sightline.cli.settings_help import settings_command
 from sightline.cli.signals import end_on_signals
 from sightline.cli.streams import keep_streams_open, require_output
 from sightline.config import PLACES, placed
+from sightline.disks import told_disk
 from sightline.errors import SightlineError, Stopped
-from sightline.launch.processes import is_first, joined_processes, launched, say
-from sightline.runs import told_full_disk
+from sightline.launch.processes import end_by_itself, is_first, joined_processes, launched, say
 from sightline.secrets import remember_command
 from sightline.settings.places import check_places
 
@@ -217,9 +217,9 @@ def _told_os_error(error: OSError) -> int:
     Raises:
         OSError: nothing that a path or more space would mend.
     """
-    full = told_full_disk(error)
-    if full:
-        print(f"{_speaker()}error: {full}", file=sys.stderr)
+    told = told_disk(error)
+    if told:
+        print(f"{_speaker()}error: {told}", file=sys.stderr)
         return 1
     if not isinstance(error, NotADirectoryError | IsADirectoryError | FileExistsError | PermissionError):
         raise error
@@ -261,6 +261,7 @@ def _end_beside_others(code: int) -> NoReturn:
     A thread of gloo that frees a tensor meanwhile aborts the process, and the launcher then reports a finished run
     as failed (torch 2.13, one run in 50; github.com/pytorch/pytorch/pull/179291).
     """
+    end_by_itself()
     atexit._run_exitfuncs()
     sys.stdout.flush()
     sys.stderr.flush()

@@ -10,8 +10,9 @@ from sightline.errors import Stopped
 
 def end_on_signals() -> None:
     """Lets both signals raise `Stopped` in the main thread; a signal that is ignored, as under nohup, stays so."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) == signal.SIG_DFL:
+    for name in ("SIGTERM", "SIGHUP"):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             signal.signal(number, _stop)
 
 

@@ -18,9 +18,9 @@ def listed(problems: Sequence[str]) -> str:
     return "\n".join([*problems[:SHOWN_ROWS], *([f"... and {more:,} more rows."] if more > 0 else [])])
 
 
-def left_out(source: str, problems: Sequence[str], rows: int) -> str:
-    """What is said of rows that were left out of so many."""
-    return f"{source}: {len(problems):,} of {rows:,} rows cannot be used and are left out:\n{listed(problems)}"
+def left_out(source: str, problems: Sequence[str], rows: int, when: str = "") -> str:
+    """What is said of rows that are left out of so many."""
+    return f"{source}: {len(problems):,} of {rows:,} rows cannot be used and are left out{when}:\n{listed(problems)}"
 
 
 @dataclass

@@ -84,8 +84,7 @@ class _Failures:
         if self._patience is not None and self._in_a_row >= self._patience:
             raise MachineError(
                 f"{self._name} had no answer to {self._in_a_row} questions in a row; the last: {answer.error}. "
-                "Answers so far are kept. Look after it, then go on: `sightline eval` with --resume, `sightline data "
-                "synthesize` by the same command; these questions then come last."
+                "Look after it, then run the command again."
             )
 
 

@@ -149,6 +149,7 @@ def joined_processes() -> Iterator[Processes]:
         yield _joined[0]
     except BaseException as error:
         failed = True
+        end_by_itself()
         told = _told(meeting, error)
         if told is error:
             raise
@@ -197,11 +198,16 @@ def is_of_lost_process(error: BaseException) -> bool:
 def _leave(meeting: Meeting, failed: bool) -> None:
     """Leaves the others. The first stays a moment where they need its store, or fail as it does: the launcher ends all
     once one has ended, and each shall end by its own code."""
-    if failed:
-        with contextlib.suppress(ValueError):  # not the main thread
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends by itself, with its message
     with contextlib.suppress(RuntimeError):  # the store is gone
         meeting.leave(stays=meeting.rank == 0 and (failed or not launcher_holds_store()))
+
+
+def end_by_itself() -> None:
+    """Lets this process, which ends, say why: a launcher passes on what the terminal had sent to all of them already,
+    and sends SIGTERM once one has ended. To be called when nothing is left to do but that."""
+    with contextlib.suppress(ValueError):  # not the main thread
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
 
 
 def _named(names: tuple[str, ...]) -> str:

@@ -28,10 +28,6 @@ _GIVE_UP = {
     404: "there is no such model or address",
     429: "the account is out of credit",
 }
-GO_ON = (
-    "Answers so far are kept. Go on by the same command, `sightline eval` with --resume, `sightline data synthesize` "
-    "as it was."
-)
 
 Sleep = Callable[[float], Awaitable[None]]
 
@@ -139,7 +135,7 @@ class ChatClient:
         """The answer to a question that was asked often enough; a server that is down ends the run."""
         said = f"gave no answer in {attempts} attempts; the last: {text}"
         if is_down:
-            raise MachineError(f"{self.endpoint.address} {said}. Look after the endpoint. {GO_ON}")
+            raise MachineError(f"{self.endpoint.address} {said}. Look after the endpoint, then run the command again.")
         self._failing += 1
         return Answer(error=f"MachineError: the endpoint {said}")
 
@@ -148,7 +144,7 @@ class ChatClient:
         if asked_s > endpoint.longest_wait_s:
             raise MachineError(
                 f"{endpoint.address} asks to wait {_span(asked_s)} ({text}), which is longer than the "
-                f"{endpoint.longest_wait_s:g} s that a run waits. {GO_ON}"
+                f"{endpoint.longest_wait_s:g} s that a run waits. Run the command again then."
             )
         self._voice.now_and_then(f"{endpoint.address}: {text}. Asking again in {pause_s:.3g} s.")
 

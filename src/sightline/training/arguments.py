@@ -120,6 +120,8 @@ class TrainingSettings:
         model: model name, precision, attention, PEFT, quantization.
         mixture: several datasets in one.
         given: what the recipe and the flags said, merged.
+        bad_rows_stay: whether rows that cannot be used keep their places, to be left out when their batch comes: those
+            that went bad since the run that is resumed began, whose order of rows is gone on with.
     """
 
     script: ScriptArguments
@@ -127,6 +129,7 @@ class TrainingSettings:
     model: trl.ModelConfig
     mixture: MixtureConfig
     given: dict[str, Any]
+    bad_rows_stay: bool = False
 
 
 def read_settings(argv: Many[str], training_class: type) -> TrainingSettings:

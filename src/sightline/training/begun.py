@@ -6,7 +6,8 @@ import dataclasses
 import hashlib
 import re
 import sys
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Iterator, Mapping, Sequence as Many
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from datasets import Dataset
 from sightline.data.file_signatures import model_files
 from sightline.data.row_signature import rows_signature
 from sightline.errors import RunFolderError
-from sightline.runs import RunFolder, plain_data
+from sightline.launch.processes import Processes
+from sightline.runs import RunFolder, flat_names, plain_data
 from sightline.secrets import without_secrets
 from sightline.training.restore import find_damage, last_whole_checkpoint, step_of
 
@@ -50,6 +52,8 @@ ROW_PLACES = (
 )  # fmt: skip
 SOURCE_PLACES = ("path", "image_folder", "data_dir", "data_files")
 LENGTHS = ("max_steps", "num_train_epochs")
+SKIP = "skip_bad_rows"  # may be added: bad rows then keep their places in the order, and are left out of their batches
+BY_NAME = ", pictures by name"
 _DIRECTORIES = re.compile(r"'/[^']*/")  # before the names of files
 CONSTANT, STREAMED = "constant", "streamed"
 
@@ -68,44 +72,82 @@ def begun_with(records: Many[Any], training: Any, rows: Mapping[str, Any], *mode
     told = without_secrets(plain_data(settings))
     given = {name: value for name, value in told.items() if name not in FREE_SETTINGS}
     signatures = {f"{name} rows": _signature(value) for name, value in rows.items() if value is not None}
+    by_name = {f"{name} rows{BY_NAME}": _signature(value, True) for name, value in rows.items() if value is not None}
     if STREAMED not in signatures.values():
         given = {name: _without_places(value) for name, value in given.items() if name not in ROW_PLACES}
     step = training.per_device_train_batch_size * training.gradient_accumulation_steps * training.world_size
     files = {name: key for model in models if model is not None for name, key in model_files(model).items()}
-    return {**given, "rows of a step": step, **signatures, **{f"model file {name}": key for name, key in files.items()}}
+    model = {f"model file {name}": key for name, key in files.items()}
+    return flat_names({**given, "rows of a step": step, **signatures, **by_name, **model})
 
 
-def resume_same(folder: RunFolder, begun: Mapping[str, Any], training: Any) -> None:
-    """Nothing when the run in the folder, and that of a checkpoint that is named, began with the same.
+def began_with_all_rows(folder: RunFolder, training: Any) -> bool:
+    """Whether a run is resumed that left no bad rows out when it began: its order of rows is that of all of them."""
+    before = _before(folder, training)
+    return bool(before) and not before.get(SKIP)
+
+
+def resume_same(folder: RunFolder, begun: Mapping[str, Any], training: Any, bad_rows_stay: bool) -> dict[str, Any]:
+    """What the run in the folder, and that of a checkpoint that is named, began with, which is the same as now.
 
     Says what another length means for the learning rate.
+
+    Args:
+        bad_rows_stay: pictures may have gone or been cut since, as long as rows and names are the same.
 
     Raises:
         RunFolderError: something else differs.
     """
-    if isinstance(training.resume_from_checkpoint, str):
-        RunFolder(Path(training.resume_from_checkpoint).absolute().parent).require_same(begun, LENGTHS)
-    before = folder.require_same(begun, LENGTHS)
+    before = _before(folder, training)
+    named = [name for name in begun if name.endswith(BY_NAME)]
+    free = {*LENGTHS, SKIP, *named}
+    if bad_rows_stay:
+        kept = {name.removesuffix(BY_NAME) for name in named if before.get(name) == begun[name]}
+        free |= kept
+        for name in sorted(kept):
+            if before[name] != begun[name]:
+                print(f"{folder.path}: the {name} are compared by the names of their pictures.", file=sys.stderr)
+    for one in _resumed(folder, training):
+        one.require_same(begun, free)
     kind = str(getattr(training.lr_scheduler_type, "value", training.lr_scheduler_type))
     rest = "" if kind == CONSTANT else f"; from here on the learning rate's schedule ({kind}) is that of the new length"
     for name in LENGTHS:
         if name in before and before[name] != begun[name]:
             print(f"{folder.path} began with {name} {before[name]}, now {begun[name]}{rest}.", file=sys.stderr)
+    return {**begun, **{name: before[name] for name in (SKIP, *free - {*LENGTHS}) if name in before}}
 
 
-def open_folder(folder: RunFolder, settings: Any, begun: Mapping[str, Any]) -> str | None:
+def _resumed(folder: RunFolder, training: Any) -> list[RunFolder]:
+    """Where runs began that this one goes on with: of the checkpoint that is named, and in its own folder."""
+    named = training.resume_from_checkpoint
+    return [*([RunFolder(Path(named).absolute().parent)] if isinstance(named, str) else []), folder]
+
+
+def _before(folder: RunFolder, training: Any) -> dict[str, Any]:
+    """With what the run in the folder began, or else that of the checkpoint that is named; empty where none says."""
+    return next((found for one in reversed(_resumed(folder, training)) if (found := one.read_begun())), {})
+
+
+@contextmanager
+def opened_folder(
+    folder: RunFolder, settings: Any, begun: Mapping[str, Any], processes: Processes
+) -> Iterator[str | None]:
     """Begins the run's folder, or goes on in it; the checkpoint to go on from, None where there is none.
 
-    Of several processes the first one alone calls this: the folder is its own.
+    As long as the context lasts the folder is this run's alone. Of several processes the first one sees to it.
 
     Args:
         settings: those of a training command: `training`, and what was `given`.
 
     Raises:
-        RunFolderError: the folder holds another run.
+        RunFolderError: the folder holds another run, or one is at work there.
     """
+    with folder.at_work() if processes.first else nullcontext():
+        yield processes.first_does(lambda: _begin(folder, settings, begun))
+
+
+def _begin(folder: RunFolder, settings: Any, begun: Mapping[str, Any]) -> str | None:
     training = settings.training
-    folder.require_idle()
     folder.begin(settings.given, bool(training.resume_from_checkpoint), begun)
     checkpoint = checkpoint_of(training)
     if training.resume_from_checkpoint and checkpoint is None:
@@ -139,12 +181,12 @@ def _without_places(value: Any) -> Any:
     return [{name: one[name] for name in one if name not in SOURCE_PLACES} for one in value]
 
 
-def _signature(rows: Any) -> Any:
+def _signature(rows: Any, by_name: bool = False) -> Any:
     """How many rows there are and what they hold; of a stream only that it is one."""
     if isinstance(rows, Mapping):
-        return {name: _signature(part) for name, part in rows.items()}
+        return {name: _signature(part, by_name) for name, part in rows.items()}
     if isinstance(rows, Dataset):
-        return f"{len(rows):,} of content {rows_signature(rows)[:8]}"
+        return f"{len(rows):,} of content {rows_signature(rows, by_name)[:8]}"
     if isinstance(rows, list | tuple):
         told = _DIRECTORIES.sub("'", repr(rows))
         content = hashlib.blake2b(told.encode(), digest_size=16).hexdigest()

@@ -6,8 +6,8 @@ import re
 
 import torch
 
+from sightline.disks import told_disk
 from sightline.errors import MachineError, SightlineError
-from sightline.runs import told_full_disk
 from sightline.training.workers import NO_ROOM, found_no_room
 
 # torch raises what a worker raised under the same class, and puts the worker's traceback into its message.
@@ -27,9 +27,9 @@ def told_failure(error: BaseException, where: str = "") -> BaseException:
     text = _without_traceback(error)
     if isinstance(error, SightlineError):
         return type(error)(text) if text != str(error) else error
-    full = told_full_disk(error)
-    if full:
-        return MachineError(where + full)
+    disk = told_disk(error)
+    if disk:
+        return MachineError(where + disk)
     worker = _DEAD_WORKER.search(str(error))
     if worker is not None:
         return MachineError(where + _told_worker(worker["signal"] or "", worker["code"] or ""))

@@ -16,7 +16,8 @@ from sightline.errors import Stopped
 from sightline.launch.processes import say
 from sightline.training.random_states import RandomStates, random_states
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGHUP = getattr(signal, "SIGHUP", None)  # Windows has none
+SIGNALS = tuple(number for number in (signal.SIGINT, signal.SIGTERM, SIGHUP) if number is not None)
 LAUNCHER_REPEATS_S = 5  # a launcher passes on what the terminal had sent to all of its processes already
 
 
@@ -25,10 +26,12 @@ class Interruption(TrainerCallback):
 
     Attributes:
         number: the signal that came, here or in another process of the run; None where none did.
+        ends: whether training ends early for it, in all processes alike.
     """
 
     def __init__(self, trainer: Any) -> None:
         self.number: int | None = None
+        self.ends = False
         self._trainer = trainer
         self._since = 0.0
         self._saved_step = -1
@@ -134,7 +137,10 @@ class Interruption(TrainerCallback):
             torch.distributed.all_reduce(asked, torch.distributed.ReduceOp.MAX)
             if int(asked):
                 self._hear(int(asked))
-        return self.number is not None
+            self.ends = bool(int(asked))
+        else:
+            self.ends = self.number is not None
+        return self.ends
 
     def _hear(self, number: int) -> None:
         """Takes note of the first signal, which may have come to another process and come here, too, in a moment."""
@@ -148,7 +154,7 @@ class Interruption(TrainerCallback):
             say(f"\n{name}: saving a checkpoint after this step ({name} again to stop at once).")
             return
         launched = self._trainer.args.world_size > 1
-        if number == signal.SIGHUP or (launched and time.monotonic() - self._since < LAUNCHER_REPEATS_S):
+        if number == SIGHUP or (launched and time.monotonic() - self._since < LAUNCHER_REPEATS_S):
             return  # a terminal that goes sends it twice: from the system, and from the shell
         self.number, self._waits = number, False
         raise self.as_exception()

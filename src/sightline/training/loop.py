@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import shutil
 import time
-from contextlib import nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.errors import MachineError
+from sightline.errors import MachineError, Stopped
 from sightline.launch.processes import say
 from sightline.models.pretrained import refused_pickles
 from sightline.runs import RunFolder
@@ -40,8 +41,19 @@ class Trained:
     seconds: float
 
 
+@contextmanager
+def told_start(is_resumed: bool) -> Iterator[None]:
+    """What a run does before it trains; a signal that ends it meanwhile says that nothing is lost."""
+    try:
+        yield
+    except (KeyboardInterrupt, Stopped):
+        kept = "checkpoints are as they were, and the same command goes on" if is_resumed else "the same command starts"
+        say(f"Ended before training: {kept} again.")
+        raise
+
+
 def train_to_the_end(trainer: Any, folder: RunFolder, title: str, checkpoint: str | None) -> Trained:
-    """Trains from the checkpoint, or from the start, and saves the model.
+    """Trains from the checkpoint, or from the start, and saves the model, in a folder that is this run's alone.
 
     A step that fails, a full disk or a signal leaves a checkpoint of the last whole step, as far as one can be written,
     and stderr says where it is and how to go on.
@@ -57,8 +69,7 @@ def train_to_the_end(trainer: Any, folder: RunFolder, title: str, checkpoint: st
     first, start = step_of(checkpoint), time.perf_counter()
     bar, interruption = ProgressBar(title), Interruption(trainer)
     add_callbacks(trainer, folder, (bar, interruption))
-    at_work = folder.at_work() if trainer.is_world_process_zero() else nullcontext()
-    with at_work, interruption.heard():
+    with interruption.heard():
         try:
             with refused_pickles(checkpoint or str(folder.path)), dead_workers_named():
                 outcome = trainer.train(resume_from_checkpoint=checkpoint)
@@ -70,11 +81,11 @@ def train_to_the_end(trainer: Any, folder: RunFolder, title: str, checkpoint: st
                 raise
             raise told from error
         seconds = time.perf_counter() - start
-        if interruption.number is not None:
+        if interruption.ends:
             say(f"Resume with {RESUME} {folder.path}")
             raise interruption.as_exception()
         _save_model(trainer, folder)
-    if interruption.number is not None:  # it came while the model was saved
+    if interruption.number is not None:  # it came when the last step was done, perhaps to one process of several
         say(f"The model is in {folder.path}.")
         raise interruption.as_exception()
     steps = outcome.global_step

@@ -102,8 +102,8 @@ def _checked(name: str, rows: TrainingRows, settings: TrainingSettings, goal: Go
     names = name if rows.origins is None else RowNames(name, rows.origins)
     summary = _read_rows(dataset, names, settings, goal, encoder)
     _report(summary, name, rows.format.name)
-    is_whole = rows.origins is None and not summary.problems
-    kept = _without(dataset, summary, name)
+    kept = _without(dataset, summary, name, settings)
+    is_whole = rows.origins is None and len(kept) == summary.rows
     kept.info.dataset_name = name if is_whole else f"{name} (as trained)"  # what the trainer calls its rows from now on
     return kept
 
@@ -120,11 +120,14 @@ def _read_rows(
         raise DataError(f"{error} {OFFER}") from error
 
 
-def _without(dataset: Any, summary: DataSummary, name: str) -> Any:
+def _without(dataset: Any, summary: DataSummary, name: str, settings: TrainingSettings) -> Any:
     """The dataset less the rows that cannot be used, which are said."""
     if not summary.problems:
         return dataset
-    say(left_out(name, list(summary.problems.values()), summary.rows))
+    stays = "; the run began with them, so each is left out when its batch comes" if settings.bad_rows_stay else ""
+    say(left_out(name, list(summary.problems.values()), summary.rows, stays))
+    if settings.bad_rows_stay:
+        return dataset
     return dataset.select([index for index in range(summary.rows) if index not in summary.problems])
 
 
@@ -177,7 +180,7 @@ def _mixture(
             if len(part) and has_images(part):
                 origins = indices if rows.origins is None else [rows.origins[index] for index in indices]
                 found = _read_rows(part, RowNames(name, origins), settings, goal, encoder)
-                part = _without(part, found, name)
+                part = _without(part, found, name, settings)
             parts.append(part)
         held = f", {len(drawn.test):,} held out" if drawn.test else ""
         held += "" if any(image_counts(rows.dataset)) else f", {NO_PICTURES}"

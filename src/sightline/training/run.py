@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,16 +16,17 @@ from datasets import Dataset
 from sightline.data.formats.registry import Goal
 from sightline.data.kept_rows import maps_in_temporary_files
 from sightline.engine.selftest import RouteChoice
-from sightline.errors import ConfigError, InputError
+from sightline.errors import ConfigError, DataError, InputError
 from sightline.launch.processes import Processes, joined_processes
 from sightline.models.folders import is_misfit, why_unreadable
 from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
-from sightline.training.begun import begun_with, open_folder, resume_same
+from sightline.training.begun import began_with_all_rows, begun_with, opened_folder, resume_same
 from sightline.training.callbacks import require_reporters
 from sightline.training.collators import skip_in_batches
 from sightline.training.dpo import DPOTrainer
-from sightline.training.loop import Trained, told_steps, train_to_the_end
+from sightline.training.loop import Trained, told_start, told_steps, train_to_the_end
+from sightline.training.pushing import push_model
 from sightline.training.row_names import find_row
 from sightline.training.rows import training_rows
 from sightline.training.sft import SFTTrainer
@@ -124,28 +125,36 @@ def _train(
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
     processes.first_does(lambda: folder.require_free(resume))
-    require_reporters(training)
-    source = model_source(settings)
-    train, test = processes.in_turn(lambda: training_rows(settings, goal, source.processor))
-    records = (settings.script, training, settings.model, settings.mixture)
-    rows = {"training": train, "evaluation": test}
-    begun = begun_with(records, training, rows, settings.model.model_name_or_path)
-    if resume:
-        processes.first_does(lambda: resume_same(folder, begun, training))
-    with quiet_input_errors(settings), maps_in_temporary_files():
-        trainer = build(settings, source, train, test)
-    trainer.find_row = partial(find_row, train, train.info.dataset_name or str(settings.script.dataset_name))
-    if settings.script.skip_bad_rows:
-        skip_in_batches(trainer)
-    if score is not None:
-        add_task_scores(trainer, score)
-    checkpoint = processes.first_does(lambda: open_folder(folder, settings, begun))
-    if processes.first:
-        folder.write_json("route.json", trainer.route)
-    trained = train_to_the_end(trainer, folder, title, checkpoint)
-    trainer.create_model_card(dataset_name=settings.script.dataset_name)
-    if training.push_to_hub:
-        trainer.push_to_hub(dataset_name=settings.script.dataset_name)
+    with told_start(resume):
+        require_reporters(training)
+        source = model_source(settings)
+        if resume and settings.script.skip_bad_rows:
+            stay = processes.first_does(lambda: began_with_all_rows(folder, training))
+            settings = replace(settings, bad_rows_stay=stay)
+        train, test = processes.in_turn(lambda: training_rows(settings, goal, source.processor))
+        records = (settings.script, training, settings.model, settings.mixture)
+        rows = {"training": train, "evaluation": test}
+        begun = processes.first_does(lambda: begun_with(records, training, rows, settings.model.model_name_or_path))
+        if resume:
+            stay = settings.bad_rows_stay
+            begun = processes.first_does(partial(resume_same, folder, begun, training, stay))
+        with quiet_input_errors(settings), maps_in_temporary_files():
+            trainer = build(settings, source, train, test)
+        trainer.find_row = partial(find_row, train, train.info.dataset_name or str(settings.script.dataset_name))
+        if settings.script.skip_bad_rows:
+            skip_in_batches(trainer)
+        if score is not None:
+            add_task_scores(trainer, score)
+    with opened_folder(folder, settings, begun, processes) as checkpoint:
+        if processes.first:
+            folder.write_json("route.json", trainer.route)
+        try:
+            trained = train_to_the_end(trainer, folder, title, checkpoint)
+        except DataError as error:
+            error.args = (f"{error} Or resume without such rows: --resume_from_checkpoint true --skip_bad_rows true.",)
+            raise
+        trainer.create_model_card(dataset_name=settings.script.dataset_name)
+        push_model(trainer, folder)
     return TrainingResult(folder.path, trainer.route, trained)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from transformers import Trainer
 
 from sightline.secrets import HIDDEN, hidden, sealed
+from sightline.training.pushing import require_write_token, told_refusals
 
 
 class SealedTrainer(Trainer):
@@ -18,6 +19,13 @@ class SealedTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         seal(self.args)
         super()._save(output_dir, state_dict)
+
+    def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
+        """As transformers does before it trains, but what the Hub refuses is one line."""
+        with told_refusals(self.args.hub_model_id or self.args.output_dir):
+            super().init_hf_repo(token, private)
+        if self.is_world_process_zero():
+            require_write_token(self.args.hub_token if token is None else token)
 
     def _push_from_checkpoint(self, checkpoint_folder: str) -> None:
         seal(self.args)

@@ -130,7 +130,7 @@ def _run_retrieval(config: ViltEvalConfig, say: Callable[[str], None]) -> Retrie
         raise ConfigError(
             "Retrieval is evaluated by one process, but a launcher started several. Start it without one."
         )
-    run = RunFolder(config.output_dir) if config.output_dir is not None else None
+    run = RunFolder(config.output_dir, resume_by="") if config.output_dir is not None else None
     if run is not None:
         run.check()
     check = PictureCheck(BadRows(config.skip_bad_rows))

@@ -15,9 +15,10 @@ from sightline.errors import ConfigError
 from sightline.launch.processes import Processes, joined_processes, say
 from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
 from sightline.runs import RunFolder
-from sightline.training.begun import begun_with, checkpoint_of, open_folder, resume_same
+from sightline.training.begun import begun_with, checkpoint_of, opened_folder, resume_same
 from sightline.training.callbacks import require_reporters
-from sightline.training.loop import Trained, told_steps, train_to_the_end
+from sightline.training.loop import Trained, told_start, told_steps, train_to_the_end
+from sightline.training.pushing import push_model
 from sightline.training.row_guard import RowGuard
 from sightline.training.vilt.card import write_vilt_card
 from sightline.training.vilt.rows import DrawnRows, PictureLoader
@@ -57,30 +58,33 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
     processes.first_does(lambda: folder.require_free(resume))
-    require_reporters(training)
-    task = TASKS[name](settings)
-    read = _Rows(task, str(settings.data.train_data), True, settings.data.skip_bad_rows)
-    start = _start(settings, task, read.rows)
-    shape = picture_shape(start.processor)
-    rows = read.fitting(shape)
-    if len(rows) < len(read.rows):
-        start = _start(settings, task, rows)  # whose vocabulary is of the rows that train
-    held_out = None
-    if settings.data.eval_data:
-        held_out = _Rows(task, settings.data.eval_data, False, settings.data.skip_bad_rows).fitting(shape)
-    asked = settings.model
-    records = (settings.data, asked, settings.objectives, training)
-    content = {"training": rows, "evaluation": held_out}
-    begun = begun_with(records, training, content, asked.model_name_or_path, asked.vit, asked.bert)
-    if resume:
-        processes.first_does(lambda: resume_same(folder, begun, training))
-    trainer = _trainer(task, settings, start, rows, held_out, shape)
-    if resume:
-        processes.first_does(lambda: _check_same_model(checkpoint_of(training), trainer.model.config, start))
-    checkpoint = processes.first_does(lambda: open_folder(folder, settings, begun))
-    trained = train_to_the_end(trainer, folder, f"ViLT {name}", checkpoint)
-    if processes.first:
-        write_vilt_card(folder, name, settings, start, trainer.model)
+    with told_start(resume):
+        require_reporters(training)
+        task = TASKS[name](settings)
+        read = _Rows(task, str(settings.data.train_data), True, settings.data.skip_bad_rows)
+        start = _start(settings, task, read.rows)
+        shape = picture_shape(start.processor)
+        rows = read.fitting(shape)
+        if len(rows) < len(read.rows):
+            start = _start(settings, task, rows)  # whose vocabulary is of the rows that train
+        held_out = None
+        if settings.data.eval_data:
+            held_out = _Rows(task, settings.data.eval_data, False, settings.data.skip_bad_rows).fitting(shape)
+        asked = settings.model
+        records = (settings.data, asked, settings.objectives, training)
+        content = {"training": rows, "evaluation": held_out}
+        models = (asked.model_name_or_path, asked.vit, asked.bert)
+        begun = processes.first_does(lambda: begun_with(records, training, content, *models))
+        if resume:
+            begun = processes.first_does(functools.partial(resume_same, folder, begun, training, bad_rows_stay=False))
+        trainer = _trainer(task, settings, start, rows, held_out, shape)
+        if resume:
+            processes.first_does(lambda: _check_same_model(checkpoint_of(training), trainer.model.config, start))
+    with opened_folder(folder, settings, begun, processes) as checkpoint:
+        trained = train_to_the_end(trainer, folder, f"ViLT {name}", checkpoint)
+        if processes.first:
+            write_vilt_card(folder, name, settings, start, trainer.model)
+        push_model(trainer, folder)
     return ViltResult(folder.path, trained)
 
 
