@@ -11,6 +11,7 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 from PIL import Image
+from transformers.utils.hub import hf_api
 
 from sightline.cli.main import run
 from sightline.errors import ConfigError, MachineError
@@ -75,13 +76,13 @@ def test_what_the_hub_refuses_before_training_is_one_line(
 ) -> None:
     set_state(hub, state, monkeypatch)
     with pytest.raises(kind, match=said) as refused, told_refusals("someone/tiny"):
-        pushing.hf_api().create_repo("someone/tiny", token=TOKEN, exist_ok=True)
+        hf_api().create_repo("someone/tiny", token=TOKEN, exist_ok=True)
     assert "\n" not in str(refused.value)
 
 
 def test_a_name_that_no_repository_can_have_is_told() -> None:
     with pytest.raises(ConfigError, match="hub_model_id a b: Repo id must"), told_refusals("a b"):
-        pushing.hf_api().repo_info("a b")
+        hf_api().repo_info("a b")
 
 
 def test_a_token_that_only_reads_is_told_before_training(hub: Hub) -> None:
@@ -138,8 +139,8 @@ def arguments(verb: str, folder: Path) -> list[str]:
     if verb == "sft":
         tiny_llava(1).save_pretrained(folder / "model")
         tiny_processor().save_pretrained(folder / "model")
-        rows = write_rows(folder, vqa_rows(4, 2))
-        return [*command("sft", folder / "model", rows, folder / "run", "--max_steps", "1"), *pushing_to]
+        data = write_rows(folder, vqa_rows(4, 2))
+        return [*command("sft", folder / "model", data, folder / "run", "--max_steps", "1"), *pushing_to]
     Image.new("RGB", (40, 32), "red").save(folder / "red.png")
     Image.new("RGB", (40, 32), "blue").save(folder / "blue.png")
     rows = [{"image": f"{colour}.png", "captions": [f"a {colour} picture"]} for colour in ("red", "blue")]
