@@ -44,7 +44,7 @@ def of_model(model: Any, folder: Path, **settings: Any) -> Diagnosis:
 def test_a_run_that_is_well_has_no_finding_and_every_part_a_figure(tmp_path: Path) -> None:
     model = tiny_llava()
     before = {name: parameter.clone() for name, parameter in model.named_parameters()}
-    seen = of_model(model, tmp_path)
+    seen = of_model(model, tmp_path, dataloader_num_workers=2, dataloader_prefetch_factor=3)
     assert not seen.failed
     assert texts(seen).count("\n") == 0 and "model.vision_tower.post_layernorm" in texts(seen)  # LLaVA reads before it
     assert len(seen.rows.kept) == 8 and seen.rows.trained > 0
@@ -54,7 +54,7 @@ def test_a_run_that_is_well_has_no_finding_and_every_part_a_figure(tmp_path: Pat
     assert seen.memory is not None and seen.memory.gradients == seen.memory.optimizer / 2
     assert 0 < seen.memory.activations_with_checkpointing < seen.memory.activations_without_checkpointing
     assert seen.trial is not None and seen.trial.step_seconds > 0
-    assert seen.route is not None and seen.route.route == "mask"
+    assert seen.route is not None and seen.route.route == "mask" and seen.batches_ahead == 6
     for name, parameter in model.named_parameters():
         assert torch.equal(parameter, before[name]), "the trial must leave the weights as they are"
 
@@ -70,14 +70,13 @@ def test_a_max_length_that_leaves_no_answer_token_is_found_before_any_step(tmp_p
 def test_workers_whose_batches_find_no_room_in_shared_memory_are_found(
     free: int, found: bool, failed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    args = SimpleNamespace(dataloader_num_workers=4, dataloader_prefetch_factor=None)
-    seen: Any = SimpleNamespace(memory=SimpleNamespace(inputs=4096))
+    seen: Any = SimpleNamespace(memory=SimpleNamespace(inputs=4096), batches_ahead=8)
     monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=free))
-    findings = _of_shared_memory(args, seen)
+    findings = _of_shared_memory(seen)
     assert [finding.fails for finding in findings] == [failed] * found
-    assert all("the 4 workers of each process make 8 batches" in finding.text for finding in findings)
-    args.dataloader_num_workers = 0
-    assert _of_shared_memory(args, seen) == []
+    assert all("the workers of each process make 8 batches" in finding.text for finding in findings)
+    seen.batches_ahead = 0
+    assert _of_shared_memory(seen) == []
 
 
 def test_a_max_length_that_drops_most_rows_fails_too(tmp_path: Path) -> None:

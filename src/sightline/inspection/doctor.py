@@ -20,6 +20,8 @@ from sightline.training.references import planned_rows
 from sightline.training.sharing import base_model, image_keys
 from sightline.training.stored_features import open_store
 
+PREFETCH = 2  # torch's default of batches that a worker makes ahead
+
 if TYPE_CHECKING:
     from sightline.engine.selftest import RouteChoice
 
@@ -42,6 +44,7 @@ class Diagnosis:
         method: `sft` or `dpo`.
         max_length: the run's, with its `length_policy`.
         batch_rows: rows of a batch on one device, and batches of a step.
+        batches_ahead: batches that workers of the data loader hold ready in shared memory.
         modules: with gradients where a step was made.
         trial: None where nothing could be tried.
         steps: optimizer steps of the whole run.
@@ -60,6 +63,7 @@ class Diagnosis:
     trial: Trial | None = None
     steps: int = 0
     stores: Stores = Stores()
+    batches_ahead: int = 0
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -99,6 +103,7 @@ def diagnose(plan: PlannedRun, track: Track = lambda items, total, title: items)
         (args.per_device_train_batch_size, accumulated),
         rows,
         steps=_planned_steps(plan, rows),
+        batches_ahead=args.dataloader_num_workers * (args.dataloader_prefetch_factor or PREFETCH),
         findings=find_in_rows(plan, rows),
     )
     if not rows.kept:

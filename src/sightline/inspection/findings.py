@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sightline.inspection.doctor import Diagnosis
 
 SHARED_MEMORY = "/dev/shm"  # where workers of the data loader hand batches over, on Linux
-PREFETCH = 2  # torch's default of batches that a worker makes ahead
 MANY, MOST = 0.1, 0.5  # shares of the rows: worth a word, and worth an end
 
 
@@ -122,7 +121,7 @@ def find_in_run(plan: PlannedRun, seen: Diagnosis) -> tuple[Finding, ...]:
         found.append(
             Finding(f"The loss of the first steps is {seen.trial.loss}: look at precision and data.", fails=True)
         )
-    found += [*_of_memory(seen), *_of_shared_memory(plan.settings.training, seen)]
+    found += [*_of_memory(seen), *_of_shared_memory(seen)]
     if seen.route is not None and seen.route.route == "plain" and plan.settings.training.share != "plain":
         found.append(Finding(f"Nothing is shared (route plain): {seen.route.reason}."))
     return tuple(found)
@@ -145,23 +144,22 @@ def _of_memory(seen: Diagnosis) -> list[Finding]:
     ]
 
 
-def _of_shared_memory(args: Any, seen: Diagnosis) -> list[Finding]:
+def _of_shared_memory(seen: Diagnosis) -> list[Finding]:
     """Whether shared memory holds the batches that workers make ahead."""
-    if not args.dataloader_num_workers or seen.memory is None:
+    if not seen.batches_ahead or seen.memory is None:
         return []
     try:
         free = shutil.disk_usage(SHARED_MEMORY).free
     except OSError:  # not Linux
         return []
-    ahead = args.dataloader_num_workers * (args.dataloader_prefetch_factor or PREFETCH)
-    needed, each = ahead * seen.memory.inputs, seen.memory.inputs / 2**20
+    needed, each = seen.batches_ahead * seen.memory.inputs, seen.memory.inputs / 2**20
     if needed <= free:
         return []
     return [
         Finding(
-            f"{SHARED_MEMORY} has {free / 2**20:,.0f} MiB free, and the {args.dataloader_num_workers} workers of each "
-            f"process make {ahead} batches of up to {each:,.1f} MiB ahead there, {needed / 2**20:,.0f} MiB: the run "
-            "would end for want of room. Give it more (docker run --shm-size 8g, or --ipc=host), or lower "
+            f"{SHARED_MEMORY} has {free / 2**20:,.1f} MiB free, and the workers of each process make "
+            f"{seen.batches_ahead} batches of up to {each:,.1f} MiB ahead, {needed / 2**20:,.1f} MiB: the run would "
+            "end for want of room. Give it more (docker run --shm-size 8g, or --ipc=host), or lower "
             "dataloader_num_workers (0 needs none) or dataloader_prefetch_factor.",
             fails=seen.memory.inputs > free,
         )

@@ -115,6 +115,8 @@ def trial_trainer(plan: PlannedRun, batches: Batches) -> Iterator[Any]:
     )
     args.max_steps, args.learning_rate, args.max_grad_norm = STEPS, 0.0, 0.0
     args.report_to, args.push_to_hub, args.disable_tqdm, args.load_best_model_at_end = [], False, True, False
+    # Workers would hand batches over in shared memory, whose room is compared, not tried.
+    args.dataloader_num_workers, args.dataloader_prefetch_factor, args.dataloader_persistent_workers = 0, None, False
     args.feature_store, args.train_sampling_strategy, args.resume_from_checkpoint = "off", "sequential", None
     rows = plan.rows.select([*batches.longest * each, *batches.typical * each])
     build = dpo_trainer if plan.preferences else sft_trainer
