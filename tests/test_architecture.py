@@ -38,7 +38,7 @@ ROWS = (
     ("shown",),
     ("errors",),
     ("machine",),
-    ("secrets", "locks", "limits"),
+    ("secrets", "locks", "disks", "limits"),
 )
 HEIGHT = {name: len(ROWS) - row for row, names in enumerate(ROWS) for name in names}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "core", "base", "tools", "stuff"}

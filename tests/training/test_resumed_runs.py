@@ -197,10 +197,10 @@ def test_a_run_that_met_a_bad_row_goes_on_without_it_in_the_order_it_had(
     monkeypatch.setattr(RowGuard, "batch", noted)
     shutil.rmtree(folder / "run")
     write(folder, vqa_rows(24, 8) if verb == "sft" else preference_rows(24, 8))
-    own = ["--image_margin_rows", "0", "--reference_store", "off"] if verb == "dpo" else []
+    own = ["--image_margin_rows", "0", "--reference_store", "on"] if verb == "dpo" else []
     assert run(command(folder, *own, verb=verb)) == 0
     whole, begun = batches[-3:], (folder / "run" / BEGUN).read_text()
-    assert len(batches) == 6
+    assert len(batches) >= 6
     shutil.rmtree(folder / "run" / "checkpoint-6")
     (folder / "run" / "model.safetensors").unlink()
     (folder / "5.png").rename(folder / "gone.png")

@@ -17,7 +17,7 @@ from sightline.data.formats.registry import Goal
 from sightline.data.kept_rows import maps_in_temporary_files
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, DataError, InputError
-from sightline.launch.processes import Processes, joined_processes
+from sightline.launch.processes import Processes, joined_processes, say
 from sightline.models.folders import is_misfit, why_unreadable
 from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
@@ -131,6 +131,9 @@ def _train(
         if resume and settings.script.skip_bad_rows:
             stay = processes.first_does(lambda: began_with_all_rows(folder, training))
             settings = replace(settings, bad_rows_stay=stay)
+            if stay and getattr(training, "reference_store", "off") != "off":
+                training.reference_store = "off"
+                say("reference_store: off, since rows that cannot be used have no reference; each step asks for it.")
         train, test = processes.in_turn(lambda: training_rows(settings, goal, source.processor))
         records = (settings.script, training, settings.model, settings.mixture)
         rows = {"training": train, "evaluation": test}
