@@ -35,7 +35,7 @@ KINDS: dict[str, Any] = {
     "dict | str | None": dict | str | None,
     "dict[str, str] | str | None": dict[str, str] | str | None,
     "dict[str, Any] | str | None": dict[str, Any] | str | None,
-    "Union[str, NoneType, Literal[False]]": None | str | Literal[False],
+    "Union[str, NoneType, Literal[False]]": str | None | Literal[False],
     "accelerate.parallelism_config.ParallelismConfig | None": Any,
     "list[sightline.training.arguments.MixtureSource]": Any,
     "list[sightline.training.arguments.EvaluationSource]": Any,
