@@ -19,9 +19,6 @@ from sightline.errors import InputError
 from sightline.evaluation.local import LocalAnswerer
 from sightline.models.adapters import load_adapter
 from sightline.models.load import load_vlm
-from sightline.training.arguments import read_settings
-from sightline.training.sft import SFTConfig
-from sightline.training.source import model_source
 from sightline.types import Question
 from tests.tiny import picture, tiny_llava, tiny_processor
 
@@ -167,12 +164,6 @@ def test_adapters_of_every_kind_that_fit_are_loaded_whole(tmp_path: Path, kind: 
     model.save_pretrained(tmp_path)
     loaded = dict(load_adapter(tiny_llava(), str(tmp_path)).named_parameters())
     assert trained and all(torch.equal(value, loaded[name]) for name, value in trained.items())
-
-
-def test_training_does_not_start_from_an_adapter(adapter: Path) -> None:
-    settings = read_settings(["--model_name_or_path", str(adapter), "--bf16", "false"], SFTConfig)
-    with pytest.raises(InputError, match="holds an adapter, and training starts from a model. Merge the two first"):
-        model_source(settings)
 
 
 def test_a_template_that_is_set_on_the_tokenizer_is_the_processors() -> None:

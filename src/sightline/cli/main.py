@@ -98,6 +98,7 @@ def _training(name: str, summary: str) -> Verb:
 VERBS = (
     Verb("demo", "Build, train, evaluate, align and compare a small VLM, offline.", lies=True),
     Verb("build", "A new VLM folder: from a preset, or tower, projector, decoder.", lies=True),
+    Verb("merge", "Fold an adapter into its base: an ordinary model folder.", lies=True),
     Verb("ask", "One picture, one question, one answer."),
     _training("sft", "Fine-tune on demonstrations; takes every flag of trl sft."),
     _training("dpo", "Align with preference pairs; takes every flag of trl dpo."),

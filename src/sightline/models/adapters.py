@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.errors import InputError
+from sightline.errors import InputError, nearest
+from sightline.models.adapter_folders import SETTINGS
 from sightline.models.folders import reading, require_settings
 from sightline.models.pretrained import refused_pickles
 
@@ -17,65 +19,70 @@ NAME = "default"
 SHARED = ("vblora_vector_bank", "prompt_encoder")  # places that PEFT (0.21) fills from one shared weight
 
 
-def is_adapter(folder: str) -> bool:
-    """Whether a folder holds an adapter; where it holds a configuration besides, transformers takes it for one, too."""
-    return Path(folder, "adapter_config.json").is_file()
-
-
-def base_of_adapter(folder: str) -> str:
-    """The folder or Hub id of the model that an adapter was trained on.
-
-    Raises:
-        InputError: the adapter does not say.
-    """
-    base = require_settings(Path(folder, "adapter_config.json")).get("base_model_name_or_path")
-    if not isinstance(base, str) or not base:
-        raise InputError(
-            f"{folder} holds an adapter that does not name its base model. "
-            "Pass the base model's folder as the model and this folder as the adapter."
-        )
-    return str(base)
-
-
-def load_adapter(model: PreTrainedModel, adapter: str) -> Any:
-    """PEFT's wrapper of the model with the adapter in it, frozen.
+def load_adapter(model: PreTrainedModel, adapter: str, trainable: bool = False) -> Any:
+    """PEFT's wrapper of the model with the adapter in it, frozen, or `trainable` from where it stands.
 
     PEFT (0.21) leaves weights out that have no place, and places without a weight as they were drawn; a model so loaded
     answers as its base does.
 
     Raises:
-        InputError: a weight has no place or another shape, or a place has no weight; how many do. Or its weights lie in
-            a pickle that would run something.
+        InputError: a weight has no place or another shape, or a place has no weight; how many do. Or its kind is
+            unknown, or it is trainable no more, or its weights lie in a pickle that would run something.
     """
     with reading(adapter, "The adapter"):
-        return _adapted(model, adapter)
+        if Path(adapter, SETTINGS).is_file():
+            kind_of_adapter(adapter)
+        return _adapted(model, adapter, trainable)
 
 
-def _adapted(model: PreTrainedModel, adapter: str) -> Any:
+def kind_of_adapter(folder: str) -> str:
+    """PEFT's name of what an adapter is: LORA, LOHA, PROMPT_TUNING and others.
+
+    Raises:
+        InputError: PEFT has nothing of that name.
+    """
+    from peft import PeftType
+
+    kind = require_settings(Path(folder, SETTINGS)).get("peft_type")
+    known = [one.value for one in PeftType]
+    if kind not in known:
+        raise InputError(
+            f"{folder}: expected a peft_type that PEFT {version('peft')} knows in {SETTINGS}, got {kind!r}. "
+            f"{nearest(str(kind).upper(), known)}".rstrip()
+        )
+    return str(kind)
+
+
+def _adapted(model: PreTrainedModel, adapter: str, trainable: bool) -> Any:
     from peft import PeftModel
 
     try:
         with warnings.catch_warnings(), refused_pickles(adapter):
             warnings.filterwarnings("ignore", "Found missing adapter keys")  # said below, with what to do
-            adapted = PeftModel.from_pretrained(model, adapter, adapter_name=NAME)
-            left = _left_over(adapted, adapter)
+            adapted = PeftModel.from_pretrained(model, adapter, adapter_name=NAME, is_trainable=trainable)
+            left = _left_over(adapted, adapter, trainable)
     except KeyError as error:  # a module of modules_to_save without weights in the file
         raise _misfit(adapter, f"its configuration wants {error.args[0]}, which its file has not") from error
     except (OSError, ValueError, RuntimeError) as error:
+        if trainable and "prompt learning" in str(error):
+            raise InputError(
+                f"{adapter} holds a {kind_of_adapter(adapter)} adapter: virtual tokens, which PEFT cannot go on "
+                "training. Start a new one from its base model."
+            ) from error
         raise _misfit(adapter, _first_lines(str(error))) from error
     if left:
         raise _misfit(adapter, left)
     return adapted
 
 
-def _left_over(adapted: Any, adapter: str) -> str:
+def _left_over(adapted: Any, adapter: str, trainable: bool) -> str:
     """What found no place, in words; empty where all fits. Reads the weights again, since PEFT tells then."""
     from peft.utils.save_and_load import load_peft_weights
 
     if adapted.peft_config[NAME].is_prompt_learning:  # PEFT gives its one weight to the prompt's encoder itself
         return ""
     layout = getattr(adapted.get_base_model(), "_checkpoint_conversion_mapping", {})
-    result = adapted.load_adapter(adapter, NAME, key_mapping=layout)
+    result = adapted.load_adapter(adapter, NAME, is_trainable=trainable, key_mapping=layout)
     weights = len(load_peft_weights(adapter, device="cpu"))
     stray = list(result.unexpected_keys)
     empty = [place for place in result.missing_keys if not any(shared in place for shared in SHARED)]

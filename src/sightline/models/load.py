@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from sightline.errors import InputError
-from sightline.models.adapters import base_of_adapter, is_adapter, load_adapter
+from sightline.models.adapter_folders import SETTINGS, Base, base_of_adapter, is_adapter, require_no_adapter
+from sightline.models.adapters import load_adapter
 from sightline.models.folders import reading, require_image_token, require_whole, why_unreadable
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
@@ -58,53 +60,70 @@ def load_vlm(
         InputError: no such folder or Hub id, no model in it, no processor in it.
     """
     declare_torchvision_operators()
-    folder = str(Path(name_or_path).expanduser())
-    adapter = str(Path(adapter).expanduser()) if adapter is not None else None
-    if adapter is None and is_adapter(folder):
-        folder, adapter = base_of_adapter(folder), folder
-    model = _load_model(folder, dtype)
-    processor = _load_processor(folder, adapter)
-    require_image_token(folder, model.config, processor)
+    base = Base(os.path.expanduser(name_or_path))
+    adapter = os.path.expanduser(adapter) if adapter is not None else None
     if adapter is not None:
-        _check_folder(str(adapter), "adapter_config.json", "Expected an adapter folder as PEFT writes it")
-        model = load_adapter(model, str(adapter))
+        _check_folder(adapter, SETTINGS, "Expected an adapter folder as PEFT writes it")
+        require_no_adapter(base.name, adapter)
+    elif is_adapter(base.name):
+        base, adapter = base_of_adapter(base.name), base.name
+    model, processor = load_model(base, dtype), load_processor(base, adapter)
+    require_image_token(base.name, model.config, processor)
+    if adapter is not None:
+        model = load_adapter(model, adapter)
     target = device or ("cuda" if torch.cuda.is_available() else "cpu")
-    name = folder if adapter is None else f"{folder} + {adapter}"
+    name = base.name if adapter is None else f"{base.name} + {adapter}"
     return LoadedVlm(model.to(target).eval(), processor, name, adapted=adapter is not None)
 
 
-def _load_model(folder: str, dtype: str | torch.dtype) -> PreTrainedModel:
+def load_model(base: Base, dtype: str | torch.dtype) -> PreTrainedModel:
+    """The model of a folder or Hub id, on the CPU.
+
+    Raises:
+        InputError: there is none, or it cannot be loaded.
+    """
     from transformers import AutoModelForImageTextToText
 
+    folder = base.name
     _check_folder(folder, "config.json", "Expected a model folder as `save_pretrained` or `sightline build` writes it")
     if Path(folder).is_dir():
         require_whole(folder)
-    patched_config(folder)
+    patched_config(folder, base.revision)
     with reading(folder, "The model"):
-        return load_pretrained(AutoModelForImageTextToText, folder, {"dtype": dtype})
+        return load_pretrained(AutoModelForImageTextToText, folder, {"dtype": dtype, "revision": base.revision})
 
 
-def _load_processor(folder: str, adapter: str | Path | None) -> ProcessorMixin:
+def load_processor(base: Base, adapter: str | None) -> ProcessorMixin:
+    """The processor that an adapter was saved with, else that of its base.
+
+    Raises:
+        InputError: there is none for images and text, or it cannot be loaded.
+    """
     from transformers import AutoProcessor, ProcessorMixin
 
-    source = str(adapter) if adapter is not None and _holds_processor(str(adapter)) else folder
+    source = processor_source(base, adapter)
+    folder, revision = source.name, source.revision
     reason: Any = "the folder has a tokenizer only"
     try:
-        processor = load_pretrained(AutoProcessor, source)
+        processor = load_pretrained(AutoProcessor, folder, {"revision": revision})
     except (ImportError, InputError):  # a package that its class needs; code or a pickle, which is told already
         raise
     except Exception as error:  # transformers checks little of what it reads
-        processor, reason = None, why_unreadable(source, error)
+        processor, reason = None, why_unreadable(folder, error)
     if isinstance(processor, ProcessorMixin):
         return processor
     raise InputError(
-        f"{source} has no processor that prepares images and text ({reason}). Copy it from the base model: "
-        f'`AutoProcessor.from_pretrained(BASE).save_pretrained("{source}")`.'
+        f"{folder} has no processor that prepares images and text ({reason}). Copy it from the base model: "
+        f'`AutoProcessor.from_pretrained(BASE).save_pretrained("{folder}")`.'
     )
 
 
-def _holds_processor(folder: str) -> bool:
-    return any(Path(folder, name).is_file() for name in ("processor_config.json", "preprocessor_config.json"))
+def processor_source(base: Base, adapter: str | None) -> Base:
+    """Where the processor of an adapted model lies: with the adapter, where one was saved there."""
+    names = ("processor_config.json", "preprocessor_config.json")
+    if adapter is not None and any(Path(adapter, name).is_file() for name in names):
+        return Base(adapter)
+    return base
 
 
 def _check_folder(folder: str, needed: str, expected: str) -> None:

@@ -148,7 +148,7 @@ def code_beside(name: str, revision: str | None = None) -> tuple[str, ...]:
     """The files of a folder, or of what is cached of a Hub id, that would have code of the folder's own run."""
     found = []
     for file in SETTINGS:
-        path = _path(name, file, revision)
+        path = stored_file(name, file, revision)
         if path is not None and _names_code(path):
             found.append(file)
     if Path(name, "custom_generate").is_dir():
@@ -156,7 +156,8 @@ def code_beside(name: str, revision: str | None = None) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _path(name: str, file: str, revision: str | None) -> Path | None:
+def stored_file(name: str, file: str, revision: str | None = None) -> Path | None:
+    """A file of a folder, or of what is cached of a Hub id; None where it is not here."""
     folder = Path(name)
     if folder.is_dir():
         return folder / file if (folder / file).is_file() else None

@@ -28,12 +28,16 @@ EVAL_TASKS_HELP = (
 
 @dataclass
 class ScriptArguments(trl.ScriptArguments):
-    """TRL's ScriptArguments with `preset`, `eval_dataset_name`, `eval_tasks`, `image_folder`, `columns`, `allow_urls`
-    and `skip_bad_rows`; `dataset_name` may also be a file or folder of any format in docs/formats.md."""
+    """TRL's ScriptArguments with `preset`, `adapter`, `eval_dataset_name`, `eval_tasks`, `image_folder`, `columns`,
+    `allow_urls` and `skip_bad_rows`; `dataset_name` may also be a file or folder of any format in docs/formats.md."""
 
     preset: str | None = field(
         default=None,
         metadata={"help": "Build this preset from scratch (see `sightline build`) instead of loading a model."},
+    )
+    adapter: str | None = field(
+        default=None,
+        metadata={"help": "PEFT adapter folder to go on training; by default model_name_or_path, where that is one."},
     )
     eval_dataset_name: str | None = field(
         default=None,

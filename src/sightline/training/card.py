@@ -8,6 +8,8 @@ from typing import Any
 from huggingface_hub import ModelCard, ModelCardData
 
 from sightline.machine import installed_version
+from sightline.models.adapter_folders import lasting_name
+from sightline.models.snippet import ask_snippet
 from sightline.runs import plain_data, write_text
 from sightline.secrets import redact
 
@@ -22,6 +24,7 @@ PACKAGES = ("sightline", "trl", "transformers", "torch", "datasets", "peft")
 def write_card(trainer: Any, model_name: str | None, dataset_name: str | None, tags: Any) -> Path:
     """README.md in the trainer's output folder; TRL's own card shows a text pipeline, which a VLM does not fit."""
     base = getattr(trainer.model.config, "_name_or_path", "") or None
+    base = lasting_name(base).name if base is not None else None
     on_hub = base is not None and not Path(base).exists()
     given = {tags} if isinstance(tags, str) else set(tags or ())
     data = ModelCardData(
@@ -48,26 +51,7 @@ def _text(name: str, base: str | None, trainer: Any) -> str:
 
 A vision-language model trained with Sightline by {trainer._name}. {origin}
 
-## Ask it
-
-```python
-from transformers import AutoModelForImageTextToText, AutoProcessor
-
-model = AutoModelForImageTextToText.from_pretrained("{repository}")
-processor = AutoProcessor.from_pretrained("{repository}")
-content = [{{"type": "image", "path": "picture.png"}}, {{"type": "text", "text": "What is this?"}}]
-inputs = processor.apply_chat_template(
-    [{{"role": "user", "content": content}}],
-    add_generation_prompt=True,
-    tokenize=True,
-    return_dict=True,
-    return_tensors="pt",
-)
-output = model.generate(**inputs, max_new_tokens=64)
-print(processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
-```
-
-or `sightline ask {repository} picture.png "What is this?"`.
+{_asked(repository, base, trainer)}
 
 ## Training
 
@@ -79,3 +63,20 @@ Route `{trainer.route.route}`: {trainer.route.reason}.
 
 Versions: {versions}.
 """
+
+
+def _asked(repository: str, base: str | None, trainer: Any) -> str:
+    """How the model is asked; of an adapter what it needs besides."""
+    from peft import PeftModel
+
+    snippet = ask_snippet(repository)
+    if base is None or not isinstance(trainer.accelerator.unwrap_model(trainer.model), PeftModel):
+        return snippet
+    needed = f"This folder holds an adapter of `{base}`"
+    if not Path(base).exists():
+        return f"{needed}, which is fetched from the Hub.\n\n{snippet}"
+    return (
+        f"{needed}, a folder that has to lie there. Where it is elsewhere: "
+        f'`sightline ask MODEL picture.png "What is this?" --adapter {repository}`. '
+        f"`sightline merge {repository} FOLDER` makes one model of both, which can be handed on alone.\n\n{snippet}"
+    )

@@ -11,6 +11,7 @@ from peft import PeftModel
 
 from sightline.data.prompts import adopt_template
 from sightline.errors import InputError
+from sightline.models.adapter_folders import keep_base_name
 from sightline.models.families import FAMILIES, family_of
 from sightline.models.patches import patched_config
 from sightline.types import FamilyFacts
@@ -48,6 +49,12 @@ def for_family(model: Any, trl_arguments: dict[str, Any]) -> dict[str, Any]:
 def decoder_layers(facts: FamilyFacts) -> str:
     """A pattern for PEFT's `target_modules` that matches the linear layers of the decoder alone."""
     return rf"{re.escape(facts.decoder)}\..*\.({'|'.join(facts.linear_layers)})"
+
+
+def settle_adapters(trainer: Any) -> None:
+    """Lets the adapters of a trainer that was made name their base for good, and says where they stand."""
+    keep_base_name(trainer.model, (trainer.args.model_init_kwargs or {}).get("revision"))
+    report_adapted_tower(trainer.model)
 
 
 def report_adapted_tower(model: Any) -> None:

@@ -32,7 +32,7 @@ from sightline.training.augmentation import (
     require_no_augmentation,
 )
 from sightline.training.collators import PreferenceCollator, ProcessorCollator
-from sightline.training.decoder import for_family, report_adapted_tower
+from sightline.training.decoder import for_family, settle_adapters
 from sightline.training.devices import choose_device, require_all_processes
 from sightline.training.fitting import fit_datasets
 from sightline.training.folder_code import loaded_by_trl, without_code
@@ -164,7 +164,7 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         ):
             super().__init__(model, ref_model, args, data_collator, train, evaluation, **trl_arguments)
         rows.put_back(self, processing_class)
-        report_adapted_tower(self.model)
+        settle_adapters(self)
         if isinstance(ref_model, NoReference):
             release_reference(self)
         self.mdpo_weights = take_mdpo_terms(self)

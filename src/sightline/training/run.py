@@ -30,7 +30,7 @@ from sightline.training.pushing import push_model
 from sightline.training.row_names import find_row
 from sightline.training.rows import training_rows
 from sightline.training.sft import SFTTrainer
-from sightline.training.source import ModelSource, model_source
+from sightline.training.source import ModelSource, model_source, policy
 from sightline.training.task_scores import Score, add_task_scores, check_task_scores
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -89,13 +89,14 @@ def dpo_trainer(settings: TrainingSettings, source: ModelSource, train: Dataset,
 
 
 def _arguments(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> dict[str, Any]:
+    quantization = trl.get_quantization_config(settings.model)
     return {
-        "model": source.model,
+        "model": policy(source, settings),
         "args": settings.training,
         "train_dataset": train,
         "eval_dataset": test,
         "processing_class": source.processor,
-        "quantization_config": trl.get_quantization_config(settings.model),
+        "quantization_config": quantization if source.adapter is None else None,
         "peft_config": trl.get_peft_config(settings.model),
     }
 
@@ -137,7 +138,7 @@ def _train(
         train, test = processes.in_turn(lambda: training_rows(settings, goal, source.processor))
         records = (settings.script, training, settings.model, settings.mixture)
         rows = {"training": train, "evaluation": test}
-        begun = processes.first_does(lambda: begun_with(records, training, rows, settings.model.model_name_or_path))
+        begun = processes.first_does(lambda: begun_with(records, training, rows, *source.folders))
         if resume:
             stay = settings.bad_rows_stay
             begun = processes.first_does(partial(resume_same, folder, begun, training, stay))

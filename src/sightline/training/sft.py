@@ -20,7 +20,7 @@ from sightline.training.augmentation import (
     require_no_augmentation,
 )
 from sightline.training.collators import ProcessorCollator, SFTCollator
-from sightline.training.decoder import for_family, report_adapted_tower
+from sightline.training.decoder import for_family, settle_adapters
 from sightline.training.devices import choose_device, require_all_processes
 from sightline.training.fitting import fit_datasets
 from sightline.training.folder_code import loaded_by_trl, without_code
@@ -123,7 +123,7 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
         with hidden_packing(args, rows.train, data_collator), shown as (train, evaluation), loaded_by_trl(model):
             super().__init__(model, args, data_collator, train, evaluation, **trl_arguments)
         rows.put_back(self, processing_class)
-        report_adapted_tower(self.model)
+        settle_adapters(self)
         if not self._is_vision_dataset or data_collator is not None:
             self.route = untouched_route(self, data_collator)
             require_no_augmentation(self.args, self.route.reason)

@@ -6,14 +6,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import trl
 from transformers import AutoProcessor, ProcessorMixin
+from trl.trainer.utils import create_model_from_path
 
 from sightline.errors import ConfigError, InputError
-from sightline.models.adapters import is_adapter
-from sightline.models.folders import reading, require_image_token, require_readable
+from sightline.models.adapter_folders import Base, base_of_adapter, is_adapter, require_no_adapter
+from sightline.models.adapters import kind_of_adapter, load_adapter
+from sightline.models.folders import damaged_file, reading, require_image_token, require_readable
+from sightline.models.load import processor_source
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
 from sightline.training.arguments import TrainingSettings
+from sightline.training.folder_code import loaded_by_trl
 
 
 @dataclass(frozen=True)
@@ -23,10 +28,17 @@ class ModelSource:
     Attributes:
         model: a name that TRL loads, or a model built in memory.
         processor: prepares its inputs.
+        adapter: the folder of an adapter of the model that is trained on from where it stands.
     """
 
     model: Any
     processor: ProcessorMixin
+    adapter: str | None = None
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """The folders or Hub ids that weights come from."""
+        return tuple(name for name in (self.model, self.adapter) if isinstance(name, str))
 
 
 def model_source(settings: TrainingSettings) -> ModelSource:
@@ -42,16 +54,75 @@ def model_source(settings: TrainingSettings) -> ModelSource:
             "model_name_or_path: expected a model folder, a Hub id, or a preset by --preset instead; "
             f"got {'neither' if name is None else 'both'}."
         )
+    adapter = _adapter(settings)
     if preset is not None:
         return _built(preset, settings)
     assert name is not None
+    base = Base(name, settings.model.model_revision)
+    if adapter is not None and adapter == name:
+        base = base_of_adapter(adapter)
     settings.training.model_init_kwargs = {
-        "revision": settings.model.model_revision,
+        "revision": base.revision,
         "attn_implementation": settings.model.attn_implementation,
         "dtype": settings.model.dtype,
         **(settings.training.model_init_kwargs or {}),
     }
-    return ModelSource(name, _processor(name, settings))
+    return ModelSource(base.name, _processor(base, adapter), adapter)
+
+
+def policy(source: ModelSource, settings: TrainingSettings) -> Any:
+    """What TRL's trainers take as their model: its name, or PEFT's wrapper with the adapter that is trained on.
+
+    TRL (1.16) keeps a copy of that adapter as DPO's reference: the model as it was when the run began.
+
+    Raises:
+        InputError: the adapter does not fit the model, or cannot be trained on.
+    """
+    if source.adapter is None:
+        return source.model
+    training = settings.training
+    init = dict(training.model_init_kwargs or {})
+    quantization = trl.get_quantization_config(settings.model)
+    if quantization is not None:
+        init["quantization_config"] = quantization
+    if training.distributed_state.distributed_type in ("MULTI_GPU", "DEEPSPEED"):
+        init["device_map"] = None  # as TRL loads it
+    with loaded_by_trl(source.model):
+        model = create_model_from_path(source.model, **init)
+    training.model_init_kwargs = None  # of a model that is there, TRL warns
+    return load_adapter(model, source.adapter, trainable=True)
+
+
+def _adapter(settings: TrainingSettings) -> str | None:
+    """The adapter that the run goes on with; none where it begins one, or trains the model itself.
+
+    Raises:
+        ConfigError: it would begin another one upon it, or one upon a model that no folder has.
+        InputError: its files are damaged, or its model is none.
+    """
+    name, given = settings.model.model_name_or_path, settings.script.adapter
+    adapter = given or (name if name is not None and is_adapter(name) else None)
+    if settings.script.preset is not None and (adapter or settings.model.use_peft):
+        raise ConfigError(
+            "preset: the model that it builds is in no folder, so that an adapter of it would have no base. Write it "
+            f"first: `sightline build FOLDER --preset {settings.script.preset}`, then name FOLDER."
+        )
+    if adapter is None:
+        return None
+    if settings.model.use_peft:
+        raise ConfigError(
+            f"use_peft: {adapter} holds an adapter already. Leave use_peft out to go on training that one; to begin "
+            f"another, merge it first: `sightline merge {adapter} FOLDER`, and start from FOLDER."
+        )
+    if not is_adapter(adapter):
+        raise ConfigError(f"adapter: {adapter} has no adapter_config.json. Name an adapter's folder.")
+    if given is not None and name is not None:
+        require_no_adapter(name, adapter)
+    damaged = damaged_file(adapter)
+    if damaged:
+        raise InputError(f"The adapter {adapter} could not be loaded: {damaged} Copy the folder again.")
+    kind_of_adapter(adapter)
+    return adapter
 
 
 def _built(preset: str, settings: TrainingSettings) -> ModelSource:
@@ -61,21 +132,19 @@ def _built(preset: str, settings: TrainingSettings) -> ModelSource:
     return ModelSource(built.model, built.processor)
 
 
-def _processor(name: str, settings: TrainingSettings) -> ProcessorMixin:
+def _processor(base: Base, adapter: str | None) -> ProcessorMixin:
+    name, revision = base.name, base.revision
     path = Path(name)
     if (path.is_absolute() or name.startswith(".")) and not path.is_dir():
         raise InputError(f"There is no model folder {name}. Name one that `save_pretrained` wrote, or a Hub id.")
-    if is_adapter(name):
-        raise InputError(
-            f"{name} holds an adapter, and training starts from a model. Merge the two first: load_vlm('{name}') of "
-            "sightline.models.load checks that it fits; `.model.merge_and_unload().save_pretrained(FOLDER)` and "
-            "`.processor.save_pretrained(FOLDER)` write the folder to start from."
-        )
-    require_readable(name, settings.model.model_revision)
-    config = patched_config(name, settings.model.model_revision)
-    with reading(name, "The processor of"):
-        processor = load_pretrained(AutoProcessor, name, {"revision": settings.model.model_revision})
+    require_readable(name, revision)
+    config = patched_config(name, revision)
+    source = processor_source(base, adapter)
+    with reading(source.name, "The processor of"):
+        processor = load_pretrained(AutoProcessor, source.name, {"revision": source.revision})
     if not isinstance(processor, ProcessorMixin):
-        raise InputError(f"{name} has a tokenizer but no processor for images. Use a vision-language model's folder.")
-    require_image_token(name, config, processor)
+        raise InputError(
+            f"{source.name} has a tokenizer but no processor for images. Use a vision-language model's folder."
+        )
+    require_image_token(source.name, config, processor)
     return processor
