@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from sightline.data.new_folder import new_folder, require_new
+from sightline.disks import told_disk
 from sightline.errors import ConfigError, InputError, MachineError, SightlineError
 from sightline.models.adapter_folders import (
     SETTINGS,
@@ -31,7 +32,6 @@ from sightline.models.patches import patched_config
 from sightline.models.probe import Probed, largest_difference, probe
 from sightline.models.tied_embeddings import tie_again, untie_adapted
 from sightline.models.torchvision_schemas import declare_torchvision_operators
-from sightline.runs import told_full_disk
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SIZE = re.compile(r"[1-9]\d*(\.\d+)?(B|KB|MB|GB|TB)")
@@ -232,7 +232,7 @@ def _told(out: Path) -> Iterator[None]:
     except SightlineError:
         raise
     except Exception as error:  # safetensors raises its own
-        full = told_full_disk(error)
+        full = told_disk(error)
         if not full:
             raise
         raise MachineError(f"{out} could not be written: {full}") from error
