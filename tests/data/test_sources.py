@@ -14,6 +14,7 @@ from PIL import Image
 from sightline.data.formats import sft_rows
 from sightline.data.sources import read_dataset, row_name, stream_dataset
 from sightline.errors import DataError
+from sightline.settings import hub
 
 
 @pytest.fixture
@@ -184,3 +185,18 @@ def test_a_column_whose_pictures_change_when_they_are_opened_is_refused():
     assert sft_rows(rows.cast_column("image", ImageFeature(mode="RGB")), "rows").dataset[0]["image"]["bytes"]
     with pytest.raises(DataError, match=r"got a column of datasets.Image\(mode='L'\)"):
         sft_rows(rows.cast_column("image", ImageFeature(mode="L")), "rows")
+
+
+@pytest.mark.parametrize("name", ["owner/rows", "rows-of-the-hub"])
+def test_a_dataset_of_a_hub_that_cannot_be_reached_ends_soon(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[tuple[str, int]] = []
+    monkeypatch.setattr(hub, "_refused", lambda host, port: (tried.append((host, port)), "no way")[1])
+    monkeypatch.setattr(hub, "_set_offline", lambda: None)
+    for variable in hub.OFFLINE:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setattr("datasets.load_dataset", lambda *given, **named: (_ for _ in ()).throw(ConnectionError("off")))
+    hub.unreachable.cache_clear()
+    with pytest.raises(DataError, match=f"{name} is no file or folder here, and the Hub cannot be reached"):
+        read_dataset(name)
+    hub.unreachable.cache_clear()
+    assert len(tried) == 2

@@ -246,6 +246,6 @@ def test_a_proxy_is_not_asked_for_this_machine_and_named_where_it_fails(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     assert [answer.error for answer in server.hasty([], []).answer([Question("q")])] == [""]
     answerer = EndpointAnswerer(Endpoint("http://models.example/v1", "tiny", retries=0), (), lambda text: None)
-    with pytest.raises(MachineError, match="models.example/v1 gave no answer in 1 attempts"):
+    with pytest.raises(MachineError, match="models.example/v1 gave no answer: the proxy of HTTP_PROXY"):
         list(answerer.answer([Question("q")]))
     assert text_of(server.bodies[0]) == "q"

@@ -112,18 +112,16 @@ def test_one_question_that_a_server_never_finds_time_for_ends_no_run(server: Ser
     assert [answer.text for answer in answers] == ["", "yes", "yes", "yes"] and "HTTP 503" in answers[0].error
 
 
-def test_nobody_at_the_address_is_said_at_once_and_ends_the_run_soon() -> None:
+def test_nobody_at_the_address_ends_the_run_at_the_first_attempt() -> None:
     slept: list[float] = []
-    said: list[str] = []
 
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    answerer = EndpointAnswerer(Endpoint("http://127.0.0.1:9/v1", "tiny"), (), said.append, sleep)
-    with pytest.raises(MachineError, match=r"127.0.0.1:9/v1 gave no answer in 4 attempts; .* --resume"):
+    answerer = EndpointAnswerer(Endpoint("http://127.0.0.1:9/v1", "tiny"), (), lambda text: None, sleep)
+    with pytest.raises(MachineError, match=r"127.0.0.1:9/v1 gave no answer: ConnectError: "):
         list(answerer.answer([Question("q")]))
-    assert slept == [1, 2, 4]
-    assert said[0].startswith("http://127.0.0.1:9/v1: ConnectError: ") and said[0].endswith("Asking again in 1 s.")
+    assert not slept
 
 
 def test_answers_come_as_they_are_known_and_not_behind_a_slow_one(server: Server) -> None:

@@ -20,7 +20,7 @@ def preview_command(
 
     The rendered text, its tokens coloured by trained, read and image; each picture as the processor cuts it; where
     max_length falls and what length_policy does; a batch as a forest, with the tokens that sharing saves. Every key of
-    sft and dpo works: --max_length 512 --assistant_only_loss true.
+    sft and dpo works: --max_length 512 --assistant_only_loss true. Exit code 1 where a shown row cannot be used.
     """
     import sys
 
@@ -43,6 +43,8 @@ def preview_command(
     print_preview(preview)
     if output_path is not None:
         print(write_page(preview, output_path), file=sys.stderr)
+    if any(row.error for row in preview.rows):
+        raise typer.Exit(1)
 
 
 def read_numbers(given: str | None) -> tuple[int, ...] | None:

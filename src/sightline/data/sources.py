@@ -30,6 +30,7 @@ from sightline.data.shard_table import read_shard_table
 from sightline.data.shards import PICTURES
 from sightline.errors import ConfigError, DataError, nearest
 from sightline.launch.processes import say
+from sightline.settings.hub import unreachable
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset
@@ -87,6 +88,7 @@ def stream_dataset(
     files = _files_of(path, split)
     if not files and not path.exists():
         _require_hub_id(name, path)
+        unreachable()  # sets this process offline then, so that nothing tries for minutes
         stream = _choose_split(load_dataset(str(name), config, streaming=True), split, str(name))
         return renamed(stream, pictures.columns, str(name))
     if not files or files[0].suffix not in STREAMED:
@@ -262,6 +264,7 @@ def _require_hub_id(name: str | Path, path: Path) -> None:
 def _load(name: str, split: str | None, config: str | None, **known_by: str) -> Dataset:
     from datasets import load_dataset
 
+    unreachable()
     try:
         return _choose_split(load_dataset(name, config, **known_by), split, name)
     except DataError:

@@ -19,7 +19,7 @@ from sightline.types import CUT, Answer, Question
 LONGEST_OWN_WAIT_S = 60.0
 # Further attempts where more would only cost time; all of `Endpoint.retries` else.
 _RETRIES = {Trouble.MALFORMED: 2, Trouble.SLOW: 1}
-_RETRIES_AT_THE_START, _RETRIES_WHILE_FAILING = 3, 2
+_RETRIES_WHILE_FAILING = 2
 _MOST_CHANGES = 4  # of the fields of one request
 _GIVE_UP = {
     401: "the API key was refused",
@@ -124,16 +124,16 @@ class ChatClient:
 
     def _retries(self, trouble: Trouble) -> int:
         """Further attempts. A server that is not there at the start, or fails at each question, is not waited for."""
-        most = _RETRIES.get(trouble, self.endpoint.retries)
         if trouble is Trouble.UNREACHABLE and not self._answered:
-            most = _RETRIES_AT_THE_START
+            return 0
+        most = _RETRIES.get(trouble, self.endpoint.retries)
         if self._failing > 1:
             most = _RETRIES_WHILE_FAILING
         return min(most, self.endpoint.retries)
 
     def _given_up(self, is_down: bool, text: str, attempts: int) -> Answer:
         """The answer to a question that was asked often enough; a server that is down ends the run."""
-        said = f"gave no answer in {attempts} attempts; the last: {text}"
+        said = f"gave no answer in {attempts} attempts; the last: {text}" if attempts > 1 else f"gave no answer: {text}"
         if is_down:
             raise MachineError(f"{self.endpoint.address} {said}. Look after the endpoint, then run the command again.")
         self._failing += 1

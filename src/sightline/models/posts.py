@@ -8,6 +8,8 @@ import ssl
 import zlib
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
@@ -99,6 +101,12 @@ class Poster:
             raise TryAgain(Trouble.MALFORMED, f"expected a reply packed as {encoding}, got {error}") from error
         return bytes(content)
 
+    def _goes_by_proxy(self) -> bool:
+        """Whether the environment sends requests to the endpoint over a proxy."""
+        address, proxies = urlsplit(self._endpoint.address), getproxies()
+        is_named = address.scheme in proxies or "all" in proxies
+        return is_named and not self._endpoint.is_here and not proxy_bypass(address.hostname or "")
+
     def _unreachable(self, error: Exception) -> TryAgain | InputError:
         endpoint = self._endpoint
         cause = _tls_failure(error)
@@ -109,7 +117,7 @@ class Poster:
                 else "A certificate of your own is trusted where SSL_CERT_FILE names it."
             )
             return InputError(f"{endpoint.flags.address} {endpoint.address}: no secure connection, {cause}. {how}")
-        by = "the proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: " if isinstance(error, httpx2.ProxyError) else ""
+        by = "the proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY: " if self._goes_by_proxy() else ""
         return TryAgain(Trouble.UNREACHABLE, f"{by}{type(error).__name__}: {error}".rstrip(": "))
 
 
