@@ -227,7 +227,8 @@ def test_rows_of_ones_own_have_no_leaderboard(tmp_path: Path, capsys: pytest.Cap
 def test_a_folder_or_card_that_cannot_be_used_is_refused_first(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    asked = ["eval", "--data", str(data), "--predictions", "none.jsonl", "--model", "m", "--card"]
+    (tmp_path / "empty.jsonl").touch()
+    asked = ["eval", "--data", str(data), "--predictions", str(tmp_path / "empty.jsonl"), "--model", "m", "--card"]
     assert run([*asked, str(tmp_path / "nowhere")]) == 2
     assert "--card: expected a model's folder" in capsys.readouterr().err
     folder = model_folder(tmp_path, "---\nmodel-index: none\n---\n")
