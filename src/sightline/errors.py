@@ -49,10 +49,10 @@ class DataError(InputError):
 class TooLongError(DataError):
     """A row of so many `tokens` is longer than `max_length`, and `length_policy` does not make it fit.
 
-    `answerless` where no token of its answer would be left to train on.
+    `answerless` where no token of its answer would be left to train on. A worker's comes from its message alone.
     """
 
-    def __init__(self, message: str, tokens: int, answerless: bool = False) -> None:
+    def __init__(self, message: str, tokens: int = 0, answerless: bool = False) -> None:
         super().__init__(message)
         self.tokens = tokens
         self.answerless = answerless

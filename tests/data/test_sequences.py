@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from torch._utils import ExceptionWrapper
 
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
-from sightline.errors import DataError
+from sightline.errors import DataError, TooLongError
 from tests.tiny import picture, tiny_processor
 
 IMAGE_TOKENS = 16
@@ -85,3 +86,12 @@ def test_a_template_that_is_set_later_renders_from_then_on() -> None:
     after = encoding.encode_sft([row([picture(0)])]).sequences[0].ids_L
     fresh = SequenceEncoder(encoding.processor, encoding.settings).encode_sft([row([picture(0)])]).sequences[0].ids_L
     assert after.tolist() == fresh.tolist() != before.tolist()
+
+
+def test_a_row_that_is_too_long_stays_one_when_a_worker_hands_it_over() -> None:
+    try:
+        raise TooLongError("rows.jsonl row 3: 90 tokens", 90)
+    except TooLongError:
+        handed = ExceptionWrapper(where="in DataLoader worker process 0")
+    with pytest.raises(TooLongError, match="rows.jsonl row 3: 90 tokens"):
+        handed.reraise()

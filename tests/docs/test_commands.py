@@ -11,7 +11,7 @@ import pytest
 import typer.main
 import yaml
 
-from sightline.cli.main import build_app
+from sightline.cli.main import VERBS, build_app
 from sightline.evaluation.tasks.registry import TASKS, load_task
 from sightline.training.arguments import read_settings
 from sightline.training.dpo import DPOConfig
@@ -127,6 +127,11 @@ def test_python_compiles_and_data_can_be_read(block: Block):
         while rest:
             _, end = decoder.raw_decode(rest)
             rest = rest[end:].strip()
+
+
+def test_readme_shows_every_verb():
+    shown = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert [verb.name for verb in VERBS if f"`sightline {verb.name}" not in shown] == []
 
 
 def test_the_readme_of_the_package_links_no_file_that_it_lacks():
