@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from sightline.data.bad_rows import BadRows
 from sightline.errors import ConfigError, DataError
 from sightline.synthesis.boxes import box_lines
 from sightline.synthesis.instructions import INSTRUCTIONS
@@ -74,15 +75,15 @@ def test_captions_and_boxes_of_a_picture_are_shown_together(tmp_path: Path) -> N
         {"image": 0, "caption": "a dog runs", "objects": None},
     ]
     source = written(tmp_path, rows)
-    units = read_scenes(source, None, None)
+    units = read_scenes(source, None, None, BadRows())
     assert [unit.shown for unit in units] == ["a dog runs\none dog\n\ndog: [0.0, 0.0, 0.5, 1.0]", "a cat"]
     assert [unit.name for unit in units] == ["rows.jsonl row 1", "rows.jsonl row 2"]
-    assert len(read_scenes(source, None, 1)) == 1
+    assert len(read_scenes(source, None, 1, BadRows())) == 1
 
 
 def test_questions_to_paraphrase_are_shown_as_lines_of_json(tmp_path: Path) -> None:
     source = written(tmp_path, [{"image": 0, "question": "what is it ?", "answer": "a “dog”"}])
-    (unit,) = read_turns(source, None, None)
+    (unit,) = read_turns(source, None, None, BadRows())
     assert unit.shown == '{"question": "what is it ?", "answer": "a “dog”"}'
     messages = [
         {"role": "system", "content": "be brief"},
@@ -91,10 +92,10 @@ def test_questions_to_paraphrase_are_shown_as_lines_of_json(tmp_path: Path) -> N
         {"role": "user", "content": [{"type": "text", "text": "why ?"}]},
         {"role": "assistant", "content": [{"type": "text", "text": "it barks"}]},
     ]
-    (unit,) = read_turns(written(tmp_path, [{"image": 0, "messages": messages}]), None, None)
+    (unit,) = read_turns(written(tmp_path, [{"image": 0, "messages": messages}]), None, None, BadRows())
     assert (unit.system, unit.pairs) == ("be brief", (("what is it ?", "a dog"), ("why ?", "it barks")))
     with pytest.raises(DataError, match="row 1: expected turns of user and assistant in alternation, got user, user"):
-        read_turns(written(tmp_path, [{"image": 0, "messages": [messages[1], messages[3]]}]), None, None)
+        read_turns(written(tmp_path, [{"image": 0, "messages": [messages[1], messages[3]]}]), None, None, BadRows())
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_questions_to_paraphrase_are_shown_as_lines_of_json(tmp_path: Path) -> N
 )
 def test_a_row_without_captions_or_picture_is_named(row: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
-        read_scenes(written(tmp_path, [row]), None, None)
+        read_scenes(written(tmp_path, [row]), None, None, BadRows())
 
 
 PAIR = '{"question": "What is it?", "answer": "A dog."}'

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,12 @@ import pytest
 from datasets import Dataset, Image
 
 from sightline.cli.main import run
+from sightline.data.bad_rows import BadRows
 from sightline.data.sources import read_dataset
 from sightline.errors import DataError, InputError, MachineError, RunFolderError
+from sightline.synthesis.asked import read_questions
+from sightline.synthesis.instructions import read_units
+from sightline.synthesis.prompt_files import read_prompt
 from sightline.synthesis.run import run_synthesis
 from sightline.synthesis.settings import SynthesisConfig
 from tests.endpoint import Reply, Server, completion, shows_picture, text_of
@@ -269,6 +274,7 @@ def test_the_command_prints_counts_or_its_record(
 KILLED = """
 import os, signal, sys
 from sightline.cli.main import run
+from sightline.data.bad_rows import BadRows
 from sightline.evaluation.journal import Journal
 append, left = Journal.append, [3]
 def dies(self, answers):
@@ -308,3 +314,48 @@ def test_rows_made_of_real_captions_train_a_model(server: Server, tmp_path: Path
         command = [sys.executable, "-m", "sightline.cli.main", *arguments]
         subprocess.run(command, env=os.environ, check=True, timeout=240)
     assert (tmp_path / "run" / "model.safetensors").is_file()
+
+
+def read_units_of(config: SynthesisConfig, bad: BadRows) -> Any:
+    return read_units(config, read_prompt(config.kind, None), bad)
+
+
+def read_pairs_of(config: SynthesisConfig, bad: BadRows) -> Any:
+    return read_questions(config, bad).rows
+
+
+def with_bad_rows(folder: Path) -> Path:
+    """Six good rows, and three of a picture that is gone, one that is cut, and no caption."""
+    file = captions(folder)
+    (folder / "cut.png").write_bytes((folder / "0.png").read_bytes()[:60])
+    bad = ({"image": "gone.png", "captions": ["x"]}, {"image": "cut.png", "captions": ["x"]}, {"image": "1.png"})
+    for row in bad:
+        file.write_text(file.read_text() + json.dumps(row) + "\n")
+    return file
+
+
+def test_bad_rows_are_refused_together_or_left_out_and_counted(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = configured(tmp_path, server, source=with_bad_rows(tmp_path))
+    with pytest.raises(DataError, match=r"(?s)jsonl row 7: .*jsonl row 8: .*jsonl row 9: .* by --skip_bad_rows"):
+        run_synthesis(config)
+    assert not server.bodies
+    result = run_synthesis(replace(config, skip_bad_rows=True))
+    assert (result.record["counts"]["asked"], result.record["counts"]["bad rows left out"]) == (6, 3)
+    assert "captions.jsonl: 3 of 9 rows cannot be used and are left out:" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("kind", "read"), [("paraphrase", read_units_of), ("preferences", read_pairs_of)])
+def test_bad_rows_of_questions_are_left_out(
+    kind: str, read: Callable[[SynthesisConfig, BadRows], Any], server: Server, tmp_path: Path
+) -> None:
+    with_bad_rows(tmp_path)
+    source = tmp_path / "questions.jsonl"
+    names = ("0.png", "gone.png", "cut.png", "1.png")
+    source.write_text(
+        "".join(json.dumps({"image": n, "question": f"is {n} red?", "answer": "no"}) + "\n" for n in names)
+    )
+    bad = BadRows(skip=True)
+    assert len(read(configured(tmp_path, server, kind, source=source), bad)) == 2
+    assert [problem.split(":")[0] for problem in bad.problems] == ["questions.jsonl row 2", "questions.jsonl row 3"]

@@ -35,6 +35,7 @@ def synthesize_command(
     enable_thinking: str = typer.Option("", "--enable_thinking", help="true or false, for templates that know it."),
     extra_body: str = typer.Option("", "--extra_body", help="Further fields of requests, JSON or YAML: {top_k: 20}."),
     timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds that a server may take for one reply."),
+    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
     json: bool = typer.Option(False, "--json", help="Print the run's record as JSON on stdout."),
 ) -> None:
     """Write training rows with the help of a model.
@@ -60,7 +61,7 @@ def synthesize_command(
     config = SynthesisConfig(
         source, kind, output_path, endpoint, model, split, prompts, limit, concurrency, api_key_env, seed, temperature,
         max_new_tokens, show_image, pairs, system or None, read_thinking(enable_thinking), read_extra_body(extra_body),
-        timeout_s,
+        timeout_s, skip_bad_rows,
     )  # fmt: skip
     with progress_bar("Asking") as progress:
         result = run_synthesis(config, progress)

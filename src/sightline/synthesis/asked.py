@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from sightline.data.sources import read_dataset
-from sightline.data.stored import DatasetPicture, DatasetTable, Row
+from sightline.data.bad_rows import BadRows
+from sightline.data.stored import DatasetPicture, Row
 from sightline.errors import DataError
 from sightline.evaluation.normalise import normalise
 from sightline.evaluation.task import Item, Task
 from sightline.evaluation.tasks.cells import text
 from sightline.evaluation.tasks.registry import load_task
 from sightline.synthesis.settings import CORRUPTION, SAMPLES, SynthesisConfig
-from sightline.synthesis.units import one_picture
+from sightline.synthesis.units import one_picture, require_opened, source_table
 
 QUESTION_TASK, CAPTION_TASK = "custom", "coco_caption_cc"
 
@@ -35,27 +34,31 @@ class Questions:
     rows: tuple[Asked, ...]
 
 
-def read_questions(config: SynthesisConfig) -> Questions:
+def read_questions(config: SynthesisConfig, bad: BadRows) -> Questions:
     """The first `limit` questions of a source, each once per picture.
 
     Rows of captions are asked for a caption, which is held against theirs.
 
     Raises:
-        DataError: a row cannot be used, or has no gold answer where nothing else tells good from bad.
+        DataError: rows cannot be used, or have no gold answer where nothing else tells good from bad; the first of them,
+            where they may not be left out.
     """
-    dataset = read_dataset(config.source, config.split)
-    task = load_task(QUESTION_TASK if "question" in dataset.column_names else CAPTION_TASK)
-    table = DatasetTable(dataset, Path(config.source).name)
+    table = source_table(config.source, config.split, bad.skip)
+    task = load_task(QUESTION_TASK if "question" in table.dataset.column_names else CAPTION_TASK)
     asked: dict[tuple[str, str], Asked] = {}
+    opened: set[str] = set()
     for index in range(len(table)):
         if len(asked) == config.limit:
             break
-        row = table.row(index)
-        picture = one_picture(row)
-        item = _item(task, row, picture)
-        _check_gold(item, config)
-        one = Asked(item, task.prompts[task.default_prompt](item), picture)
-        asked.setdefault((picture.key, normalise(one.text)), one)
+        with bad.of_row(index):
+            row = table.row(index)
+            picture = one_picture(row)
+            item = _item(task, row, picture)
+            _check_gold(item, config)
+            require_opened(picture, opened)
+            one = Asked(item, task.prompts[task.default_prompt](item), picture)
+            asked.setdefault((picture.key, normalise(one.text)), one)
+    bad.settle(len(asked))
     return Questions(task, tuple(asked.values()))
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence as Many
 from dataclasses import dataclass, replace
 from typing import Any
 
+from sightline.data.bad_rows import BadRows
 from sightline.evaluation.answerers import Answering
 from sightline.evaluation.asking import Progress, ask_all
 from sightline.evaluation.endings import LIMIT_FLAG, request_changes, why_empty
@@ -27,11 +28,11 @@ class Instruction:
     """A kind of row.
 
     Attributes:
-        read: units of a source: name, split, limit.
+        read: units of a source: name, split, limit, and where bad rows are noted.
         parse: a reply's questions and answers; raises ReplyError.
     """
 
-    read: Callable[[str, str | None, int | None], list[Unit]]
+    read: Callable[[str, str | None, int | None, BadRows], list[Unit]]
     parse: Callable[[str, Unit], tuple[Pair, ...]]
     max_new_tokens: int
 
@@ -46,9 +47,9 @@ INSTRUCTIONS: dict[str, Instruction] = {
 }
 
 
-def read_units(config: SynthesisConfig, prompt: PromptFile) -> list[Unit]:
-    """What a reply is asked for, from the source. Raises DataError where a row cannot be used."""
-    units = INSTRUCTIONS[config.kind].read(config.source, config.split, config.limit)
+def read_units(config: SynthesisConfig, prompt: PromptFile, bad: BadRows) -> list[Unit]:
+    """What a reply is asked for, from the source. Raises DataError where a row cannot be used, nor be left out."""
+    units = INSTRUCTIONS[config.kind].read(config.source, config.split, config.limit, bad)
     return [_with_question(unit, prompt, config.seed) for unit in units]
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sightline.data.bad_rows import BadRows, left_out
 from sightline.data.file_signatures import model_files
 from sightline.data.row_signature import rows_signature
-from sightline.data.sources import read_dataset
 from sightline.errors import MachineError, RunFolderError
 from sightline.evaluation.answerers import Answering, local_answering, remote_answering, system_opening
 from sightline.evaluation.asking import Progress
 from sightline.evaluation.journal import Journal
+from sightline.launch.processes import say
 from sightline.runs import CONFIG, RunFolder, plain_data, write_text
 from sightline.secrets import bare_address, hidden, without_secrets
 from sightline.synthesis.asked import read_questions
@@ -25,9 +26,19 @@ from sightline.synthesis.outcome import Made, SynthesisResult
 from sightline.synthesis.preferences import make_preferences
 from sightline.synthesis.prompt_files import PromptFile, read_prompt
 from sightline.synthesis.settings import PREFERENCES, SynthesisConfig
+from sightline.synthesis.units import source_table
 
 REJECTS, RESULTS = "rejects.jsonl", "results.json"
-_FREE_TO_CHANGE = ("limit", "concurrency", "timeout_s", "api_key_env", "output_path", "prompts", "date")
+_FREE_TO_CHANGE = (
+    "limit",
+    "concurrency",
+    "timeout_s",
+    "api_key_env",
+    "output_path",
+    "prompts",
+    "date",
+    "skip_bad_rows",
+)
 JUDGE = "judge"
 
 
@@ -58,11 +69,15 @@ def run_synthesis(config: SynthesisConfig, progress: Progress | None = None) -> 
     begun = _begun(config)
     if (run.path / CONFIG).is_file():
         run.require_same(begun)
-    make = _prepare(config, prompts)
+    bad = BadRows(config.skip_bad_rows)
+    make = _prepare(config, prompts, bad)
+    if bad.problems:
+        say(left_out(Path(config.source).name, bad.problems, len(bad.places)))
     config.output_path.parent.mkdir(parents=True, exist_ok=True)
     with run.held():
         run.begin(settings, (run.path / CONFIG).is_file(), begun)
-        return _written(config, run, settings, partial(make, Journal(run.path), progress=progress), prompts)
+        ask = partial(make, Journal(run.path), progress=progress)
+        return _written(config, run, settings, partial(_counted, ask, len(bad.problems)), prompts)
 
 
 def _written(
@@ -86,9 +101,15 @@ def _written(
     return SynthesisResult(config.output_path, run.path, record)
 
 
+def _counted(ask: Callable[..., Made], bad_rows: int, provenance: Mapping[str, Any]) -> Made:
+    """What is made, with how many bad rows of the source were left out among its counts."""
+    made = ask(provenance=provenance)
+    return replace(made, counts={**made.counts, "bad rows left out": bad_rows}) if bad_rows else made
+
+
 def _begun(config: SynthesisConfig) -> dict[str, Any]:
     """The rows of the source and the files of a model here: what a run that goes on must find as it was."""
-    rows = read_dataset(config.source, config.split)
+    rows = source_table(config.source, config.split, config.skip_bad_rows).dataset
     model = model_files(config.pairs.policy) if config.pairs.policy else {}
     return {
         "source rows": f"{len(rows):,} of content {rows_signature(rows)[:8]}",
@@ -102,12 +123,12 @@ def _read_prompts(config: SynthesisConfig) -> _Prompts:
     return _Prompts(judge=read_prompt(JUDGE, config.prompts) if config.pairs.judge else None)
 
 
-def _prepare(config: SynthesisConfig, prompts: _Prompts) -> Callable[..., Made]:
+def _prepare(config: SynthesisConfig, prompts: _Prompts, bad: BadRows) -> Callable[..., Made]:
     """What remains to be called with a journal, the rows' provenance and a progress: the source is read and good."""
     if prompts.kind is not None:
         answering = remote_answering(config.asked_endpoint, prompts.kind.opening)
-        return partial(make_instructions, config, read_units(config, prompts.kind), answering)
-    questions = read_questions(config)
+        return partial(make_instructions, config, read_units(config, prompts.kind, bad), answering)
+    questions = read_questions(config, bad)
     judge = None if prompts.judge is None else remote_answering(config.judging_endpoint, prompts.judge.opening)
     return partial(make_preferences, config, questions, _policy(config), judge)
 

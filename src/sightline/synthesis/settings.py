@@ -59,6 +59,7 @@ class SynthesisConfig:
         enable_thinking: whether the chat template lets the model think first; as it does by itself where None.
         extra_body: further fields of each request to the endpoint.
         timeout_s: how long a server may take for one reply.
+        skip_bad_rows: leave out rows that cannot be used, and list them.
     """
 
     source: str
@@ -80,6 +81,7 @@ class SynthesisConfig:
     enable_thinking: bool | None = None
     extra_body: Mapping[str, Any] | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
+    skip_bad_rows: bool = False
 
     def __post_init__(self) -> None:
         pairs = self.pairs

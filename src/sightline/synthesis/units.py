@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sightline.data.bad_rows import BadRows
 from sightline.data.formats import to_sft_columns
+from sightline.data.picture_columns import PictureAccess
 from sightline.data.sources import read_dataset
 from sightline.data.stored import DatasetPicture, DatasetTable, Row
 from sightline.errors import DataError
@@ -38,42 +40,62 @@ class Unit:
     question: str = ""
 
 
-def read_scenes(source: str, split: str | None, limit: int | None) -> list[Unit]:
+def source_table(source: str, split: str | None, skip_bad_rows: bool) -> DatasetTable:
+    """The rows of a source, those whose pictures are missing among them."""
+    access = PictureAccess(keep_missing=True, skip_bad_rows=skip_bad_rows)
+    return DatasetTable(read_dataset(source, split, pictures=access), Path(source).name)
+
+
+def read_scenes(source: str, split: str | None, limit: int | None, bad: BadRows) -> list[Unit]:
     """A unit for each of the first `limit` pictures, with the captions and boxes of all its rows.
 
     Rows of a picture below the first picture beyond the limit are not read.
 
     Raises:
-        DataError: no captions, or not one picture in each row.
+        DataError: no captions, or not one picture in each row; the first rows, where they may not be left out.
     """
     units: dict[str, Unit] = {}
     captions: dict[str, list[str]] = {}
     boxes: dict[str, list[str]] = {}
-    for row in _rows(DatasetTable(read_dataset(source, split), Path(source).name)):
-        picture = one_picture(row)
-        if picture.key not in units and len(units) == limit:
-            break
-        units.setdefault(picture.key, Unit(row.name, picture, ""))
-        captions.setdefault(picture.key, []).extend(_caption_lines(row))
-        boxes.setdefault(picture.key, []).extend(_box_lines(row, picture))
+    opened: set[str] = set()
+    table = source_table(source, split, bad.skip)
+    for index in range(len(table)):
+        with bad.of_row(index):
+            row = table.row(index)
+            picture = one_picture(row)
+            if picture.key not in units and len(units) == limit:
+                break
+            lines, boxed = _caption_lines(row), _box_lines(row, picture)
+            require_opened(picture, opened)
+            units.setdefault(picture.key, Unit(row.name, picture, ""))
+            captions.setdefault(picture.key, []).extend(lines)
+            boxes.setdefault(picture.key, []).extend(boxed)
+    bad.settle(len(units))
     return [replace(unit, shown=_text(captions[key], boxes[key])) for key, unit in units.items()]
 
 
-def read_turns(source: str, split: str | None, limit: int | None) -> list[Unit]:
+def read_turns(source: str, split: str | None, limit: int | None, bad: BadRows) -> list[Unit]:
     """A unit for each of the first `limit` rows of questions and answers.
 
     Raises:
-        DataError: other columns, turns that do not alternate, or not one picture in each row.
+        DataError: other columns, or rows whose turns do not alternate or that have not one picture; the first of them,
+            where they may not be left out.
     """
-    name = Path(source).name
-    table = DatasetTable(to_sft_columns(read_dataset(source, split), name), name)
+    read = source_table(source, split, bad.skip)
+    table = DatasetTable(to_sft_columns(read.dataset, read.source), read.source)
     units: list[Unit] = []
-    for row in _rows(table):
+    opened: set[str] = set()
+    for index in range(len(table)):
         if len(units) == limit:
             break
-        system, pairs = _turns(row)
-        shown = "\n".join(json.dumps({"question": q, "answer": a}, ensure_ascii=False) for q, a in pairs)
-        units.append(Unit(row.name, one_picture(row), shown, pairs, system))
+        with bad.of_row(index):
+            row = table.row(index)
+            picture = one_picture(row)
+            system, pairs = _turns(row)
+            require_opened(picture, opened)
+            shown = "\n".join(json.dumps({"question": q, "answer": a}, ensure_ascii=False) for q, a in pairs)
+            units.append(Unit(row.name, picture, shown, pairs, system))
+    bad.settle(len(units))
     return units
 
 
@@ -91,8 +113,15 @@ def one_picture(row: Row) -> DatasetPicture:
     return found[0]
 
 
-def _rows(table: DatasetTable) -> Iterator[Row]:
-    return (table.row(index) for index in range(len(table)))
+def require_opened(picture: DatasetPicture, opened: set[str]) -> None:
+    """Nothing for a picture that opens; those that did are noted in `opened`, and not read again.
+
+    Raises:
+        DataError: it does not; begins with its row.
+    """
+    if picture.key not in opened:
+        picture.open()
+        opened.add(picture.key)
 
 
 def _caption_lines(row: Row) -> tuple[str, ...]:
