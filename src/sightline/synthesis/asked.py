@@ -40,8 +40,8 @@ def read_questions(config: SynthesisConfig, bad: BadRows) -> Questions:
     Rows of captions are asked for a caption, which is held against theirs.
 
     Raises:
-        DataError: rows cannot be used, or have no gold answer where nothing else tells good from bad; the first of them,
-            where they may not be left out.
+        DataError: rows cannot be used, or have no gold answer where nothing else tells good from bad; the first of
+            them, where they may not be left out.
     """
     table = source_table(config.source, config.split, bad.skip)
     task = load_task(QUESTION_TASK if "question" in table.dataset.column_names else CAPTION_TASK)
