@@ -169,13 +169,13 @@ def test_a_stream_of_equal_size_and_time_is_read_anew(name: str, content: Any, t
 
 
 def test_a_tar_shard_is_read_anew_by_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sightline.data import row_files
+    from sightline.data import shard_table
 
     (tmp_path / "rows.tar").write_bytes(shard("red"))
     read_dataset(tmp_path / "rows.tar")
-    monkeypatch.setattr(row_files, "encoding_version", lambda: "another")
+    monkeypatch.setattr(shard_table, "encoding_version", lambda: "another")
     monkeypatch.setattr(
-        row_files, "read_shards", lambda paths, skip_broken: iter([{"question": "what ?", "answer": "RED"}])
+        shard_table, "read_shards", lambda paths, skip_broken: iter([{"question": "what ?", "answer": "RED"}])
     )
     assert read_dataset(tmp_path / "rows.tar")["answer"][:] == ["RED"]
 

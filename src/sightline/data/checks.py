@@ -14,6 +14,7 @@ from sightline.data.fit import DROPPING
 from sightline.data.images import IMAGE_COLUMNS, image_size, read_whole, rejected_images, row_images, stored_image
 from sightline.data.lengths import Kind, Track, table_of_kinds
 from sightline.data.preferences import answer_pairs, require_difference, require_other_images
+from sightline.data.rendering import require_row_words
 from sightline.data.sequences import SequenceEncoder
 from sightline.data.sources import RowNames, row_name
 from sightline.errors import DataError, TooLongError
@@ -86,9 +87,30 @@ def check_rows(
             problems[index] = str(error)
     if encoder.settings.length_policy not in DROPPING or len(too_long) == len(dataset):
         problems = dict(sorted({**problems, **too_long}.items()))
-    if problems and (not skip_bad_rows or len(problems) == len(dataset)):
+    return _summary(len(dataset), len(sizes), longest, problems, skip_bad_rows)
+
+
+def check_words(
+    dataset: Dataset, source: str | RowNames, preferences: bool, text_field: str, skip_bad_rows: bool = False
+) -> DataSummary:
+    """What a dataset of TRL's columns without pictures holds, whose rows TRL itself turns into sequences.
+
+    Raises:
+        DataError: as `check_rows`, for rows that say nothing.
+    """
+    problems: dict[int, str] = {}
+    for index, row in enumerate(dataset):
+        try:
+            require_row_words(row, preferences, text_field, row_name(source, index))
+        except DataError as error:
+            problems[index] = str(error)
+    return _summary(len(dataset), 0, 0, problems, skip_bad_rows)
+
+
+def _summary(rows: int, images: int, longest: int, problems: dict[int, str], skip_bad_rows: bool) -> DataSummary:
+    if problems and (not skip_bad_rows or len(problems) == rows):
         raise DataError(listed(list(problems.values())))
-    return DataSummary(len(dataset), len(sizes), longest, problems)
+    return DataSummary(rows, images, longest, problems)
 
 
 def check_heads(dataset: Dataset, source: str) -> None:

@@ -18,6 +18,7 @@ from sightline.data.new_file import new_file, picture_folder
 from sightline.data.opener import picture_bytes
 from sightline.data.picture_columns import PictureAccess, close_images
 from sightline.data.shards import PICTURES
+from sightline.data.rendering import require_row_words
 from sightline.data.sources import read_dataset, row_name, source_name
 from sightline.errors import ConfigError, DataError
 
@@ -122,6 +123,7 @@ def run_convert(settings: ConversionSettings, track: Track = lambda items, total
         for place, row in enumerate(track(rows.dataset, len(rows.dataset), f"Writing {out.name}")):
             origin = row_name(name, place if rows.origins is None else rows.origins[place])
             with bad.of_row(place):
+                require_row_words(row, rows.format.goal == "preferences", "text", origin)
                 made = list(target.write(row, origin))
                 pictures = store.columns(row, origin, listed=settings.to != "llava")
                 for written in made:

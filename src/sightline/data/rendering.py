@@ -14,6 +14,7 @@ from sightline.data.templating import templated
 from sightline.errors import DataError
 
 Spans = list[tuple[int, int]]
+SAID_FIELDS = ("tool_calls", "reasoning_content", "reasoning", "thinking")  # of a message beside its content
 
 
 def render_columns(processor: Any, row: dict[str, Any], images: int, columns: Many[str], label: str) -> list[str]:
@@ -109,6 +110,48 @@ def structured(messages: Iterable[dict[str, Any]], images: int, label: str) -> l
         raise DataError(f"{label}: {error}") from error
 
 
+def require_row_words(row: dict[str, Any], preferences: bool, text_field: str, label: str) -> None:
+    """Nothing for a row of TRL's columns of which each answer, each prompt and the text say something.
+
+    Raises:
+        DataError: one does not, or nobody answers.
+    """
+    if preferences:
+        require_words(row, ("prompt", "chosen", "rejected"), label)
+    elif row.get("messages") is not None:
+        require_answers(row["messages"], label)
+    elif "prompt" in row and "completion" in row:
+        require_words(row, ("prompt", "completion"), label)
+    elif isinstance(row.get(text_field), str):
+        require_text(row[text_field], text_field, label)
+
+
+def require_answers(messages: Any, label: str) -> None:
+    """Raise DataError for a conversation without an answer, or with one that says nothing."""
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        raise DataError(
+            f"{label}: expected messages with role and content, got {str(messages)[:60]!r}. Mend the row, or drop it."
+        )
+    answers = [message for message in messages if message.get("role") == "assistant"]
+    if not answers:
+        raise DataError(f"{label}: no message of an assistant, so nothing is answered. Add one, or drop the row.")
+    for number, message in enumerate(answers, start=1):
+        if not (is_said_otherwise(message) or any(map(_says_something, _parts(message)))):
+            which = f"messages, turn {number} of the assistant" if len(answers) > 1 else "messages"
+            raise DataError(_empty(which, label))
+
+
+def require_text(text: str, column: str, label: str) -> None:
+    """Raise DataError for a text of blanks alone."""
+    if not text.strip():
+        raise DataError(f"{label}: {column} is empty. Fill it in, or drop the row.")
+
+
+def is_said_otherwise(message: dict[str, Any]) -> bool:
+    """Whether a message says something outside its content."""
+    return any(message.get(field) for field in SAID_FIELDS)
+
+
 def require_words(row: dict[str, Any], columns: Many[str], label: str) -> None:
     """Raise DataError for a column without words, if it is not a prompt that is an image and nothing else."""
     for column in columns:
@@ -120,7 +163,7 @@ def require_words(row: dict[str, Any], columns: Many[str], label: str) -> None:
                 "Mend the row, or drop it."
             )
         parts = [part for message in messages for part in _parts(message)]
-        if not any(message.get("tool_calls") for message in messages) and not any(map(_says_something, parts)):
+        if not any(map(is_said_otherwise, messages)) and not any(map(_says_something, parts)):
             raise DataError(_empty(column, label))
 
 

@@ -32,6 +32,8 @@ from sightline.data.rendering import (
     moved_spans,
     render_columns,
     render_messages,
+    require_answers,
+    require_text,
     require_words,
     structured,
 )
@@ -263,6 +265,8 @@ class SequenceEncoder:
                 f"{label}: expected messages, prompt and completion, or {settings.dataset_text_field}, got {filled}. "
                 "Mend the row, or drop it."
             )
+        if not settings.keeps_empty:
+            require_text(row[settings.dataset_text_field], settings.dataset_text_field, label)
         ids_L = self._prompt(row[settings.dataset_text_field], around, label)
         return (_Text(ids_L, np.ones(len(ids_L), dtype=bool)),)
 
@@ -299,6 +303,8 @@ class SequenceEncoder:
 
     def _messages_text(self, row: dict[str, Any], around: Around, label: str) -> _Text:
         self._check_whole_rows(around, label)
+        if not self.settings.keeps_empty:
+            require_answers(row["messages"], label)
         by_turns = self.settings.assistant_only_loss
         messages = structured(row["messages"], len(around), label)
         text, spans = render_messages(self.processor, messages, self.settings.chat_template, by_turns, label)

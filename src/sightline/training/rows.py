@@ -10,7 +10,7 @@ import datasets
 from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
 from sightline.data.bad_rows import OFFER, left_out
-from sightline.data.checks import DataSummary, check_rows
+from sightline.data.checks import DataSummary, check_rows, check_words
 from sightline.data.column_names import renamed
 from sightline.data.file_signatures import places_signature
 from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
@@ -96,11 +96,11 @@ def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: Sequence
 
 def _checked(name: str, rows: TrainingRows, settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder) -> Any:
     dataset = rows.dataset
-    if not has_images(dataset):
-        say(f"{name}: {rows.format.name}, {len(dataset):,} rows, {NO_PICTURES}.")
-        return dataset
     names = name if rows.origins is None else RowNames(name, rows.origins)
     summary = _read_rows(dataset, names, settings, goal, encoder)
+    if not has_images(dataset):
+        say(f"{name}: {rows.format.name}, {len(dataset):,} rows, {NO_PICTURES}.")
+        return _without(dataset, summary, name, settings)
     _report(summary, name, rows.format.name)
     kept = _without(dataset, summary, name, settings)
     is_whole = rows.origins is None and len(kept) == summary.rows
@@ -113,7 +113,9 @@ def _read_rows(
 ) -> DataSummary:
     skip = settings.script.skip_bad_rows
     try:
-        return check_rows(dataset, names, encoder, goal == "preferences", progress, skip)
+        if has_images(dataset):
+            return check_rows(dataset, names, encoder, goal == "preferences", progress, skip)
+        return check_words(dataset, names, goal == "preferences", encoder.settings.dataset_text_field, skip)
     except DataError as error:
         if skip:
             raise
@@ -177,7 +179,7 @@ def _mixture(
         drawn = draw(len(rows.dataset), count, mixture.test_split_size or 0.0, seed + number)
         for indices, parts in ((drawn.train, train), (drawn.test, test)):
             part = rows.dataset.select(indices)
-            if len(part) and has_images(part):
+            if len(part):
                 origins = indices if rows.origins is None else [rows.origins[index] for index in indices]
                 found = _read_rows(part, RowNames(name, origins), settings, goal, encoder)
                 part = _without(part, found, name, settings)

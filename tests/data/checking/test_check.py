@@ -198,8 +198,8 @@ def test_findings_keep_the_first_cases_and_the_worst_come_first():
     rows = [{"prompt": f"{n}?", "completion": "" if n else "a"} for n in range(100)]
     rows += [{"prompt": "", "completion": "b"}]
     found = check(rows)
-    assert list(counts(found).items()) == [("empty_answer", 99), ("empty_question", 1)]
-    assert len(found.findings[0].examples) == MAX_EXAMPLES and found.findings[0].share == 99 / 101
+    assert list(counts(found).items()) == [("refused", 1), ("empty_answer", 99), ("empty_question", 1)]
+    assert len(found.findings[1].examples) == MAX_EXAMPLES and found.findings[1].share == 99 / 101
 
 
 def test_every_kind_of_finding_says_what_to_do():

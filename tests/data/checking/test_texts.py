@@ -31,7 +31,7 @@ def test_every_form_of_a_question_and_its_answer_reads_the_same(row):
 def test_each_turn_is_a_question_with_its_answer():
     turns = [said("system", "be kind"), said("user", "a?"), said("assistant", "b"), said("user", "c?")]
     text = read_texts({"messages": turns})
-    assert text.turns == (("a?", "b"), ("c?", "")), "the last question has no answer"
+    assert text.turns == (("a?", "b"),), "the last question has no answer, and trains all the same"
     assert text.disorder == "user has the last word"
 
 

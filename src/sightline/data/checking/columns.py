@@ -44,7 +44,9 @@ def _as_training_reads(dataset: Dataset, source: str) -> tuple[TrainingRows | No
     from sightline.data.formats import are_preferences, preference_rows, sft_rows
 
     ways = [sft_rows, preference_rows]
-    if any("rejected" in column for column in dataset.column_names) or are_preferences(dataset):
+    if are_preferences(dataset):  # of which a broken one would else be taken for a demonstration
+        ways = [preference_rows]
+    elif any("rejected" in column for column in dataset.column_names):
         ways.reverse()
     refusals = []
     for convert in ways:

@@ -7,13 +7,15 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.data.checking.findings import Example, Findings
+from sightline.data.checking.findings import ERROR, KINDS, Example, Findings
 from sightline.data.checking.languages import language_of
 from sightline.data.checking.scripts import script_of
 from sightline.data.checking.texts import RowText, plain_words
 from sightline.data.images import rejected_images, row_images
 from sightline.data.marks import MARK
+from sightline.data.rendering import require_row_words
 from sightline.data.sources import RowNames, row_name
+from sightline.errors import DataError
 
 SHORT_ANSWER = 60  # letters; longer ones hardly repeat, and would fill the memory
 SHOWN_LETTERS = 80
@@ -90,7 +92,18 @@ class RowCheck:
             found.append(("empty_question", shorten(text.turns[0][1])))
         if text.disorder:
             found.append(("roles", text.disorder))
+        if not any(KINDS[kind].severity == ERROR for kind, _ in found):
+            found += _refusal(row)
         return found
+
+
+def _refusal(row: dict[str, Any]) -> list[tuple[str, str]]:
+    """Why training refuses the words of a row of TRL's columns in which nothing else is wrong."""
+    try:
+        require_row_words(row, {"chosen", "rejected"} <= row.keys(), "text", "")
+    except DataError as error:
+        return [("refused", str(error).removeprefix(": "))]
+    return []
 
 
 def key(text: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import Any
 
 from sightline.data.answers import column_answers
 from sightline.data.marks import MARK, marked_pictures
+from sightline.data.rendering import SAID_FIELDS
 from sightline.errors import DataError
 
 HEARD = ("system", "user")  # whose words may mark pictures
@@ -113,11 +114,11 @@ def _conversation(messages: Sequence[dict[str, Any]]) -> RowText:
         parts += _image_parts(message.get("content"))
         heard += [text] if message.get("role") in HEARD or "<image>" in text else []
         if message.get("role") == "assistant":
-            turns.append(("\n".join(asked), text or _calls(message)))
+            turns.append(("\n".join(asked), text if text.strip() else _said_otherwise(message)))
             asked = []
         elif message.get("role") in ("user", "tool"):
             asked.append(text)
-    if asked or not turns:
+    if not turns:
         turns.append(("\n".join(asked), ""))  # nobody answers
     marks = parts or marked_pictures("\n".join(heard))
     return RowText(tuple(turns), (), marks, _disorder([str(message.get("role")) for message in messages]))
@@ -134,9 +135,9 @@ def _text(content: Any) -> str:
     return "" if content is None else str(content)
 
 
-def _calls(message: dict[str, Any]) -> str:
-    """What a message without words says by calling tools."""
-    return str(message["tool_calls"]) if message.get("tool_calls") else ""
+def _said_otherwise(message: dict[str, Any]) -> str:
+    """What a message without words says by calling tools, or in its thoughts."""
+    return "\n".join(str(message[field]) for field in SAID_FIELDS if message.get(field))
 
 
 def _image_parts(content: Any) -> int:
