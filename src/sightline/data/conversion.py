@@ -17,8 +17,8 @@ from sightline.data.images import encoded_format, named_key, row_images
 from sightline.data.new_file import new_file, picture_folder
 from sightline.data.opener import picture_bytes
 from sightline.data.picture_columns import PictureAccess, close_images
-from sightline.data.shards import PICTURES
 from sightline.data.rendering import require_row_words
+from sightline.data.shards import PICTURES
 from sightline.data.sources import read_dataset, row_name, source_name
 from sightline.errors import ConfigError, DataError
 
