@@ -38,10 +38,9 @@ def synthesize_command(
     skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
     json: bool = typer.Option(False, "--json", help="Print the run's record as JSON on stdout."),
 ) -> None:
-    """Write training rows with the help of a model.
+    """Write training rows with the help of a model; the same command goes on with a run that was killed.
 
-    From captions and boxes come conversations, descriptions and reasoning, from questions their paraphrases, and from a
-    model's own answers preference pairs. Every reply is kept as it comes: the same command goes on with a killed run.
+    Captions and boxes become conversations, descriptions or reasoning, questions paraphrases, own answers preferences.
     """
     from json import dumps
     from sys import stderr, stdout
