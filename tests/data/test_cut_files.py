@@ -17,7 +17,7 @@ import pyarrow
 import pytest
 from datasets import Dataset
 
-from sightline.data.row_files import ARROW_END
+from sightline.data.saved import ARROW_END
 from sightline.data.shards import read_shards
 from sightline.data.sources import read_dataset, stream_dataset
 from sightline.data.vilt.sources import read_arrow

@@ -12,6 +12,8 @@ from datasets import Dataset, DatasetDict, Image as ImageFeature, List
 from PIL import Image
 
 from sightline.data.formats import sft_rows
+from sightline.data.images import read_whole, row_images, stored_image
+from sightline.data.picture_columns import PictureAccess, close_images
 from sightline.data.sources import read_dataset, row_name, stream_dataset
 from sightline.errors import DataError
 from sightline.settings import hub
@@ -205,3 +207,55 @@ def test_a_dataset_of_a_hub_that_cannot_be_reached_ends_soon(name: str, monkeypa
         read_dataset(name)
     hub.unreachable.cache_clear()
     assert len(tried) == 2
+
+
+class TestPicturesThatAreNone:
+    """Each is refused with its row, and where bad rows are left out, stands there for whoever opens it."""
+
+    PARTS = ({"type": "image", "image": "pictures/a.png"}, {"type": "image"}, {"type": "text", "text": "q"})
+    TURNS = ({"role": "user", "content": list(PARTS)}, {"role": "assistant", "content": "a"})
+
+    @pytest.mark.parametrize(
+        ("row", "said"),
+        [
+            ({"image": {"base64": "no base64!"}}, "the image is no base64"),
+            ({"image": {"other": "a.png"}}, "got one with other"),
+            ({"image": 5}, "expected an image .*, got int"),
+            ({"image": "file://host/a.png"}, "expected a file of this machine"),
+            ({"image": "pictures/a.png", "images": ["pictures/b.png"]}, "in image or in images, got others in both"),
+            ({"messages": list(TURNS)}, "1 of 2 image parts name their picture"),
+        ],
+    )
+    def test_whatever_is_wrong_with_it(self, row: dict[str, Any], said: str, folder: Path) -> None:
+        path = write_rows(folder / "rows.jsonl", [ROWS[0], {**ROWS[0], "image": None, **row}])
+        for read in (read_dataset, stream_dataset):
+            with pytest.raises(DataError, match=f"rows.jsonl row 2: .*{said}"):
+                list(read(path))
+        skipped = PictureAccess(skip_bad_rows=True)
+        assert len(list(stream_dataset(path, pictures=skipped))) == 1
+        dataset = close_images(read_dataset(path, pictures=skipped))
+        assert len(dataset) == 2
+        with pytest.raises(DataError, match=f"here: .*{said}"):
+            read_whole(stored_image(row_images(dataset[1])[0]), "here")
+
+
+def test_gaps_that_pandas_writes_are_rows_without_pictures(folder: Path) -> None:
+    for name in ("image", "images"):
+        Dataset.from_dict({name: [float("nan")] * 2, "question": ["q"] * 2}).to_parquet(folder / "r.parquet")
+        for read in (read_dataset, stream_dataset):
+            assert [row_images(row) for row in read(folder / "r.parquet")] == [[], []]
+
+
+def test_links_lead_to_rows_and_their_pictures(folder: Path) -> None:
+    (folder / "links").mkdir()
+    (folder / "links" / "rows.jsonl").symlink_to(write_rows(folder / "rows.jsonl", ROWS))
+    for read in (read_dataset, stream_dataset):
+        assert len(list(read(folder / "links" / "rows.jsonl"))) == len(list(read(folder / "links"))) == 2
+    (folder / "links" / "gone.jsonl").symlink_to("nowhere.jsonl")
+    with pytest.raises(DataError, match=r"gone.jsonl is a link to nowhere.jsonl, which is not there"):
+        read_dataset(folder / "links" / "gone.jsonl")
+    with pytest.raises(DataError, match=r"gone.jsonl is a link to nowhere.jsonl, which is not there"):
+        read_dataset(folder / "links")
+    (folder / "c.png").symlink_to("nowhere.png")
+    with pytest.raises(DataError, match=r"row 1: image 'c.png' is a link to nowhere.png, which is not there"):
+        read_dataset(write_rows(folder / "rows.jsonl", [{"image": "c.png"}]))

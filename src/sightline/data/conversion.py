@@ -16,7 +16,7 @@ from sightline.data.formats.written import kto_row, llava_row, preference_row, s
 from sightline.data.images import encoded_format, named_key, row_images
 from sightline.data.new_file import new_file, picture_folder
 from sightline.data.opener import picture_bytes
-from sightline.data.picture_columns import PictureAccess, close_images
+from sightline.data.picture_columns import PictureAccess, close_images, is_opened
 from sightline.data.rendering import require_row_words
 from sightline.data.shards import PICTURES
 from sightline.data.sources import read_dataset, row_name, source_name
@@ -231,6 +231,28 @@ def _write_parquet(dataset: Any, bad_rows: list[str], out: Path, track: Track) -
     schema = dataset.features.arrow_schema
     with new_file(out) as new, pyarrow.parquet.ParquetWriter(new.file, schema) as writer:
         for batch in track(batches, total, f"Writing {out.name}"):
-            writer.write_table(embed_table_storage(batch.cast(schema)).cast(schema))
+            table = _with_contents(batch.cast(schema), dataset.features)
+            writer.write_table(embed_table_storage(table).cast(schema))
     rows = len(dataset)
     return Conversion(out, "rows as they are", rows + len(bad_rows), rows, 0, 0, tuple(bad_rows))
+
+
+def _with_contents(table: Any, features: Any) -> Any:
+    """The table with the bytes of its pictures, whose paths `datasets` would part at "::"."""
+    import pyarrow
+
+    for place, column in enumerate(table.schema):
+        if not is_opened(features[column.name]):
+            continue
+        values = [
+            [_content(one) for one in value] if isinstance(value, list) else _content(value)
+            for value in table.column(place).to_pylist()
+        ]
+        table = table.set_column(place, column, pyarrow.array(values, column.type))
+    return table
+
+
+def _content(record: Row | None) -> Row | None:
+    if record is None or record["bytes"] is not None:
+        return record
+    return {"bytes": picture_bytes(record["path"]), "path": record["path"]}

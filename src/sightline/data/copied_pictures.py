@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.bad_rows import BadRows
 from sightline.data.fetched import fetched_folders
 from sightline.data.images import read_whole, stored_image
-from sightline.data.picture_columns import PictureAccess, PictureFinder, is_opened
+from sightline.data.picture_columns import PictureAccess, PictureFinder, beside, is_opened
 from sightline.errors import DataError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class CopyRule:
     def __init__(self, source: str | Path, access: PictureAccess, allow_outside: bool) -> None:
         path = Path(source).expanduser()
         folder = path if path.is_dir() else path.parent
-        roots = [folder, *PictureFinder(folder, access).folders]
+        roots = [folder, *PictureFinder(folder, access, *beside(path)).folders]
         if access.allow_urls:
             roots += fetched_folders()
         self._roots = tuple(dict.fromkeys(_with_snapshots(root.resolve()) for root in roots))

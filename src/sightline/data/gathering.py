@@ -12,8 +12,9 @@ from sightline.data.images import IMAGE_COLUMNS
 from sightline.data.large_tables import dataset_of_pictures
 from sightline.data.message_pictures import in_front, spoken_columns, take_pictures, take_row, taken_rows
 from sightline.data.mixed_columns import table_of
-from sightline.data.picture_columns import PictureFinder, close_images, is_opened, open_columns, refuse_address
+from sightline.data.picture_columns import PictureFinder, close_images, is_opened, open_columns, refused_picture
 from sightline.data.picture_names import WORDS, buried_pictures, picture_columns, series
+from sightline.data.picture_records import refuse_address
 from sightline.errors import DataError
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def gather_pictures(dataset: Dataset, finder: PictureFinder, name_of: NameOf) ->
     dataset = open_columns(dataset, finder, name_of, {*IMAGE_COLUMNS, *columns})
     columns = [*(column for column in OWN if column in dataset.column_names), *columns]
     spoken = spoken_columns(dataset)
-    taken = taken_rows(dataset, spoken, name_of) if spoken else None
+    taken = taken_rows(dataset, spoken, name_of, finder.keep_missing) if spoken else None
     if taken is None and columns in ([], ["image"], ["images"]):
         return dataset
     return _rewritten(dataset, columns, spoken, taken, finder, name_of)
@@ -101,7 +102,16 @@ def refuse_late_pictures(row: Row, seen: Set[str], finder: PictureFinder, name: 
 
 def gather_row(row: Row, columns: Sequence[str], finder: PictureFinder, name: str) -> Row:
     """A row with its pictures in `image` or `images`; `columns` are those of other names."""
-    row = {**row}
+    try:
+        return _gathered_row({**row}, columns, finder, name)
+    except DataError as error:
+        if not finder.keep_missing:
+            raise
+        refused = refused_picture(row, error, name)
+        return {**row, "image": refused} if "image" in row else {**row, "images": [refused]}
+
+
+def _gathered_row(row: Row, columns: Sequence[str], finder: PictureFinder, name: str) -> Row:
     for column in (*IMAGE_COLUMNS, *columns):
         if row.get(column) is not None:
             row[column] = finder.record(row[column], name)
@@ -210,12 +220,20 @@ def _is_full(dataset: Any) -> bool:
             one = compute.is_valid(batch[column])
             if column == "images" and _is_list(batch[column].type):
                 one = compute.greater(compute.fill_null(compute.list_value_length(batch[column]), 0), 0)
+            elif _is_float(batch[column].type):
+                one = compute.fill_null(compute.invert(compute.is_nan(batch[column])), False)
             elif _is_text(batch[column].type):
                 one = compute.fill_null(compute.not_equal(batch[column], ""), False)
             filled = one if filled is None else compute.or_(filled, one)
         if not compute.all(filled).as_py():
             return False
     return bool(own)
+
+
+def _is_float(kind: Any) -> bool:
+    import pyarrow
+
+    return bool(pyarrow.types.is_floating(kind))
 
 
 def _is_list(kind: Any) -> bool:
@@ -266,12 +284,17 @@ def _pictures_of(
     finder: PictureFinder,
     name_of: NameOf,
 ) -> Iterator[list[Any]]:
-    """The pictures of each row in turn."""
+    """The pictures of each row in turn; where nobody can tell which and bad ones are kept, one that says why."""
     held = close_images(dataset.select_columns(columns)) if columns else [{} for _ in range(len(dataset))]
     for index, row in enumerate(held):
         name = name_of(index)
-        found = _of_columns({column: _listed(row[column]) for column in columns}, name)
-        found = found if taken is None else _filled(taken[index][1], found, finder, name)
+        try:
+            found = _of_columns({column: _listed(row[column]) for column in columns}, name)
+            found = found if taken is None else _filled(taken[index][1], found, finder, name)
+        except DataError as error:
+            if not finder.keep_missing:
+                raise
+            found = [refused_picture((index, row), error, name)]
         yield found
 
 

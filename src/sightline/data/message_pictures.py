@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.data.marks import count_marks, place_pictures
-from sightline.data.picture_columns import close_images
+from sightline.data.picture_columns import close_images, refused_picture
 from sightline.errors import DataError
 
 Row = dict[str, Any]
@@ -80,14 +80,21 @@ def spoken_columns(dataset: Any) -> list[str]:
     ]
 
 
-def taken_rows(dataset: Any, spoken: list[str], name_of: NameOf) -> list[tuple[Row, list[Any]]] | None:
+def taken_rows(
+    dataset: Any, spoken: list[str], name_of: NameOf, keep_bad: bool = False
+) -> list[tuple[Row, list[Any]]] | None:
     """For each row its columns of messages, and the pictures that their placeholders name; None where none is named
-    and nothing had to be changed."""
+    and nothing had to be changed. With `keep_bad`, messages that cannot be read stay, with a picture that says why."""
     rows = close_images(dataset.select_columns([c for c in MESSAGE_COLUMNS if c in dataset.column_names]))
     found: list[tuple[Row, list[Any]]] = []
     touched = False
     for index, row in enumerate(rows):
-        taken = take_row(row, name_of(index))
+        try:
+            taken = take_row(row, name_of(index))
+        except DataError as error:
+            if not keep_bad:
+                raise
+            taken = (row, [refused_picture(row, error, name_of(index))])
         touched = touched or taken is not None
         found.append(taken if taken is not None else (row, []))
     return found if touched else None

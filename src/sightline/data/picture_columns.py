@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import itertools
+import math
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +19,7 @@ from sightline.data.answers import written_list
 from sightline.data.column_names import OWN_NAMES, ColumnNames
 from sightline.data.images import IMAGE_COLUMNS, remember_refusal
 from sightline.data.large_tables import dataset_of_pictures
+from sightline.data.picture_records import decoded_base64, is_base64, named_picture, refuse_address
 from sightline.data.urls import UrlError, fetch_picture
 from sightline.errors import DataError
 from sightline.secrets import remember_address
@@ -31,22 +31,10 @@ Record = dict[str, Any]
 
 READ_ROWS = 64  # at once: each may hold pictures
 FETCHERS = 8  # threads; a server answers in tens of milliseconds
-# How base64 of a JPEG, PNG, GIF, WebP, BMP, TIFF, AVIF or JPEG 2000 begins; no path of so many characters does.
-BASE64_STARTS = (
-    "/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "Qk0", "SUkq", "TU0A", "AAAAIGZ0eXBhdmlm", "AAAAHGZ0eXBhdmlm",
-    "AAAAGGZ0eXBhdmlm", "AAAAJGZ0eXBhdmlm", "AAAAKGZ0eXBhdmlm", "AAAALGZ0eXBhdmlm", "AAAADGpQICAN", "/0//UQ",
-)  # fmt: skip
-SHORTEST_BASE64 = 60
 PICTURE_HEADS = (
     b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"II*\x00", b"MM\x00*", b"BM", b"\x00\x00\x00\x20ftyp",
 )  # fmt: skip
 SHOWN_MODES = (None, "RGB", "RGBA")  # of `datasets.Image`: those that change nothing that is shown
-# The keys by which a record names its picture: those of `datasets`, and what people write by hand. The first that is
-# filled counts.
-RECORD_KEYS = (
-    "bytes", "path", "image", "url", "src", "file_name", "filename", "file", "image_url", "image_path", "image_file",
-    "img", "picture", "photo", "uri", "href", "base64", "b64", "data", "source", "content",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -75,12 +63,13 @@ class PictureAccess:
 class PictureFinder:
     """Pictures of one source, each distinct one looked up once."""
 
-    def __init__(self, folder: Path, access: PictureAccess) -> None:
+    def __init__(self, folder: Path, access: PictureAccess, *others: Path) -> None:
+        """Paths count from `folder`, or `images` in it; where they lead nowhere from there, from the other folders."""
         self.skip_bad_rows = access.skip_bad_rows
         self.allow_urls, self.keep_missing = access.allow_urls, access.keep_missing or access.skip_bad_rows
         if access.image_folder is None:
-            own = folder.absolute()
-            self.folders: tuple[Path, ...] = (own, own / "images")
+            own = dict.fromkeys(place.absolute() for place in (folder, *others))
+            self.folders: tuple[Path, ...] = tuple(place for one in own for place in (one, one / "images"))
         else:
             given = Path(access.image_folder).expanduser().absolute()
             if not given.is_dir():
@@ -110,27 +99,38 @@ class PictureFinder:
             return False
 
     def record(self, value: Any, name: str) -> Any:
-        """A picture as `{"bytes", "path"}`, a flat list of them for a list, None where there is none, as in "".
+        """A picture as `{"bytes", "path"}`, a flat list of them for a list, None where there is none, as in "" and NaN.
+
+        With `keep_missing`, what names none stands in its row for whoever opens it to refuse.
 
         Raises:
             DataError: no such file, no base64, a record without a key that names a picture, or an address that may not
                 or cannot be fetched; begins with `name`.
         """
+        try:
+            return self._record(value, name)
+        except DataError as error:
+            if not self.keep_missing:
+                raise
+            return refused_picture(value, error, name)
+
+    def _record(self, value: Any, name: str) -> Any:
         if isinstance(value, list | tuple):
             return [one for part in value for one in _flat(self.record(part, name))]
-        if isinstance(value, dict) and isinstance(value.get("bytes"), bytes):
-            return value
         if isinstance(value, dict):
-            return self.record(named_picture(value, name), name)
+            stored = isinstance(value.get("bytes"), bytes)
+            return value if stored else self.record(named_picture(value, name), name)
         if isinstance(value, bytes | OpenImage):
             content = value if isinstance(value, bytes) else _encoded(value)
             return {"bytes": content, "path": None} if content else None
-        if value is None or not isinstance(value, str):
+        if not isinstance(value, str):
             return _none_or_refuse(value, name)
-        if not value.strip():
-            return None
+        return self._named(value, name) if value.strip() else None
+
+    def _named(self, value: str, name: str) -> Any:
+        """The picture that a text names, or those of a list in a cell of CSV, as pandas writes them."""
         if value[0] in "[{" and not self.has(value) and (written := written_list(value)) is not value:
-            return self.record(written, name)  # a cell of CSV, where pandas wrote a list or a record
+            return self.record(written, name)
         if value not in self._known:
             found = self._read(value, name)
             if found["bytes"] is not None:
@@ -154,7 +154,7 @@ class PictureFinder:
         if value.startswith("data:") or is_base64(value):
             text = value.partition(",")[2] if value.startswith("data:") else value
             try:
-                return {"bytes": _decoded(text, name), "path": None}
+                return {"bytes": decoded_base64(text, name), "path": None}
             except DataError as error:
                 if not self.keep_missing:
                     raise
@@ -178,6 +178,12 @@ class PictureFinder:
                 return str(folder / value)
         if any(os.path.exists(folder / value) for folder in self.folders):
             raise DataError(f"{name}: expected a file, got '{value[:200]}', which is a folder, a pipe or a device.")
+        link = next((folder / value for folder in self.folders if os.path.islink(folder / value)), None)
+        if link is not None:
+            raise DataError(
+                f"{name}: image '{value[:200]}' is a link to {os.readlink(link)}, which is not there. Mend the link or "
+                "drop the row."
+            )
         raise DataError(
             f"{name}: image '{value[:200]}' not found in {self.folders[0]}. "
             "Paths count from the file's folder, or from image_folder; mend the path or drop the row."
@@ -191,6 +197,18 @@ class PictureFinder:
             return str(fetch_picture(address))
         except UrlError as error:
             raise DataError(f"{name}: {error}") from error
+
+
+def beside(file: Path) -> tuple[Path, ...]:
+    """The folder of what a file is a link to, whose pictures may lie beside it; none where it is no link."""
+    return (file.resolve().parent,) if file.is_symlink() else ()
+
+
+def refused_picture(value: Any, error: DataError, name: str) -> Record:
+    """What stands in place of a picture that is none, which repeats why when it is opened; `error` names the row."""
+    content = f"no picture: {value!r:.1000}".encode()
+    remember_refusal(content, str(error).removeprefix(f"{name}: "))
+    return {"bytes": content, "path": None}
 
 
 def open_columns(
@@ -249,48 +267,6 @@ def is_opened(kind: Any) -> bool:
     return isinstance(kind, Image) or (isinstance(kind, List) and isinstance(kind.feature, Image))
 
 
-def is_base64(text: str) -> bool:
-    """Whether a text begins as base64 of a picture does, and is longer than any path."""
-    return len(text) >= SHORTEST_BASE64 and text.startswith(BASE64_STARTS)
-
-
-def refuse_address(value: Any, name: str) -> None:
-    """Raise DataError for a picture that is named by an address, or by a record of one."""
-    if isinstance(value, dict):
-        value = named_picture(value, name)
-    if isinstance(value, str) and "://" in value[:64] and not value.lower().startswith("file:"):
-        raise DataError(
-            f"{name}: expected a picture on this machine, got the address '{value[:200]}'. Nothing is fetched "
-            "unless you say so: set allow_urls to true (--allow_urls), or put the picture into a file."
-        )
-
-
-def named_picture(record: Record, name: str) -> Any:
-    """What a record names its picture by: the value of the first of RECORD_KEYS that is filled; None for an empty one.
-
-    Raises:
-        DataError: it is filled, but by other keys.
-    """
-    filled = {key: value for key, value in record.items() if value not in (None, "", b"", [])}
-    for key in RECORD_KEYS:
-        if key not in filled:
-            continue
-        value = filled[key]
-        if key == "bytes" and isinstance(value, str) and not value.startswith("data:"):
-            return _decoded(value, name)  # as `to_json` of pandas writes them
-        if key == "bytes" and isinstance(value, list):
-            return _of_numbers(value, name)
-        if key in ("base64", "b64", "data") and isinstance(value, str) and "," not in value[:100]:
-            return _decoded(value, name)
-        return value
-    if filled:
-        raise DataError(
-            f"{name}: expected a picture as a record with bytes, path or url, got one with "
-            f"{', '.join(map(str, filled))}. Rename the key, or write the path in place of the record."
-        )
-    return None
-
-
 def _is_stored(kind: Any) -> bool:
     """Whether a column holds encoded pictures already, as bytes or as records of bytes and path."""
     from datasets import Value
@@ -318,13 +294,6 @@ def _fetched(address: str) -> str | None:
         return None
 
 
-def _decoded(text: str, name: str) -> bytes:
-    try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except binascii.Error as error:
-        raise DataError(f"{name}: the image is no base64 ({error}): '{text[:40]}...'. Encode it again.") from error
-
-
 def _flat(value: Any) -> list[Any]:
     """The pictures of one entry of a list: an entry of nothing leaves no gap."""
     return value if isinstance(value, list) else [] if value is None else [value]
@@ -345,20 +314,10 @@ def _encoded(image: OpenImage) -> bytes:
     return content.getvalue()
 
 
-def _of_numbers(values: list[Any], name: str) -> bytes:
-    try:
-        return bytes(values)
-    except (TypeError, ValueError) as error:
-        raise DataError(
-            f"{name}: expected the bytes of a picture, got other values ({error}). Mend the row."
-        ) from error
-
-
 def _none_or_refuse(value: Any, name: str) -> None:
-    if value is not None:
-        raise DataError(
-            f"{name}: expected an image (a path, base64, or bytes), got {type(value).__name__}. Mend the row."
-        )
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return
+    raise DataError(f"{name}: expected an image (a path, base64, or bytes), got {type(value).__name__}. Mend the row.")
 
 
 def close_images(dataset: Any) -> Any:

@@ -10,7 +10,8 @@ from PIL.Image import Image as OpenImage
 
 from sightline.data.answers import written_list
 from sightline.data.images import IMAGE_COLUMNS
-from sightline.data.picture_columns import PICTURE_HEADS, is_base64
+from sightline.data.picture_columns import PICTURE_HEADS
+from sightline.data.picture_records import is_base64
 
 SAMPLED = 20
 SUFFIXES = (

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
-from sightline.data.bounds import VALUE_BYTES, allow_long_cells, lines_of, require_bytes
+from sightline.data.bounds import lines_of, require_bytes
 from sightline.data.column_names import renamed_rows
+from sightline.data.csv_rows import csv_rows
+from sightline.data.decimals import in_short_decimals
 from sightline.data.documents import document_rows, require_split, token_rows
 from sightline.data.gathering import gather_rows
+from sightline.data.known_columns import with_known_names
 from sightline.data.large_tables import dataset_of_tables
 from sightline.data.mixed_columns import is_mixed, table_of
-from sightline.data.picture_columns import PictureAccess, PictureFinder
+from sightline.data.picture_columns import PictureAccess, PictureFinder, beside
 from sightline.data.shard_table import read_shard_table
 from sightline.data.shards import PICTURES, read_shards, shard_problem
+from sightline.data.text_files import opened_text, row_kind
 from sightline.errors import DataError
 from sightline.launch.processes import say
 from sightline.notation import NotationError, read_json
@@ -31,9 +34,6 @@ CHUNK_ROWS = 20_000  # as Python objects at once; as Arrow they take a fifth of 
 CHUNK_LETTERS = 2**24
 PARQUET_ROWS = 256  # decoded at once; of a column that repeats large values fewer
 REPEATED_ROWS, LARGE_DICTIONARY = 16, 2**18
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
-ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"
-ROW_SUFFIXES = (".jsonl", ".json", ".csv", ".tsv", ".parquet", ".tar")
 
 
 def dataset_of(rows: Sequence[Row], path: Path) -> Dataset:
@@ -58,44 +58,27 @@ def class_rows(folder: Path) -> list[Row]:
     ]
 
 
-def stream_rows(paths: Sequence[str], pictures: PictureAccess) -> Iterator[Row]:
-    """The rows of JSONL, Parquet or tar files one at a time, their pictures as records of bytes and path."""
+def stream_rows(paths: Sequence[str], pictures: PictureAccess, root: str | None = None) -> Iterator[Row]:
+    """The rows of JSONL, Parquet or tar files one at a time, their pictures as records of bytes and path; `root` is the
+    dataset's folder, from which paths count, too."""
     for path in map(Path, paths):
-        finder = PictureFinder(path.parent, pictures)
-        rows = _in_utf8(_STREAMS[path.suffix](path, pictures.skip_bad_rows), path)
+        finder = PictureFinder(path.parent, pictures, *beside(path), *([Path(root)] if root else []))
+        rows = _STREAMS[row_kind(path)](path, pictures.skip_bad_rows)
         if pictures.columns:
             rows = renamed_rows(rows, pictures.columns, path.name)
-        yield from gather_rows(rows, finder, partial(_row_of, path.name))
+        yield from gather_rows(with_known_names(rows, path.name), finder, partial(_row_of, path.name))
 
 
 def _row_of(file: str, index: int) -> str:
     return f"{file} row {index + 1}"
 
 
-def _in_utf8(rows: Iterable[Row], path: Path) -> Iterator[Row]:
-    try:
-        yield from rows
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, error) from error
-
-
-def not_utf8(path: Path, error: UnicodeDecodeError) -> DataError:
-    """What is said of a file of text in another encoding, or cut inside of a letter."""
-    return DataError(
-        f"{path} is not encoded in UTF-8 ({error.reason} at byte {error.start}). Convert it, or copy it again."
-    )
-
-
-def require_arrow_end(path: Path) -> None:
-    """Raise DataError for an Arrow stream without the mark at its end: Arrow takes a cut between two batches for it."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - len(ARROW_END)))
-        if file.read() != ARROW_END:
-            raise DataError(f"{path} is no whole Arrow file: it is cut. Copy or write it again.")
-
-
 def _iterate_jsonl(path: Path) -> Iterator[Row]:
-    with path.open(encoding="utf-8-sig") as file:
+    listed = _listed_rows(path)
+    if listed is not None:
+        yield from listed
+        return
+    with opened_text(path) as file:
         for number, line in enumerate(lines_of(file, path.name), start=1):
             if not line.strip():
                 continue
@@ -105,10 +88,25 @@ def _iterate_jsonl(path: Path) -> Iterator[Row]:
                 raise DataError(f"{path.name} line {number}: no valid JSON ({error}).") from error
             if not isinstance(row, dict):
                 raise DataError(
-                    f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}. A "
-                    "list of rows is read from a file that ends in .json."
+                    f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}. Write "
+                    "each row as an object on its own line, or one list of all of them."
                 )
             yield row
+
+
+def _listed_rows(path: Path) -> list[Row] | None:
+    """The rows of a file that is one JSON list of objects, whatever its name says; None for any other."""
+    with opened_text(path) as file:
+        first = next((line for line in lines_of(file, path.name) if line.strip()), "")
+    if not first.lstrip().startswith("["):
+        return None
+    with opened_text(path) as file:
+        try:
+            content = read_json(file.read(), unique=True, for_table=True)
+        except NotationError:
+            return None
+    is_table = isinstance(content, list) and all(isinstance(row, dict) for row in content)
+    return content if is_table else None
 
 
 def _iterate_parquet(path: Path) -> Iterator[Row]:
@@ -121,7 +119,7 @@ def _iterate_parquet(path: Path) -> Iterator[Row]:
         written = {column: feature for column, feature in features.items() if _holds_json(feature)}
         for batch in file.iter_batches(batch_size=32):
             batch.validate(full=True)
-            for row in batch.to_pylist():
+            for row in in_short_decimals(pyarrow.Table.from_batches([batch])).to_pylist():
                 yield row | {column: _read_json_in(row[column], feature) for column, feature in written.items()}
     except (pyarrow.ArrowException, OSError, NotationError) as error:
         raise _no_parquet(path, error) from error
@@ -241,7 +239,8 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 
 def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
     try:
-        content = read_json(path.read_text(encoding="utf-8-sig"), unique=True, for_table=True)
+        with opened_text(path) as file:
+            content = read_json(file.read(), unique=True, for_table=True)
     except NotationError as error:
         where = path.name if error.line is None else f"{path.name} line {error.line}"
         raise DataError(f"{where}: no valid JSON ({error}). If it has one object a line, call it .jsonl.") from error
@@ -257,69 +256,9 @@ def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
 
 def _read_csv(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
     # Each value stays text: guessed types would turn the answers "None" and "N/A" into missing ones, and "007" into 7.
-    delimiter = "\t" if path.suffix == ".tsv" else ","
-    rows = partial(_iterate_csv, path, delimiter)
+    delimiter = "\t" if row_kind(path) == ".tsv" else ","
+    rows = partial(csv_rows, path, delimiter)
     return _in_chunks(lambda: ({column: value or None for column, value in row.items()} for row in rows()), path)
-
-
-def _iterate_csv(path: Path, delimiter: str) -> Iterator[Row]:
-    allow_long_cells()
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        _require_header(file, path, delimiter)
-        reader = csv.DictReader(lines_of(file, path.name), delimiter=delimiter)
-        number, row = 0, Row()
-        try:
-            for number, row in enumerate(reader, start=1):
-                if None in row:
-                    width = len(row) - 1
-                    raise DataError(f"{path.name} row {number}: more values than the header has columns ({width}).")
-                yield row
-        except csv.Error as error:
-            raise DataError(
-                f"{path.name} line {reader.line_num}: no row of a table ({error}). Most likely a quote is opened there "
-                "and never closed, or the file is none of text."
-            ) from error
-    if number:
-        _require_whole_end(path, row, number, delimiter)
-
-
-def _require_header(file: TextIO, path: Path, delimiter: str) -> None:
-    """Raise DataError for a first line that names a column twice, or whose columns are parted by another letter."""
-    line = file.readline(VALUE_BYTES)
-    file.seek(0)
-    if not line.strip():
-        raise DataError(f"{path.name} line 1: expected the names of the columns, got an empty line. Take it out.")
-    names = next(csv.reader([line], delimiter=delimiter))
-    other = max((one for one in SEPARATORS if one != delimiter), key=line.count)
-    if len(names) == 1 and other in line:
-        raise DataError(
-            f"{path.name}: expected columns separated by {SEPARATORS[delimiter]}, got a first line with "
-            f"{SEPARATORS[other]}: {line.strip()[:60]!r}. Save it with {SEPARATORS[delimiter]}, or name it .tsv where "
-            "tabs separate them."
-        )
-    twice = next((name for place, name in enumerate(names) if name and name in names[:place]), None)
-    if twice is not None:
-        raise DataError(f"{path.name}: the column {twice!r} stands there twice. Rename or drop one of them.")
-
-
-def _require_whole_end(path: Path, row: Row, count: int, delimiter: str) -> None:
-    """Raise DataError for a file that is cut in its last row: inside of quotes, or before its last value."""
-    with path.open("rb") as file:
-        file.seek(-1, 2)
-        ends_line = file.read() in (b"\n", b"\r")
-    last = f"{path.name} row {count}: the file ends in the middle of it"
-    if not ends_line and any(value is None for value in row.values()):
-        raise DataError(f"{last}: fewer values than the header has columns ({len(row)}). Copy the file again.")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        if sum(line.count('"') for line in file) % 2 == 0:
-            return
-        file.seek(0)
-        try:
-            for _ in csv.reader(file, delimiter=delimiter, strict=True):
-                pass
-        except csv.Error as error:
-            if "unexpected end" in str(error):
-                raise DataError(f"{last}: its quotes are not closed. Copy the file again, or close them.") from error
 
 
 def _read_parquet(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
@@ -360,7 +299,8 @@ def _parquet_rows(metadata: Any) -> int:
 
 
 def _read_tokens(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
-    lines = (line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip())
+    with opened_text(path) as file:
+        lines = [line for line in file.read().split("\n") if line.strip()]
     return dataset_of(token_rows(lines, path, finder.place), path)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,22 +13,24 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.bad_rows import SHOWN_ROWS
 from sightline.data.bounds import require_packed
 from sightline.data.column_names import renamed
-from sightline.data.documents import require_split
+from sightline.data.decimals import has_short, in_short_decimals
+from sightline.data.documents import holds_split, require_split
 from sightline.data.file_signatures import folder_signature
+from sightline.data.folders import say_unread, split_files, splits_of
 from sightline.data.gathering import gather_pictures
 from sightline.data.images import image_size, read_whole, rejected_images, row_images, stored_image
-from sightline.data.picture_columns import PictureAccess, PictureFinder, open_columns
+from sightline.data.known_columns import rename_known
+from sightline.data.picture_columns import PictureAccess, PictureFinder, beside, open_columns
 from sightline.data.row_files import (
     READERS,
-    ROW_SUFFIXES,
     class_rows,
     dataset_of,
-    not_utf8,
-    require_arrow_end,
     stream_rows,
 )
+from sightline.data.saved import is_saved, read_saved
 from sightline.data.shard_table import read_shard_table
 from sightline.data.shards import PICTURES
+from sightline.data.text_files import row_kind
 from sightline.errors import ConfigError, DataError, nearest
 from sightline.launch.processes import say
 from sightline.settings.hub import unreachable
@@ -39,6 +42,8 @@ HERE = PictureAccess()
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tgz")
 STREAMED = (".jsonl", ".parquet", ".tar")
 PEEKED_ROWS = 1000
+PATTERN_MARKS = ("::", "*", "?", "[", "]", "$", "%")
+CARD_BYTES = 2**16
 
 
 def read_dataset(
@@ -62,13 +67,13 @@ def read_dataset(
     """
     path = Path(name).expanduser()
     if path.is_file():
-        if path.suffix != ".json":  # whose splits may stand in its rows
+        if row_kind(path) != ".json":  # whose splits may stand in its rows
             require_split(path, split)
-        return _read_file(path, split, pictures)
+        return _read_files([path], split, pictures)
     if path.is_dir():
         return _read_folder(path, split, config, pictures)
     _require_hub_id(name, path)
-    return _opened(_load(str(name), split, config), Path.cwd(), str(name), pictures)
+    return _opened(_load(str(name), split, config), PictureFinder(Path.cwd(), pictures), str(name), pictures)
 
 
 def stream_dataset(
@@ -91,17 +96,20 @@ def stream_dataset(
         unreachable()  # sets this process offline then, so that nothing tries for minutes
         stream = _choose_split(load_dataset(str(name), config, streaming=True), split, str(name))
         return renamed(stream, pictures.columns, str(name))
-    if not files or files[0].suffix not in STREAMED:
+    if not files or row_kind(files[0]) not in STREAMED:
         raise ConfigError(
             f"streaming: expected a file of {', '.join(STREAMED)}, a folder of them, or a Hub id; got {name}, which is "
             "read as a whole. Set streaming to false, or convert it by `sightline data convert`."
         )
+    root = str(path) if path.is_dir() else None
+    if root is not None:
+        say_unread(path, files, split)
     columns: dict[str, None] = {}
-    for row in itertools.islice(stream_rows([str(file) for file in files], pictures), PEEKED_ROWS):
+    for row in itertools.islice(stream_rows([str(file) for file in files], pictures, root), PEEKED_ROWS):
         columns |= dict.fromkeys(row)
     if not columns:
         raise DataError(f"{name} has no rows.")
-    gen_kwargs = {"paths": [str(file) for file in files], "pictures": pictures, "columns": tuple(columns)}
+    gen_kwargs = {"paths": [str(file) for file in files], "pictures": pictures, "columns": tuple(columns), "root": root}
     return IterableDataset.from_generator(_even_rows, gen_kwargs=gen_kwargs)
 
 
@@ -122,7 +130,7 @@ def row_name(source: str | Path | RowNames, index: int) -> str:
     if isinstance(source, RowNames):
         return source.name(index)
     path = Path(source)
-    return f"{path.name if path.suffix in READERS else source} row {index + 1}"
+    return f"{path.name if row_kind(path) in READERS else source} row {index + 1}"
 
 
 def source_name(name: str | Path, split: str | None) -> str:
@@ -134,11 +142,11 @@ def source_name(name: str | Path, split: str | None) -> str:
     return f"{name} {split}" if split else str(name)
 
 
-def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ...]) -> Any:
+def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ...], root: str | None) -> Any:
     """Rows that all have the same columns, as a stream must, and pictures that can be opened."""
     left_out: list[str] = []
     for path in paths:
-        for index, row in enumerate(stream_rows([path], pictures)):
+        for index, row in enumerate(stream_rows([path], pictures, root)):
             try:
                 _require_pictures(row, row_name(path, index), whole=pictures.skip_bad_rows)
             except DataError as error:
@@ -172,92 +180,147 @@ def _require_pictures(row: dict[str, Any], name: str, whole: bool) -> None:
 
 
 def _files_of(path: Path, split: str | None) -> list[Path]:
-    """The row files behind a path: itself, the split's file in a folder, or its tar shards.
-
-    Shards that are not named after a split are all of them "train".
-    """
+    """The row files behind a path: itself, or those of a split in a folder that nothing else describes."""
     if path.is_file():
         return [path]
-    wanted = split or "train"
-    found = [file for suffix in ROW_SUFFIXES if (file := path / f"{wanted}{suffix}").is_file()][:1]
-    found = found or sorted(path.glob(f"{wanted}*.tar"))
-    return found or (sorted(path.glob("*.tar")) if wanted == "train" else [])
+    if not path.is_dir() or is_saved(path) or _has_configs(path):
+        return []
+    return split_files(path, split)
 
 
-def _read_file(path: Path, split: str | None, pictures: PictureAccess) -> Dataset:
-    if path.suffix not in READERS:
-        raise DataError(
-            f"{path}: expected one of {', '.join(READERS)}, got '{path.suffix}'. Rename or convert the file."
-        )
+def _has_configs(folder: Path) -> bool:
+    """Whether a folder's README says which files are which, as on the Hub."""
+    card = folder / "README.md"
+    return card.is_file() and re.search(rb"(?m)^configs:", card.read_bytes()[:CARD_BYTES]) is not None
+
+
+def _read_files(files: list[Path], split: str | None, pictures: PictureAccess, root: Path | None = None) -> Dataset:
+    """The rows of files of one kind, one after another; `root` is the folder of all, from which paths count, too."""
+    from datasets import concatenate_datasets
+
+    if root is not None and row_kind(files[0]) == ".tar":
+        shards = read_shard_table(files, pictures.skip_bad_rows)
+        return _opened(shards, PictureFinder(root, pictures), str(root), pictures)
+    parts = []
+    for file in files:
+        kind = row_kind(file)
+        if kind not in READERS:
+            raise DataError(f"{file}: expected one of {', '.join(READERS)}, got '{kind}'. Rename or convert the file.")
+        finder = _finder(file, pictures, root)
+        parts.append(READERS[kind](file, finder, split if holds_split(file, split) or root is None else None))
+    kept = [(file, part) for file, part in zip(files, parts, strict=True) if len(part)]
+    if not kept:
+        raise DataError(f"{root or files[0]} has no rows.")
+    files, parts = [file for file, _ in kept], _even([part for _, part in kept], files)
+    opened = [
+        _opened(part, _finder(file, pictures, root), str(file), pictures)
+        for file, part in zip(files, parts, strict=True)
+    ]
+    return opened[0] if len(opened) == 1 else concatenate_datasets(opened)
+
+
+def _finder(file: Path, pictures: PictureAccess, root: Path | None) -> PictureFinder:
+    return PictureFinder(file.parent, pictures, *beside(file), *([root] if root is not None else []))
+
+
+def _even(parts: list[Dataset], files: list[Path]) -> list[Dataset]:
+    """The parts with columns of the same types."""
+    from datasets import concatenate_datasets
+
+    if len(parts) == 1:
+        return parts
     try:
-        dataset = READERS[path.suffix](path, PictureFinder(path.parent, pictures), split)
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, error) from error
-    if not len(dataset):
-        raise DataError(f"{path} has no rows.")
-    return _opened(dataset, path.parent, str(path), pictures)
+        joined = concatenate_datasets(parts)
+    except Exception as error:  # of `datasets` and pyarrow: columns of other types
+        if row_kind(files[0]) in (".parquet", ".tar"):
+            raise DataError(
+                f"{files[0].parent}: the files {files[0].name} to {files[-1].name} have columns of other types, and do "
+                f"not fit into one table: {error!s:.200}. Write them alike, or name one."
+            ) from error
+        joined = dataset_of([row for part in parts for row in part], files[0])
+    ends = list(itertools.accumulate(map(len, parts)))
+    return [joined.select(range(end - len(part), end)) for part, end in zip(parts, ends, strict=True)]
 
 
-def _opened(dataset: Dataset, folder: Path, source: str, pictures: PictureAccess) -> Dataset:
+def _opened(dataset: Dataset, finder: PictureFinder, source: str, pictures: PictureAccess) -> Dataset:
     """The dataset under the names of columns that are read, with its pictures looked up; `file_name`, as image folders
     call it, is the image."""
-    dataset = renamed(dataset, pictures.columns, source)
+    dataset = _in_short_decimals(renamed(dataset, pictures.columns, source))
+    if pictures.gather:
+        dataset = rename_known(dataset, row_name(source, 0).rpartition(" row ")[0])
     if "file_name" in dataset.column_names and not {"image", "images"} & set(dataset.column_names):
         dataset = dataset.rename_column("file_name", "image")
     read = gather_pictures if pictures.gather else open_columns
-    return read(dataset, PictureFinder(folder, pictures), lambda index: row_name(source, index))
+    return read(dataset, finder, lambda index: row_name(source, index))
+
+
+def _in_short_decimals(dataset: Dataset) -> Dataset:
+    """The dataset with numbers of single precision as people write them."""
+    from datasets import Dataset, concatenate_datasets
+
+    schema = dataset.features.arrow_schema
+    short = [name for name in dataset.column_names if has_short(schema.field(name).type, name)]
+    if not short or dataset.format["type"] == "custom":
+        return dataset
+    order, name = dataset.column_names, dataset.info.dataset_name
+    table = in_short_decimals(dataset.select_columns(short).with_format("arrow")[:])
+    others = [dataset.remove_columns(short)] if len(short) < len(order) else []
+    joined = concatenate_datasets([*others, Dataset(table)], axis=1).select_columns(order)
+    joined.info.dataset_name = name
+    return joined
 
 
 def _read_folder(path: Path, split: str | None, config: str | None, pictures: PictureAccess) -> Dataset:
-    if (path / "state.json").is_file() or (path / "dataset_dict.json").is_file():
-        return _opened(_choose_split(_saved(path), split, str(path)), path, str(path), pictures)
-    files = _files_of(path, split)
-    if files and files[0].suffix == ".tar":
-        return _opened(read_shard_table(files, pictures.skip_bad_rows), path, str(path), pictures)
+    finder = PictureFinder(path, pictures)
+    if is_saved(path):
+        return _opened(_choose_split(read_saved(path), split, str(path)), finder, str(path), pictures)
+    files = _files_of(path, split) if config is None else []
     if files:
-        return _read_file(files[0], split, pictures)
+        say_unread(path, files, split)
+        return _read_files(files, split, pictures, path)
     wanted = split or "train"
     for folder in (path / wanted, path) if wanted == "train" else (path / wanted,):
-        for suffix in (".jsonl", ".csv"):
-            if (folder / f"metadata{suffix}").is_file():
-                return _read_file(folder / f"metadata{suffix}", None, pictures)
         rows = class_rows(folder)
         if rows:
-            return _opened(dataset_of(rows, folder), folder, str(path), pictures)
+            return _opened(dataset_of(rows, folder), PictureFinder(folder, pictures), str(path), pictures)
+    splits = splits_of(path) if config is None and not _has_configs(path) else []
+    if split is None and len(splits) == 1:
+        return _read_files(_files_of(path, splits[0]), splits[0], pictures, path)
+    if splits:
+        raise DataError(
+            f"{path} has no split '{wanted}'; it has {', '.join(splits)}. {nearest(wanted, splits)}".rstrip()
+        )
+    return _read_by_datasets(path, split, config, pictures)
+
+
+def _read_by_datasets(path: Path, split: str | None, config: str | None, pictures: PictureAccess) -> Dataset:
+    """A folder of what `load_dataset` alone knows: pictures without rows, archives, a README with configurations.
+
+    Raises:
+        DataError: it takes the folder's name for a pattern, and might read another folder.
+    """
+    odd = next((mark for mark in PATTERN_MARKS if mark in str(path.absolute())), None)
+    if odd is not None:
+        raise DataError(
+            f"{path}: expected a folder without {odd!r} in its name, which `datasets` takes for a pattern. Rename it."
+        )
     for packed in (file for file in path.rglob("*") if file.suffix in PACKED and file.is_file()):
         require_packed(packed)
     # `datasets` (5.0) knows files again by path and time of modification alone; a description is part of its key, too.
     content = folder_signature(path, PICTURES)
-    return _opened(_load(str(path), split, config, description=content), path, str(path), pictures)
-
-
-def _saved(path: Path) -> Dataset | DatasetDict:
-    """What `save_to_disk` wrote; raises DataError where a part of it is cut or gone."""
-    from datasets import load_from_disk
-
-    try:
-        saved = load_from_disk(str(path))
-        for part in saved.values() if isinstance(saved, dict) else (saved,):
-            for file in part.cache_files:
-                require_arrow_end(Path(file["filename"]))
-            part.data.table.validate(full=True)  # what is garbled within would end the interpreter where it is read
-            part.info.description = part.info.citation = part.info.homepage = part.info.license = ""
-        return saved.with_format(None)  # of tensors, or with columns hidden, as a training loop left it
-    except DataError:
-        raise
-    except Exception as error:  # `datasets` checks nothing of what it reads there
-        raise DataError(
-            f"{path} is no whole dataset of save_to_disk: {error!s:.300}. Copy or save it again."
-        ) from error
+    loaded = _load(str(path), split, config, description=content)
+    return _opened(loaded, PictureFinder(path, pictures), str(path), pictures)
 
 
 def _require_hub_id(name: str | Path, path: Path) -> None:
     if (
-        path.suffix in READERS
+        row_kind(path) in READERS
         or path.is_absolute()
         or str(name).startswith((".", "~"))
         or len(str(name).split("/")) > 2
     ):
+        if path.is_symlink():
+            raise DataError(f"{name} is a link to {path.readlink()}, which is not there. Mend it, or copy the file.")
         raise DataError(f"There is no file or folder {name}. Paths count from {Path.cwd()}.")
 
 

@@ -12,7 +12,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from sightline.data.bounds import allow_long_cells, lines_of, require_bytes, require_value
-from sightline.data.row_files import PARQUET_ROWS, not_utf8
+from sightline.data.row_files import PARQUET_ROWS
+from sightline.data.text_files import opened_text, row_kind
 from sightline.errors import DataError
 from sightline.notation import NotationError, read_json
 from sightline.runs import encodable
@@ -30,14 +31,13 @@ def read_records(path: Path) -> list[Record]:
     Raises:
         DataError: no such file, another format, or one that is broken.
     """
-    if path.suffix not in READERS:
+    kind = row_kind(path)
+    if kind not in READERS:
         raise DataError(f"--predictions {path}: expected one of {', '.join(READERS)}. Convert the file.")
     if not path.is_file():
         raise DataError(f"--predictions: there is no file {path}. Paths count from {Path.cwd()}.")
     try:
-        records = list(READERS[path.suffix](path))
-    except UnicodeDecodeError as error:
-        raise not_utf8(path, error) from error
+        records = list(READERS[kind](path))
     except csv.Error as error:
         raise DataError(
             f"{path.name}: no table ({error}). Most likely a quote is never closed: copy it again."
@@ -48,7 +48,7 @@ def read_records(path: Path) -> list[Record]:
 
 
 def _read_jsonl(path: Path) -> Iterator[Record]:
-    with path.open(encoding="utf-8-sig") as lines:
+    with opened_text(path) as lines:
         for number, line in enumerate(lines_of(lines, path.name), start=1):
             if line.strip():
                 yield _record(_parsed(line, f"{path.name} line {number}"), f"{path.name} line {number}")
@@ -56,7 +56,8 @@ def _read_jsonl(path: Path) -> Iterator[Record]:
 
 def _read_json(path: Path) -> Iterator[Record]:
     """A list of records, or an object of predictions or records by id, as MathVista's scripts write it."""
-    content = _parsed(path.read_text(encoding="utf-8-sig"), path.name)
+    with opened_text(path) as file:
+        content = _parsed(file.read(), path.name)
     if isinstance(content, dict):
         content = [
             {"id": key, **said} if isinstance(said, dict) else {"id": key, "prediction": said}
@@ -90,8 +91,8 @@ def _joined(value: Any) -> Any:
 
 def _read_table(path: Path) -> Iterator[Record]:
     allow_long_cells()
-    with path.open(encoding="utf-8-sig", newline="") as lines:
-        rows = csv.reader(lines_of(lines, path.name), delimiter="\t" if path.suffix == ".tsv" else ",")
+    with opened_text(path, newline="") as lines:
+        rows = csv.reader(lines_of(lines, path.name), delimiter="\t" if row_kind(path) == ".tsv" else ",")
         header = _header(next(rows, []), path)
         for number, row in enumerate((row for row in rows if row), start=1):
             if len(row) != len(header):

@@ -14,6 +14,7 @@ from sightline.data.picture_columns import PictureAccess
 from sightline.data.row_files import READERS
 from sightline.data.sources import read_dataset
 from sightline.data.stored import DatasetTable, RowTable
+from sightline.data.text_files import row_kind
 from sightline.data.tsv import has_picture_cells, read_tsv
 from sightline.errors import ConfigError, DataError
 from sightline.evaluation.items import Items, collect_items
@@ -108,10 +109,10 @@ def where_to_get(source: Source) -> str:
 def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
     """What `--data` names. A Hub id takes split and configuration from the task's own Hub source, unless given."""
     path, names = Path(data).expanduser(), choice.columns
-    if path.is_file() and path.suffix == ".tsv" and (task.sources or has_picture_cells(path, names)):
+    if path.is_file() and path.suffix.lower() == ".tsv" and (task.sources or has_picture_cells(path, names)):
         require_split(path, choice.split)
         return _open_tsv(Source("tsv", data, columns=str(names)), path, names)
-    if path.exists() or path.suffix in READERS or path.is_absolute() or data.startswith("."):
+    if path.exists() or path.is_symlink() or row_kind(path) in READERS or path.is_absolute() or data.startswith("."):
         folder = str(choice.image_folder) if choice.image_folder is not None else None
         skip = choice.skip_bad_rows
         access = PictureAccess(folder, keep_missing=True, gather=not task.sources, skip_bad_rows=skip, columns=names)

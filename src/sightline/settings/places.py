@@ -82,11 +82,15 @@ def require_rows(name: str) -> None:
         DataError: there is no such file or folder.
     """
     path = Path(name)
+    if path.is_symlink() and not path.exists():
+        raise DataError(f"{name} is a link to {path.readlink()}, which is not there. Mend it, or copy the file.")
     if not path.exists() and (is_path(name) or path.suffix.lower() in _ROW_FILES):
         raise DataError(f"There is no file or folder {name}. Paths count from {Path.cwd()}. {near(name)}".strip())
 
 
-_ROW_FILES = frozenset(".json .jsonl .csv .tsv .parquet .arrow .tar .txt .xlsx .gz .zip .yaml .yml".split())
+_ROW_FILES = frozenset(
+    ".json .jsonl .ndjson .csv .tsv .parquet .arrow .tar .txt .xlsx .gz .bz2 .xz .zst .tgz .zip .yaml .yml".split()
+)
 
 
 def require_writable(name: str, where: str) -> None:

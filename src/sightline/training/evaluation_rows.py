@@ -6,6 +6,7 @@ import dataclasses
 from pathlib import Path
 
 from sightline.data.documents import holds_split
+from sightline.data.text_files import row_kind
 from sightline.errors import ConfigError
 from sightline.launch.processes import say
 from sightline.training.arguments import EvaluationSource, MixtureSource, TrainingSettings
@@ -80,7 +81,7 @@ def require_test_split(settings: TrainingSettings) -> None:
     """
     file = Path(str(settings.script.dataset_name)).expanduser()
     split = settings.script.dataset_test_split
-    if file.is_file() and file.suffix != ".json" and not holds_split(file, split):
+    if file.is_file() and row_kind(file) != ".json" and not holds_split(file, split):
         raise ConfigError(
             f"{file.name} has no split '{split}' to evaluate on, and eval_strategy is "
             f"{settings.training.eval_strategy.value}. Name rows by --eval_dataset_name FILE, hold out a share of "
@@ -104,6 +105,6 @@ def _identity(entry: MixtureSource) -> tuple[str, ...]:
     """What is equal for sources of the same rows; a JSON file may hold several splits."""
     path = Path(entry.path).expanduser()
     place = str(path.resolve()) if path.exists() else str(entry.path)
-    if path.is_file() and (path.suffix != ".json" or entry.split in (None, "train")):
+    if path.is_file() and (row_kind(path) != ".json" or entry.split in (None, "train")):
         return (place,)
     return (place, str(entry.name), str(entry.split), str(entry.data_dir), str(entry.data_files))

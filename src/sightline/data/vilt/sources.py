@@ -10,7 +10,7 @@ from typing import Any
 
 from sightline.data.bad_rows import BadRows
 from sightline.data.images import image_size
-from sightline.data.row_files import require_arrow_end
+from sightline.data.saved import require_arrow_end
 from sightline.errors import DataError
 from sightline.notation import NotationError, read_json as parse_json
 
