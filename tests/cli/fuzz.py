@@ -62,6 +62,8 @@ def draw_command(draw: random.Random) -> list[str]:
         (2, ["data", "preview", source, "--model", "@model"]),
         (2, ["eval", "--data", "@ids.jsonl", "--model", draw.choice(["@model", "@adapter"]), "--max_new_tokens", "2"]),
         (1, ["doctor", "--model_name_or_path", "@model", "--dataset_name", source, *trained]),
+        (2, ["merge", "@adapter", "out_model", "--base", "@model"]),
+        (1, ["eval", "--data", source, "--model", "@model", "--max_new_tokens", "2", "--columns", "question=caption"]),
         (2, ["cache", draw.choice(["list", "verify", "clear"])]),
         (1, ["ask", draw.choice(["@model", "@adapter", "@vilt"]), "@0.png", "what ?"]),
         (1, ["vilt", draw.choice(["pretrain", "vqa"]), "--train_data", source, *output, *VILT]),

@@ -50,6 +50,11 @@ def test_words_for_which_nothing_stands_say_what_to_do(word: str) -> None:
     assert "chat_template_path" not in hint(word, {"model", "tasks"})
 
 
+@pytest.mark.parametrize("odd", ["", "-", "_", " "])
+def test_a_key_without_letters_is_unknown_and_no_fault(odd: str) -> None:
+    assert hint(odd, {"learning_rate", "seed"}) == ""
+
+
 def test_no_word_hides_a_setting_and_each_means_settings_that_exist() -> None:
     known = {*SFT, *DPO, *VILT}
     eval_options = {"model", "data", "source", "output_path", "limit", "predictions", "adapter", "endpoint", "tasks"}

@@ -101,8 +101,10 @@ def require_image_token(name: str, config: Any, processor: Any) -> None:
     expected = getattr(config, "image_token_id", None)
     if not isinstance(expected, int):
         return
-    written = _image_tokens(processor)
-    if re.search("image|img|patch", str(processor.tokenizer.convert_ids_to_tokens(expected)), re.IGNORECASE):
+    with reading(name, "The tokenizer of"):
+        written = _image_tokens(processor)
+        token = str(processor.tokenizer.convert_ids_to_tokens(expected))
+    if re.search("image|img|patch", token, re.IGNORECASE):
         return  # Gemma 3's processor has its mark of a picture's begin under the name of its image token
     if written and expected not in written.values():
         told = ", ".join(f"{token} is {number}" for token, number in written.items())

@@ -197,6 +197,8 @@ def hint(word: str, known: Collection[str]) -> str:
     said = {**SAID, **(SAID_IN_TRAINING if "learning_rate" in known else {})}
     if written in said:
         return said[written]
+    if not written:
+        return ""
     # One letter may be wrong, two of a name of twelve: `use_qlora` is no misspelled `use_rslora`.
     return nearest(written, known, max(0.8, 1 - max(1, len(written) // 6) / len(written)))
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel, ViTConfig, ViTModel
 
+from sightline.data.vilt.words import encode_texts
 from sightline.errors import InputError
 from sightline.models.vilt.heads import build_answering, build_judging, is_vilt, load_head
 from sightline.models.vilt.start import ViltSizes, build_start, build_vocabulary, load_start, wave_positions
@@ -126,6 +127,16 @@ def test_a_small_vocabulary_keeps_letters_and_the_most_frequent_words():
     """Letters a, b, c and their continuations make 6 pieces with 5 special tokens before them: one word has room."""
     tokenizer = build_vocabulary(["abc ab", "abc", "ba"], ViltSizes(vocab_size=12))
     assert tokenizer.tokenize("ABC ab") == ["abc", "a", "##b"]
+
+
+def test_texts_are_cut_at_the_models_length_where_a_tokenizer_names_none(tmp_path: Path) -> None:
+    start = tiny_start()
+    start.body.save_pretrained(tmp_path)
+    start.processor.tokenizer.model_max_length = 10**30
+    start.processor.save_pretrained(tmp_path)
+    loaded = load_start(str(tmp_path))
+    block = encode_texts(loaded.processor.tokenizer, ["red " * 500], loaded.processor.tokenizer.model_max_length)
+    assert block.ids_BL.shape == (1, loaded.config.max_position_embeddings)
 
 
 @pytest.mark.parametrize("content", ["[]", "3", "null", '{"model_type": ["vilt"]}', "{"])

@@ -102,6 +102,8 @@ def load_start(name: str, revision: str | None = None) -> Start:
         with quiet_loading():  # heads that the body has no use for are no news
             body, report = load_pretrained(ViltModel, name, {"revision": revision, "output_loading_info": True})
         processor = load_pretrained(ViltProcessor, name, {"revision": revision})
+        # A tokenizer that names no limit has one of 1e30, with which nothing can be cut (tokenizers 0.22).
+        processor.tokenizer.model_max_length = config.max_position_embeddings
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
     if missing:
         raise InputError(f"{name}: expected all weights of a ViLT, but {', '.join(missing[:3])} are missing.")
