@@ -79,6 +79,16 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_remains(tmp_path, monkeyp
     assert [entry.name for entry in tmp_path.iterdir()] == ["a.json"]
 
 
+def test_a_file_of_the_longest_name_is_written(tmp_path):
+    assert write_text(tmp_path / ("x" * 255), "all").read_text() == "all"
+
+
+def test_a_command_that_goes_on_with_nothing_names_another_folder_alone(tmp_path):
+    (tmp_path / "results.json").write_text("{}")
+    with pytest.raises(RunFolderError, match=r"would overwrite\. Choose another --output_dir\.$"):
+        RunFolder(tmp_path, resume_by="").check()
+
+
 def test_records_enums_and_numbers_become_plain_data():
     class Route(enum.Enum):
         MASK = "mask"

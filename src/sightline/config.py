@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import ConfigError, near, nearest
+from sightline.errors import ConfigError, InputError, near, nearest
 from sightline.notation import NotationError, excerpt, read_yaml
 from sightline.secrets import hidden, sealed
 from sightline.values import RecipeLoader, Written, describe, read_as
@@ -148,6 +150,25 @@ def check_values(settings: Mapping[str, Any], kinds: Mapping[str, Any], where: s
                 raise ConfigError(f"{where}: {shown} is empty. Name a file, a folder or a Hub id, or leave it out.")
             checked[key] = placed(checked[key], f"{where}: {shown}")
     return checked
+
+
+def require_short(path: str | Path, where: str) -> None:
+    """Nothing for a path that the file system takes by its length, whether it is there or not.
+
+    Raises:
+        InputError: a part of it, or all of it, is too long.
+    """
+    longest = max(Path(path).parts, key=lambda part: len(os.fsencode(part)), default="")
+    try:
+        for one in (longest, path):  # all of it tells nothing where a folder of it is not there yet
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+                os.lstat(one)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise InputError(
+                f"{where}: {str(path)[:60]}...: expected names of up to 255 bytes, as file systems have them, got one "
+                f"of {len(os.fsencode(longest)):,} in a path of {len(os.fsencode(path)):,}. Shorten it."
+            ) from error
 
 
 def _expand(value: Any, where: str) -> Any:

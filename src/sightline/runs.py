@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import hashlib
 import json
 import math
 import numbers
@@ -275,7 +276,8 @@ def write_text(path: Path, text: str) -> Path:
 
 def write_bytes(path: Path, content: bytes) -> Path:
     """Writes `content` to `path` by way of a neighbour file that takes its place once it is on disk; returns `path`."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
+    # Of a length that any file system takes, and of one writer alone.
+    partial = path.with_name(f".{short_name(path)}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
         with open(partial, "wb") as file:
             file.write(content)
@@ -285,6 +287,11 @@ def write_bytes(path: Path, content: bytes) -> Path:
     finally:
         partial.unlink(missing_ok=True)
     return path
+
+
+def short_name(path: Path) -> str:
+    """16 letters that stand for a file's name beside it, where more than its own length would be too much."""
+    return hashlib.blake2b(path.name.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
 
 
 def plain_data(value: Any) -> Any:

@@ -102,6 +102,7 @@ def test_each_verb_is_a_light_module_with_its_command(verb):
 NO_PLACES = {
     "task", "text", "question", "sentence", "endpoint", "judge", "kind", "export", "profile", "to", "rows", "limit",
     "skip_bad_rows", "preset", "split", "eval_split", "name", "top", "candidates", "compare", "report_pictures",
+    "columns", "eval_columns",
 }  # fmt: skip
 
 
@@ -188,3 +189,47 @@ def test_a_launchers_variables_that_do_not_fit_are_said(capsys, monkeypatch):
     monkeypatch.delenv("RANK", raising=False)
     assert main.run(["sft", "--output_dir", "x"]) == 2
     assert "2 processes share this run" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["--version"], ["sft", "--help"], ["dpo", "--help_trl"], ["data", "-h"]]
+)
+def test_help_that_a_full_disk_lost_is_said_to_be_lost(arguments, monkeypatch, capsys):
+    def lost():
+        raise MachineError("standard output: No space left on device.")
+
+    monkeypatch.setattr(main, "require_output", lost)
+    assert main.run(arguments) == 1
+    assert "error: standard output: No space left on device." in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", [["data", "check"], ["eval"], ["build"], ["sft"], ["vilt", "search"]])
+def test_each_verb_shows_its_help_by_h(verb, capsys):
+    assert main.run([*verb, "-h"]) == 0
+    assert f"Usage: sightline {' '.join(verb)}" in capsys.readouterr().out
+
+
+LONG = "x" * 256
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["build", LONG, "--preset", "nano"],
+        ["data", "check", LONG],
+        ["data", "check", "rows.jsonl", "--output_dir", f"runs/{LONG}"],
+        ["data", "convert", "rows.jsonl", f"{LONG[5:]}.json", "--to", "llava"],
+        ["eval", "--model", LONG, "--data", "rows.jsonl"],
+        ["sft", "--model_name_or_path", "model", "--output_dir", LONG],
+        ["ask", "model", LONG, "What?"],
+        ["score", LONG],
+    ],
+)
+def test_names_that_no_file_system_takes_are_refused(arguments, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "rows.jsonl").write_text('{"text": "a"}\n')
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    assert main.run(arguments) == 2
+    said = capsys.readouterr().err
+    assert "expected names of up to 255 bytes" in said and "got one of 256" in said and said.count("\n") == 1

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from sightline.cli.main import run
+from sightline.runs import LOCK, RunFolder
 from tests.data.checking.trap_files import noise_picture, write_traps
 
 
@@ -48,6 +49,19 @@ def test_a_clean_set_passes_with_json_on_stdout(tmp_path: Path, capsys: pytest.C
     printed = capsys.readouterr()
     record = json.loads(printed.out)
     assert record["clean"] and record["rows"] == 7 and "Clean" in printed.err
+
+
+def test_a_folder_that_another_check_is_writing_is_refused_and_left_alone(tmp_path: Path, capsys: Any):
+    (tmp_path / "rows.jsonl").write_text('{"question": "a", "answer": "b"}\n')
+    out = tmp_path / "out"
+    command = ["data", "check", str(tmp_path / "rows.jsonl"), "--output_dir", str(out)]
+    out.mkdir()
+    with RunFolder(out).at_work():
+        assert run(command) == 2
+        assert "another run is at work there" in capsys.readouterr().err
+        assert [path.name for path in out.iterdir()] == [LOCK]
+    assert run(command) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["check.json", "report.html"]
 
 
 @pytest.mark.parametrize(

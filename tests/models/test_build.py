@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sightline.errors import ConfigError, RunFolderError
+from sightline.errors import ConfigError, MachineError, RunFolderError
 from sightline.models.build import BuildSpec, BuiltVlm, build_vlm, preset_spec, save_vlm
 from sightline.runs import RunFolder
 
@@ -64,6 +64,7 @@ def reloaded(folder: Any) -> BuiltVlm:
 
 def test_saved_nano_answers_as_before_when_loaded_by_plain_auto_classes(nano, picture, tmp_path):
     again = reloaded(save_vlm(nano, tmp_path / "nano"))
+    assert len({path.stat().st_mode for path in (tmp_path / "nano").iterdir()}) == 1  # who reads one, reads all
     torch.testing.assert_close(logits_of(again, picture), logits_of(nano, picture), rtol=0, atol=0)
     inputs = inputs_of(again, picture)
     ids = again.model.generate(**inputs, max_new_tokens=4)
@@ -228,3 +229,16 @@ def test_a_json_file_that_is_no_config_is_refused(tmp_path):
     path.write_text(json.dumps([1, 2]))
     with pytest.raises(ConfigError, match="expected an object of settings in .*tower.json, got list"):
         build_vlm(BuildSpec(path, LLAMA), seed=0)
+
+
+def test_a_disk_that_fills_leaves_no_half_of_a_model(nano, tmp_path, monkeypatch):
+    def fills(folder: Any) -> None:
+        (folder / "half.json").write_text("{")
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(nano.processor), "save_pretrained", lambda self, folder: fills(folder))
+        with pytest.raises(MachineError, match="No space left on device"):
+            save_vlm(nano, tmp_path / "nano")
+    assert list((tmp_path / "nano").iterdir()) == []
+    save_vlm(nano, tmp_path / "nano")

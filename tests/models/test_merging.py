@@ -144,6 +144,7 @@ def test_a_merged_folder_lies_as_its_base_does(base: Path, tmp_path: Path) -> No
     merged = merge_adapter(MergeSettings(str(adapter), out))
     shards = len(list((tmp_path / "base").glob("*.safetensors")))
     assert merged.folder.shards == len(list(out.glob("*.safetensors"))) == shards > 3
+    assert len({path.stat().st_mode for path in out.iterdir() if path.is_file()}) == 1  # who reads one, reads all
     assert json.loads((out / "generation_config.json").read_text()) == refused
     assert load_vlm(out).processor.chat_template == processor.chat_template
     card = (out / "README.md").read_text()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,9 @@ def test_a_prompt_of_ones_own_takes_the_place_of_the_shipped_one(tmp_path: Path)
     roles = [(message["role"], message["content"]) for message in prompt.opening]
     assert roles == [("system", "Ask."), ("user", "a dog"), ("assistant", "yes it is")]
     assert prompt.hash != read_prompt("reasoning", None).hash
-    with pytest.raises(ConfigError, match=f"--prompts: expected the file .*judge.yaml, found none. Copy {SHIPPED}"):
+    with pytest.raises(
+        ConfigError, match=f"--prompts: expected the file .*judge.yaml, found none. Copy {re.escape(str(SHIPPED))}"
+    ):
         read_prompt("judge", tmp_path)
     for text, message in (
         ("system: 3", "expected `system`"), ("sytem: a", "found sytem"), ("a: [", "is no YAML"),

@@ -445,5 +445,9 @@ def test_a_model_of_several_templates_is_saved_over_that_of_the_run_before(data:
     shutil.copytree(data / "model", model)
     (model / "additional_chat_templates").mkdir()
     (model / "additional_chat_templates" / "tool_use.jinja").write_text("{{ messages }}")
-    for more in ((), ("--resume_from_checkpoint", "true", "--max_steps", "8")):
+    for more in ((), ("--resume_from_checkpoint", "true", "--max_steps", "8", "--save_strategy", "steps")):
         assert run([*command(data, "sft", folder), "--model_name_or_path", str(model), *more]) == 0
+    weights = [path.stat().st_mode for path in folder.rglob("*.safetensors")]
+    assert len(weights) > 1 and set(weights) == {(folder / "tokenizer_config.json").stat().st_mode}, (
+        "who reads one, reads all"
+    )

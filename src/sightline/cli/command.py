@@ -70,6 +70,8 @@ class SightlineCommand(TyperCommand):
         for argument in rest:
             if argument == "--":
                 yield from (_Typed(text=one) for one in rest)
+            elif argument == "-h":
+                yield _Typed("help", text=argument)
             elif not argument.startswith("--"):
                 yield _Typed(text=argument)
             else:

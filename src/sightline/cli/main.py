@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import errno
 import functools
 import importlib
 import os
@@ -21,7 +22,7 @@ from sightline.cli.command import SightlineCommand
 from sightline.cli.environment import set_quiet_defaults
 from sightline.cli.locale import told_unencodable, use_utf8
 from sightline.cli.output import make_output_safe, safe_output
-from sightline.cli.settings_help import settings_command
+from sightline.cli.settings_help import UPSTREAM, settings_command
 from sightline.cli.signals import end_on_signals
 from sightline.cli.streams import keep_streams_open, require_output
 from sightline.config import PLACES, placed
@@ -31,6 +32,7 @@ from sightline.launch.processes import end_by_itself, is_first, joined_processes
 from sightline.secrets import remember_command
 from sightline.settings.places import check_places
 
+SHOWN = frozenset({"-h", "--help", "--version", *UPSTREAM})  # what prints and ends, before any verb
 OWN_FAULT = (
     "\nThis is a fault of Sightline's, not of yours. Please report it where you got Sightline from, with the lines "
     "above and what `sightline doctor` prints last."
@@ -198,9 +200,15 @@ def _answer(arguments: Sequence[str] | None) -> Any:
 
     Raises:
         SystemExit: the line cannot be read, or asked for help.
+        MachineError: help or the version was asked for, and lost.
     """
     if is_first():
-        return build_app()(args=arguments, prog_name="sightline", standalone_mode=True)
+        try:
+            return build_app()(args=arguments, prog_name="sightline", standalone_mode=True)
+        except SystemExit as stop:
+            if not stop.code and not SHOWN.isdisjoint(sys.argv[1:] if arguments is None else arguments):
+                require_output()
+            raise
     try:
         return build_app()(args=arguments, prog_name="sightline", standalone_mode=False)
     except ClickException as error:
@@ -222,7 +230,8 @@ def _told_os_error(error: OSError) -> int:
     if told:
         print(f"{_speaker()}error: {told}", file=sys.stderr)
         return 1
-    if not isinstance(error, NotADirectoryError | IsADirectoryError | FileExistsError | PermissionError):
+    kinds = NotADirectoryError | IsADirectoryError | FileExistsError | PermissionError
+    if not isinstance(error, kinds) and error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
         raise error
     if error.filename is None:
         raise error

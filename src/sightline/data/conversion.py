@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from sightline.config import require_short
 from sightline.data.bad_rows import BadRows
 from sightline.data.copied_pictures import CopyRule, find_bad_pictures
 from sightline.data.formats import TrainingRows, preference_rows, sft_rows
@@ -155,6 +156,7 @@ def _checked(settings: ConversionSettings) -> tuple[Target, Path]:
         raise ConfigError(f"OUT: expected a file that ends in {target.suffix} for {settings.to}, got {settings.out}.")
     copies = target.write is not None and settings.images == "copy"
     for place in (out, picture_folder(out)) if copies else (out,):
+        require_short(place, "OUT")
         if place.exists():
             raise ConfigError(f"OUT: {place} is there already. Name another file, or remove it.")
     return target, out

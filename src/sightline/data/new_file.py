@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from typing import BinaryIO
 
 from sightline.errors import ConfigError
 from sightline.locks import take
+from sightline.runs import short_name
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def new_file(out: Path) -> Iterator[NewFile]:
     Raises:
         ConfigError: another process writes `out`, or has written it meanwhile.
     """
-    short = hashlib.blake2b(out.name.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    short = short_name(out)
     partial, folder = out.with_name(f".{short}.partial"), out.with_name(f".{short}_images")
     out.parent.mkdir(parents=True, exist_ok=True)
     with open(partial, "ab") as file:

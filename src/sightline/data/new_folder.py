@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,6 +9,7 @@ from pathlib import Path
 
 from sightline.errors import ConfigError, RunFolderError
 from sightline.locks import LockedError, locked
+from sightline.runs import short_name
 
 
 def require_new(out: Path) -> None:
@@ -33,7 +33,7 @@ def new_folder(out: Path) -> Iterator[Path]:
         ConfigError: another process writes it.
     """
     require_new(out)
-    short = hashlib.blake2b(out.name.encode("utf-8", "surrogateescape"), digest_size=8).hexdigest()
+    short = short_name(out)
     staging, lock = out.with_name(f".{short}.partial"), out.with_name(f".{short}.lock")
     out.parent.mkdir(parents=True, exist_ok=True)
     try:

@@ -56,7 +56,7 @@ def run_score(
         duration_s=summary["duration_s"],
     )
     if output_dir is not None:
-        folder = RunFolder(output_dir)
+        folder = RunFolder(output_dir, resume_by="")
         folder.begin({"run": run, "profile": profile, "likelihood_norm": likelihood_norm})
         write_outcome(result, folder)
         folder.write_text(REPORT, render_report(_report(result)))

@@ -15,7 +15,7 @@ from sightline.data.opener import LIMIT_VARIABLE, pixel_limit
 from sightline.data.picture_columns import PictureAccess
 from sightline.data.sources import read_dataset
 from sightline.errors import ConfigError
-from sightline.runs import plain_data, write_text
+from sightline.runs import LOCK, RunFolder, plain_data, write_text
 
 if TYPE_CHECKING:
     from sightline.data.checking.check import DataCheck
@@ -55,6 +55,7 @@ def run_check(config: CheckConfig, progress: Callable[[int, int], None]) -> Data
     Raises:
         ConfigError: a limit out of range.
         DataError: a source that cannot be read at all.
+        RunFolderError: another command is at work in `output_dir`.
     """
     if config.max_pixels is not None and not 1 <= config.max_pixels <= pixel_limit():
         raise ConfigError(
@@ -72,9 +73,13 @@ def _checked(config: CheckConfig, progress: Callable[[int, int], None]) -> DataC
     train = _read(config.source, config.split, config, config.pictures)
     tested_as = replace(config.pictures, columns=config.eval_columns)
     tested = [_read(name, config.eval_split, config, tested_as) for name in config.evals]
-    checked = check_data(train, tested, config.max_pixels, progress)
-    if config.output_dir is not None:
+    if config.output_dir is None:
+        return check_data(train, tested, config.max_pixels, progress).check
+    config.output_dir.mkdir(parents=True, exist_ok=True)
+    with RunFolder(config.output_dir).at_work():
+        checked = check_data(train, tested, config.max_pixels, progress)
         _write(checked, config.output_dir)
+        (config.output_dir / LOCK).unlink(missing_ok=True)
     return checked.check
 
 
@@ -97,6 +102,5 @@ def _write(checked: Checked, folder: Path) -> None:
     from sightline.evaluation.report import render_report
     from sightline.inspection.check_page import check_page
 
-    folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / RECORD, json.dumps(check_json(checked.check), indent=2, ensure_ascii=False) + "\n")
     write_text(folder / PAGE, render_report(check_page(checked)))

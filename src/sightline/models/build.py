@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.utils.logging import disable_progress_bar
 
-from sightline.errors import ConfigError, RunFolderError, nearest
+from sightline.disks import told_disk
+from sightline.errors import ConfigError, MachineError, RunFolderError, nearest
 from sightline.models.chat import LLAVA_WORDS, ROLE_TOKENS, chat_template
 from sightline.models.decoders import check_decoder, check_head, check_same_logits, keep_logit_scale
 from sightline.models.folders import reading
@@ -18,6 +21,7 @@ from sightline.models.pretrained import load_pretrained
 from sightline.models.tokenizers import IMAGE, PAD, build_tokenizer
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 from sightline.models.towers import TowerShape, build_tower, find_tower_shape, tower_folder
+from sightline.models.weight_rights import give_usual_rights
 from sightline.runs import LOCK, RunFolder
 
 __all__ = ["PRESETS", "BuildSpec", "BuiltVlm", "build_vlm", "preset_spec", "save_vlm"]
@@ -58,14 +62,24 @@ def save_vlm(built: BuiltVlm, folder: str | Path) -> Path:
 
     Raises:
         RunFolderError: the folder holds something already, or another command is writing there.
+        MachineError: the disk is full; nothing is left there.
     """
     path = Path(folder)
     check_empty(path)
     path.mkdir(parents=True, exist_ok=True)
+    disable_progress_bar()  # one for files that take no time
     with RunFolder(path).at_work():
         check_empty(path)  # once more, as another command may have ended meanwhile
-        built.model.save_pretrained(path)
-        built.processor.save_pretrained(path)
+        try:
+            built.model.save_pretrained(path)
+            built.processor.save_pretrained(path)
+            give_usual_rights(path)
+        except BaseException as error:
+            _empty(path)
+            full = told_disk(error)
+            if not full:
+                raise
+            raise MachineError(full) from error
         (path / LOCK).unlink(missing_ok=True)
     return path
 
@@ -74,6 +88,15 @@ def check_empty(folder: Path) -> None:
     """Raise for a folder that a new model would overwrite."""
     if folder.is_file() or (folder.is_dir() and any(entry.name != LOCK for entry in folder.iterdir())):
         raise RunFolderError(f"{folder} holds something already. Choose another folder, or empty it.")
+
+
+def _empty(folder: Path) -> None:
+    """Takes half a model away, which a second try would stop at."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
 
 
 def _check_decoder(part: Part) -> None:

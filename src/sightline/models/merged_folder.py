@@ -17,6 +17,7 @@ from sightline.models.folders import require_settings
 from sightline.models.load import load_model
 from sightline.models.pretrained import stored_file
 from sightline.models.snippet import ask_snippet
+from sightline.models.weight_rights import give_usual_rights
 from sightline.runs import write_text
 from sightline.secrets import redact
 
@@ -63,6 +64,7 @@ def write_model(folder: Path, model: Any, processor: Any, origin: Origin, max_sh
         if path is not None:
             shutil.copyfile(path, folder / file)
     dtype = str(model.dtype).removeprefix("torch.")
+    give_usual_rights(folder)
     return WrittenModel(dtype, len(list(folder.glob("*.safetensors"))))
 
 

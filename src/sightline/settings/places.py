@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sightline.config import require_short
 from sightline.errors import DataError, InputError, RunFolderError, near
 from sightline.launch.processes import is_first
 from sightline.settings.hub import require_known_model
@@ -17,6 +18,7 @@ ROWS = frozenset("dataset_name eval_dataset_name data source train_data eval_dat
 FILES = frozenset("image captions predictions".split())
 RUNS = frozenset("run run_a run_b resume_from_checkpoint".split())
 WRITTEN = frozenset("output_dir output_path out".split())
+_PLACES = MODELS | ROWS | FILES | RUNS | WRITTEN
 
 
 def check_places(given: Mapping[str, Any], asks_server: bool = False) -> None:
@@ -36,6 +38,8 @@ def check_places(given: Mapping[str, Any], asks_server: bool = False) -> None:
 
 
 def _check_place(name: str, text: str, asks_server: bool) -> None:
+    if name in _PLACES and "://" not in text and not (name in MODELS and asks_server):
+        require_short(text, name)
     if name in MODELS and not asks_server:
         require_model(text, name)
     elif name in ROWS:

@@ -11,6 +11,7 @@ from rich.progress import Progress
 from rich.text import Text
 from transformers import PrinterCallback, ProgressCallback, Trainer, TrainerCallback
 from transformers.integrations.integration_utils import INTEGRATION_TO_CALLBACK, get_available_reporting_integrations
+from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
 from sightline.errors import MachineError
 from sightline.progress import ProgressLines, new_bar, shows_bars
@@ -91,7 +92,7 @@ def require_reporters(training: Any) -> None:
 
 def add_callbacks(trainer: Trainer, folder: RunFolder, others: Sequence[TrainerCallback]) -> None:
     """Gives the trainer the metrics file and `others` in place of transformers' own printing."""
-    for callback in (ProgressCallback, PrinterCallback):
+    for callback in (DEFAULT_PROGRESS_CALLBACK, ProgressCallback, PrinterCallback):  # the first is a notebook's there
         trainer.remove_callback(callback)
     for added in (MetricsFile(folder), *others):
         trainer.add_callback(added)

@@ -1,12 +1,14 @@
-"""What every trainer does alike with secrets of its settings: it uses them, and saves and reports them hidden."""
+"""What every trainer does alike when it saves: secrets of its settings are hidden, weights have the usual rights."""
 
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Any
 
 from transformers import Trainer
 
+from sightline.models.weight_rights import give_usual_rights
 from sightline.secrets import HIDDEN, hidden, sealed
 from sightline.training.pushing import require_write_token, told_refusals
 
@@ -19,6 +21,7 @@ class SealedTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         seal(self.args)
         super()._save(output_dir, state_dict)
+        give_usual_rights(Path(self.args.output_dir if output_dir is None else output_dir))
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """As transformers does before it trains, but what the Hub refuses is one line."""

@@ -24,7 +24,7 @@ def write_comparison(comparison: RunComparison, folder: Path, max_pictures: int)
     """
     if max_pictures < 0:
         raise ConfigError(f"--report_pictures: expected 0 or more, got {max_pictures}.")
-    run = RunFolder(folder)
+    run = RunFolder(folder, resume_by="")
     run.begin({"run_a": comparison.before, "run_b": comparison.after})
     found = _pictures(comparison) if max_pictures else FoundPictures({})
     if found.note:
