@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import Dataset
 from PIL import Image
 
 from sightline.data.conversion import ConversionSettings, run_convert
+from sightline.data.file_signatures import places_signature
 from sightline.data.sources import read_dataset, stream_dataset
 from sightline.errors import DataError
 
@@ -100,3 +103,37 @@ def test_pictures_alone_in_a_folder_that_is_a_pattern_are_refused(tmp_path: Path
     Image.new("RGB", (4, 4)).save(tmp_path / "a[b]" / "1.png")
     with pytest.raises(DataError, match=r"expected a folder without '\[' in its name"):
         read_dataset(tmp_path / "a[b]")
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_a_changed_file_is_known_in_a_folder_whose_name_is_a_pattern(name: str, tmp_path: Path) -> None:
+    place = folder(tmp_path / name, {"r.jsonl": "1"})
+    before = places_signature(str(place / "r.jsonl"))
+    folder(place, {"r.jsonl": "other"})
+    assert before and before != places_signature(str(place / "r.jsonl"))
+
+
+@pytest.mark.parametrize("read", [read_dataset, stream_dataset])
+def test_what_may_not_be_read_is_not_called_broken(read: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*given: Any, **named: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    Dataset.from_dict({"answer": ["x"]}).to_parquet(tmp_path / "r.parquet")
+    monkeypatch.setattr("pyarrow.parquet.ParquetFile", refuse)
+    with pytest.raises(DataError, match="r.parquet may not be read by this user. Give it the right"):
+        read(tmp_path / "r.parquet")
+
+
+def test_a_folder_inside_that_may_not_be_read_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "closed").mkdir()
+    scan = os.scandir
+
+    def refuse(place: Any) -> Any:
+        if Path(place).name == "closed":
+            raise PermissionError(13, "Permission denied", str(place))
+        return scan(place)
+
+    folder(tmp_path, {"r.jsonl": "x"})
+    monkeypatch.setattr("os.scandir", refuse)
+    with pytest.raises(PermissionError, match="closed"):
+        read_dataset(tmp_path)

@@ -53,7 +53,10 @@ def folder_signature(folder: Path, left_out: Collection[str]) -> str:
 def places_signature(*places: Any) -> str:
     """A key of the files at paths, folders and patterns, alone, in lists or by split; empty where none is here."""
     found = [
-        file_signature(path) for text in _texts(places) for path in sorted(glob.glob(text)) if os.path.isfile(path)
+        file_signature(path)
+        for text in _texts(places)
+        for path in ([text] if os.path.exists(text) else sorted(glob.glob(text)))  # a name may hold what patterns do
+        if os.path.isfile(path)
     ]
     found += [folder_signature(Path(text), ()) for text in _texts(places) if os.path.isdir(text)]
     return hashlib.blake2b(repr(found).encode(), digest_size=16).hexdigest() if found else ""

@@ -72,7 +72,7 @@ def splits_of(folder: Path) -> list[str]:
 def row_files(folder: Path) -> list[Path]:
     """Every file of rows below a folder, in the order of names, but hidden ones and those that describe a picture."""
     found: list[Path] = []
-    for place, folders, names in os.walk(folder):
+    for place, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith((".", "__")))
         kinds = {name: row_kind(Path(name)) for name in names if not name.startswith(".")}
         pictures = {Path(name).stem for name, kind in kinds.items() if kind.lstrip(".") in PICTURES}
@@ -93,6 +93,10 @@ def split_of(file: Path, folder: Path, wanted: str) -> str | None:
             if re.search(rf"(?<![a-z])(?:{'|'.join(map(re.escape, names))})(?![a-z])", part.lower()):
                 return split
     return None
+
+
+def _raise(error: OSError) -> None:
+    raise error
 
 
 def _stem(file: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.borders import spelt_out
+from sightline.data.preferences import answer_pairs
 from sightline.data.processors import image_token, mismatch
 from sightline.data.templating import templated
 from sightline.errors import DataError
@@ -117,7 +118,8 @@ def require_row_words(row: dict[str, Any], preferences: bool, text_field: str, l
         DataError: one does not, or nobody answers.
     """
     if preferences:
-        require_words(row, ("prompt", "chosen", "rejected"), label)
+        for pair in answer_pairs(row, label):
+            require_words(pair, ("prompt", "chosen", "rejected"), label)
     elif row.get("messages") is not None:
         require_answers(row["messages"], label)
     elif "prompt" in row and "completion" in row:

@@ -126,6 +126,8 @@ def _iterate_parquet(path: Path) -> Iterator[Row]:
 
 
 def _no_parquet(path: Path, error: Exception) -> DataError:
+    if isinstance(error, PermissionError):
+        return DataError(f"{path} may not be read by this user. Give it the right to read it, or copy the file.")
     return DataError(f"{path.name} is no whole Parquet file: {error}. Copy or write it again.")
 
 

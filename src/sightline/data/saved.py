@@ -34,7 +34,7 @@ def read_saved(folder: Path) -> Dataset | DatasetDict:
         if not (folder / SPLITS).is_file():
             return _part(folder)
         return DatasetDict({split: _part(folder / split) for split in _json(folder / SPLITS)["splits"]})
-    except DataError:
+    except (DataError, PermissionError):
         raise
     except Exception as error:  # nothing of what it holds was checked by who wrote it
         raise DataError(
