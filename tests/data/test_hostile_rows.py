@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sightline.data.sources import read_dataset, stream_dataset
-from sightline.data.vilt.sources import read_records
+from sightline.data.vilt.captions import read_captions
 from sightline.errors import DataError
 
 CELLS = {
@@ -27,7 +27,7 @@ def rows(cell):
 def test_a_line_that_cannot_be_read_is_named(cell, what, tmp_path):
     path = tmp_path / "r.jsonl"
     path.write_text("\n".join(rows(cell)) + "\n")
-    for read in (read_dataset, lambda place: list(stream_dataset(place)), read_records):
+    for read in (read_dataset, lambda place: list(stream_dataset(place)), read_captions):
         with pytest.raises(DataError, match=rf"r\.jsonl line 2: no valid JSON \(.*{what}"):
             read(path)
 

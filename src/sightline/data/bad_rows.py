@@ -52,7 +52,12 @@ class BadRows:
         try:
             yield
         except DataError as error:
-            self._problems.setdefault(key, str(error))
+            self.note(key, error)
+
+    def note(self, key: Hashable, error: DataError) -> None:
+        """A row that cannot be used, and why."""
+        self.places.setdefault(key, len(self.places))
+        self._problems.setdefault(key, str(error))
 
     def holds(self, key: Hashable) -> bool:
         """Whether a row is bad."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.data.bad_rows import BadRows
 from sightline.errors import DataError
 from sightline.notation import read_json
 
@@ -48,8 +49,8 @@ class QuestionRecord:
     kind: str = ""
 
 
-def document_rows(content: Record, file: Path, place: Place, split: str | None) -> list[Record]:
-    """The rows of a published JSON file: one for each captioned picture or question.
+def document_rows(content: Record, file: Path, place: Place, split: str | None, bad: BadRows) -> list[Record]:
+    """The rows of a published JSON file: one for each captioned picture or question; records that are bad are noted.
 
     Raises:
         DataError: no known file.
@@ -57,12 +58,12 @@ def document_rows(content: Record, file: Path, place: Place, split: str | None) 
     if "questions" in content:
         require_split(file, split)
         annotations = _read_annotations(file)
-        return [_question_row(record, place) for record in vqav2_questions(content, annotations, file)]
+        return [_question_row(record, place) for record in vqav2_questions(content, annotations, file, bad)]
     if {"images", "annotations"} <= set(content):
         require_split(file, split)
-        return _caption_rows(coco_captions(content, file), place)
+        return _caption_rows(coco_captions(content, file, bad), place)
     if "images" in content:
-        records = (record for record in karpathy_captions(content, file) if in_split(record.split, split))
+        records = (record for record in karpathy_captions(content, file, bad) if in_split(record.split, split))
         return _caption_rows(records, place)
     raise DataError(
         f"{file.name}: expected a list of rows, {{\"data\": [rows]}}, COCO's keys images and annotations, Karpathy's "
@@ -79,30 +80,31 @@ def token_rows(lines: Iterable[str], file: Path, place: Place) -> list[Record]:
     return [{"image": place(places), "captions": list(texts)} for places, texts in grouped.items()]
 
 
-def coco_captions(content: Record, file: Path) -> Iterator[CaptionRecord]:
-    """The captioned pictures of COCO's captions JSON, in the order of its images."""
+def coco_captions(content: Record, file: Path, bad: BadRows) -> Iterator[CaptionRecord]:
+    """The captioned pictures of COCO's captions JSON, in the order of its images; records that are bad are noted."""
     captions: dict[int, list[str]] = {}
     for index, annotation in enumerate(_listed(content, "annotations", file)):
-        if "caption" not in annotation:
+        if isinstance(annotation, dict) and "caption" not in annotation:
             raise DataError(
                 f"{file.name}: expected annotations with a caption, found {', '.join(annotation)[:200]}. Name COCO's "
                 "captions file; boxes and masks are no answers to train on."
             )
-        with _as_published(f"{file.name} annotation {index + 1}"):
+        name = f"{file.name} annotation {index + 1}"
+        with bad.of_row(name), as_published(name):
             captions.setdefault(annotation["image_id"], []).append(_text(annotation["caption"]))
     subset = file.stem.rpartition("_")[2]  # captions_train2017.json: the pictures lie in train2017
     for index, image in enumerate(_listed(content, "images", file)):
         name = f"{file.name} image {index + 1}"
-        with _as_published(name):
+        with bad.of_row(name), as_published(name):
             if image["id"] in captions:
                 yield CaptionRecord(name, _near(_text(image["file_name"]), subset), tuple(captions[image["id"]]))
 
 
-def karpathy_captions(content: Record, file: Path) -> Iterator[CaptionRecord]:
-    """The captioned pictures of one of Karpathy's dataset files, in its order."""
+def karpathy_captions(content: Record, file: Path, bad: BadRows) -> Iterator[CaptionRecord]:
+    """The captioned pictures of one of Karpathy's dataset files, in its order; records that are bad are noted."""
     for index, image in enumerate(_listed(content, "images", file)):
         name = f"{file.name} image {index + 1}"
-        with _as_published(name):
+        with bad.of_row(name), as_published(name):
             texts = tuple(_text(sentence["raw"]) for sentence in image["sentences"])
             places = _near(_text(image["filename"]), _text(image.get("filepath") or ""))
             yield CaptionRecord(name, places, texts, _text(image.get("split") or "") or None)
@@ -121,17 +123,21 @@ def token_caption(line: str, name: str) -> CaptionRecord:
     return CaptionRecord(name, _near(picture, "Flicker8k_Dataset", "flickr30k_images"), (caption.strip(),))
 
 
-def vqav2_questions(content: Record, annotations: list[Record] | None, file: Path) -> Iterator[QuestionRecord]:
+def vqav2_questions(
+    content: Record, annotations: list[Record] | None, file: Path, bad: BadRows
+) -> Iterator[QuestionRecord]:
     """The questions of VQAv2's questions JSON, with their answers where annotations are given.
 
-    Raises:
-        DataError: a question that the annotations do not have.
+    Records that are bad are noted, a question that the annotations do not have among them.
     """
-    with _as_published(f"{file.name}: its annotations"):
-        by_question = {annotation["question_id"]: annotation for annotation in annotations or ()}
+    by_question: dict[int, Record] = {}
+    for index, annotation in enumerate(annotations or ()):
+        name = f"{file.name}: record {index + 1} of its annotations"
+        with bad.of_row(name), as_published(name):
+            by_question[annotation["question_id"]] = annotation
     for index, question in enumerate(_listed(content, "questions", file)):
         name = f"{file.name} question {index + 1}"
-        with _as_published(name):
+        with bad.of_row(name), as_published(name):
             yield _vqav2_question(question, by_question, annotations is not None, content.get("data_subtype"), name)
 
 
@@ -157,13 +163,13 @@ def _vqav2_question(
 
 
 def _listed(content: Record, key: str, file: Path) -> list[Record]:
-    """The records under a key.
+    """The records under a key, whatever they are.
 
     Raises:
-        DataError: no list of objects stands there.
+        DataError: no list stands there.
     """
     found = content.get(key)
-    if not isinstance(found, list) or not all(isinstance(record, dict) for record in found):
+    if not isinstance(found, list):
         raise DataError(f"{file.name}: expected a list of objects at {key}, got {str(found)[:60]}. Download it again.")
     return found
 
@@ -175,7 +181,7 @@ def _text(value: Any) -> str:
 
 
 @contextmanager
-def _as_published(name: str) -> Iterator[None]:
+def as_published(name: str) -> Iterator[None]:
     """A record that lacks a key of the published ones, or has a value of another kind, as a DataError with its name."""
     try:
         yield
@@ -183,7 +189,7 @@ def _as_published(name: str) -> Iterator[None]:
         raise DataError(
             f"{name}: expected the key {error.args[0]!r}, got a record without it. Mend the file."
         ) from error
-    except (AttributeError, TypeError, ValueError) as error:
+    except (AttributeError, IndexError, TypeError, ValueError) as error:
         raise DataError(
             f"{name}: expected the values of the published files, got others ({error}). Mend it."
         ) from error

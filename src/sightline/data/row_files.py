@@ -7,12 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.bounds import lines_of, require_bytes
+from sightline.data.bad_rows import BadRows
+from sightline.data.bounds import require_bytes
 from sightline.data.column_names import renamed_rows
 from sightline.data.csv_rows import csv_rows
 from sightline.data.decimals import in_short_decimals
-from sightline.data.documents import document_rows, require_split, token_rows
+from sightline.data.documents import token_rows
 from sightline.data.gathering import gather_rows
+from sightline.data.json_rows import iterate_jsonl, json_rows, settle, stream_jsonl
 from sightline.data.known_columns import with_known_names
 from sightline.data.large_tables import dataset_of_tables
 from sightline.data.mixed_columns import is_mixed, table_of
@@ -73,42 +75,6 @@ def _row_of(file: str, index: int) -> str:
     return f"{file} row {index + 1}"
 
 
-def _iterate_jsonl(path: Path) -> Iterator[Row]:
-    listed = _listed_rows(path)
-    if listed is not None:
-        yield from listed
-        return
-    with opened_text(path) as file:
-        for number, line in enumerate(lines_of(file, path.name), start=1):
-            if not line.strip():
-                continue
-            try:
-                row = read_json(line, unique=True, for_table=True)
-            except NotationError as error:
-                raise DataError(f"{path.name} line {number}: no valid JSON ({error}).") from error
-            if not isinstance(row, dict):
-                raise DataError(
-                    f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}. Write "
-                    "each row as an object on its own line, or one list of all of them."
-                )
-            yield row
-
-
-def _listed_rows(path: Path) -> list[Row] | None:
-    """The rows of a file that is one JSON list of objects, whatever its name says; None for any other."""
-    with opened_text(path) as file:
-        first = next((line for line in lines_of(file, path.name) if line.strip()), "")
-    if not first.lstrip().startswith("["):
-        return None
-    with opened_text(path) as file:
-        try:
-            content = read_json(file.read(), unique=True, for_table=True)
-        except NotationError:
-            return None
-    is_table = isinstance(content, list) and all(isinstance(row, dict) for row in content)
-    return content if is_table else None
-
-
 def _iterate_parquet(path: Path) -> Iterator[Row]:
     import pyarrow.parquet
     from datasets import Features
@@ -162,14 +128,24 @@ def _stream_shard(path: Path, skip_broken: bool) -> Iterator[Row]:
 
 
 _STREAMS: dict[str, Callable[[Path, bool], Iterable[Row]]] = {
-    ".jsonl": lambda path, _: _iterate_jsonl(path),
+    ".jsonl": stream_jsonl,
     ".parquet": lambda path, _: _iterate_parquet(path),
     ".tar": _stream_shard,
 }
 
 
 def _read_jsonl(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
-    return _in_chunks(partial(_iterate_jsonl, path), path)
+    bad = BadRows(finder.skip_bad_rows)
+    dataset = _in_chunks(partial(iterate_jsonl, path, bad), path)
+    settle(path, bad, len(dataset))
+    return dataset
+
+
+def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
+    bad = BadRows(finder.skip_bad_rows)
+    rows = json_rows(path, finder.place, split, bad)
+    settle(path, bad, len(rows))
+    return dataset_of(rows, path)
 
 
 def _in_chunks(read: Callable[[], Iterable[Row]], path: Path) -> Dataset:
@@ -237,23 +213,6 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
             chunk, letters = [], 0
     if chunk:
         yield chunk
-
-
-def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
-    try:
-        with opened_text(path) as file:
-            content = read_json(file.read(), unique=True, for_table=True)
-    except NotationError as error:
-        where = path.name if error.line is None else f"{path.name} line {error.line}"
-        raise DataError(f"{where}: no valid JSON ({error}). If it has one object a line, call it .jsonl.") from error
-    rows = content.get("data") if isinstance(content, dict) else content
-    if isinstance(content, dict) and rows is None:
-        rows = document_rows(content, path, finder.place, split)
-    else:
-        require_split(path, split)
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise DataError(f'{path.name}: expected a list of rows, or {{"data": [rows]}}, each row an object of columns.')
-    return dataset_of(rows, path)
 
 
 def _read_csv(path: Path, finder: PictureFinder, split: str | None) -> Dataset:

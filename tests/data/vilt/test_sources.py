@@ -154,6 +154,47 @@ def test_rows_that_cannot_be_used_are_named(content, message, folder):
         read_captions(folder / "rows.jsonl")
 
 
+@pytest.mark.parametrize(
+    ("read", "row", "message"),
+    [
+        (read_captions, {"captions": 7}, "expected texts in captions, got 7"),
+        (read_captions, {"captions": ["a cat", 7]}, "expected texts as captions, got 7"),
+        (read_captions, {"captions": [None]}, "expected texts as captions, got None"),
+        (read_captions, {"caption": "a cat", "split": {"a": 1}}, "expected a text in split"),
+        (read_captions, {"question": ["what?"], "answer": "cat"}, "expected a text in question"),
+        (read_questions, {"question": 7, "answer": "cat"}, "expected the question as a text, got 7"),
+        (read_questions, {"question": "what?", "answer": "cat", "id": [1]}, "expected a text or a number in id"),
+        (read_sentences, {"sentence": {"a": 1}, "label": "true"}, "expected a text in sentence"),
+        (read_sentences, {"sentence": "a cat", "label": "true", "identifier": [1]}, "a text or a number in identifier"),
+        (read_sentences, {"sentence": "a cat", "label": "true", "images": [7]}, "expected paths of pictures"),
+    ],
+)
+def test_values_of_another_kind_are_errors_of_their_row(read, row, message, folder):
+    path = write_jsonl(folder / "rows.jsonl", [{"image": "one.jpg", **row}])
+    with pytest.raises(DataError, match=f"rows.jsonl row 1: .*{message}"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_captions, read_questions, read_sentences])
+@pytest.mark.parametrize("suffix", ["json", "jsonl"])
+def test_what_is_no_row_is_an_error_or_left_out_wherever_it_stands(read, suffix, folder):
+    row = {"image": "one.jpg", "question": "a cat", "answer": "true", "label": "true"}
+    lines = ["null", json.dumps(row), "7", json.dumps(row), '["x"]']
+    path = folder / f"rows.{suffix}"
+    path.write_text("[" + ",".join(lines) + "]" if suffix == "json" else "\n".join([*lines, "{"]))
+    with pytest.raises(DataError, match=r"(?s)(row|line) 1: .*\n.*(row|line) 3: .*\n.*(row|line) 5: "):
+        read(path)
+    check = PictureCheck(BadRows(skip=True))
+    assert read(path, check=check)[0].name == f"rows.{suffix} row 2"
+    assert len(check.bad.problems) == (3 if suffix == "json" else 4)
+
+
+def test_answers_without_a_question_or_of_nothing_teach_no_word(folder):
+    rows = [{"image": "one.jpg", "question": "what?", "answer": "cat"}, {"image": "one.jpg", "answer": None}]
+    (row,) = read_captions(write_jsonl(folder / "rows.jsonl", rows))
+    assert (row.captions, row.asked) == (("cat",), ("what?",))
+
+
 def test_what_people_answered_scores_by_how_many_said_it():
     """VQAv2: 1, 2, 3, 4 of ten people are worth 0.3, 0.6, 0.9 and 1."""
     said = ["red"] * 4 + ["Red."] + ["blue"] * 3 + ["dark red"] * 2

@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from sightline.data.answers import column_answers
 from sightline.data.documents import (
     CaptionRecord,
+    as_published,
     coco_captions,
     in_split,
     karpathy_captions,
@@ -25,6 +27,7 @@ from sightline.data.vilt.sources import (
     read_lines,
     read_records,
     require_file,
+    text_of,
 )
 from sightline.errors import DataError
 
@@ -83,17 +86,17 @@ def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[Ca
     if file.suffix in (".token", ".txt", ".tsv"):
         return _from_tokens(file, pictures)
     if file.suffix == ".jsonl":
-        return _from_rows(file, read_records(file), pictures, split)
+        return _from_rows(file, pictures, split)
     if file.suffix != ".json":
         raise DataError(f"{path_hint(file)} Expected .json, .jsonl, .token, .txt, .tsv or .arrow.")
     content = read_json(file)
     if isinstance(content, list):
-        return _from_rows(file, read_records(file), pictures, split)
+        return _from_rows(file, pictures, split)
     if isinstance(content, dict) and {"images", "annotations"} <= set(content):
         require_split(file, split)
-        return _from_records(coco_captions(content, file), pictures)
+        return _from_records(coco_captions(content, file, pictures.check.bad), pictures)
     if isinstance(content, dict) and "images" in content:
-        records = karpathy_captions(content, file)
+        records = karpathy_captions(content, file, pictures.check.bad)
         return _from_records((record for record in records if in_split(record.split, split)), pictures)
     raise DataError(f"{file}: expected COCO's keys images and annotations, Karpathy's images, or a list of rows.")
 
@@ -122,19 +125,18 @@ def _from_tokens(file: Path, pictures: PictureFolder) -> Iterator[CaptionedPictu
             yield _of_record(token_caption(line, name), pictures)
 
 
-def _from_rows(
-    file: Path, records: list[Record], pictures: PictureFolder, split: str | None
-) -> Iterator[CaptionedPicture]:
-    if not any("split" in record for record in records):
+def _from_rows(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[CaptionedPicture]:
+    records = read_records(file, pictures.check.bad)
+    if not any("split" in record for record in records.values()):
         require_split(file, split)
-    if records and {"question", "answer"} <= set(records[0]) and not {"caption", "captions"} & set(records[0]):
-        yield from _from_answers(file, records, pictures)
+    first = next(iter(records.values()), {})
+    if {"question", "answer"} <= set(first) and not {"caption", "captions"} & set(first):
+        yield from _from_answers(records, pictures)
         return
-    for index, record in enumerate(records):
-        if not in_split(record.get("split"), split):
-            continue
-        name = f"{file.name} row {index + 1}"
+    for name, record in records.items():
         with pictures.check.bad.of_row(name):
+            if not in_split(text_of(record, "split", name) or None, split):
+                continue
             path = pictures.find(_named_picture(record, name), name)
             yield CaptionedPicture(name, path, path, _texts(_row_captions(record, name), name))
 
@@ -145,18 +147,18 @@ def _named_picture(record: Record, name: str) -> str:
     return str(record["image"])
 
 
-def _from_answers(file: Path, records: list[Record], pictures: PictureFolder) -> Iterator[CaptionedPicture]:
+def _from_answers(records: dict[str, Record], pictures: PictureFolder) -> Iterator[CaptionedPicture]:
     answers: dict[str, set[str]] = {}
     asked: dict[str, list[str]] = {}
     names: dict[str, str] = {}
-    for index, record in enumerate(records):
-        name = f"{file.name} row {index + 1}"
+    for name, record in records.items():
         with pictures.check.bad.of_row(name):
             path = pictures.find(_named_picture(record, name), name)
+            question = text_of(record, "question", name)
+            given = column_answers(record, "answer", name) if record.get("answer") not in (None, "", []) else ()
             names.setdefault(path, name)
-            asked.setdefault(path, []).append(str(record.get("question")))
-            answer = str(record.get("answer", "")).strip().lower()
-            answers.setdefault(path, set()).update({answer} - {"yes", "no", ""})
+            asked.setdefault(path, []).extend([question] if question.strip() else [])
+            answers.setdefault(path, set()).update({one.strip().lower() for one in given} - {"yes", "no", ""})
     for path, name in names.items():
         if answers[path]:
             caption = " ".join(sorted(answers[path]))
@@ -168,7 +170,7 @@ def _from_arrow(file: Path, check: PictureCheck) -> Iterator[CaptionedPicture]:
         name = f"{file.name} row {index + 1}"
         if "caption" not in record or "image" not in record:
             raise DataError(f"{name}: expected the columns image and caption, found {', '.join(record)}.")
-        with check.bad.of_row(name):
+        with check.bad.of_row(name), as_published(name):
             check.require(record["image"], name)
             texts = record["caption"] if isinstance(record["caption"], list) else [record["caption"]]
             yield CaptionedPicture(name, record["image"], str(record.get("image_id", name)), _texts(texts, name))
@@ -185,7 +187,10 @@ def _row_captions(record: Record, name: str) -> list[str]:
 
 
 def _texts(captions: list[str], name: str) -> tuple[str, ...]:
-    texts = tuple(text for caption in captions if (text := " ".join(str(caption).split())))
+    strange = next((caption for caption in captions if not isinstance(caption, str)), "")
+    if strange != "":
+        raise DataError(f"{name}: expected texts as captions, got {strange!r:.60}. Mend or drop the row.")
+    texts = tuple(text for caption in captions if (text := " ".join(caption.split())))
     if not texts:
         raise DataError(f"{name}: the caption is empty. Fill it in or drop the row.")
     return texts

@@ -9,19 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.answers import column_answers, written_list
-from sightline.data.documents import vqav2_questions
+from sightline.data.documents import as_published, vqav2_questions
 from sightline.data.marks import without_marks
 from sightline.data.vilt.sources import (
     Picture,
     PictureCheck,
     PictureFolder,
     Record,
+    label_of,
     pictures_beside,
     read_arrow,
     read_json,
     read_lines,
     read_records,
     require_file,
+    text_of,
 )
 from sightline.errors import DataError
 
@@ -148,7 +150,7 @@ def _read(file: Path, pictures: PictureFolder, annotations: str | Path | None) -
             return _from_vqav2(file, content, pictures, annotations)
     if file.suffix not in (".json", ".jsonl"):
         raise DataError(f"{file}: expected questions as .json, .jsonl or .arrow, got '{file.suffix}'.")
-    return _from_rows(file, read_records(file), pictures)
+    return _from_rows(read_records(file, pictures.check.bad), pictures)
 
 
 def _from_vqav2(
@@ -156,8 +158,8 @@ def _from_vqav2(
 ) -> Iterator[AskedPicture]:
     if "questions" not in content:
         raise DataError(f"{file}: expected VQAv2's key 'questions', found {', '.join(content)}.")
-    answered = read_json(require_file(annotations))["annotations"] if annotations else None
-    for record in vqav2_questions(content, answered, file):
+    answered = _annotations(require_file(annotations)) if annotations else None
+    for record in vqav2_questions(content, answered, file, pictures.check.bad):
         with pictures.check.bad.of_row(record.name):
             first, *others = record.places
             path = pictures.find(first, record.name, *others)
@@ -166,9 +168,16 @@ def _from_vqav2(
             yield AskedPicture(record.name, path, path, question, scores, str(record.id), record.kind)
 
 
-def _from_rows(file: Path, records: list[Record], pictures: PictureFolder) -> Iterator[AskedPicture]:
-    for index, record in enumerate(records):
-        name = f"{file.name} row {index + 1}"
+def _annotations(file: Path) -> list[Record]:
+    content = read_json(file)
+    found = content.get("annotations") if isinstance(content, dict) else None
+    if not isinstance(found, list):
+        raise DataError(f"{file}: expected VQAv2's key 'annotations' with a list, got {str(content):.60}.")
+    return found
+
+
+def _from_rows(records: dict[str, Record], pictures: PictureFolder) -> Iterator[AskedPicture]:
+    for name, record in records.items():
         with pictures.check.bad.of_row(name):
             yield _of_row(record, pictures, name)
 
@@ -180,9 +189,10 @@ def _of_row(record: Record, pictures: PictureFolder, name: str) -> AskedPicture:
             f"the row has {', '.join(record)}. Rename the column of pictures to image."
         )
     path = pictures.find(record["image"], name)
-    kind = next((str(record[key]) for key in ("kind", "question_type", "answer_type") if record.get(key)), "")
+    kind = next((text_of(record, key, name) for key in ("kind", "question_type", "answer_type") if record.get(key)), "")
     question = _question(record.get("question"), name)
-    return AskedPicture(name, path, path, question, row_scores(record, name), str(record.get("id", name)), kind)
+    id_ = label_of(record, "id", name, name)
+    return AskedPicture(name, path, path, question, row_scores(record, name), id_, kind)
 
 
 def _from_arrow(file: Path, check: PictureCheck) -> Iterator[AskedPicture]:
@@ -192,7 +202,7 @@ def _from_arrow(file: Path, check: PictureCheck) -> Iterator[AskedPicture]:
             raise DataError(f"{picture}: expected questions, answers and answer_scores, found {', '.join(record)}.")
         for number, question in enumerate(record["questions"]):
             name = f"{picture} question {number + 1}"
-            with check.bad.of_row(name):
+            with check.bad.of_row(name), as_published(name):
                 check.require(record["image"], name)
                 scores = dict(zip(record["answers"][number], record["answer_scores"][number], strict=True))
                 id_ = str(record["question_id"][number]) if "question_id" in record else f"{picture}.{number}"
@@ -201,7 +211,9 @@ def _from_arrow(file: Path, check: PictureCheck) -> Iterator[AskedPicture]:
 
 
 def _question(value: Any, name: str) -> str:
-    question = " ".join(without_marks(str(value or "")).split())
+    if value is not None and not isinstance(value, str):
+        raise DataError(f"{name}: expected the question as a text, got {value!r:.60}. Mend or drop the row.")
+    question = " ".join(without_marks(value or "").split())
     if not question:
         raise DataError(f"{name}: the question is empty. Fill it in or drop the row.")
     return question

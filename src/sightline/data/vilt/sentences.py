@@ -6,15 +6,18 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from sightline.data.documents import as_published
 from sightline.data.vilt.sources import (
     Picture,
     PictureCheck,
     PictureFolder,
     Record,
+    label_of,
     pictures_beside,
     read_arrow,
     read_records,
     require_file,
+    text_of,
 )
 from sightline.errors import DataError
 
@@ -70,22 +73,21 @@ def read_sentences(
 
 
 def _from_rows(file: Path, pictures: PictureFolder) -> Iterator[JudgedPictures]:
-    for index, record in enumerate(read_records(file)):
-        name = f"{file.name} row {index + 1}"
+    for name, record in read_records(file, pictures.check.bad).items():
         with pictures.check.bad.of_row(name):
             yield from _of_row(record, name, file, pictures)
 
 
 def _of_row(record: Record, name: str, file: Path, pictures: PictureFolder) -> list[JudgedPictures]:
     """The examples of a row, all or none."""
-    sentence = str(record.get("sentence") or record.get("question") or "").strip()
+    sentence = (text_of(record, "sentence", name) or text_of(record, "question", name)).strip()
     if not sentence:
         raise DataError(f"{name}: expected a sentence (or question), found {', '.join(record)}.")
     label = _label(record.get("label", record.get("answer")), name)
-    identifier = str(record.get("identifier", ""))
+    identifier = label_of(record, "identifier", name, "")
     group = identifier.split("-")[0] if identifier.count("-") == 1 else _pair_group(identifier) or name
     return [
-        JudgedPictures(name, shown, sentence, label, group, str(record.get("id", f"{name}.{number}")))
+        JudgedPictures(name, shown, sentence, label, group, label_of(record, "id", name, f"{name}.{number}"))
         for number, shown in enumerate(_pictures(record, name, file, pictures))
     ]
 
@@ -99,10 +101,14 @@ def _pictures(record: Record, name: str, file: Path, pictures: PictureFolder) ->
     """What the row shows, one tuple per example."""
     given = record.get("images") or ([record["image"]] if record.get("image") else [])
     if given:
-        yield tuple(pictures.find(str(path), name) for path in (given if isinstance(given, list) else [given]))
+        paths = given if isinstance(given, list) else [given]
+        if not all(isinstance(path, str) for path in paths):
+            raise DataError(f"{name}: expected paths of pictures, got {given!r:.60}. Mend or drop the row.")
+        yield tuple(pictures.find(path, name) for path in paths)
         return
-    identifier = str(record.get("identifier", ""))
-    folder = f"{record['directory']}/" if "directory" in record else ""
+    identifier = label_of(record, "identifier", name, "")
+    directory = label_of(record, "directory", name, "")
+    folder = f"{directory}/" if directory else ""
     stems = [f"{identifier.rpartition('-')[0]}-img{side}.png" for side in (0, 1)]
     if identifier.count("-") >= 3:
         yield tuple(pictures.find(stem, name, folder + stem) for stem in stems)
@@ -120,7 +126,7 @@ def _from_arrow(file: Path, check: PictureCheck) -> Iterator[JudgedPictures]:
             raise DataError(f"{name}: expected image_0, image_1, questions and answers, found {', '.join(record)}.")
         group = str((record.get("identifier") or [name])[0]).rpartition("-")[0] or name
         shown = (record["image_0"], record["image_1"])
-        with check.bad.of_row(name):
+        with check.bad.of_row(name), as_published(name):
             for picture in shown:
                 check.require(picture, name)
             answers = [answer[0] if isinstance(answer, list) else answer for answer in record["answers"]]

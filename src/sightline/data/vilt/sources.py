@@ -10,6 +10,7 @@ from typing import Any
 
 from sightline.data.bad_rows import BadRows
 from sightline.data.images import image_size
+from sightline.data.json_rows import good_records, row_in
 from sightline.data.saved import require_arrow_end
 from sightline.errors import DataError
 from sightline.notation import NotationError, read_json as parse_json
@@ -90,30 +91,54 @@ def read_json(path: Path) -> Any:
         raise DataError(f"{path}: expected JSON, got {error}. Mend or convert the file.") from error
 
 
-def read_records(path: Path) -> list[Record]:
-    """The records of a JSONL file, or of a JSON file that holds a list of them.
+def read_records(path: Path, bad: BadRows) -> dict[str, Record]:
+    """The records of a JSONL file, or of a JSON file that holds a list of them, by the names of their rows.
 
-    Raises:
-        DataError: a line that is no JSON object; with file and line.
+    Lines and elements that are no objects are noted.
     """
     text = _text(path)
     if text.lstrip().startswith("["):
         content = read_json(path)
-        if not all(isinstance(record, dict) for record in content):
-            raise DataError(f"{path}: expected a list of objects, one per row. Convert the file.")
-        return list(content)
-    records = []
+        good_records(content, path, bad)
+        return {name: row for name, row in _named(path, content) if isinstance(row, dict)}
+    records: dict[str, Record] = {}
+    count = 0
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        try:
-            record = parse_json(line, unique=True, for_table=True)
-        except NotationError as error:
-            raise DataError(f"{path.name} line {number}: no valid JSON ({error}).") from error
-        if not isinstance(record, dict):
-            raise DataError(f"{path.name} line {number}: expected an object of columns, got {line.strip()[:60]}.")
-        records.append(record)
+        count += 1
+        name = f"{path.name} row {count}"
+        with bad.of_row(name):
+            records[name] = row_in(line, f"{path.name} line {number}")
     return records
+
+
+def _named(path: Path, rows: list[Any]) -> Iterator[tuple[str, Any]]:
+    return ((f"{path.name} row {index + 1}", row) for index, row in enumerate(rows))
+
+
+def text_of(record: Record, column: str, name: str) -> str:
+    """The text in a column of a row; an empty one where nothing stands there.
+
+    Raises:
+        DataError: a value of another kind; begins with the row's name.
+    """
+    value = record.get(column)
+    if value is not None and not isinstance(value, str):
+        raise DataError(f"{name}: expected a text in {column}, got {value!r:.60}. Mend or drop the row.")
+    return value or ""
+
+
+def label_of(record: Record, column: str, name: str, default: str) -> str:
+    """What a column calls a row: a text or a whole number; the default where nothing stands there.
+
+    Raises:
+        DataError: a value of another kind; begins with the row's name.
+    """
+    value = record.get(column)
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise DataError(f"{name}: expected a text or a number in {column}, got {value!r:.60}. Mend or drop the row.")
+    return default if value is None else str(value)
 
 
 def read_lines(path: Path) -> list[str]:
