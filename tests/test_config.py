@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import typing
 from pathlib import Path
 
 import pytest
 
+from sightline.cli.main import run
 from sightline.config import (
     COMMAND_LINE,
     check_values,
@@ -103,14 +105,14 @@ def test_a_file_of_the_working_directory_goes_before_a_shipped_one(tmp_path, mon
 
 
 def test_flags_without_a_kind_read_as_yaml_reads():
-    argv = "--learning-rate 1e-5 --packing --no_bf16 --loss_type sigmoid ipo --max_steps=-1 --seed -3 --name x".split()
+    argv = "--learning-rate 1e-5 --packing --no_bf16 --loss_type sigmoid ipo --max_steps=-1 --shift -3 --name x".split()
     assert check_values(read_flags(argv), {}, COMMAND_LINE) == {
         "learning_rate": 1e-5,
         "packing": True,
         "bf16": False,
         "loss_type": ["sigmoid", "ipo"],
         "max_steps": -1,
-        "seed": -3,
+        "shift": -3,
         "name": "x",
     }
 
@@ -278,3 +280,42 @@ def test_env_of_a_recipe_is_set_and_taken_out(monkeypatch):
     assert os.environ["SIGHTLINE_TEST_VARIABLE"] == "3"
     with pytest.raises(ConfigError, match="env must be a mapping"):
         set_environment({"env": "A=1"}, "x.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "kind", "value", "message"),
+    [
+        ("per_device_train_batch_size", int, "1" + 30 * "0", "batch_size must be an integer of 64 bits"),
+        ("max_steps", int, 1e30, "an integer of 64 bits"),
+        ("learning_rate", float, "nan", "learning_rate must be a finite number, but is nan"),
+        ("num_train_epochs", float, float("inf"), "a finite number, but is inf"),
+        ("loss_weights", list[float] | None, [1.0, float("nan")], "a finite number"),
+        ("lr_scheduler_kwargs", dict, {"power": float("nan")}, "a finite number"),
+        ("seed", int, "-1", "seed must be a whole number from 0 to 4,294,967,295, but is -1"),
+        ("seed", int, 2**32, "a whole number from 0 to"),
+    ],
+)
+def test_numbers_that_nothing_can_count_or_compute_with_are_refused(key, kind, value, message):
+    with pytest.raises(ConfigError, match=f"r.yaml: .*{message}"):
+        check_values({key: value}, {key: kind}, "r.yaml")
+
+
+def test_gradients_may_go_unclipped_and_large_numbers_be_counted():
+    settings = {"max_grad_norm": "inf", "max_steps": 2**62, "seed": 2**32 - 1}
+    kinds = {"max_grad_norm": float, "max_steps": int, "seed": int}
+    assert check_values(settings, kinds, "r.yaml") == {**settings, "max_grad_norm": float("inf")}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["eval", "--data", "x.jsonl", "--model", "m", "--limit", "9" * 30],
+        ["data", "preview", "x.jsonl", "--limit", "9" * 30],
+        ["data", "synthesize", "x.jsonl", "--kind", "paraphrase", "--output_path", "o.jsonl", "--temperature", "nan"],
+        ["build", "out", "--preset", "nano", "--seed", "-1"],
+        ["sft", "--preset", "nano", "--dataset_name", "x.jsonl", "--learning_rate", "nan"],
+    ],
+)
+def test_every_verb_refuses_them_in_a_line(arguments, capsys):
+    assert run(arguments) == 2
+    assert re.search(r"must be (an integer of 64|a finite number|a whole number from 0)", capsys.readouterr().err)

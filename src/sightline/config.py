@@ -13,7 +13,7 @@ from typing import Any
 from sightline.errors import ConfigError, InputError, near, nearest
 from sightline.notation import NotationError, excerpt, read_yaml
 from sightline.secrets import hidden, sealed
-from sightline.values import RecipeLoader, Written, describe, read_as
+from sightline.values import RecipeLoader, Written, describe, out_of_range, read_as
 
 COMMAND_LINE = "command line"
 RECIPES = (".yaml", ".yml")
@@ -23,6 +23,9 @@ PLACES = frozenset(
     "images model model_name_or_path out output_dir output_path path policy predictions prompts resume_from_checkpoint "
     "run run_a run_b source tokenizer tower train_data vit".split()
 )  # settings that name files, folders or Hub ids
+
+UNBOUNDED = ("max_grad_norm",)  # infinite where gradients are measured and never clipped
+SEEDS = 2**32  # numpy takes no other
 
 _VARIABLE = re.compile(r"\$\{(\w+)(?::-([^}]*))?\}")
 
@@ -144,6 +147,7 @@ def check_values(settings: Mapping[str, Any], kinds: Mapping[str, Any], where: s
                 raise ConfigError(f"{where}: {shown} needs a value ({describe(kinds[key])}) after it.") from error
             got = hidden({key: value})[key]
             raise ConfigError(f"{where}: {shown} must be {describe(kinds[key])}, but is {excerpt(got)}.") from error
+        require_range(key, checked[key], f"{where}: {shown}")
         checked[key] = sealed(checked[key], key)
         if key in PLACES:
             if checked[key] == "":
@@ -169,6 +173,19 @@ def require_short(path: str | Path, where: str) -> None:
                 f"{where}: {str(path)[:60]}...: expected names of up to 255 bytes, as file systems have them, got one "
                 f"of {len(os.fsencode(longest)):,} in a path of {len(os.fsencode(path)):,}. Shorten it."
             ) from error
+
+
+def require_range(name: str, value: Any, where: str) -> None:
+    """Nothing for a setting whose numbers can be counted and computed with; `where` starts the message.
+
+    Raises:
+        ConfigError: an integer beyond 64 bits, not a number, infinity, or a seed that numpy does not take.
+    """
+    expected = out_of_range(value, name in UNBOUNDED)
+    if not expected and name == "seed" and isinstance(value, int) and not 0 <= value < SEEDS:
+        expected = f"a whole number from 0 to {SEEDS - 1:,}"
+    if expected:
+        raise ConfigError(f"{where} must be {expected}, but is {excerpt(hidden({name: value})[name])}.")
 
 
 def _expand(value: Any, where: str) -> Any:

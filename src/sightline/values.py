@@ -15,6 +15,7 @@ import yaml
 
 from sightline.notation import NotationError, read_json, read_yaml
 
+LARGEST = 2**63 - 1
 _NULLS = ("", "~", "null")
 _TRUTH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
@@ -54,6 +55,18 @@ def read_as(value: Any, kind: Any) -> Any:
         return _to_text(value)
     reader = _READERS.get(plain)
     return reader(_plain(value)) if reader else _plain(value)
+
+
+def out_of_range(value: Any, takes_infinity: bool = False) -> str:
+    """What is expected of a number, at any depth, that nothing can count or compute with; empty where none is."""
+    if isinstance(value, dict | list | tuple):
+        items = value.values() if isinstance(value, dict) else value
+        return next(filter(None, (out_of_range(item, takes_infinity) for item in items)), "")
+    if isinstance(value, int) and abs(value) > LARGEST:
+        return "an integer of 64 bits"
+    if isinstance(value, float) and (math.isnan(value) or (math.isinf(value) and not takes_infinity)):
+        return "a finite number"
+    return ""
 
 
 def read_mapping(text: str) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperCommand
 
-from sightline.config import COMMAND_LINE
+from sightline.config import COMMAND_LINE, require_range
 from sightline.errors import ConfigError
 from sightline.launch.processes import is_first
 from sightline.settings.flags import say_twice
@@ -37,7 +37,10 @@ class SightlineCommand(TyperCommand):
             except ConfigError as error:
                 error.said = not is_first()  # of several processes, which all read the same line
                 raise
-        return super().parse_args(ctx, args)
+        rest = super().parse_args(ctx, args)
+        for name, value in ctx.params.items():
+            require_range(name, value, f"{COMMAND_LINE}: --{name}")
+        return rest
 
     def _own_names(self, args: Sequence[str], path: str) -> list[str]:
         places = [parameter for parameter in self.params if isinstance(parameter, TyperArgument)]
