@@ -98,7 +98,7 @@ def test_a_bar_of_tqdm_still_moves():
     [
         [CLIPBOARD],
         [f"--{CLIPBOARD}"],
-        ["ask", "no", f"no{CLIPBOARD}.png", "?"],
+        ["ask", f"no{CLIPBOARD}", "no.png", "?"],
         ["data", "check", f"no{CLIPBOARD}.jsonl"],
         ["sft", f"--{CLIPBOARD}", "1"],
         ["sft", "--learning_rate", CLIPBOARD],

@@ -12,7 +12,7 @@ from tests.project_tree import SOURCE, source_files
 # The last parts of a call, and the files in which it may stand.
 PLACES = {
     "from_pretrained": ("models/pretrained.py", "models/adapters.py"),
-    "from_config": ("models/towers.py",),
+    "from_config": ("models/stored_weights.py", "models/towers.py"),
     "load_dataset": ("data/sources.py", "evaluation/sources.py", "training/rows.py"),
     "pipeline": (),
     "torch.load": (),

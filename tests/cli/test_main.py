@@ -100,6 +100,7 @@ def test_each_verb_is_a_light_module_with_its_command(verb):
 
 
 NO_PLACES = {
+    "eval_columns",
     "task", "text", "question", "sentence", "endpoint", "judge", "kind", "export", "profile", "to", "rows", "limit",
     "skip_bad_rows", "preset", "split", "eval_split", "name", "top", "candidates", "compare", "report_pictures",
     "columns", "eval_columns",

@@ -272,13 +272,14 @@ def test_a_picture_at_a_signed_address_is_used_and_its_signature_kept_nowhere(
     allow = ["--allow_urls"] if allowed else []
     model = ["--model", str(model_folder)]
     checked = run(["data", "check", str(rows), "--output_dir", str(tmp_path / "checked"), *allow])
+    page = ["--output_path", str(tmp_path / "page.html")]
+    previewed = run(["data", "preview", str(rows), *model, *page, *allow])
     others = {
         run(["data", "convert", str(rows), str(tmp_path / "made.jsonl"), "--to", "trl-sft", *allow]),
-        run(["data", "preview", str(rows), *model, "--output_path", str(tmp_path / "page.html"), *allow]),
         run([*command("sft", model_folder, rows, tmp_path / "sft"), "--max_steps", "1", *allow]),
     }
     fetched = allowed and address in ADDRESSES[:2]
-    assert checked == 0 and others == {0 if fetched else 2}
+    assert checked == 0 and previewed == (not fetched) and others == {0 if fetched else 2}
     assert run(["eval", *model, "--data", str(rows), "--output_dir", str(tmp_path / "run")]) == 2
     assert run(["ask", str(model_folder), address, "what?"]) == 2
     assert f"'{address.split('?')[0].replace(f'me:{PLANTED}', HIDDEN)}" in clean(rows)

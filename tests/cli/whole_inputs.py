@@ -45,7 +45,7 @@ def whole_inputs(folder: Path) -> Path:
     adapted.save_pretrained(folder / "adapter")
     (folder / "recipe.yaml").write_text("learning_rate: 1e-3\nper_device_train_batch_size: 2\nseed: 3\n")
     (folder / "mixture.yaml").write_text(
-        "# two sources\ndatasets:\n  - {path: rows.jsonl, fraction: 0.5}\n  - path: llava.json\n    rows: 4\n"
+        "# two sources\ndatasets:\n  - {path: rows.jsonl, fraction: 0.5}\n  - path: llava.json\n    fraction: 0.5\n"
         "lora_target_modules: [q_proj, v_proj]\nuse_peft: true\noptim_args: null\n"
     )
     trained = ["--train_data", str(folder / "rows.jsonl"), "--min_answer_count", "1", *VILT]

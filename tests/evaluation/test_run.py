@@ -211,7 +211,7 @@ def test_an_endpoint_answers_a_run_and_a_stop_keeps_what_it_said(
 ) -> None:
     server.reply = lambda number, body: completion("no") if number < 5 else (503, b"", {"Retry-After": "86400"})
     settings = config("m", data, tmp_path / "run", endpoint=server.url, concurrency=1)
-    with pytest.raises(MachineError, match="Answers so far are kept"):
+    with pytest.raises(MachineError, match="asks to wait 24 hours"):
         run_eval(settings)
     assert len((tmp_path / "run" / "journal" / "0.jsonl").read_text().splitlines()) == 5
     asked = len(server.bodies)

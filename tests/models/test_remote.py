@@ -94,7 +94,9 @@ def test_what_always_fails_is_an_error_of_its_question_and_the_others_are_answer
 
 def test_an_endpoint_that_stays_down_ends_the_run_with_what_to_do(server: Server) -> None:
     server.reply = failing(99, (503, b"loading", {}))
-    with pytest.raises(MachineError, match=r"gave no answer in 4 attempts; the last: HTTP 503 loading. .* --resume"):
+    with pytest.raises(
+        MachineError, match=r"gave no answer in 4 attempts; the last: HTTP 503 loading. .* run the command again"
+    ):
         list(server.answerer().answer([Question("q")]))
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from datasets import Dataset, Image
 
+from sightline.data.bad_rows import SHOWN_ROWS
 from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.errors import DataError
 from sightline.training.collators import PreferenceCollator, SFTCollator
@@ -76,4 +77,4 @@ def test_many_bad_rows_are_not_a_line_each(made: Any, tmp_path: Path, capsys: An
     for _ in range(40):
         collator(rows)
     said = capsys.readouterr().err.splitlines()
-    assert len(said) == 8 and said[-1].startswith("Left out: 32 rows by now. The last: train.jsonl row 4")
+    assert len(said) == SHOWN_ROWS + 2 and said[-1].startswith("Left out: 32 rows by now. The last: train.jsonl row 4")

@@ -101,7 +101,7 @@ def _described(config: Any) -> Any:
 
     try:
         with torch.device("meta"):
-            model = AutoModelForImageTextToText.from_config(config)
+            model = AutoModelForImageTextToText.from_config(config, trust_remote_code=False)
             model.tie_weights()
             return model
     except Exception:  # transformers checks little of what it reads

@@ -128,6 +128,14 @@ def test_videos_are_refused_by_their_row(column: str, tmp_path: Path) -> None:
         read(tmp_path, row, goal=sft_rows)
 
 
+def test_trls_own_columns_stand_beside_one_another_as_in_a_mixture(tmp_path: Path) -> None:
+    talk = {"messages": [*ASKED, *RIGHT]}
+    pair = {"prompt": ASKED, "completion": RIGHT}
+    found = read(tmp_path, talk, pair, goal=sft_rows)
+    assert [row["messages"] is None for row in found] == [False, True]
+    assert [row["completion"] is None for row in found] == [True, False]
+
+
 def test_a_row_of_another_kind_is_named(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="row 2: expected TRL messages .* got question, answer"):
         read(tmp_path, {"messages": [*ASKED, *RIGHT]}, {"question": "what ?", "answer": "circle"}, goal=sft_rows)

@@ -49,10 +49,17 @@ def refuse_media(dataset: Any, columns: list[str], name_of: NameOf) -> None:
 
 
 def refuse_other_kinds(dataset: Any, format_: Format, columns: list[str], name_of: NameOf) -> None:
-    """Raise DataError for a row that has nothing in the format's columns, and is of another format."""
+    """Raise DataError for a row that has nothing in the format's columns, and is of another format.
+
+    TRL's own may stand beside one another, as in a mixture.
+    """
     needed = [column for column in format_.columns if column in columns]
     others = [
-        one.columns for one in FORMATS if one.goal == format_.goal and set(one.columns) <= set(columns) - set(needed)
+        one.columns
+        for one in FORMATS
+        if one.goal == format_.goal
+        and set(one.columns) <= set(columns) - set(needed)
+        and (format_.convert is not None or one.convert is not None)
     ]
     if not others or not any(dataset.data.column(column).null_count for column in needed):
         return

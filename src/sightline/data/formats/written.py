@@ -21,7 +21,8 @@ def sft_row(row: Row, name: str) -> Iterator[Row]:
     Raises:
         DataError: the conversation, its question or its answer is missing.
     """
-    _require_filled(row, ("messages", "prompt", "completion"), name)
+    one_form = ("messages",) if row.get("messages") or "prompt" not in row else ("prompt", "completion")
+    _require_filled(row, one_form, name)
     yield _kept(row, ("messages", "prompt", "completion", "text"))
 
 
