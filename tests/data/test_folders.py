@@ -14,7 +14,7 @@ from PIL import Image
 from sightline.data.conversion import ConversionSettings, run_convert
 from sightline.data.file_signatures import places_signature
 from sightline.data.sources import read_dataset, stream_dataset
-from sightline.errors import DataError
+from sightline.errors import ConfigError, DataError
 
 CSV = "image,question,answer\na.png,q,csv\n"
 ODD = ["a::b", "[x]", "a*b", "a?b", "50%20", "a#b", "$HOME", "a b", "{a,b}", "~x", "a[b"]
@@ -84,6 +84,23 @@ def test_files_that_are_left_out_are_said(tmp_path: Path, capsys: pytest.Capture
     assert answers(folder(tmp_path, {"train.jsonl": "x", "more.jsonl": "y", "test.csv": "z"})) == ["x"]
     said = capsys.readouterr()
     assert "train is read from train.jsonl; not read: more.jsonl." in said.out + said.err
+
+
+def test_an_object_beside_rows_describes_them_and_a_list_may_be_rows(tmp_path: Path) -> None:
+    place = folder(tmp_path, {"rows.jsonl": "x"})
+    (place / "notes.json").write_text('{"licence": "MIT"}')
+    assert answers(place) == ["x"]
+    (place / "notes.json").write_text('[{"question": "q", "answer": "x"}]')
+    with pytest.raises(DataError, match="found notes.json, rows.jsonl"):
+        read_dataset(place)
+
+
+def test_the_only_split_is_read_where_none_is_asked_for(tmp_path: Path) -> None:
+    place = folder(tmp_path, {"test.jsonl": "x"})
+    assert answers(place) == ["x"] == [row["answer"] for row in stream_dataset(place)]
+    for read in (read_dataset, stream_dataset):
+        with pytest.raises((DataError, ConfigError)):
+            read(place, "train")
 
 
 @pytest.mark.parametrize("name", ODD)

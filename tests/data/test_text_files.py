@@ -94,3 +94,10 @@ def test_the_line_of_a_letter_in_another_encoding_is_counted(tmp_path: Path) -> 
     (tmp_path / "r.jsonl").write_bytes(b'{"question": "q"}\n\n' + TEXTS[".jsonl"].encode("cp1252"))
     with pytest.raises(DataError, match=r"r.jsonl is not encoded in UTF-8: line 3 has the byte 0xF6"):
         rows(tmp_path / "r.jsonl")
+
+
+@pytest.mark.parametrize("text", ['[\n{"question": "q"},\n', '{\n"question": "q"\n}\n'])
+def test_json_over_lines_that_is_no_list_of_rows_is_told_what_to_be(text: str, tmp_path: Path) -> None:
+    (tmp_path / "r.jsonl").write_text(text)
+    with pytest.raises(DataError, match=r"r.jsonl line 1: no valid JSON .* one whole list of objects"):
+        rows(tmp_path / "r.jsonl")

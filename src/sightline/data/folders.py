@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from sightline.data.shards import PICTURES
-from sightline.data.text_files import row_kind
+from sightline.data.text_files import opened_text, row_kind
 from sightline.errors import DataError
 from sightline.launch.processes import say
 
@@ -22,13 +22,14 @@ SPLIT_WORDS = {  # as `datasets` has them
 # What other programs keep beside rows.
 DESCRIPTIONS = frozenset(("config.json", "dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json"))
 SHOWN_FILES = 5
+HEAD_LETTERS = 1000
 
 
 def split_files(folder: Path, split: str | None) -> list[Path]:
     """The files of a split, all of one kind, in the order of their names; none where the folder has no rows for it.
 
     A file that is called as the split comes alone, then those whose name, or whose folder's, says the split, then for
-    training all that say none.
+    training all that say none. Beside files of another kind, JSON that is no list holds no rows.
 
     Raises:
         DataError: they are of several kinds, of which only one could be read.
@@ -43,6 +44,9 @@ def split_files(folder: Path, split: str | None) -> list[Path]:
     if gone is not None:
         raise DataError(f"{gone} is a link to {gone.readlink()}, which is not there. Mend it, or copy the file.")
     kinds = sorted({row_kind(file) for file in found})
+    if len(kinds) > 1:
+        found = [file for file in found if row_kind(file) != ".json" or _is_list(file)]
+        kinds = sorted({row_kind(file) for file in found})
     if len(kinds) > 1:
         raise DataError(
             f"{folder}: expected rows in files of one kind, found {_shown(found, folder)}, and nobody can tell whether "
@@ -93,6 +97,12 @@ def split_of(file: Path, folder: Path, wanted: str) -> str | None:
             if re.search(rf"(?<![a-z])(?:{'|'.join(map(re.escape, names))})(?![a-z])", part.lower()):
                 return split
     return None
+
+
+def _is_list(file: Path) -> bool:
+    """Whether a JSON file begins as a list of rows does; an object beside other rows describes something."""
+    with opened_text(file) as text:
+        return text.read(HEAD_LETTERS).lstrip().startswith("[")
 
 
 def _raise(error: OSError) -> None:

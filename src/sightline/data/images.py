@@ -230,6 +230,11 @@ def remember_refusal(stored: str | bytes, why: str) -> None:
     _refusals[_refusal_key(stored)] = why
 
 
+def remembered_refusal(stored: str | bytes) -> str:
+    """Why what stands in place of a picture is none; empty where nobody has said so."""
+    return _refusals.get(_refusal_key(stored), "")
+
+
 def _refusal_key(stored: str | bytes | bytearray | Path) -> str:
     if isinstance(stored, bytes | bytearray):
         return hashlib.blake2b(stored, digest_size=16).hexdigest()

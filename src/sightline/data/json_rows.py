@@ -62,7 +62,9 @@ def row_in(line: str, name: str) -> Row:
     try:
         row = read_json(line, unique=True, for_table=True)
     except NotationError as error:
-        raise DataError(f"{name}: no valid JSON ({error}).") from error
+        opened = line.strip() in ("[", "{")  # a text over several lines, and no list of objects
+        hint = " Write each row on a line of its own, or all as one whole list of objects." if opened else ""
+        raise DataError(f"{name}: no valid JSON ({error}).{hint}") from error
     if not isinstance(row, dict):
         raise DataError(
             f"{name}: expected an object of columns, got {line.strip()[:60]}. Write each row as an object on its "

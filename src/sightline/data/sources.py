@@ -90,7 +90,7 @@ def stream_dataset(
     path = Path(name).expanduser()
     if path.is_file():
         require_split(path, split)
-    files = _files_of(path, split)
+    files = _files_of(path, split) or (_only_split(path) if split is None else [])
     if not files and not path.exists():
         _require_hub_id(name, path)
         unreachable()  # sets this process offline then, so that nothing tries for minutes
@@ -188,6 +188,14 @@ def _files_of(path: Path, split: str | None) -> list[Path]:
     return split_files(path, split)
 
 
+def _only_split(path: Path) -> list[Path]:
+    """The files of the only split that a folder names, for who asks for none; none where it names several."""
+    if not path.is_dir() or is_saved(path) or _has_configs(path):
+        return []
+    splits = splits_of(path)
+    return _files_of(path, splits[0]) if len(splits) == 1 else []
+
+
 def _has_configs(folder: Path) -> bool:
     """Whether a folder's README says which files are which, as on the Hub."""
     card = folder / "README.md"
@@ -283,9 +291,10 @@ def _read_folder(path: Path, split: str | None, config: str | None, pictures: Pi
         rows = class_rows(folder)
         if rows:
             return _opened(dataset_of(rows, folder), PictureFinder(folder, pictures), str(path), pictures)
+    only = _only_split(path) if split is None and config is None else []
+    if only:
+        return _read_files(only, None, pictures, path)
     splits = splits_of(path) if config is None and not _has_configs(path) else []
-    if split is None and len(splits) == 1:
-        return _read_files(_files_of(path, splits[0]), splits[0], pictures, path)
     if splits:
         raise DataError(
             f"{path} has no split '{wanted}'; it has {', '.join(splits)}. {nearest(wanted, splits)}".rstrip()

@@ -11,6 +11,8 @@ import pytest
 
 from sightline.data.checking.pictures import inspect_picture
 from sightline.data.images import content_key, open_image
+from sightline.data.picture_columns import PictureAccess, PictureFinder
+from sightline.errors import DataError
 from tests.data.checking.trap_files import noise_picture, write_traps
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")
@@ -108,3 +110,12 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
     paths = [str(traps["turned"]), *map(str, traps.values())]
     done = subprocess.run([sys.executable, "-c", code, *paths], stdout=subprocess.PIPE, text=True, check=True)
     assert int(done.stdout) < 8 * 1024  # kB
+
+
+@pytest.mark.parametrize("value", [{"other": "a.png"}, 5, {"base64": "no base64!"}])
+def test_a_row_that_names_no_picture_is_told_as_elsewhere(value: object, tmp_path: Path) -> None:
+    finder = PictureFinder(tmp_path, PictureAccess(keep_missing=True))
+    found = inspect_picture(finder.record(value, "row 1")["bytes"])
+    with pytest.raises(DataError) as told:
+        PictureFinder(tmp_path, PictureAccess()).record(value, "row 1")
+    assert (found.problem, f"row 1: {found.reason}") == ("unreadable", str(told.value))

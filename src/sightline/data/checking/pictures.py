@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from sightline.data.checking.looks import glance
-from sightline.data.images import content_key, upright_rgb
+from sightline.data.images import content_key, remembered_refusal, upright_rgb
 from sightline.data.opener import PictureError, PixelsError, opened_picture
 
 LARGE_PIXELS = 16_000_000
@@ -60,7 +60,8 @@ def inspect_picture(stored: Any, max_pixels: int | None = None) -> PictureFacts:
             except PixelsError as error:
                 return PictureFacts("wide_values", str(error), (), width, height, found.format)
     except PictureError as error:
-        return PictureFacts(error.kind, error.reason, (), error.width, error.height, error.format)
+        said = remembered_refusal(stored) if isinstance(stored, bytes) else ""  # of a row that names no picture at all
+        return PictureFacts(error.kind, said or error.reason, (), error.width, error.height, error.format)
 
 
 def _read(image: Image.Image, found: PictureFacts) -> PictureFacts:
