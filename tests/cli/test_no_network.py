@@ -96,6 +96,7 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 TRAINING = ["--max_steps", "1", "--bf16", "false", "--report_to", "none"]
 
 
+@pytest.mark.slow
 def test_no_verb_opens_an_address_of_a_demonstration(
     model: str, opened: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -116,6 +117,7 @@ def test_no_verb_opens_an_address_of_a_demonstration(
     assert opened == []
 
 
+@pytest.mark.slow
 def test_neither_does_dpo_ask_or_synthesize(
     model: str, opened: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -36,6 +36,12 @@ def set_state(hub: Hub, state: str, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
 
 
+@pytest.fixture(autouse=True)
+def no_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The Hub's client tries again at once, where it would wait 23 seconds in all."""
+    monkeypatch.setattr("huggingface_hub.utils._http.time", SimpleNamespace(sleep=lambda seconds: None))
+
+
 @pytest.fixture
 def trainer(tmp_path: Path) -> Any:
     """What pushing asks a trainer for."""
