@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -47,6 +48,9 @@ _ENDED = {
 }
 
 
+_one_thread = threading.RLock()  # transformers (5.23) fails where two threads import its parts for the first time
+
+
 def __getattr__(name: str) -> Any:
     """Public names, imported at first use, so that `import sightline` loads no torch; TRL's own names, too.
 
@@ -54,7 +58,8 @@ def __getattr__(name: str) -> Any:
         ImportError: the name is TRL's alone, or was TRL's.
     """
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
+        with _one_thread:
+            return getattr(importlib.import_module(_HOMES[name]), name)
     if name in _ENDED:
         raise ImportError(f"sightline has no {name}, nor has TRL 1.16: {_ENDED[name]}.")
     if name in _OF_SCRIPTS:

@@ -7,6 +7,7 @@ import inspect
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -234,3 +235,12 @@ def test_names_that_no_file_system_takes_are_refused(arguments, tmp_path, monkey
     assert main.run(arguments) == 2
     said = capsys.readouterr().err
     assert "expected names of up to 255 bytes" in said and "got one of 256" in said and said.count("\n") == 1
+
+
+def test_a_machine_without_a_temporary_folder_is_told_in_one_line(monkeypatch, capsys):
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(main, "_answer", lambda arguments: tempfile.gettempdir())
+    assert main.run([]) == 1
+    said = capsys.readouterr().err
+    assert "No usable temporary directory found in ['/nowhere']. Name a folder" in said and said.count("\n") == 1

@@ -33,6 +33,7 @@ from sightline.secrets import remember_command
 from sightline.settings.places import check_places
 
 SHOWN = frozenset({"-h", "--help", "--version", *UPSTREAM})  # what prints and ends, before any verb
+NO_TEMPORARY = "No usable temporary directory"  # Python's words, without a class or a number of their own
 OWN_FAULT = (
     "\nThis is a fault of Sightline's, not of yours. Please report it where you got Sightline from, with the lines "
     "above and what `sightline doctor` prints last."
@@ -227,6 +228,8 @@ def _told_os_error(error: OSError) -> int:
         OSError: nothing that a path or more space would mend.
     """
     told = told_disk(error)
+    if NO_TEMPORARY in str(error):
+        told = f"{error.strerror}. Name a folder that can be written by TMPDIR."
     if told:
         print(f"{_speaker()}error: {told}", file=sys.stderr)
         return 1
