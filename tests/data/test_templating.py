@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from datasets import Dataset
 
+from sightline.data.checks import check_rows
 from sightline.data.prompts import check_template, render_prompt
 from sightline.data.rendering import render_columns, render_messages, require_words
+from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.errors import DataError, InputError
 from sightline.types import Question
 from tests.tiny import tiny_processor
@@ -31,10 +34,19 @@ def processor_with(template: str | dict[str, str] | None) -> Any:
 @pytest.mark.parametrize(("template", "said"), BROKEN.items())
 def test_rows_conversations_and_questions(template: str | None, said: str) -> None:
     processor = processor_with(template)
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(InputError, match=said):
         render_messages(processor, MESSAGES, None, spans=False, label="rows.jsonl row 3")
-    with pytest.raises(DataError, match=said):
+    with pytest.raises(InputError, match=said):
         render_prompt(processor, Question("what ?", (), 4))
+
+
+@pytest.mark.parametrize("template", [None, SEVERAL])
+def test_a_template_that_is_not_there_is_said_once_and_of_no_row(template: dict[str, str] | None) -> None:
+    rows = Dataset.from_list([{"messages": MESSAGES, "images": []}] * 12)
+    encoder = SequenceEncoder(processor_with(template), EncodingSettings())
+    with pytest.raises(InputError, match="chat template") as caught:
+        check_rows(rows, "rows.jsonl", encoder, preferences=False, skip_bad_rows=True)
+    assert "\n" not in str(caught.value) and "row 1" not in str(caught.value)
 
 
 @pytest.mark.parametrize("template", [template for template in BROKEN if template])
@@ -51,7 +63,7 @@ def test_what_is_no_conversation_is_named(value: Any) -> None:
 
 
 def test_of_several_templates_without_a_default_the_names_are_told() -> None:
-    with pytest.raises(DataError, match="rows.jsonl row 3: .* chat templates rag, tool_use, and none is called def"):
+    with pytest.raises(InputError, match="chat templates rag, tool_use, and none is called def"):
         render_messages(processor_with(SEVERAL), MESSAGES, None, spans=False, label="rows.jsonl row 3")
     with pytest.raises(InputError, match="some/model: .* chat templates rag, tool_use, and none is called default"):
         check_template(processor_with(SEVERAL), "some/model")

@@ -159,6 +159,20 @@ def other_image_token(folder: Path) -> None:
     settings_with(**{key: given[key] + 1})(folder)
 
 
+def without_padding(folder: Path) -> None:
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "pad_token": None}))
+
+
+@pytest.mark.parametrize("stop", ["</s>", [None], ["a"]])
+def test_training_refuses_generation_settings_that_are_no_numbers(stop: Any, folder: Path) -> None:
+    path = folder / "generation_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "eos_token_id": stop}))
+    settings = read_settings(["--model_name_or_path", str(folder), "--dataset_name", "x", "--use_cpu"], SFTConfig)
+    with pytest.raises(InputError, match=r"generation_config.json"):
+        model_source(settings)
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
@@ -172,6 +186,7 @@ def other_image_token(folder: Path) -> None:
         (indexed({"weight_map": {"a": "model-2.safetensors"}}), "index.json names model-2.safetensors, which the"),
         (other_image_token, r"config.json takes token 5 for that of a picture.* <image> is 4"),
         (chat_template, "chat_template.json is no whole JSON"),
+        (without_padding, "the tokenizer has no padding token"),
     ],
 )
 def test_parts_that_do_not_belong_together_are_named(

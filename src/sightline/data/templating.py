@@ -16,8 +16,8 @@ def templated(label: str, processor: Any) -> Iterator[None]:
     the row.
 
     Raises:
-        DataError: there is no template, it is broken, or it refuses the conversation.
-        InputError: it knows no end, or reaches for what is none of its business.
+        DataError: it is broken, or refuses the conversation.
+        InputError: there is none, which no row can help; it knows no end, or reaches for what is none of its business.
     """
     from jinja2 import TemplateError
     from jinja2.exceptions import SecurityError
@@ -26,7 +26,7 @@ def templated(label: str, processor: Any) -> Iterator[None]:
     try:
         yield
     except TemplateError as error:
-        folder = getattr(getattr(processor, "tokenizer", processor), "name_or_path", "") or "the model"
+        folder = _folder(processor)
         said = " ".join(str(error).split())[:300].rstrip(".")
         if isinstance(error, SecurityError):  # of every row alike
             raise InputError(
@@ -40,7 +40,11 @@ def templated(label: str, processor: Any) -> Iterator[None]:
     except ValueError as error:
         if "chat template" not in str(error):
             raise
-        raise DataError(f"{label}: {missing_template(processor)}") from error
+        raise InputError(f"{_folder(processor)}: {missing_template(processor)}") from error
+
+
+def _folder(processor: Any) -> str:
+    return getattr(getattr(processor, "tokenizer", processor), "name_or_path", "") or "the model"
 
 
 def missing_template(processor: Any) -> str:

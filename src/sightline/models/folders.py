@@ -70,7 +70,32 @@ def require_readable(name: str, revision: str | None = None) -> None:
             )
     if Path(name, "generation_config.json").is_file():
         with reading(name, "The generation_config.json of"):
-            load_pretrained(GenerationConfig, name)
+            generation = load_pretrained(GenerationConfig, name)
+        _require_numbers(name, generation)
+
+
+def _require_numbers(name: str, generation: Any) -> None:
+    """Raise InputError for settings of generation that are no numbers, which would end a run where it generates."""
+    stop, penalty = generation.eos_token_id, generation.repetition_penalty
+    stops = stop if isinstance(stop, list) else [] if stop is None else [stop]
+    if not all(isinstance(one, int) for one in stops) or not isinstance(penalty, int | float | None):
+        raise InputError(
+            f"{name}: generation_config.json: expected numbers at eos_token_id and repetition_penalty, got "
+            f"{str(stop)[:60]!r} and {str(penalty)[:60]!r}. Mend the model's folder."
+        )
+
+
+def require_padding(name: str, processor: Any) -> None:
+    """Nothing where a processor can pad texts of unequal length.
+
+    Raises:
+        InputError: its tokenizer names no token for it.
+    """
+    if processor.tokenizer.pad_token_id is None:
+        raise InputError(
+            f"{name}: the tokenizer has no padding token, which texts of unequal length need. Name one as pad_token in "
+            "tokenizer_config.json, often that of eos_token."
+        )
 
 
 def require_whole(name: str, revision: str | None = None) -> Any:

@@ -13,7 +13,7 @@ from trl.trainer.utils import create_model_from_path
 from sightline.errors import ConfigError, InputError
 from sightline.models.adapter_folders import Base, base_of_adapter, is_adapter, require_no_adapter
 from sightline.models.adapters import kind_of_adapter, load_adapter
-from sightline.models.folders import damaged_file, reading, require_image_token, require_readable
+from sightline.models.folders import damaged_file, reading, require_image_token, require_padding, require_readable
 from sightline.models.load import processor_source
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
@@ -147,4 +147,5 @@ def _processor(base: Base, adapter: str | None) -> ProcessorMixin:
             f"{source.name} has a tokenizer but no processor for images. Use a vision-language model's folder."
         )
     require_image_token(source.name, config, processor)
+    require_padding(source.name, processor)
     return processor
