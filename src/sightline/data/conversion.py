@@ -35,7 +35,7 @@ class Target:
     """A format that can be written: the ending of its file, how rows are read for it, and how each is written."""
 
     suffix: str
-    read: Callable[[Any, str], TrainingRows] | None = None
+    read: Callable[..., TrainingRows] | None = None
     write: Callable[[Row, str], Iterator[Row]] | None = None
 
 
@@ -116,7 +116,7 @@ def run_convert(settings: ConversionSettings, track: Track = lambda items, total
     rule = CopyRule(settings.source, settings.pictures, settings.allow_outside or refers)
     if target.read is None or target.write is None:
         return _write_parquet(*_good_rows(dataset, rule, name, settings), out, track)
-    rows = target.read(dataset, name)
+    rows = target.read(dataset, name, skip_bad_rows=settings.pictures.skip_bad_rows)
     count = 0
     bad = BadRows(settings.pictures.skip_bad_rows)
     with new_file(out) as new:

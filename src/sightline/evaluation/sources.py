@@ -96,7 +96,8 @@ def open_rows(task: Task, source: Source) -> RowTable:
         return _open_hub(task, source, names).table
     access = PictureAccess(source.image_folder or None, gather=not task.sources, keep_missing=True, columns=names)
     dataset = read_dataset(source.place, source.split or None, source.config or None, access)
-    return _as_asked(task, _Opened(source, DatasetTable(dataset, Path(source.place).name))).table
+    rows = _Opened(source, DatasetTable(dataset, Path(source.place).name))
+    return _as_asked(task, rows, skip_bad_rows=True).table  # the run would have refused what it did not leave out
 
 
 def where_to_get(source: Source) -> str:
@@ -118,18 +119,19 @@ def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
         access = PictureAccess(folder, keep_missing=True, gather=not task.sources, skip_bad_rows=skip, columns=names)
         dataset = read_dataset(data, choice.split, choice.config, access)
         source = Source("file", data, choice.config or "", choice.split or "", "", "", "", str(names), folder or "")
-        return _as_asked(task, _Opened(source, DatasetTable(dataset, path.name if path.is_file() else data)))
+        table = DatasetTable(dataset, path.name if path.is_file() else data)
+        return _as_asked(task, _Opened(source, table), choice.skip_bad_rows)
     own = next((source for source in task.sources if source.kind == "hub"), Source("hub", data))
     place, _, revision = data.partition("@")
     found = Source("hub", place, choice.config or own.config, choice.split or own.split, revision, columns=str(names))
     return _open_hub(task, found, names)
 
 
-def _as_asked(task: Task, opened: _Opened) -> _Opened:
+def _as_asked(task: Task, opened: _Opened, skip_bad_rows: bool = False) -> _Opened:
     """The rows with questions; for a task that has no rows of its own, rows that training reads become that."""
     if task.sources or not isinstance(opened.table, DatasetTable):
         return opened
-    taught = taught_table(opened.table.dataset, opened.table.source)
+    taught = taught_table(opened.table.dataset, opened.table.source, skip_bad_rows)
     return opened if taught is None else _Opened(opened.source, taught[0], (*opened.notes, taught[1]))
 
 

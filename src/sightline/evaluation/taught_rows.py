@@ -57,7 +57,7 @@ class TaughtTable:
         return Row(name, number + 1, {**kept, "question": question, "answers": answers}, turns)
 
 
-def taught_table(dataset: Dataset, source: str) -> tuple[RowTable, str] | None:
+def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> tuple[RowTable, str] | None:
     """The rows as questions with gold answers, and what to know of that; None for questions with answers of their own.
 
     Raises:
@@ -69,7 +69,7 @@ def taught_table(dataset: Dataset, source: str) -> tuple[RowTable, str] | None:
     if not are_demonstrations(dataset):
         _refuse_preferences(dataset, source)
         return None
-    rows = sft_rows(dataset, source)
+    rows = sft_rows(dataset, source, skip_bad_rows=skip_bad_rows)
     said = [column for column in _SAID if column in rows.dataset.column_names]
     if not said:
         raise DataError(

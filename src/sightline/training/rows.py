@@ -239,9 +239,10 @@ def _joined(parts: list[Any], names: list[str]) -> Any:
 
 def _in_columns(settings: TrainingSettings, goal: Goal, dataset: Any, name: str) -> TrainingRows:
     """The dataset in TRL's columns, as the trainer of these settings would bring it there; refused as it would be."""
+    skip = settings.script.skip_bad_rows
     if goal == "preferences":
-        return preference_rows(dataset, name)
-    rows = sft_rows(dataset, name, answers_alone=bool(getattr(settings.training, "completion_only_loss", None)))
+        return preference_rows(dataset, name, skip_bad_rows=skip)
+    rows = sft_rows(dataset, name, bool(getattr(settings.training, "completion_only_loss", None)), skip_bad_rows=skip)
     require_completions(settings.training, {name: rows.dataset})
     return rows
 

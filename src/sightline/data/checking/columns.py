@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sightline.data.sources import RowNames
@@ -43,7 +44,7 @@ def _as_training_reads(dataset: Dataset, source: str) -> tuple[TrainingRows | No
     """The rows in TRL's columns, or why they cannot be brought there."""
     from sightline.data.formats import are_preferences, preference_rows, sft_rows
 
-    ways = [sft_rows, preference_rows]
+    ways: list[Callable[..., TrainingRows]] = [sft_rows, preference_rows]
     if are_preferences(dataset):  # of which a broken one would else be taken for a demonstration
         ways = [preference_rows]
     elif any("rejected" in column for column in dataset.column_names):

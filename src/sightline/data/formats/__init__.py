@@ -1,12 +1,9 @@
 """Row formats in and out: what people's files hold, as the columns that TRL trains on."""
 
 from sightline.data.formats.columns import (
-    TrainingRows,
     are_demonstrations,
     are_preferences,
     gathered,
-    has_images,
-    image_counts,
     preference_rows,
     refuse_addresses,
     require_columns,
@@ -15,6 +12,7 @@ from sightline.data.formats.columns import (
     to_sft_columns,
     without_pictures,
 )
+from sightline.data.formats.converted import TrainingRows, has_images, image_counts
 
 __all__ = [
     "TrainingRows",

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.answers import class_columns, class_names
-from sightline.data.formats.conversations import answer_alone, without_parts
+from sightline.data.answers import class_columns
+from sightline.data.formats.conversations import answer_alone
+from sightline.data.formats.converted import (
+    TrainingRows,
+    convert_row,
+    converted_table,
+    has_images,
+    image_counts,
+    inputs_of,
+    with_names,
+)
 from sightline.data.formats.even import TALKED, are_talk, even_row, is_even
-from sightline.data.formats.placed import ASKED, SPOKEN, may_be_talk, may_mark, may_show, place as place_marks
+from sightline.data.formats.placed import ASKED, may_be_talk, may_mark, may_show, place as place_marks
 from sightline.data.formats.questions import refuse_hidden_options
 from sightline.data.formats.refused import refuse_media, refuse_other_kinds, refuse_unpaired
 from sightline.data.formats.registry import Convert, Format, Goal, Row, holds, recognise
@@ -26,8 +34,7 @@ from sightline.data.gathering import (
     refuse_late_pictures,
     stream_columns,
 )
-from sightline.data.images import IMAGE_COLUMNS, row_images
-from sightline.data.kept_rows import map_rows
+from sightline.data.images import row_images
 from sightline.data.message_pictures import MESSAGE_COLUMNS
 from sightline.data.mixed_columns import table_of
 from sightline.data.picture_columns import PictureAccess, PictureFinder, close_images
@@ -37,27 +44,7 @@ from sightline.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
-
-logger = logging.getLogger("sightline")
-
 FIRST_ROWS = 100
-_ORIGIN = "row of the source"
-
-
-@dataclass(frozen=True)
-class TrainingRows:
-    """Rows in TRL's columns.
-
-    Attributes:
-        format: what they were.
-        origins: for each row the index of the row it was made of, or None where they are the same.
-        left_out: how many rows of the source nothing could be made of.
-    """
-
-    dataset: Any
-    format: Format
-    origins: Sequence[int] | None = None
-    left_out: int = 0
 
 
 def to_sft_columns(
@@ -72,25 +59,30 @@ def to_preference_columns(dataset: Dataset | IterableDataset, source: str) -> Da
     return preference_rows(dataset, source).dataset
 
 
-def sft_rows(dataset: Dataset | IterableDataset, source: str, answers_alone: bool = False) -> TrainingRows:
+def sft_rows(
+    dataset: Dataset | IterableDataset, source: str, answers_alone: bool = False, *, skip_bad_rows: bool | None = None
+) -> TrainingRows:
     """The rows as `messages`, `prompt` and `completion`, or `text`; images stay closed.
 
     Conversations become `messages`, whatever the other rows hold. With `answers_alone`, rows of `conversations`, which
-    TRL does not read, become `prompt` and `completion`; each must be one question and its answer then.
+    TRL does not read, become `prompt` and `completion`; each must be one question and its answer then. With
+    `skip_bad_rows`, rows of which nothing can be made are left out, which is said.
 
     Raises:
-        DataError: an unknown format, or a row that is broken.
+        DataError: an unknown format, or rows that are broken.
     """
-    return _training_rows(dataset, "sft", source, answers_alone)
+    return _training_rows(dataset, "sft", source, answers_alone, skip_bad_rows)
 
 
-def preference_rows(dataset: Dataset | IterableDataset, source: str) -> TrainingRows:
-    """The rows as `prompt`, `chosen` and `rejected`; images stay closed.
+def preference_rows(
+    dataset: Dataset | IterableDataset, source: str, *, skip_bad_rows: bool | None = None
+) -> TrainingRows:
+    """The rows as `prompt`, `chosen` and `rejected`; images stay closed. For `skip_bad_rows` see `sft_rows`.
 
     Raises:
-        DataError: an unknown format, or a row that is broken.
+        DataError: an unknown format, or rows that are broken.
     """
-    return _training_rows(dataset, "preferences", source)
+    return _training_rows(dataset, "preferences", source, skip_bad_rows=skip_bad_rows)
 
 
 def require_columns(columns: Iterable[str], formats: Iterable[tuple[str, ...]], source: str) -> None:
@@ -103,11 +95,6 @@ def require_columns(columns: Iterable[str], formats: Iterable[tuple[str, ...]], 
         f"{source}: expected the columns {needed} (and image or images); found {', '.join(sorted(found)) or 'none'}. "
         f"Rename the columns, or convert the file."
     )
-
-
-def has_images(dataset: Dataset | IterableDataset) -> bool:
-    """Whether the dataset has an `image` or `images` column."""
-    return bool(set(row_columns(dataset)) & {"image", "images"})
 
 
 def are_preferences(dataset: Dataset | IterableDataset) -> bool:
@@ -123,11 +110,13 @@ def are_demonstrations(dataset: Dataset | IterableDataset) -> bool:
 def _holds(dataset: Dataset | IterableDataset, goal: Goal) -> bool:
     dataset = close_images(dataset)
     classes = class_columns(dataset.features)
-    first_rows = [_with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
+    first_rows = [with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
     return holds(row_columns(dataset), first_rows, goal)
 
 
-def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = False) -> TrainingRows:
+def _training_rows(
+    dataset: Any, goal: Goal, source: str, answers_alone: bool = False, skip_bad_rows: bool | None = None
+) -> TrainingRows:
     import datasets
 
     if is_transformed(dataset):
@@ -135,7 +124,7 @@ def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = 
     dataset = close_images(gathered(dataset, source))
     columns = row_columns(dataset)
     classes = class_columns(dataset.features)
-    first_rows = [_with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
+    first_rows = [with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
     refuse_unpaired(dataset, columns, first_rows, source)
     refuse_media(dataset, columns, partial(row_name, source))
     format_ = recognise(columns, first_rows, goal, source)
@@ -148,7 +137,7 @@ def _training_rows(dataset: Any, goal: Goal, source: str, answers_alone: bool = 
     refuse_other_kinds(dataset, format_, columns, partial(row_name, source))
     if format_.convert is None:
         return TrainingRows(_as_they_are(_even(dataset, format_, source), source), format_)
-    return _tabled(dataset, columns, format_, source)
+    return converted_table(dataset, columns, format_, source, skip_bad_rows)
 
 
 def _as_they_are(dataset: Any, source: str) -> Any:
@@ -265,99 +254,6 @@ class _TextCheck:
         return row
 
 
-def _tabled(dataset: Any, columns: list[str], format_: Format, source: str) -> TrainingRows:
-    import datasets
-
-    inputs = _inputs(format_, columns)
-    counts = image_counts(dataset)
-    shown = has_images(dataset)
-    classes = class_columns(dataset.features)
-    marked = may_mark(dataset, [column for column in inputs if column in (*SPOKEN, "text")])
-
-    def convert(batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
-        made: list[Row] = []
-        for place, index in enumerate(indices):
-            row = _with_names({column: batch[column][place] for column in inputs}, classes)
-            images = counts[index] if counts else 0
-            new_rows = _convert(format_.convert, row, images, shown, row_name(source, index))
-            if marked:
-                new_rows = [place_marks(new, images, row_name(source, index), shown) for new in new_rows]
-            made += [{**new, _ORIGIN: index} for new in new_rows]
-        names = made[0] if made else {_ORIGIN: None}
-        return {column: [row[column] for row in made] for column in names}
-
-    text = map_rows(
-        dataset.select_columns(inputs),
-        convert,
-        (format_.name, format_.goal, isinstance(format_.convert, partial), inputs, counts, shown, str(source)),
-        batched=True,
-        with_indices=True,
-        remove_columns=inputs,
-        desc=f"Reading {format_.name}",
-    )
-    if not len(text):
-        raise DataError(f"{source}: no row of {len(dataset):,} ({format_.name}) has a pair of answers that differ.")
-    origins = text[_ORIGIN][:]
-    text = text.remove_columns(_ORIGIN)
-    rest = dataset.remove_columns([column for column in columns if column in {*inputs, *text.column_names}])
-    left_out = len(dataset) - len(set(origins))
-    if left_out:
-        logger.warning("%s: %d of %d rows left out: no two answers to prefer.", source, left_out, len(dataset))
-    same = origins == list(range(len(dataset)))
-    joined = text
-    if rest.column_names:
-        joined = datasets.concatenate_datasets([rest if same else rest.select(origins), text], axis=1)
-    return TrainingRows(joined, format_, None if same else origins, left_out)
-
-
-def _inputs(format_: Format, columns: list[str]) -> list[str]:
-    """The columns that a format reads and replaces; pictures stay."""
-    return [one for one in (*format_.columns, *format_.optional) if one in columns and one not in IMAGE_COLUMNS]
-
-
-def _with_names(row: Row, classes: dict[str, Any]) -> Row:
-    """The row with the names of its classes in place of their numbers."""
-    return {**row, **{name: class_names(kind, row[name]) for name, kind in classes.items() if name in row}}
-
-
-def _convert(convert: Convert | None, row: Row, images: int, shown: bool, name: str) -> list[Row]:
-    """What a format makes of a row."""
-    if convert is None:
-        return [row]
-    rows = convert(row, images, name)
-    if not shown:
-        rows = [{column: _plain(value) for column, value in new.items()} for new in rows]
-    return rows
-
-
-def _plain(messages: Any) -> Any:
-    """Messages with plain text; anything else as it is."""
-    return without_parts(messages) if messages and isinstance(messages[0], dict) else messages
-
-
-def image_counts(dataset: Dataset) -> list[int]:
-    """How many images each row has; empty without image columns."""
-    images = [column for column in ("image", "images") if column in dataset.column_names]
-    if not images:
-        return []
-    counts: list[int] = []
-    for batch in dataset.select_columns(images).with_format("arrow").iter(batch_size=1000):
-        counts += _batch_counts(batch)
-    return counts
-
-
-def _batch_counts(batch: Any) -> list[int]:
-    """Counted in Arrow, so that no encoded picture is copied."""
-    import pyarrow.compute as compute
-
-    if "images" in batch.column_names:
-        several = compute.fill_null(compute.list_value_length(batch["images"]), -1).to_pylist()
-    else:
-        several = [-1] * batch.num_rows
-    single = compute.is_valid(batch["image"]).to_pylist() if "image" in batch.column_names else [0] * len(several)
-    return [int(one) if many < 0 else many for one, many in zip(single, several, strict=True)]
-
-
 def _streamed(dataset: Any, columns: list[str], format_: Format, source: str) -> Any:
     """The stream with each row replaced by those made of it."""
     if format_.convert is None and not set(ASKED) & set(columns):
@@ -365,7 +261,7 @@ def _streamed(dataset: Any, columns: list[str], format_: Format, source: str) ->
     first = list(itertools.islice(dataset, FIRST_ROWS)) if format_.convert is None else []
     talk = are_talk({column: row.get(column) for column in format_.columns} for row in first)
     spoken = tuple(column for column in format_.columns if column in TALKED)
-    inputs, classes = frozenset(_inputs(format_, columns)), class_columns(dataset.features)
+    inputs, classes = frozenset(inputs_of(format_, columns)), class_columns(dataset.features)
     convert = _Conversion(format_.convert, inputs, spoken, talk, has_images(dataset), classes, source)
     return dataset.map(convert, batched=True, batch_size=32, with_indices=True, remove_columns=columns)
 
@@ -392,9 +288,11 @@ class _Conversion:
 
     def _made_of(self, row: Row, index: int) -> list[Row]:
         images, name = len(row_images(row)), row_name(self.source, index)
-        row = _with_names(row, self.classes)
+        row = with_names(row, self.classes)
         own = {column: value for column, value in row.items() if column in self.inputs or self.convert is None}
         spoken = {column: row[column] for column in self.spoken if column in row}
         if self.convert is None and not is_even(spoken, self.talk):
             own |= even_row(spoken, self.talk, name)
-        return [place_marks(new, images, name, False) for new in _convert(self.convert, own, images, self.shown, name)]
+        return [
+            place_marks(new, images, name, False) for new in convert_row(self.convert, own, images, self.shown, name)
+        ]

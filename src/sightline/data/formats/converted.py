@@ -1,0 +1,184 @@
+"""Rows of a table as a format makes them of others: TRL's columns, the pictures left closed; bad rows told together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sightline.data.answers import class_columns, class_names
+from sightline.data.bad_rows import OFFER, left_out, listed
+from sightline.data.formats.conversations import without_parts
+from sightline.data.formats.placed import SPOKEN, may_mark, place as place_marks
+from sightline.data.formats.registry import Convert, Format, Row
+from sightline.data.images import IMAGE_COLUMNS
+from sightline.data.kept_rows import map_rows, maps_in_temporary_files
+from sightline.data.sources import row_name
+from sightline.data.tables import row_columns
+from sightline.errors import DataError
+from sightline.launch.processes import say
+
+if TYPE_CHECKING:
+    from datasets import Dataset, IterableDataset
+
+logger = logging.getLogger("sightline")
+
+_ORIGIN = "row of the source"
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Rows in TRL's columns.
+
+    Attributes:
+        format: what they were.
+        origins: for each row the index of the row it was made of, or None where they are the same.
+        left_out: how many rows of the source nothing could be made of.
+    """
+
+    dataset: Any
+    format: Format
+    origins: Sequence[int] | None = None
+    left_out: int = 0
+
+
+def converted_table(
+    dataset: Any, columns: list[str], format_: Format, source: str, skip_bad_rows: bool | None = None
+) -> TrainingRows:
+    """The rows that a format makes of a table's; with `skip_bad_rows`, of those that it can read, which is said.
+
+    Raises:
+        DataError: rows that cannot be used, the first of them listed; `--skip_bad_rows` is offered where that is False.
+    """
+    import datasets
+
+    rows = _Rows(dataset, inputs_of(format_, columns), format_, source)
+    text = rows.left_out() if skip_bad_rows else rows.refused("" if skip_bad_rows is None else f" {OFFER}")
+    if not len(text):
+        raise DataError(f"{source}: no row of {len(dataset):,} ({format_.name}) has a pair of answers that differ.")
+    origins = text[_ORIGIN][:]
+    text = text.remove_columns(_ORIGIN)
+    rest = dataset.remove_columns([column for column in columns if column in {*rows.inputs, *text.column_names}])
+    empty = len(dataset) - len(set(origins)) - len(rows.bad)
+    if empty:
+        logger.warning("%s: %d of %d rows left out: no two answers to prefer.", source, empty, len(dataset))
+    same = origins == list(range(len(dataset)))
+    joined = text
+    if rest.column_names:
+        joined = datasets.concatenate_datasets([rest if same else rest.select(origins), text], axis=1)
+    return TrainingRows(joined, format_, None if same else origins, empty)
+
+
+class _Rows:
+    """The rows of a table and what a format makes of each; `bad` says of those that were met why nothing is."""
+
+    def __init__(self, dataset: Any, inputs: list[str], format_: Format, source: str) -> None:
+        self.inputs, self.bad = inputs, dict[int, str]()
+        self._texts, self._format, self._source = dataset.select_columns(inputs), format_, source
+        self._counts, self._shown = image_counts(dataset), has_images(dataset)
+        self._classes = class_columns(dataset.features)
+        self._marked = may_mark(dataset, [column for column in inputs if column in (*SPOKEN, "text")])
+
+    def refused(self, offer: str) -> Any:
+        """The rows made, each with the number of its origin.
+
+        Raises:
+            DataError: rows that cannot be used, the first of them listed; ends with `offer`.
+        """
+        kind = isinstance(self._format.convert, partial)
+        told = (self._format.name, self._format.goal, kind, self.inputs, self._counts, self._shown, str(self._source))
+        try:
+            return map_rows(self._texts, partial(self._batch, self._made_of), told, **self._options())
+        except DataError:
+            for index, row in enumerate(self._texts):
+                self._noted(row, index)
+            raise DataError(f"{listed(list(self.bad.values()))}{offer}") from None
+
+    def left_out(self) -> Any:
+        """The rows made of those that can be used; the others are said, each time, so that nothing is kept."""
+        with maps_in_temporary_files():
+            made = self._texts.map(partial(self._batch, self._noted), **self._options())
+        if self.bad:
+            say(left_out(self._source, list(self.bad.values()), len(self._texts)))
+        return made
+
+    def _options(self) -> dict[str, Any]:
+        title = f"Reading {self._format.name}"
+        return {"batched": True, "with_indices": True, "remove_columns": self.inputs, "desc": title}
+
+    def _batch(
+        self, make: Callable[[Row, int], list[Row]], batch: dict[str, list[Any]], indices: list[int]
+    ) -> dict[str, list[Any]]:
+        made: list[Row] = []
+        for place, index in enumerate(indices):
+            row = {column: batch[column][place] for column in self.inputs}
+            made += [{**new, _ORIGIN: index} for new in make(row, index)]
+        names = made[0] if made else {_ORIGIN: None}
+        return {column: [row[column] for row in made] for column in names}
+
+    def _made_of(self, row: Row, index: int) -> list[Row]:
+        images, name = self._counts[index] if self._counts else 0, row_name(self._source, index)
+        made = convert_row(self._format.convert, with_names(row, self._classes), images, self._shown, name)
+        return [place_marks(new, images, name, self._shown) for new in made] if self._marked else made
+
+    def _noted(self, row: Row, index: int) -> list[Row]:
+        try:
+            return self._made_of(row, index)
+        except DataError as error:
+            self.bad[index] = str(error)
+            return []
+
+
+def inputs_of(format_: Format, columns: list[str]) -> list[str]:
+    """The columns that a format reads and replaces; pictures stay."""
+    return [one for one in (*format_.columns, *format_.optional) if one in columns and one not in IMAGE_COLUMNS]
+
+
+def with_names(row: Row, classes: dict[str, Any]) -> Row:
+    """The row with the names of its classes in place of their numbers."""
+    return {**row, **{name: class_names(kind, row[name]) for name, kind in classes.items() if name in row}}
+
+
+def convert_row(convert: Convert | None, row: Row, images: int, shown: bool, name: str) -> list[Row]:
+    """What a format makes of a row."""
+    if convert is None:
+        return [row]
+    rows = convert(row, images, name)
+    if not shown:
+        rows = [{column: _plain(value) for column, value in new.items()} for new in rows]
+    return rows
+
+
+def _plain(messages: Any) -> Any:
+    """Messages with plain text; anything else as it is."""
+    return without_parts(messages) if messages and isinstance(messages[0], dict) else messages
+
+
+def has_images(dataset: Dataset | IterableDataset) -> bool:
+    """Whether the dataset has an `image` or `images` column."""
+    return bool(set(row_columns(dataset)) & {"image", "images"})
+
+
+def image_counts(dataset: Dataset) -> list[int]:
+    """How many images each row has; empty without image columns."""
+    images = [column for column in ("image", "images") if column in dataset.column_names]
+    if not images:
+        return []
+    counts: list[int] = []
+    for batch in dataset.select_columns(images).with_format("arrow").iter(batch_size=1000):
+        counts += _batch_counts(batch)
+    return counts
+
+
+def _batch_counts(batch: Any) -> list[int]:
+    """Counted in Arrow, so that no encoded picture is copied."""
+    import pyarrow.compute as compute
+
+    if "images" in batch.column_names:
+        several = compute.fill_null(compute.list_value_length(batch["images"]), -1).to_pylist()
+    else:
+        several = [-1] * batch.num_rows
+    single = compute.is_valid(batch["image"]).to_pylist() if "image" in batch.column_names else [0] * len(several)
+    return [int(one) if many < 0 else many for one, many in zip(single, several, strict=True)]
