@@ -19,7 +19,7 @@ unit: $(INSTALLED)  ## the tests that take seconds
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "not slow and not soak" --durations=5
 
 slow: $(INSTALLED)  ## the tests that train and evaluate
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow --durations=5
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m "slow and not soak" --durations=5
 
 soak: $(INSTALLED)  ## long trials that `make test` leaves out
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m soak --durations=5

@@ -66,7 +66,9 @@ def losses(folder: Path) -> dict[int, float]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize(
+    "moment", [pytest.param(one, marks=[pytest.mark.soak] if one in MOMENTS[1:4:2] else []) for one in MOMENTS]
+)
 def test_a_killed_run_ends_like_one_that_was_not(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     tiny_llava(1).save_pretrained(tmp_path / "model")
     tiny_processor().save_pretrained(tmp_path / "model")

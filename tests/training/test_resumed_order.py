@@ -25,7 +25,13 @@ def test_one_process_goes_on_in_the_order_of_its_pass(kind: str, method: str, tm
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "method"),
-    [("grouped", "sft"), ("distinct", "dpo"), ("stream", "sft"), ("stream", "dpo"), ("packed", "sft")],
+    [
+        ("grouped", "sft"),
+        ("distinct", "dpo"),
+        ("stream", "sft"),
+        pytest.param("stream", "dpo", marks=pytest.mark.soak),
+        pytest.param("packed", "sft", marks=pytest.mark.soak),
+    ],
 )
 def test_two_processes_go_on_in_the_order_of_their_pass(
     kind: str, method: str, root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -21,7 +21,8 @@ class SealedTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         seal(self.args)
         super()._save(output_dir, state_dict)
-        give_usual_rights(Path(self.args.output_dir if output_dir is None else output_dir))
+        if self.args.should_save:  # of several processes one moves the folder when it is done
+            give_usual_rights(Path(self.args.output_dir if output_dir is None else output_dir))
 
     def init_hf_repo(self, token: str | None = None, private: bool | None = None) -> None:
         """As transformers does before it trains, but what the Hub refuses is one line."""
