@@ -260,7 +260,7 @@ def with_ctrl_c(usual: Any) -> Any:
     ("arguments", "said"),
     [
         (["sft", "--bf16", "false"], "error: model_name_or_path: "),
-        (["ask", "model", "missing.png", "what?"], "error: ask: image 'missing.png' not found."),
+        (["ask", "model", "missing.png", "what?"], "error: image 'missing.png' not found."),
         (["vilt", "vqa"], "error: train_data: expected a file"),
     ],
     ids=["sft", "ask", "vilt"],
