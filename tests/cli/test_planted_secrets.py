@@ -256,6 +256,7 @@ ADDRESSES = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", ADDRESSES)
 @pytest.mark.parametrize("allowed", [True, False])
 def test_a_picture_at_a_signed_address_is_used_and_its_signature_kept_nowhere(

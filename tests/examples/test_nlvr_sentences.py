@@ -59,6 +59,7 @@ def test_hand_worked_towers(grammar):
     assert answers(towers.claim, claims) == claims
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("kind", "least"), [("Towers", 40), ("Items", 10)])
 def test_the_crowd_judges_as_the_grammar_does(grammar, shared, kind, least):
     """Sentences of training that 8,000 draws meet; workers err now and then."""

@@ -69,6 +69,7 @@ def merged_kinds() -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", merged_kinds())
 def test_every_kind_of_adapter_that_changes_weights_gives_the_logits_of_base_and_adapter(
     base: Path, tmp_path: Path, kind: str
