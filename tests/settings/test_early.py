@@ -57,6 +57,8 @@ def test_no_mistake_and_no_help_imports_what_takes_seconds(here: Path) -> None:
             "sft mine.yaml --report_to wandb",
             "vilt vqa --train_data missing.jsonl",
             "eval --model nan --data tiny.jsonl",
+            "sft",
+            "dpo --model nano --output_dir x",
             "eval --modell nano",
             "ask nan tiny.jsonl hm",
             "ask nano missing.png hm",

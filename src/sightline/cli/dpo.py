@@ -18,8 +18,11 @@ def dpo_command(context: typer.Context) -> None:
     `eval_tasks_limit` items.
     """
     from sightline.settings.early import check_early
+    from sightline.settings.required import require_named
 
-    check_early(context.args, "dpo")
+    given = check_early(context.args, "dpo")
+    if given is not None:
+        require_named(given)
     import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
     from sightline.evaluation.in_training import task_scores
     from sightline.evaluation.sources import DataChoice

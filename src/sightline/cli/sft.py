@@ -17,8 +17,11 @@ def sft_command(context: typer.Context) -> None:
     `eval_tasks_limit` items.
     """
     from sightline.settings.early import check_early
+    from sightline.settings.required import require_named
 
-    check_early(context.args, "sft")
+    given = check_early(context.args, "sft")
+    if given is not None:
+        require_named(given)
     import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
     from sightline.evaluation.in_training import task_scores
     from sightline.evaluation.sources import DataChoice

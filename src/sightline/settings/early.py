@@ -14,8 +14,10 @@ from sightline.settings.places import check_places, require_rows
 OUTPUT = "trainer_output"  # transformers' own, where no output_dir is given
 
 
-def check_early(argv: Many[str], *verbs: str, writes: bool = True) -> None:
-    """Nothing where `--config RECIPE --key value ...` can be right; what only the records know is left to them.
+def check_early(argv: Many[str], *verbs: str, writes: bool = True) -> Mapping[str, Any] | None:
+    """The settings where `--config RECIPE --key value ...` can be right; what only the records know is left to them.
+
+    None where they are not known: with other versions of TRL and transformers.
 
     Args:
         verbs: of sft, dpo and vilt those whose settings are known.
@@ -29,13 +31,14 @@ def check_early(argv: Many[str], *verbs: str, writes: bool = True) -> None:
     except ConfigError:
         if is_of_installed():
             raise
-        return  # other versions of TRL and transformers may know what these do not
+        return None  # they may know what these do not
     merged: dict[str, Any] = {} if verbs == ("vilt",) else {"output_dir": OUTPUT}
     for part in given:
         merged |= part.settings
     check_places({name: value for name, value in merged.items() if writes or name != "output_dir"})
     _check_mixtures(merged)
     _check_packages(given, merged)
+    return merged
 
 
 def _check_mixtures(given: Mapping[str, Any]) -> None:

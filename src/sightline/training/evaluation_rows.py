@@ -9,6 +9,7 @@ from sightline.data.documents import holds_split
 from sightline.data.text_files import row_kind
 from sightline.errors import ConfigError
 from sightline.launch.processes import say
+from sightline.settings.required import require_dataset
 from sightline.training.arguments import EvaluationSource, MixtureSource, TrainingSettings
 
 
@@ -24,8 +25,8 @@ def mixture_sources(settings: TrainingSettings) -> list[MixtureSource]:
         raise ConfigError(f"test_split_size: expected a share of the rows between 0 and 1, got {share}.")
     if mixture.datasets:
         return list(mixture.datasets)
-    if script.dataset_name is None:
-        raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")
+    require_dataset(script.dataset_name)
+    assert script.dataset_name is not None
     if share is None:
         return []
     return [MixtureSource(script.dataset_name, name=script.dataset_config, split=script.dataset_train_split)]

@@ -17,6 +17,7 @@ from sightline.models.folders import damaged_file, reading, require_image_token,
 from sightline.models.load import processor_source
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
+from sightline.settings.required import require_start
 from sightline.training.arguments import TrainingSettings
 from sightline.training.folder_code import loaded_by_trl
 
@@ -49,11 +50,7 @@ def model_source(settings: TrainingSettings) -> ModelSource:
         InputError: there is no such model, or it has no processor.
     """
     name, preset = settings.model.model_name_or_path, settings.script.preset
-    if (name is None) == (preset is None):
-        raise ConfigError(
-            "model_name_or_path: expected a model folder, a Hub id, or a preset by --preset instead; "
-            f"got {'neither' if name is None else 'both'}."
-        )
+    require_start(name, preset)
     adapter = _adapter(settings)
     if preset is not None:
         return _built(preset, settings)
