@@ -13,7 +13,7 @@ import pytest
 from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
-from sightline.errors import InputError
+from sightline.errors import InputError, MachineError
 from sightline.models.folders import reading, require_image_token
 from sightline.models.generate import greedy_rules
 from sightline.models.load import load_vlm
@@ -201,3 +201,18 @@ def test_parts_that_do_not_belong_together_are_named(
 def test_a_picture_that_begins_with_another_token_than_its_own_is_none_to_refuse() -> None:
     model, processor = gemma3()
     require_image_token("gemma", model.config, processor)
+
+
+@pytest.mark.parametrize("kind", ["pad_token", "bos_token", "eos_token"])
+def test_a_token_that_was_added_without_an_embedding_is_refused_before_a_batch_fails(kind: str, folder: Path) -> None:
+    processor = tiny_processor()
+    processor.tokenizer.add_special_tokens({kind: "<added>"})
+    processor.save_pretrained(folder)
+    said = refusals(folder)
+    assert len(said) == 2 and all(f"the tokenizer's {kind} '<added>' is number" in one for one in said)
+
+
+def test_a_package_that_a_folder_needs_is_named() -> None:
+    told = "The adapter a needs the package megatron, which is not installed"
+    with pytest.raises(MachineError, match=told), reading("a", "The adapter"):
+        raise ModuleNotFoundError("No module named 'megatron'", name="megatron")

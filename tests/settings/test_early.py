@@ -103,6 +103,8 @@ def test_the_settings_on_file_are_those_of_the_records() -> None:
         (["--share", "masc"], "--share must be one of 'auto', 'mask', 'fork', 'plain', but is 'masc'"),
         (["--feature_store", "maybe"], "--feature_store must be bool or one of 'auto', 'on', 'off', but is 'maybe'"),
         (["nano", "tiny.jsonl"], "'nano' stands before any --key.*--model_name_or_path MODEL"),
+        (["--optim_args", "lr"], "optim_args: expected key=value, several with commas between them; got 'lr'"),
+        (["--optim_args", "a=1,=2"], "optim_args: expected key=value"),
         (["-lr", "1"], "'-lr' is no setting. Write --key value: --lr"),
         (["mine.yaml", "--output_dir", "out", "--num_beams", "3"], "unknown key --num_beams"),
     ],

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sightline.errors import InputError, SightlineError
+from sightline.errors import InputError, MachineError, SightlineError
 from sightline.models.pretrained import check_code, load_pretrained
 from sightline.models.stored_weights import INDEX, index_problem, loading_problem, weights_problem
 
@@ -33,8 +33,12 @@ def reading(folder: str, what: str, mend: str = "") -> Iterator[None]:
     """
     try:
         yield
-    except (SightlineError, MemoryError, ImportError):
+    except (SightlineError, MemoryError):
         raise
+    except ImportError as error:
+        if not error.name:  # transformers says itself what to install
+            raise
+        raise MachineError(f"{what} {folder} needs the package {error.name}, which is not installed.") from error
     except Exception as error:
         if type(error).__name__ == "OutOfMemoryError":
             raise
@@ -83,6 +87,24 @@ def _require_numbers(name: str, generation: Any) -> None:
             f"{name}: generation_config.json: expected numbers at eos_token_id and repetition_penalty, got "
             f"{str(stop)[:60]!r} and {str(penalty)[:60]!r}. Mend the model's folder."
         )
+
+
+def require_embedded(name: str, config: Any, processor: Any) -> None:
+    """Nothing where the model has an embedding for each token that may stand around a text.
+
+    Raises:
+        InputError: it has not, so that the first batch would fail.
+    """
+    rows = getattr(config.get_text_config(), "vocab_size", None)
+    for kind in ("pad_token", "bos_token", "eos_token"):
+        with reading(name, "The tokenizer of"):
+            number = getattr(processor.tokenizer, f"{kind}_id", None)
+        if isinstance(rows, int) and isinstance(number, int) and number >= rows:
+            token = str(getattr(processor.tokenizer, kind))[:40]
+            raise InputError(
+                f"{name}: the tokenizer's {kind} {token!r} is number {number}, but the model has embeddings for "
+                f"{rows:,} tokens (vocab_size). Name one that it knows in tokenizer_config.json, or copy the folder."
+            )
 
 
 def require_padding(name: str, processor: Any) -> None:

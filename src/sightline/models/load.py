@@ -12,7 +12,14 @@ import torch
 from sightline.errors import InputError
 from sightline.models.adapter_folders import SETTINGS, Base, base_of_adapter, is_adapter, require_no_adapter
 from sightline.models.adapters import load_adapter
-from sightline.models.folders import reading, require_image_token, require_padding, require_whole, why_unreadable
+from sightline.models.folders import (
+    reading,
+    require_embedded,
+    require_image_token,
+    require_padding,
+    require_whole,
+    why_unreadable,
+)
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
 from sightline.models.torchvision_schemas import declare_torchvision_operators
@@ -70,6 +77,7 @@ def load_vlm(
     model, processor = load_model(base, dtype), load_processor(base, adapter)
     require_image_token(base.name, model.config, processor)
     require_padding(base.name, processor)
+    require_embedded(base.name, model.config, processor)
     if adapter is not None:
         model = load_adapter(model, adapter)
     target = device or ("cuda" if torch.cuda.is_available() else "cpu")

@@ -37,6 +37,7 @@ def check_early(argv: Many[str], *verbs: str, writes: bool = True) -> Mapping[st
         merged |= part.settings
     check_places({name: value for name, value in merged.items() if writes or name != "output_dir"})
     _check_mixtures(merged)
+    _check_optim_args(merged.get("optim_args"))
     _check_packages(given, merged)
     return merged
 
@@ -48,6 +49,13 @@ def _check_mixtures(given: Mapping[str, Any]) -> None:
             path = source.get("path") if isinstance(source, Mapping) else None
             if isinstance(path, str) and "${" not in path and not path.startswith("~"):
                 require_rows(path)
+
+
+def _check_optim_args(given: Any) -> None:
+    """What transformers (5.23) splits at commas and equals signs when the optimizer is made."""
+    pairs = str(given).replace(" ", "").split(",") if given else []
+    if any(pair.count("=") != 1 or pair.startswith("=") for pair in pairs):
+        raise ConfigError(f"optim_args: expected key=value, several with commas between them; got {str(given)[:60]!r}.")
 
 
 def _check_packages(given: Many[Given], merged: Mapping[str, Any]) -> None:

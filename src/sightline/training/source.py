@@ -13,7 +13,14 @@ from trl.trainer.utils import create_model_from_path
 from sightline.errors import ConfigError, InputError
 from sightline.models.adapter_folders import Base, base_of_adapter, is_adapter, require_no_adapter
 from sightline.models.adapters import kind_of_adapter, load_adapter
-from sightline.models.folders import damaged_file, reading, require_image_token, require_padding, require_readable
+from sightline.models.folders import (
+    damaged_file,
+    reading,
+    require_embedded,
+    require_image_token,
+    require_padding,
+    require_readable,
+)
 from sightline.models.load import processor_source
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
@@ -145,4 +152,5 @@ def _processor(base: Base, adapter: str | None) -> ProcessorMixin:
         )
     require_image_token(source.name, config, processor)
     require_padding(source.name, processor)
+    require_embedded(source.name, config, processor)
     return processor
