@@ -10,9 +10,9 @@ from answering import OURS, Way, compare_ways, report, settings
 from costs import question_limit
 from shapes import IMAGE_TOKENS, llava_80m, picture, processor, words
 
-from sightline.data.images import opened
-from sightline.data.prompts import render_prompt
-from sightline.evaluation.local import LocalAnswerer
+from sightline.answering.local import LocalAnswerer
+from sightline.data.encoding.prompts import render_prompt
+from sightline.data.pictures.images import opened
 from sightline.models.load import LoadedVlm
 from sightline.types import Answer, Question
 

@@ -186,11 +186,11 @@ def test_parameters_of_addresses_with_ordinary_names_are_no_secrets():
 
 # Files that open others to write them, beside runs.py, which takes what is known to be secret out of all texts.
 OWN_WRITERS = {
-    "data/large_tables.py": "a user's rows, as they are",
-    "data/new_file.py": "a user's rows, as they are",
+    "data/sources/large_tables.py": "a user's rows, as they are",
+    "data/sources/new_file.py": "a user's rows, as they are",
     "data/worlds/rows.py": "generated rows",
     "demo/preferences.py": "generated rows",
-    "evaluation/journal.py": "answers, from which it takes secrets itself",
+    "answering/journal.py": "answers, from which it takes secrets itself",
     "locks.py": "the number of a process",
     "runs.py": "where all others write",
 }

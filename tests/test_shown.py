@@ -13,7 +13,7 @@ from rich.text import Text
 
 from sightline.cli import main
 from sightline.console import console_on
-from sightline.evaluation.report import page_environment
+from sightline.pages.report import page_environment
 from sightline.shown import ShownStream, shown, under
 
 CLIPBOARD = "\x1b]52;c;QUJD\x07"

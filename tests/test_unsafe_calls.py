@@ -13,7 +13,7 @@ from tests.project_tree import SOURCE, source_files
 PLACES = {
     "from_pretrained": ("models/pretrained.py", "models/adapters.py"),
     "from_config": ("models/stored_weights.py", "models/towers.py"),
-    "load_dataset": ("data/sources.py", "evaluation/sources.py", "training/rows.py"),
+    "load_dataset": ("data/sources/datasets.py", "evaluation/sources.py", "training/rows.py"),
     "pipeline": (),
     "torch.load": (),
     "pickle.load": (),

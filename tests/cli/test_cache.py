@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sightline.cli.main import run
-from sightline.data.fetched import find_fetched, keep_fetched
+from sightline.data.pictures.fetched import find_fetched, keep_fetched
 from sightline.engine.store import TensorStore
 
 

@@ -18,7 +18,7 @@ from PIL import Image
 
 from sightline.cli.main import run
 from sightline.cli.output import safe_output
-from sightline.data import urls
+from sightline.data.pictures import urls
 from sightline.secrets import HIDDEN
 from sightline.training.dpo import DPOConfig, DPOTrainer
 from sightline.training.sft import SFTConfig, SFTTrainer

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from sightline.cli.main import run
-from sightline.data.bad_rows import BadRows
-from sightline.data.conversion import ConversionSettings, run_convert
-from sightline.data.images import read_whole
-from sightline.data.picture_columns import PictureAccess
-from sightline.data.sources import stream_dataset
+from sightline.data.formats.conversion import ConversionSettings, run_convert
+from sightline.data.pictures.columns import PictureAccess
+from sightline.data.pictures.images import read_whole
+from sightline.data.sources.bad_rows import BadRows
+from sightline.data.sources.datasets import stream_dataset
 from sightline.data.vilt.captions import read_captions
 from sightline.data.vilt.questions import read_questions
 from sightline.data.vilt.sentences import read_sentences
@@ -28,7 +28,7 @@ from sightline.training.arguments import read_settings
 from sightline.training.dpo import DPOConfig
 from sightline.training.rows import training_rows
 from sightline.training.sft import SFTConfig
-from tests.data.test_opener import POSTSCRIPT, encoded, png_head, webp_head
+from tests.data.pictures.test_opener import POSTSCRIPT, encoded, png_head, webp_head
 from tests.tiny import picture, tiny_processor
 
 BAD = {

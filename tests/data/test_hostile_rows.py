@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightline.data.sources import read_dataset, stream_dataset
+from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.data.vilt.captions import read_captions
 from sightline.errors import DataError
 

@@ -14,10 +14,10 @@ from datasets import Dataset, Image as ImageFeature, List
 from PIL import Image
 from trl.scripts.utils import DatasetConfig
 
-from sightline.data.conversion import ConversionSettings, run_convert
 from sightline.data.formats import sft_rows
+from sightline.data.formats.conversion import ConversionSettings, run_convert
 from sightline.data.mixtures import Share, blend, counts_of, draw, join
-from sightline.data.sources import read_dataset, stream_dataset
+from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.errors import ConfigError, DataError
 from sightline.training.arguments import read_settings
 from sightline.training.sft import SFTConfig

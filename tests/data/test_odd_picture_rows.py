@@ -17,10 +17,10 @@ from PIL import Image
 
 from sightline.data.checking.texts import read_texts
 from sightline.data.formats import preference_rows, sft_rows
-from sightline.data.images import open_image, row_images
-from sightline.data.sources import read_dataset, stream_dataset
+from sightline.data.pictures.images import open_image, row_images
+from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.errors import DataError
-from tests.data.test_gathering import ANSWER, TEXT, VQA, asked, colours, encoded, rows_file
+from tests.data.pictures.test_gathering import ANSWER, TEXT, VQA, asked, colours, encoded, rows_file
 
 PART = {"type": "image"}
 

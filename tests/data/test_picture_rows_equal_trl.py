@@ -13,8 +13,8 @@ from datasets import Dataset
 from PIL import Image
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
+from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.formats import sft_rows
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from tests.tiny import WORDS, tiny_processor
 
 ROWS = 12

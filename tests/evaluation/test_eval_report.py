@@ -9,14 +9,14 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sightline.data.images import OpenPicture
+from sightline.data.pictures.images import OpenPicture
 from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.outcome import RunResult, TaskOutcome, category_table, outcome_table, shown
-from sightline.evaluation.report import render_report
 from sightline.evaluation.samples import sample_of
 from sightline.evaluation.scores import score_task
-from sightline.evaluation.task import Item, Judged, Verdict
 from sightline.evaluation.tasks.registry import load_task
+from sightline.pages.report import render_report
+from sightline.scoring.records import Item, Judged, Verdict
 from sightline.types import Answer
 
 PICTURES = {

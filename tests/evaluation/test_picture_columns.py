@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sightline.cli.main import run
-from sightline.data.prompts import said_of
+from sightline.data.encoding.prompts import said_of
 from sightline.errors import DataError
 from sightline.evaluation.items import Items
 from sightline.evaluation.requests import Asking, requests_of

@@ -13,8 +13,8 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import GenerationConfig
 
+from sightline.answering.answerers import local_answering
 from sightline.cli.main import run
-from sightline.evaluation.answerers import local_answering
 from sightline.models.load import load_vlm
 from tests.tiny import picture, tiny_llava, tiny_processor
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sightline.data.sources import read_dataset
+from sightline.data.sources.datasets import read_dataset
 from sightline.errors import DataError
 from sightline.evaluation.rows import DatasetRows, read_vqa_rows
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from sightline.evaluation.profiles import EXACT, MATHVISTA
 from sightline.evaluation.scores import _verdict
-from sightline.evaluation.scoring import EXACT, MATHVISTA
-from sightline.evaluation.task import Item
+from sightline.scoring.records import Item
 
 DIGITS = "9" * 6000
 

@@ -12,16 +12,17 @@ from typing import Any
 import datasets
 import pytest
 
+from sightline.answering.requests import request_of
+from sightline.data.encoding.prompts import render_prompt, said_of
+from sightline.data.encoding.rendering import render_messages, structured
 from sightline.data.formats import sft_rows
 from sightline.data.formats.registry import FORMATS
-from sightline.data.images import open_image, row_images
-from sightline.data.picture_columns import close_images
-from sightline.data.prompts import render_prompt, said_of
-from sightline.data.rendering import render_messages, structured
-from sightline.data.sources import read_dataset
+from sightline.data.pictures.columns import close_images
+from sightline.data.pictures.images import open_image, row_images
+from sightline.data.sources.datasets import read_dataset
 from sightline.errors import DataError, InputError
 from sightline.evaluation.items import Items
-from sightline.evaluation.requests import Asking, request_of, requests_of
+from sightline.evaluation.requests import Asking, requests_of
 from sightline.evaluation.sources import DataChoice, load_items
 from sightline.evaluation.tasks.registry import load_task
 from sightline.types import Turn

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from sightline.answering import asking
 from sightline.errors import MachineError
-from sightline.evaluation import asking
 from sightline.evaluation.vqa import evaluate
 from sightline.types import VqaRow
 from tests.evaluation.answerers import StoredAnswerer, vqa_row

@@ -7,7 +7,7 @@ import json
 
 from PIL import Image
 
-from sightline.data.sources import read_dataset
+from sightline.data.sources.datasets import read_dataset
 from tests.examples.test_nlvr_sentences import EXAMPLES
 
 

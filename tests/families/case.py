@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
+from sightline.data.encoding.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
 from sightline.engine.forest import Forest, build_forest
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.models.families import family_of

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sightline.data.images import opened
-from sightline.data.prompts import Prompt, ids_around, render_prompt
-from sightline.evaluation.local import LocalAnswerer
+from sightline.answering.local import LocalAnswerer
+from sightline.data.encoding.prompts import Prompt, ids_around, render_prompt
+from sightline.data.pictures.images import opened
 from sightline.models.families import family_of
 from sightline.models.generate import plain_option_scores
 from sightline.models.load import LoadedVlm
@@ -85,7 +85,7 @@ def test_a_question_whose_tokens_are_not_the_processors_puts_all_on_plain_rows(
     ]
     loaded = LoadedVlm(model.eval(), processor, "gemma3")
     expected = list(LocalAnswerer(loaded, share=False, say=lambda text: None).answer(questions))
-    monkeypatch.setattr("sightline.evaluation.local.ids_around", wrong)
+    monkeypatch.setattr("sightline.answering.local.ids_around", wrong)
     answerer = LocalAnswerer(loaded, say=lambda text: None)
     assert list(answerer.answer(questions)) == expected
     assert answerer.route is not None and answerer.route.route == "plain"

@@ -8,9 +8,9 @@ import pytest
 import torch
 from datasets import Dataset
 
-from sightline.data.checks import check_rows
+from sightline.data.encoding.checks import check_rows
+from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.formats import to_preference_columns
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
 from sightline.engine.routes import plain_inputs
 from sightline.errors import DataError
 from sightline.models.families import FAMILIES

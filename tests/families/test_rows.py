@@ -10,8 +10,8 @@ import torch
 from trl.trainer.dpo_trainer import DataCollatorForVisionPreference
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
-from sightline.data.processors import layout_of
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.encoding.processors import layout_of
+from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.errors import DataError
 from sightline.training.collators import PreferenceCollator, SFTCollator
 from sightline.training.sharing import training_facts

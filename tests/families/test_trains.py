@@ -14,7 +14,7 @@ from datasets import Dataset
 
 import sightline
 import sightline.training
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.models.families import FAMILIES
 from sightline.training.collators import PreferenceCollator, SFTCollator
 from sightline.training.sharing import training_facts

@@ -13,10 +13,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sightline.data.images import opened
-from sightline.data.prompts import check_template, render_prompt
+from sightline.answering.local import LocalAnswerer
+from sightline.data.encoding.prompts import check_template, render_prompt
+from sightline.data.pictures.images import opened
 from sightline.errors import InputError
-from sightline.evaluation.local import LocalAnswerer
 from sightline.models.adapters import load_adapter
 from sightline.models.load import load_vlm
 from sightline.types import Question

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sightline.data.images import opened
+from sightline.data.pictures.images import opened
 from sightline.errors import ConfigError, InputError, MachineError
 from sightline.models.endpoint import Endpoint
 from sightline.models.remote import EndpointAnswerer

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sightline.data.bad_rows import BadRows
+from sightline.data.sources.bad_rows import BadRows
 from sightline.errors import ConfigError, DataError
 from sightline.synthesis.boxes import box_lines
 from sightline.synthesis.instructions import INSTRUCTIONS

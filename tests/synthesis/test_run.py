@@ -17,8 +17,8 @@ import pytest
 from datasets import Dataset, Image
 
 from sightline.cli.main import run
-from sightline.data.bad_rows import BadRows
-from sightline.data.sources import read_dataset
+from sightline.data.sources.bad_rows import BadRows
+from sightline.data.sources.datasets import read_dataset
 from sightline.errors import DataError, InputError, MachineError, RunFolderError
 from sightline.synthesis.asked import read_questions
 from sightline.synthesis.instructions import read_units
@@ -274,8 +274,8 @@ def test_the_command_prints_counts_or_its_record(
 KILLED = """
 import os, signal, sys
 from sightline.cli.main import run
-from sightline.data.bad_rows import BadRows
-from sightline.evaluation.journal import Journal
+from sightline.data.sources.bad_rows import BadRows
+from sightline.answering.journal import Journal
 append, left = Journal.append, [3]
 def dies(self, answers):
     append(self, answers)

@@ -14,10 +14,10 @@ from datasets import Dataset
 
 import sightline
 import sightline.training
-from sightline.data.images import opened
+from sightline.answering.local import LocalAnswerer
+from sightline.data.pictures.images import opened
 from sightline.engine.logprobs import LogitRule
 from sightline.engine.routes import loss_rule, own_rule
-from sightline.evaluation.local import LocalAnswerer
 from sightline.models.load import LoadedVlm
 from sightline.types import Question
 from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_llava, tiny_processor

@@ -15,9 +15,9 @@ from peft import LoraConfig
 
 import sightline
 import sightline.training
-from sightline.data.images import row_images
-from sightline.data.perturbations import Crop
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.pictures.images import row_images
+from sightline.data.pictures.perturbations import Crop
 from sightline.engine.routes import plain_inputs, score_plain
 from sightline.errors import ConfigError
 from sightline.training.losses import ANCHOR, CONDITIONAL

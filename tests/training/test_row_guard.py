@@ -9,8 +9,8 @@ import pytest
 import torch
 from datasets import Dataset, Image
 
-from sightline.data.bad_rows import SHOWN_ROWS
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.sources.bad_rows import SHOWN_ROWS
 from sightline.errors import DataError
 from sightline.training.collators import PreferenceCollator, SFTCollator
 from sightline.training.row_guard import RowGuard

@@ -14,7 +14,7 @@ from datasets import Dataset
 
 import sightline
 import sightline.training
-from sightline.data.sequences import SequenceEncoder
+from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.errors import ConfigError
 from sightline.training import row_test
 from sightline.training.collators import ProcessorCollator, SFTCollator

@@ -15,7 +15,7 @@ from peft import LoraConfig
 
 import sightline
 import sightline.training
-from sightline.data.preferences import answer_pairs
+from sightline.data.encoding.preferences import answer_pairs
 from sightline.errors import DataError
 from tests.tiny import SHORT_RUN, answer, preference_rows, tiny_llava, tiny_processor
 

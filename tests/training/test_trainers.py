@@ -18,7 +18,7 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 import sightline
 import sightline.training
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.errors import DataError
 from sightline.training.collators import PreferenceCollator, SFTCollator
 from sightline.training.sampler import ImageGroupSampler

@@ -30,10 +30,10 @@ def ask_command(
 
     A ViLT that was trained on questions chooses among its answers, and shows the best with their probabilities.
     """
-    from sightline.data.images import open_image, opened
+    from sightline.answering.requests import read_thinking
     from sightline.data.marks import numbered, without_marks
+    from sightline.data.pictures.images import open_image, opened
     from sightline.errors import ConfigError
-    from sightline.evaluation.requests import read_thinking
     from sightline.models.endpoint import Endpoint, read_extra_body, with_thinking
     from sightline.types import Question
 
@@ -58,15 +58,15 @@ def ask_command(
 
 
 def _remote(endpoint: Endpoint, system: str) -> Answerer:
-    from sightline.evaluation.answerers import system_opening
+    from sightline.answering.answerers import system_opening
     from sightline.models.remote import EndpointAnswerer
 
     return EndpointAnswerer(endpoint, system_opening(system))
 
 
 def _local(model: str, adapter: str | None, system: str, thinking: bool | None) -> Answerer:
-    from sightline.data.prompts import opening_of
-    from sightline.evaluation.local import LocalAnswerer
+    from sightline.answering.local import LocalAnswerer
+    from sightline.data.encoding.prompts import opening_of
     from sightline.models.load import load_vlm
 
     loaded = load_vlm(model, adapter=adapter)
@@ -91,8 +91,8 @@ def _show(answerer: Answerer, image: str, asked: str, question: Question, json: 
     from json import dumps
     from sys import stderr
 
+    from sightline.answering.endings import why_empty
     from sightline.errors import MachineError
-    from sightline.evaluation.endings import why_empty
     from sightline.types import CUT
 
     (answer,) = answerer.answer([question])

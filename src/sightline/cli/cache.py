@@ -20,7 +20,7 @@ def cache_command(
     needed) and exits with 1 if there were any; clear removes all. The folder is SIGHTLINE_CACHE, by default
     ~/.cache/sightline; features and references keep to SIGHTLINE_CACHE_GIB (20), the least recently used going first.
     """
-    from sightline.data.fetched import KIND
+    from sightline.data.pictures.fetched import KIND
     from sightline.engine.store import KINDS
     from sightline.errors import ConfigError, MachineError
     from sightline.runs import cache_folder
@@ -44,7 +44,7 @@ def cache_command(
 def _clear(kind: str | None, as_json: bool) -> bool:
     from json import dumps
 
-    from sightline.data.fetched import KIND, remove_fetched
+    from sightline.data.pictures.fetched import KIND, remove_fetched
     from sightline.engine.store import clear_stores
     from sightline.runs import cache_folder
 
@@ -58,7 +58,7 @@ def _list(verify: bool, as_json: bool) -> bool:
     from json import dumps
     from sys import stderr
 
-    from sightline.data.fetched import list_fetched, remove_fetched
+    from sightline.data.pictures.fetched import list_fetched, remove_fetched
     from sightline.engine.store import limit_bytes, list_stores, remove_damaged
     from sightline.runs import cache_folder, plain_data
 

@@ -29,8 +29,8 @@ def check_command(
     Pictures that are missing, broken, too large or odd; rows that are empty, double or at odds; what of --eval is in
     SOURCE: the same pictures, resized or compressed copies, the same questions. Exit code 1 where errors were found.
     """
-    from sightline.data.column_names import read_columns
-    from sightline.data.picture_columns import PictureAccess
+    from sightline.data.pictures.columns import PictureAccess
+    from sightline.data.sources.column_names import read_columns
     from sightline.inspection.check import CheckConfig, run_check
     from sightline.inspection.check_terminal import print_check
     from sightline.progress import progress_bar

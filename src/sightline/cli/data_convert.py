@@ -29,10 +29,10 @@ def convert_command(
     from json import dumps
     from sys import stderr
 
-    from sightline.data.bad_rows import listed
-    from sightline.data.column_names import read_columns
-    from sightline.data.conversion import ConversionSettings, run_convert
-    from sightline.data.picture_columns import PictureAccess
+    from sightline.data.formats.conversion import ConversionSettings, run_convert
+    from sightline.data.pictures.columns import PictureAccess
+    from sightline.data.sources.bad_rows import listed
+    from sightline.data.sources.column_names import read_columns
     from sightline.progress import tracked
     from sightline.runs import plain_data
 

@@ -45,7 +45,7 @@ def synthesize_command(
     from json import dumps
     from sys import stderr, stdout
 
-    from sightline.evaluation.requests import read_thinking
+    from sightline.answering.requests import read_thinking
     from sightline.models.endpoint import read_extra_body, read_judge_body
     from sightline.progress import progress_bar
     from sightline.runs import plain_data

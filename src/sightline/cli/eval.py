@@ -52,13 +52,13 @@ def eval_command(
 ) -> None:
     """Evaluate a model on benchmarks (--tasks) or on your own rows (--data).
 
-    Questions about one picture share its reading. Every answer is kept in the run folder as it comes, so a killed run
-    loses none. Intervals are 95%, clustered by picture. Runs under accelerate launch, too.
+    Each picture is read once. A killed run loses no answer. Intervals are 95%, by picture. Also under accelerate launch.
     """
-    from sightline.data.column_names import read_columns
+    from sightline.answering.requests import read_thinking
+    from sightline.data.sources.column_names import read_columns
     from sightline.evaluation.eval_config import CUSTOM, EvalConfig
     from sightline.evaluation.exchange.choice import Exchange
-    from sightline.evaluation.requests import Asking, read_thinking
+    from sightline.evaluation.requests import Asking
     from sightline.evaluation.sources import DataChoice
     from sightline.models.endpoint import read_extra_body, read_judge_body
 

@@ -115,7 +115,7 @@ def search_command(
     json: bool = typer.Option(False, "--json", help="Print the ranking as JSON."),
 ) -> None:
     """Rank pictures by a text: sightline vilt search MODEL PICTURES "a red bus". Writes an HTML contact sheet."""
-    from sightline.data.bad_rows import left_out
+    from sightline.data.sources.bad_rows import left_out
     from sightline.errors import ConfigError
     from sightline.evaluation.vilt.search import contact_sheet, search
     from sightline.models.vilt.heads import load_head
@@ -153,7 +153,7 @@ def caption_command(
     json: bool = typer.Option(False, "--json", help="Print the ranking as JSON."),
 ) -> None:
     """Choose captions for a picture from candidates: sightline vilt caption MODEL photo.jpg captions.txt."""
-    from sightline.data.images import open_image
+    from sightline.data.pictures.images import open_image
     from sightline.data.vilt.sources import read_lines, require_file
     from sightline.errors import ConfigError
     from sightline.evaluation.vilt.search import rank_captions
@@ -175,7 +175,7 @@ def align_command(
     output_path: Path = typer.Option(Path("alignment.png"), "--output_path", help="PNG to write."),
 ) -> None:
     """Draw which patches the words of a sentence go to: sightline vilt align MODEL photo.jpg "a cat on a mat"."""
-    from sightline.data.images import open_image
+    from sightline.data.pictures.images import open_image
     from sightline.evaluation.vilt.drawing import draw_alignment
     from sightline.models.vilt.alignment import align
     from sightline.models.vilt.heads import load_any_head

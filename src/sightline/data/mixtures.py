@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sightline.data.encoding.preferences import is_list_of_answers
 from sightline.data.formats import image_counts
-from sightline.data.images import rejected_images, row_images
-from sightline.data.kept_rows import map_rows
-from sightline.data.preferences import is_list_of_answers
+from sightline.data.pictures.images import rejected_images, row_images
+from sightline.data.sources.kept_rows import map_rows
 from sightline.errors import ConfigError, DataError
 
 if TYPE_CHECKING:

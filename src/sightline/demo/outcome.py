@@ -14,8 +14,8 @@ from sightline.demo.preferences import PairCounts
 from sightline.demo.stages import Stage
 from sightline.demo.standing import Standing, error_shares
 from sightline.evaluation.compare import Comparison, compare, comparison_table
-from sightline.evaluation.report import Commands
 from sightline.evaluation.results import EvalResult, results_table, to_json
+from sightline.pages.report import Commands
 from sightline.types import Interval, Table, VqaRow
 
 SMOKE_TEST = (

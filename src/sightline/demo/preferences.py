@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from sightline.answering.asking import Progress
 from sightline.data.worlds.descriptions import describe, describe_falsely, description_errors
 from sightline.data.worlds.rows import picture_name, preference_row
 from sightline.data.worlds.scene import Scene
 from sightline.demo.standing import MAX_DESCRIPTION_TOKENS
-from sightline.evaluation.asking import Progress
 from sightline.evaluation.vqa import answer_rows
 from sightline.types import Answerer, VqaRow
 

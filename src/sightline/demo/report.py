@@ -5,10 +5,10 @@ from __future__ import annotations
 from sightline.demo.outcome import DemoOutcome
 from sightline.demo.standing import Exam
 from sightline.evaluation.compare import compare
-from sightline.evaluation.curves import Curve, CurveChart
-from sightline.evaluation.report import Headline, Report, Section
 from sightline.evaluation.results import percent
 from sightline.evaluation.vqa_report import change_galleries, change_headline, galleries, interval_chart
+from sightline.pages.curves import Curve, CurveChart
+from sightline.pages.report import Headline, Report, Section
 from sightline.runs import RunFolder
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from sightline.data.sources import read_dataset
+from sightline.answering.local import LocalAnswerer
+from sightline.data.sources.datasets import read_dataset
 from sightline.data.worlds.rows import WorldFiles, write_world
 from sightline.data.worlds.scene import world_scenes
 from sightline.demo.outcome import DemoOutcome
@@ -16,12 +17,11 @@ from sightline.demo.stages import Stages
 from sightline.demo.standing import MAX_ANSWER_TOKENS, Exam, Standing, find_standing
 from sightline.errors import RunFolderError
 from sightline.evaluation.baselines import majority_baseline
-from sightline.evaluation.local import LocalAnswerer
-from sightline.evaluation.report import render_report
 from sightline.evaluation.results import EvalResult
 from sightline.evaluation.rows import DatasetRows, read_vqa_rows
 from sightline.evaluation.vqa import evaluate
 from sightline.models.load import load_vlm
+from sightline.pages.report import render_report
 from sightline.progress import progress_bar
 from sightline.runs import LOCK, RunFolder
 from sightline.training.run import run_dpo, run_sft

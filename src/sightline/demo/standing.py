@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence as Many
 from dataclasses import dataclass, replace
 
+from sightline.answering.asking import Progress
 from sightline.data.worlds.descriptions import description_errors
 from sightline.data.worlds.scene import Scene
-from sightline.evaluation.asking import Progress
 from sightline.evaluation.results import EvalResult, summarise
 from sightline.evaluation.vqa import answer_rows, evaluate
 from sightline.types import Answerer, ItemResult, VqaRow

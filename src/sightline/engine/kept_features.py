@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from sightline.data.processors import Expansion, ImageTable, first_rows, layout_of, process_images
+from sightline.data.encoding.processors import Expansion, ImageTable, first_rows, layout_of, process_images
 from sightline.engine.features import encode_images
 from sightline.types import FamilyFacts, Picture
 

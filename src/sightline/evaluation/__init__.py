@@ -1,1 +1,1 @@
-"""Tasks, scores and reports of a model's answers."""
+"""Benchmarks: tasks, metrics, runs, comparisons and their reports."""

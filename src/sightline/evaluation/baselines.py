@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence as Many
 
-from sightline.evaluation.normalise import normalise
 from sightline.evaluation.results import EvalResult, summarise
 from sightline.evaluation.vqa import score_answer
+from sightline.scoring.normalise import normalise
 from sightline.types import Answer, VqaRow
 
 

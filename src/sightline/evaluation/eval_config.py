@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import ConfigError, nearest
-from sightline.evaluation.browser import MAX_PICTURES
 from sightline.evaluation.exchange.choice import Exchange
 from sightline.evaluation.judge import MAX_VERDICT_TOKENS
 from sightline.evaluation.requests import LIKELIHOOD_NORMS, LIKELIHOOD_OF, METHODS, Asking
 from sightline.evaluation.sources import DataChoice
 from sightline.models.endpoint import DEFAULT_KEY_VARIABLE, DEFAULT_TIMEOUT_S, JUDGE, Endpoint, with_thinking
+from sightline.pages.browser import MAX_PICTURES
 
 CUSTOM = "custom"
 

@@ -6,30 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sightline.evaluation.browser import (
-    MAX_PICTURES,
-    STATUSES,
-    ShownSample,
-    browser,
-    shown_answer,
-    shown_sample,
-    status_of,
-)
 from sightline.evaluation.outcome import RunResult, TaskOutcome, category_table, outcome_table, shown
-from sightline.evaluation.report import (
-    Block,
-    Folded,
-    Headline,
-    IntervalChart,
-    IntervalRow,
-    Listing,
-    Notice,
-    Report,
-    Section,
-)
 from sightline.evaluation.results import percent
 from sightline.evaluation.samples import Sample
 from sightline.evaluation.scores import MetricScore, TaskScores
+from sightline.evaluation.shown_samples import shown_answer, shown_sample, status_of
+from sightline.pages.browser import MAX_PICTURES, STATUSES, ShownSample, browser
+from sightline.pages.report import Block, Folded, Headline, IntervalChart, IntervalRow, Listing, Notice, Report, Section
 from sightline.types import Interval, Picture
 
 MAX_HEADLINE_TASKS = 4

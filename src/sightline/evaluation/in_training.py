@@ -12,18 +12,20 @@ from typing import Any
 import torch.distributed
 from peft import PeftModel
 
+from sightline.answering.asking import ask_all
+from sightline.answering.local import LocalAnswerer
+from sightline.answering.requests import Request
 from sightline.config import place
 from sightline.errors import ConfigError
-from sightline.evaluation.asking import ask_all
 from sightline.evaluation.eval_config import CUSTOM
-from sightline.evaluation.local import LocalAnswerer
-from sightline.evaluation.requests import Asking, Request, requests_of
+from sightline.evaluation.requests import Asking, requests_of
 from sightline.evaluation.scores import judge_items
 from sightline.evaluation.sources import DataChoice, load_items
-from sightline.evaluation.task import Item, Task
+from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.registry import load_task
 from sightline.launch.processes import Processes
 from sightline.models.load import LoadedVlm
+from sightline.scoring.records import Item
 from sightline.types import Answer
 
 

@@ -9,10 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sightline.data.bad_rows import BadRows, left_out, listed
-from sightline.data.stored import Row, RowTable
+from sightline.data.sources.bad_rows import BadRows, left_out, listed
+from sightline.data.sources.stored import Row, RowTable
 from sightline.errors import DataError
-from sightline.evaluation.task import Item, Source, Task
+from sightline.evaluation.task import Source, Task
+from sightline.scoring.records import Item
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence as Many
 from dataclasses import dataclass, replace
 
-from sightline.evaluation.asking import Progress, ask_all
-from sightline.evaluation.endings import why_empty
-from sightline.evaluation.journal import Journal
-from sightline.evaluation.requests import request_of
-from sightline.evaluation.scorers.reasoning import without_thought
-from sightline.evaluation.task import Item, Judged, Verdict
+from sightline.answering.asking import Progress, ask_all
+from sightline.answering.endings import why_empty
+from sightline.answering.journal import Journal
+from sightline.answering.requests import request_of
+from sightline.evaluation.task import JudgeNote
+from sightline.scoring.reasoning import without_thought
+from sightline.scoring.records import Item, Judged, Verdict
 from sightline.types import Answerer, Question
 
 MAX_VERDICT_TOKENS = 16
@@ -20,15 +21,6 @@ _CLOSING = (
     "Does the response give the correct answer? Say one word: correct, incorrect, or unclear if the response gives no "
     "answer at all."
 )
-
-
-@dataclass(frozen=True)
-class JudgeNote:
-    """What a judge was asked about an item and what it said, as it said it."""
-
-    model: str
-    prompt: str
-    said: str
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.data.answers import plain_text
+from sightline.data.sources.answers import plain_text
 from sightline.errors import DataError, nearest
 from sightline.evaluation.items import Items
 from sightline.evaluation.prediction_files import Record, read_records
-from sightline.evaluation.task import Item
+from sightline.scoring.records import Item
 from sightline.types import Answer
 
 ID_COLUMNS = ("id", "index", "question_id", "questionId", "pid", "doc_id")

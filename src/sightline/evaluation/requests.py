@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from sightline.errors import ConfigError, InputError
-from sightline.evaluation.task import Item, Task
-from sightline.evaluation.tasks.prompts import as_asked
+from sightline.answering.requests import Request, request_of
+from sightline.errors import InputError
+from sightline.evaluation.task import Task, as_asked
+from sightline.scoring.records import Item
 from sightline.types import Answer, Question
-from sightline.values import read_as
 
 METHODS = ("generate", "likelihood")
 LIKELIHOOD_OF = ("letter", "text")
@@ -44,29 +41,6 @@ class Asking:
     enable_thinking: bool | None = None
 
 
-def read_thinking(text: str) -> bool | None:
-    """What `--enable_thinking` says; None for nothing.
-
-    Raises:
-        ConfigError: it is neither true nor false.
-    """
-    if not text.strip():
-        return None
-    try:
-        thinking: bool = read_as(text.strip(), bool)
-    except ValueError as error:
-        raise ConfigError(f"--enable_thinking: expected true or false, got '{text}'.") from error
-    return thinking
-
-
-@dataclass(frozen=True)
-class Request:
-    """A question with its key: requests that no model could tell apart have one key."""
-
-    key: str
-    question: Question
-
-
 def requests_of(task: Task, items: Iterable[Item], asking: Asking, model: str, blind: bool = False) -> list[Request]:
     """One request per item, in order; `model` is the fingerprint of whoever answers, `blind` leaves out pictures."""
     alone = asking.prompt == QUESTION_ALONE
@@ -95,21 +69,6 @@ def _require_place(item: Item, asking: Asking, alone: bool) -> None:
         raise InputError(
             f"--system: {item.name} has a system message of its own. Leave --system out, or take that out."
         )
-
-
-def request_of(question: Question, model: str) -> Request:
-    """A question with the key of its content and of the fingerprint of whoever answers."""
-    asked: list[Any] = [
-        question.text,
-        [picture.key for picture in question.pictures],
-        list(question.options) or question.max_new_tokens,  # a length limits no likelihood
-        model,
-    ]
-    if question.sampling is not None:
-        asked.append([question.sampling.temperature, question.sampling.seed])
-    if question.turns:
-        asked.append([[turn.role, turn.text] for turn in question.turns])
-    return Request(hashlib.blake2b(json.dumps(asked).encode(), digest_size=16).hexdigest(), question)
 
 
 def scored_options(item: Item, likelihood_of: str) -> tuple[str, ...]:

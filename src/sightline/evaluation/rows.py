@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, overload
 
 from PIL.Image import Image
 
-from sightline.data.answers import column_answers
-from sightline.data.images import content_key, open_image, row_images
 from sightline.data.marks import without_marks
-from sightline.data.picture_columns import close_images
-from sightline.data.sources import row_name
+from sightline.data.pictures.columns import close_images
+from sightline.data.pictures.images import content_key, open_image, row_images
+from sightline.data.sources.answers import column_answers
+from sightline.data.sources.datasets import row_name
 from sightline.errors import DataError, nearest
 from sightline.types import VqaRow
 

@@ -9,25 +9,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sightline.answering.answerers import Answering, local_answering, remote_answering, system_opening, vilt_answering
+from sightline.answering.asking import Progress, ask_all
+from sightline.answering.endings import request_changes
+from sightline.answering.journal import Journal
+from sightline.answering.requests import Request
 from sightline.errors import ConfigError, nearest
-from sightline.evaluation.answerers import (
-    Answering,
-    local_answering,
-    remote_answering,
-    system_opening,
-    vilt_answering,
-)
-from sightline.evaluation.asking import Progress, ask_all
-from sightline.evaluation.endings import request_changes
 from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.items import Items, say_of_rows
-from sightline.evaluation.journal import Journal
 from sightline.evaluation.judge import SecondOpinion, judge_unparsed
 from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
 from sightline.evaluation.predictions import Matched, predicted_answers, read_predictions
-from sightline.evaluation.report import REPORT, render_report
-from sightline.evaluation.requests import QUESTION_ALONE, Request, requests_of
+from sightline.evaluation.requests import QUESTION_ALONE, requests_of
 from sightline.evaluation.samples import sample_of
 from sightline.evaluation.scores import check_profile, judge_items, score_task
 from sightline.evaluation.sources import load_items
@@ -39,6 +33,7 @@ from sightline.machine import describe_environment
 from sightline.models.load import load_vlm
 from sightline.models.vilt.answers import load_speaker
 from sightline.models.vilt.heads import is_vilt
+from sightline.pages.report import REPORT, render_report
 from sightline.runs import RunFolder, flat_names, plain_data
 from sightline.secrets import hidden
 from sightline.types import Answer

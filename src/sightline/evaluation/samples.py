@@ -10,9 +10,9 @@ from typing import Any
 from PIL.Image import Image
 
 from sightline.errors import DataError
-from sightline.evaluation.judge import JudgeNote
-from sightline.evaluation.task import Item, Judged
+from sightline.evaluation.task import JudgeNote
 from sightline.runs import plain_data
+from sightline.scoring.records import Item, Judged
 from sightline.types import Answer, OptionScore, Turn
 
 SAMPLES = "samples.jsonl"

@@ -11,7 +11,8 @@ from sightline.errors import ConfigError, nearest
 from sightline.evaluation.metrics.bounds import bounds
 from sightline.evaluation.metrics.intervals import metric_interval
 from sightline.evaluation.requests import Asking, best_option, scored_options
-from sightline.evaluation.task import Item, Judged, Metric, Task, Verdict
+from sightline.evaluation.task import Metric, Task
+from sightline.scoring.records import Item, Judged, Verdict
 from sightline.types import Answer, Interval
 
 _ENDLESS_NUMBER = re.compile(r"\d{300}")  # a float ends at 309 digits

@@ -7,15 +7,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.data.column_names import OWN_NAMES, ColumnNames, read_columns, renamed
-from sightline.data.documents import require_split
 from sightline.data.formats import gathered
-from sightline.data.picture_columns import PictureAccess
-from sightline.data.row_files import READERS
-from sightline.data.sources import read_dataset
-from sightline.data.stored import DatasetTable, RowTable
-from sightline.data.text_files import row_kind
-from sightline.data.tsv import has_picture_cells, read_tsv
+from sightline.data.pictures.columns import PictureAccess
+from sightline.data.sources.column_names import OWN_NAMES, ColumnNames, read_columns, renamed
+from sightline.data.sources.datasets import read_dataset
+from sightline.data.sources.documents import require_split
+from sightline.data.sources.row_files import READERS
+from sightline.data.sources.stored import DatasetTable, RowTable
+from sightline.data.sources.text_files import row_kind
+from sightline.data.sources.tsv import has_picture_cells, read_tsv
 from sightline.errors import ConfigError, DataError
 from sightline.evaluation.items import Items, collect_items
 from sightline.evaluation.task import Source, Task

@@ -1,77 +1,19 @@
-"""What a benchmark is: items with pictures, prompts by origin, scorers by profile, metrics; records and no code."""
+"""What a benchmark is: sources, prompts by origin, scorers by profile and metrics; records and no code."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as Many
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from sightline.data.stored import Row as Row
-from sightline.types import Picture as Picture, Turn
+from sightline.data.sources.stored import Row
+from sightline.scoring.records import Item, Judged, Scorer
+from sightline.types import Picture as Picture
 
 if TYPE_CHECKING:
     import numpy as np
 
 
-@dataclass(frozen=True)
-class Item:
-    """One question of a benchmark, whatever its source looked like.
-
-    Attributes:
-        id: unique in its task.
-        name: where it came from ("POPE.tsv row 12"), for messages.
-        question: the text as the source has it; "<image 1>" marks where the first picture stands, otherwise pictures
-            come before the text.
-        options: texts of the options in order; option i has the letter chr(65 + i).
-        answers: gold answers; the letter where there are options.
-        category: the row of the per-category table it belongs to.
-        group: items that are judged together: rotations of one question, two questions of one picture;
-            `facts["group_size"]` says how many there are.
-        facts: further columns that prompts, scorers or metrics read (hint, answer_type, precision, unit, l2-category);
-            `cluster` names what items of several pictures have in common, where intervals must know it.
-        gold_read_as: "index" or "text" where a gold answer was a number that only one of the two explains.
-        aliases: what else files of predictions call the item, one name per way of naming; several items may share one.
-        turns: what was said before the question; pictures are numbered over all of it.
-    """
-
-    id: str
-    name: str
-    question: str
-    pictures: tuple[Picture, ...] = ()
-    options: tuple[str, ...] = ()
-    answers: tuple[str, ...] = ()
-    category: str = ""
-    group: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
-    gold_read_as: str = ""
-    aliases: tuple[str, ...] = ()
-    turns: tuple[Turn, ...] = ()
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What a scorer makes of one answer.
-
-    Attributes:
-        score: 0 to 1.
-        parsed: what was read out of the answer ("B", "yes", "12.5"); None when nothing could be: unparsed, score 0.
-    """
-
-    score: float
-    parsed: str | None
-
-
-@dataclass(frozen=True)
-class Judged:
-    """An item, the answer it got and its verdict; `error` is set where no answer came."""
-
-    item: Item
-    answer: str
-    verdict: Verdict
-    error: str = ""
-
-
-Scorer = Callable[[Item, str], Verdict]
 Prompt = Callable[[Item], str]
 
 
@@ -162,3 +104,17 @@ class Task:
     rows: int = 0
     note: str = ""
     example: Item = Item("example", "example", "What is shown?")
+
+
+@dataclass(frozen=True)
+class JudgeNote:
+    """What a judge was asked about an item and what it said, as it said it."""
+
+    model: str
+    prompt: str
+    said: str
+
+
+def as_asked(item: Item) -> str:
+    """The question alone."""
+    return item.question

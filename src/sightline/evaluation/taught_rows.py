@@ -9,8 +9,8 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.formats import are_demonstrations, are_preferences, sft_rows
-from sightline.data.sources import row_name
-from sightline.data.stored import DatasetTable, Row, RowTable
+from sightline.data.sources.datasets import row_name
+from sightline.data.sources.stored import DatasetTable, Row, RowTable
 from sightline.errors import DataError
 from sightline.types import Turn
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from PIL.Image import Image
 
-from sightline.evaluation.asking import Progress, ask_all
-from sightline.evaluation.requests import Request
+from sightline.answering.asking import Progress, ask_all
+from sightline.answering.requests import Request
 from sightline.evaluation.results import EvalResult, summarise
-from sightline.evaluation.scorers.exact import score_strict
-from sightline.evaluation.task import Item
+from sightline.scoring.exact import score_strict
+from sightline.scoring.records import Item
 from sightline.types import Answer, Answerer, ItemResult, Question, VqaRow
 
 DEFAULT_MAX_NEW_TOKENS = 32

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Many
 
-from sightline.evaluation.browser import spread
 from sightline.evaluation.compare import Comparison, ItemPair
-from sightline.evaluation.report import Card, Gallery, Headline, IntervalChart, IntervalRow, Verdict
 from sightline.evaluation.results import EvalResult
+from sightline.pages.browser import spread
+from sightline.pages.report import Card, Gallery, Headline, IntervalChart, IntervalRow, Verdict
 from sightline.types import ItemResult, VqaRow
 
 CARDS_PER_GALLERY = 12

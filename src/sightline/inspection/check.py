@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.checking.check import Checked, Source, check_data
-from sightline.data.column_names import OWN_NAMES, ColumnNames
-from sightline.data.opener import LIMIT_VARIABLE, pixel_limit
-from sightline.data.picture_columns import PictureAccess
-from sightline.data.sources import read_dataset
+from sightline.data.pictures.columns import PictureAccess
+from sightline.data.pictures.opener import LIMIT_VARIABLE, pixel_limit
+from sightline.data.sources.column_names import OWN_NAMES, ColumnNames
+from sightline.data.sources.datasets import read_dataset
 from sightline.errors import ConfigError
 from sightline.runs import LOCK, RunFolder, plain_data, write_text
 
@@ -99,8 +99,8 @@ def _read(name: str, split: str | None, config: CheckConfig, pictures: PictureAc
 
 
 def _write(checked: Checked, folder: Path) -> None:
-    from sightline.evaluation.report import render_report
     from sightline.inspection.check_page import check_page
+    from sightline.pages.report import render_report
 
     write_text(folder / RECORD, json.dumps(check_json(checked.check), indent=2, ensure_ascii=False) + "\n")
     write_text(folder / PAGE, render_report(check_page(checked)))

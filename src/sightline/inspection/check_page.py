@@ -8,19 +8,8 @@ from PIL import Image, ImageFile
 
 from sightline.data.checking.check import Checked, DataCheck
 from sightline.data.checking.findings import ERROR, NOTE, WARNING, Example, Finding, Place
-from sightline.data.images import upright_rgb
-from sightline.data.opener import opened_picture
-from sightline.evaluation.report import (
-    Block,
-    Card,
-    Gallery,
-    Headline,
-    Listing,
-    Notice,
-    Report,
-    Section,
-    Verdict,
-)
+from sightline.data.pictures.images import upright_rgb
+from sightline.data.pictures.opener import opened_picture
 from sightline.inspection.check_tables import (
     FINDINGS_HEADER,
     answers_table,
@@ -29,6 +18,7 @@ from sightline.inspection.check_tables import (
     overview_table,
     verdict,
 )
+from sightline.pages.report import Block, Card, Gallery, Headline, Listing, Notice, Report, Section, Verdict
 
 SHOWN_SIDE = 300
 GAP = 12

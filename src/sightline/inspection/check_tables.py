@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from sightline.data.bad_rows import SHOWN_ROWS
 from sightline.data.checking.check import DataCheck
 from sightline.data.checking.findings import ERROR, NOTE, WARNING, Finding
+from sightline.data.sources.bad_rows import SHOWN_ROWS
 from sightline.types import Interval, Table
 
 FINDINGS_HEADER = ("severity", "what was found, and what to do", "first cases")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.preferences import shown_images
+from sightline.data.encoding.preferences import shown_images
 from sightline.inspection.findings import Finding, find_in_rows, find_in_run
 from sightline.inspection.lengths import RowsReport, read_rows_of
 from sightline.inspection.memory import MemoryEstimate, estimate_memory

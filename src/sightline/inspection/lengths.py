@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.data.fit import DROPPING
-from sightline.data.lengths import RowReader
+from sightline.data.encoding.fit import DROPPING
+from sightline.data.encoding.lengths import RowReader
 from sightline.errors import DataError, TooLongError
 from sightline.inspection.plan import PlannedRun
 from sightline.inspection.tokens import trained

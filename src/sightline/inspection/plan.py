@@ -10,10 +10,10 @@ from typing import Any, get_type_hints
 from datasets import Dataset
 
 from sightline.config import check_values
+from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.formats import are_preferences
-from sightline.data.picture_columns import PictureAccess
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
-from sightline.data.sources import read_dataset
+from sightline.data.pictures.columns import PictureAccess
+from sightline.data.sources.datasets import read_dataset
 from sightline.errors import ConfigError, DataError
 from sightline.models.families import FAMILIES
 from sightline.models.patches import patched_config

@@ -9,11 +9,11 @@ from typing import Any
 
 from PIL.Image import Image
 
-from sightline.data.augmentation import NONE, augmented_samples
-from sightline.data.images import content_key, open_image, row_images
-from sightline.data.preferences import answer_pairs
-from sightline.data.sequences import EncodedBatch, SequenceEncoder
-from sightline.data.sources import row_name
+from sightline.data.encoding.preferences import answer_pairs
+from sightline.data.encoding.sequences import EncodedBatch, SequenceEncoder
+from sightline.data.pictures.augmentation import NONE, augmented_samples
+from sightline.data.pictures.images import content_key, open_image, row_images
+from sightline.data.sources.datasets import row_name
 from sightline.engine.forest import build_forest
 from sightline.errors import DataError
 from sightline.inspection.plan import PlannedRun, chosen_rows, given_settings, plan_run

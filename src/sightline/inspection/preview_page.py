@@ -7,11 +7,11 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.evaluation.pictures import picture_address
-from sightline.evaluation.report import Drawing, Headline, Notice, Report, Section, page_environment, render_report
 from sightline.inspection.preview import CUT, FITS, BatchPreview, Preview, RowPreview, token_counts
 from sightline.inspection.tokens import Token
 from sightline.inspection.tree import Segment
+from sightline.pages.pictures import picture_address
+from sightline.pages.report import Drawing, Headline, Notice, Report, Section, page_environment, render_report
 from sightline.runs import write_text
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from sightline.data.processors import ImageTable, process_images
+from sightline.data.encoding.processors import ImageTable, process_images
 
 # Inputs of families that give the whole picture first, and whose tiles lose rows at the edges or overlap: how many
 # features a tile has cannot be read off.

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.data.prompts import Prompt, option_ids
+from sightline.data.encoding.prompts import Prompt, option_ids
 from sightline.errors import InputError
 from sightline.models.families import family_of
 from sightline.models.load import LoadedVlm

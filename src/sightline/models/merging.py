@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from sightline.data.new_folder import new_folder, require_new
+from sightline.data.sources.new_folder import new_folder, require_new
 from sightline.disks import told_disk
 from sightline.errors import ConfigError, InputError, MachineError, SightlineError
 from sightline.models.adapter_folders import (

@@ -10,8 +10,8 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from sightline.data.images import opened
-from sightline.data.prompts import check_template, option_ids, render_prompt
+from sightline.data.encoding.prompts import check_template, option_ids, render_prompt
+from sightline.data.pictures.images import opened
 from sightline.models.generate import plain_logits
 from sightline.models.load import LoadedVlm
 from sightline.types import Question

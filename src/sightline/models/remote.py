@@ -11,7 +11,7 @@ from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
-from sightline.data.prompts import said_of
+from sightline.data.encoding.prompts import said_of
 from sightline.models.chat_client import ChatClient, Sleep
 from sightline.models.endpoint import Endpoint
 from sightline.models.request_fields import RequestFields

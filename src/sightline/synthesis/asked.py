@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sightline.data.bad_rows import BadRows
-from sightline.data.stored import DatasetPicture, Row
+from sightline.data.sources.bad_rows import BadRows
+from sightline.data.sources.stored import DatasetPicture, Row
 from sightline.errors import DataError
-from sightline.evaluation.normalise import normalise
-from sightline.evaluation.task import Item, Task
+from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.cells import text
 from sightline.evaluation.tasks.registry import load_task
+from sightline.scoring.normalise import normalise
+from sightline.scoring.records import Item
 from sightline.synthesis.settings import CORRUPTION, SAMPLES, SynthesisConfig
 from sightline.synthesis.units import one_picture, require_opened, source_table
 

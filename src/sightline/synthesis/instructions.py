@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence as Many
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sightline.data.bad_rows import BadRows
-from sightline.evaluation.answerers import Answering
-from sightline.evaluation.asking import Progress, ask_all
-from sightline.evaluation.endings import LIMIT_FLAG, request_changes, why_empty
-from sightline.evaluation.journal import Journal
-from sightline.evaluation.normalise import normalise
-from sightline.evaluation.requests import request_of
+from sightline.answering.answerers import Answering
+from sightline.answering.asking import Progress, ask_all
+from sightline.answering.endings import LIMIT_FLAG, request_changes, why_empty
+from sightline.answering.journal import Journal
+from sightline.answering.requests import request_of
+from sightline.data.sources.bad_rows import BadRows
+from sightline.scoring.normalise import normalise
 from sightline.synthesis.outcome import Made
 from sightline.synthesis.picture_files import PictureFiles
 from sightline.synthesis.prompt_files import PromptFile

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence as Many
 from dataclasses import replace
 
-from sightline.evaluation.answerers import Answering
-from sightline.evaluation.asking import Progress, ask_all
-from sightline.evaluation.endings import why_empty
-from sightline.evaluation.journal import Journal
+from sightline.answering.answerers import Answering
+from sightline.answering.asking import Progress, ask_all
+from sightline.answering.endings import why_empty
+from sightline.answering.journal import Journal
+from sightline.answering.requests import Request, request_of
 from sightline.evaluation.judge import LIMIT_FLAG
-from sightline.evaluation.requests import Request, request_of
 from sightline.synthesis.asked import Asked, reject
 from sightline.synthesis.pairs import Answered, Candidate, Sides
 from sightline.synthesis.replies import ReplyError, read_score

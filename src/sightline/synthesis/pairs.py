@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sightline.evaluation.normalise import normalise
+from sightline.scoring.normalise import normalise
 
 ALIKE, NO_BETTER, NOTHING = "answers alike", "none is better", "no answer"
 

@@ -6,8 +6,8 @@ import hashlib
 import os
 from pathlib import Path
 
-from sightline.data.images import encoded_format
-from sightline.data.stored import DatasetPicture
+from sightline.data.pictures.images import encoded_format
+from sightline.data.sources.stored import DatasetPicture
 from sightline.runs import write_bytes
 
 

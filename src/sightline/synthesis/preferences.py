@@ -10,13 +10,13 @@ from typing import Any
 
 from PIL.Image import Image
 
-from sightline.data.images import Change
-from sightline.data.perturbations import Blank, Blur, Noise
-from sightline.evaluation.answerers import Answering, system_opening
-from sightline.evaluation.asking import Progress, ask_all
-from sightline.evaluation.endings import LIMIT_FLAG, request_changes, why_empty
-from sightline.evaluation.journal import Journal
-from sightline.evaluation.requests import request_of
+from sightline.answering.answerers import Answering, system_opening
+from sightline.answering.asking import Progress, ask_all
+from sightline.answering.endings import LIMIT_FLAG, request_changes, why_empty
+from sightline.answering.journal import Journal
+from sightline.answering.requests import request_of
+from sightline.data.pictures.images import Change
+from sightline.data.pictures.perturbations import Blank, Blur, Noise
 from sightline.evaluation.task import Task
 from sightline.synthesis.asked import Asked, Questions, reject
 from sightline.synthesis.judging import MAX_VERDICT_TOKENS, judged_sides

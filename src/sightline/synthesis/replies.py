@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sightline.evaluation.scorers.reasoning import without_thought
 from sightline.notation import NotationError, read_json
+from sightline.scoring.reasoning import without_thought
 
 Pair = tuple[str, str]
 

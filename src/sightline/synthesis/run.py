@@ -10,13 +10,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sightline.data.bad_rows import BadRows, left_out
-from sightline.data.file_signatures import model_files
-from sightline.data.row_signature import rows_signature
+from sightline.answering.answerers import Answering, local_answering, remote_answering, system_opening
+from sightline.answering.asking import Progress
+from sightline.answering.journal import Journal
+from sightline.data.sources.bad_rows import BadRows, left_out
+from sightline.data.sources.file_signatures import model_files
+from sightline.data.sources.row_signature import rows_signature
 from sightline.errors import MachineError, RunFolderError
-from sightline.evaluation.answerers import Answering, local_answering, remote_answering, system_opening
-from sightline.evaluation.asking import Progress
-from sightline.evaluation.journal import Journal
 from sightline.launch.processes import say
 from sightline.runs import CONFIG, RunFolder, plain_data, write_text
 from sightline.secrets import bare_address, hidden, without_secrets

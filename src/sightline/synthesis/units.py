@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sightline.data.bad_rows import BadRows
 from sightline.data.formats import to_sft_columns
-from sightline.data.picture_columns import PictureAccess
-from sightline.data.sources import read_dataset
-from sightline.data.stored import DatasetPicture, DatasetTable, Row
+from sightline.data.pictures.columns import PictureAccess
+from sightline.data.sources.bad_rows import BadRows
+from sightline.data.sources.datasets import read_dataset
+from sightline.data.sources.stored import DatasetPicture, DatasetTable, Row
 from sightline.errors import DataError
 from sightline.synthesis.boxes import box_lines
 from sightline.synthesis.replies import Pair

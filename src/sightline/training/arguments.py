@@ -11,7 +11,7 @@ import trl
 import trl.scripts.utils
 
 from sightline.config import check_values
-from sightline.data.column_names import OWN_NAMES, ColumnNames, read_columns
+from sightline.data.sources.column_names import OWN_NAMES, ColumnNames, read_columns
 from sightline.errors import ConfigError
 from sightline.launch.processes import say
 from sightline.secrets import HIDDEN, without_hidden

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from transformers import TrainerCallback
 
-from sightline.data.augmentation import NONE, Augment, augmented_row
+from sightline.data.pictures.augmentation import NONE, Augment, augmented_row
 from sightline.errors import ConfigError
 from sightline.training.sampler import order_seed
 

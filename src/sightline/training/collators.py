@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import Tensor
 
-from sightline.data.sequences import SequenceEncoder
+from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.engine.forest import NO_LABEL, build_forest
 from sightline.engine.routes import UNKNOWN, plain_inputs
 from sightline.training.references import StoredReferences

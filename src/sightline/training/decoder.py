@@ -9,7 +9,7 @@ from typing import Any
 
 from peft import PeftModel
 
-from sightline.data.prompts import adopt_template
+from sightline.data.encoding.prompts import adopt_template
 from sightline.errors import InputError
 from sightline.models.adapter_folders import keep_base_name
 from sightline.models.families import FAMILIES, family_of

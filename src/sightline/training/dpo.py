@@ -11,12 +11,12 @@ import trl
 from peft import PeftModel
 from trl.trainer.utils import get_config_model_id
 
-from sightline.data.augmentation import NONE, POLICIES, check_policy
-from sightline.data.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
+from sightline.data.encoding.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
+from sightline.data.encoding.preferences import require_trainable_lists, shown_images
+from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.data.formats import to_preference_columns
-from sightline.data.images import rejected_images
-from sightline.data.preferences import require_trainable_lists, shown_images
-from sightline.data.sequences import SequenceEncoder
+from sightline.data.pictures.augmentation import NONE, POLICIES, check_policy
+from sightline.data.pictures.images import rejected_images
 from sightline.data.tables import unformatted
 from sightline.engine.selftest import SHARE_CHOICES
 from sightline.errors import ConfigError

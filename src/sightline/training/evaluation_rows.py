@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
-from sightline.data.documents import holds_split
-from sightline.data.text_files import row_kind
+from sightline.data.sources.documents import holds_split
+from sightline.data.sources.text_files import row_kind
 from sightline.errors import ConfigError
 from sightline.launch.processes import say
 from sightline.settings.required import require_dataset

@@ -9,8 +9,8 @@ from typing import Any
 
 from datasets import Dataset
 
-from sightline.data.lengths import Lengths, RowReader, describe, fit_lengths
-from sightline.data.sequences import SequenceEncoder
+from sightline.data.encoding.lengths import Lengths, RowReader, describe, fit_lengths
+from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.data.tables import is_table, why_no_table
 from sightline.errors import ConfigError
 from sightline.progress import tracked

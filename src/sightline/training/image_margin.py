@@ -15,10 +15,10 @@ from datasets import Dataset
 from torch import Tensor
 from transformers import TrainerCallback
 
-from sightline.data.images import row_images
-from sightline.data.perturbations import Blank
-from sightline.data.preferences import with_changed_images
-from sightline.data.sequences import SequenceEncoder
+from sightline.data.encoding.preferences import with_changed_images
+from sightline.data.encoding.sequences import SequenceEncoder
+from sightline.data.pictures.images import row_images
+from sightline.data.pictures.perturbations import Blank
 from sightline.data.tables import is_table, why_no_table
 from sightline.errors import ConfigError
 from sightline.training.references import is_sharded

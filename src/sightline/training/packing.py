@@ -13,7 +13,7 @@ from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
 from sightline.data.formats import has_images
-from sightline.data.sources import row_name
+from sightline.data.sources.datasets import row_name
 from sightline.engine.forest import grow_trees
 from sightline.engine.packing import Unit, deal_rows
 from sightline.engine.selftest import RouteChoice

@@ -16,9 +16,9 @@ from datasets import Dataset, DatasetDict
 from peft import PeftModel
 from transformers import PreTrainedConfig, TrainerCallback
 
-from sightline.data.augmentation import NONE
+from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.data.formats import has_images
-from sightline.data.sequences import SequenceEncoder
+from sightline.data.pictures.augmentation import NONE
 from sightline.data.tables import is_table, is_transformed, why_no_table
 from sightline.engine.feature_store import dropout_of
 from sightline.engine.fingerprint import (

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.data.bad_rows import SHOWN_ROWS
+from sightline.data.sources.bad_rows import SHOWN_ROWS
 from sightline.data.tables import is_table
 from sightline.errors import DataError
 from sightline.training.row_names import find_row

@@ -11,7 +11,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from sightline.data.sources import row_name
+from sightline.data.sources.datasets import row_name
 from sightline.errors import DataError
 
 OF_BATCH = re.compile(r"\brow (\d+) of the batch")

@@ -12,11 +12,11 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from sightline.data.images import image_size, open_image, row_images
-from sightline.data.preferences import answer_pairs
-from sightline.data.processors import layout_of
-from sightline.data.rendering import render_columns, without_empty_fields
-from sightline.data.sequences import EncodedBatch, SequenceEncoder
+from sightline.data.encoding.preferences import answer_pairs
+from sightline.data.encoding.processors import layout_of
+from sightline.data.encoding.rendering import render_columns, without_empty_fields
+from sightline.data.encoding.sequences import EncodedBatch, SequenceEncoder
+from sightline.data.pictures.images import image_size, open_image, row_images
 from sightline.engine.routes import plain_inputs
 from sightline.errors import DataError
 from sightline.types import FamilyFacts, Sequence

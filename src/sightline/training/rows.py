@@ -9,16 +9,16 @@ from typing import Any
 import datasets
 from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
-from sightline.data.bad_rows import OFFER, left_out
-from sightline.data.checks import DataSummary, check_rows, check_words
-from sightline.data.column_names import renamed
-from sightline.data.file_signatures import places_signature
+from sightline.data.encoding.checks import DataSummary, check_rows, check_words
+from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
 from sightline.data.formats.registry import Goal
 from sightline.data.mixtures import Share, blend, counts_of, draw, join, streamed_shares
-from sightline.data.picture_columns import PictureAccess
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
-from sightline.data.sources import RowNames, read_dataset, source_name, stream_dataset
+from sightline.data.pictures.columns import PictureAccess
+from sightline.data.sources.bad_rows import OFFER, left_out
+from sightline.data.sources.column_names import renamed
+from sightline.data.sources.datasets import RowNames, read_dataset, source_name, stream_dataset
+from sightline.data.sources.file_signatures import places_signature
 from sightline.errors import ConfigError, DataError
 from sightline.launch.processes import is_first, say
 from sightline.progress import tracked

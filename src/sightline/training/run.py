@@ -14,7 +14,7 @@ import trl
 from datasets import Dataset
 
 from sightline.data.formats.registry import Goal
-from sightline.data.kept_rows import maps_in_temporary_files
+from sightline.data.sources.kept_rows import maps_in_temporary_files
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, DataError, InputError
 from sightline.launch.processes import Processes, joined_processes, say

@@ -8,10 +8,10 @@ from typing import Any
 
 import trl
 
-from sightline.data.augmentation import NONE, POLICIES, check_policy
-from sightline.data.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
+from sightline.data.encoding.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
+from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.data.formats import to_sft_columns
-from sightline.data.sequences import SequenceEncoder
+from sightline.data.pictures.augmentation import NONE, POLICIES, check_policy
 from sightline.engine.selftest import SHARE_CHOICES
 from sightline.settings.spellings import takes_old_spellings
 from sightline.training.augmentation import (

@@ -12,10 +12,10 @@ from typing import Any
 from datasets import Dataset, Image, IterableDataset
 from peft import PeftModel
 
-from sightline.data.checks import check_heads
+from sightline.data.encoding.checks import check_heads
+from sightline.data.encoding.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
 from sightline.data.formats import gathered, has_images, refuse_addresses, without_pictures
-from sightline.data.picture_columns import close_images, is_opened
-from sightline.data.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
+from sightline.data.pictures.columns import close_images, is_opened
 from sightline.data.tables import is_table, is_transformed, unformatted
 from sightline.engine.feature_store import FeatureStore
 from sightline.engine.selftest import RouteChoice, choose_route, possible, use_attention

@@ -10,10 +10,10 @@ from typing import Any
 from datasets import Dataset
 from transformers import TrainerCallback
 
-from sightline.data.augmentation import NONE
-from sightline.data.images import IMAGE_COLUMNS, named_key, row_images
-from sightline.data.sequences import EncodedBatch
-from sightline.data.sources import row_name
+from sightline.data.encoding.sequences import EncodedBatch
+from sightline.data.pictures.augmentation import NONE
+from sightline.data.pictures.images import IMAGE_COLUMNS, named_key, row_images
+from sightline.data.sources.datasets import row_name
 from sightline.data.tables import is_table, why_no_table
 from sightline.engine.feature_store import FeatureStore, find_storable, measure_image, stage_fingerprint
 from sightline.engine.fingerprint import processor_fingerprint, stored_under

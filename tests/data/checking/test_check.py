@@ -12,8 +12,8 @@ from datasets import Dataset
 from sightline.data.checking.check import DataCheck, Source, check_data
 from sightline.data.checking.findings import KINDS, MAX_EXAMPLES
 from sightline.data.checking.pictures import PictureFacts, inspect_picture
-from sightline.data.picture_columns import PictureAccess
-from sightline.data.sources import read_dataset
+from sightline.data.pictures.columns import PictureAccess
+from sightline.data.sources.datasets import read_dataset
 from tests.data.checking.trap_files import noise_picture
 
 ASKED = [{"role": "user", "content": "what?"}]

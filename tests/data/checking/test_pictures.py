@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from sightline.data.checking.pictures import inspect_picture
-from sightline.data.images import content_key, open_image
-from sightline.data.picture_columns import PictureAccess, PictureFinder
+from sightline.data.pictures.columns import PictureAccess, PictureFinder
+from sightline.data.pictures.images import content_key, open_image
 from sightline.errors import DataError
 from tests.data.checking.trap_files import noise_picture, write_traps
 
@@ -81,7 +81,7 @@ def test_greys_of_16_bits_keep_their_upper_8(traps):
 def test_a_key_of_pixels_made_in_strips_is_that_of_the_whole(monkeypatch):
     picture = noise_picture(50, 33)
     whole = content_key(picture)
-    monkeypatch.setattr("sightline.data.images.STRIP_PIXELS", 500)
+    monkeypatch.setattr("sightline.data.pictures.images.STRIP_PIXELS", 500)
     assert content_key(picture) == whole
     assert content_key(picture.crop((0, 0, 50, 32))) != whole
 

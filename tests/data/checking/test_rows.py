@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sightline.data.checking.check import Source, check_data
-from sightline.data.checks import check_rows, check_words
+from sightline.data.encoding.checks import check_rows, check_words
+from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.formats import has_images, preference_rows, sft_rows
-from sightline.data.sequences import EncodingSettings, SequenceEncoder
-from sightline.data.sources import read_dataset, stream_dataset
+from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.errors import DataError
 from tests.tiny import picture, tiny_processor
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sightline.data.bad_rows import OFFER, SHOWN_ROWS
 from sightline.data.formats import preference_rows, sft_rows
-from sightline.data.sources import read_dataset
+from sightline.data.sources.bad_rows import OFFER, SHOWN_ROWS
+from sightline.data.sources.datasets import read_dataset
 from sightline.errors import DataError
 
 ROWS = 2 * SHOWN_ROWS

@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from sightline.cli.main import run
+from sightline.data.encoding.rendering import structured
 from sightline.data.formats import preference_rows, sft_rows
 from sightline.data.formats.registry import FORMATS, Format
-from sightline.data.picture_columns import PictureAccess
-from sightline.data.rendering import structured
-from sightline.data.sources import read_dataset, stream_dataset
+from sightline.data.pictures.columns import PictureAccess
+from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.errors import DataError
 
 READ: dict[str, Any] = {

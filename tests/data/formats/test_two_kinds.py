@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sightline.data.formats import preference_rows, sft_rows
-from sightline.data.sources import read_dataset
+from sightline.data.sources.datasets import read_dataset
 from sightline.errors import DataError
 
 ASKED = [{"role": "user", "content": "what ?"}]

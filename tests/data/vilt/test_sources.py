@@ -9,7 +9,7 @@ import pyarrow
 import pytest
 from PIL import Image
 
-from sightline.data.bad_rows import BadRows
+from sightline.data.sources.bad_rows import BadRows
 from sightline.data.vilt.captions import read_captions
 from sightline.data.vilt.questions import (
     answer_vocabulary,

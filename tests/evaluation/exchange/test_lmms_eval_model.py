@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from sightline.data.images import opened
+from sightline.answering.local import LocalAnswerer
+from sightline.data.pictures.images import opened
 from sightline.errors import InputError, MachineError
-from sightline.evaluation.local import LocalAnswerer
 from sightline.models.load import load_vlm
 from sightline.types import Question
 from tests.tiny import picture, tiny_llava, tiny_processor

@@ -9,12 +9,12 @@ import pytest
 from sightline.errors import DataError
 from sightline.evaluation.metrics.groups import MME_CATEGORIES, circular_accuracy, mme_metrics, vanilla_accuracy
 from sightline.evaluation.metrics.means import MMMU_DISCIPLINES
+from sightline.evaluation.profiles import MMBENCH, MME, MMMU, OCRBENCH
 from sightline.evaluation.scores import score_task
-from sightline.evaluation.scoring import MMBENCH, MME, MMMU, OCRBENCH
-from sightline.evaluation.task import Judged, Verdict
 from sightline.evaluation.tasks.registry import load_task
-from tests.evaluation.scorers.cases import item, read_cases
+from sightline.scoring.records import Judged, Verdict
 from tests.evaluation.tasks.made import RED, from_hub, from_tsv
+from tests.scoring.cases import item, read_cases
 
 ROTATION = 1_000_000
 

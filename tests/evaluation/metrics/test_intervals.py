@@ -11,10 +11,11 @@ from PIL import Image
 
 from sightline.evaluation.metrics.intervals import cluster_of, metric_difference, metric_interval
 from sightline.evaluation.metrics.means import mean_score
-from sightline.evaluation.scoring import CAPTIONS, MMBENCH, MME, OCRBENCH, POPE
-from sightline.evaluation.task import Item, Judged, Metric, Verdict
+from sightline.evaluation.profiles import CAPTIONS, MMBENCH, MME, OCRBENCH, POPE
+from sightline.evaluation.task import Metric
+from sightline.scoring.records import Item, Judged, Verdict
 from sightline.stats.intervals import clustered_mean
-from tests.evaluation.scorers.cases import item
+from tests.scoring.cases import item
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ import pytest
 
 from sightline.evaluation.metrics.bounds import bounds, unparsed_share
 from sightline.evaluation.metrics.yes_no import yes_no_metrics
-from sightline.evaluation.scoring import POPE
-from sightline.evaluation.task import Judged
-from tests.evaluation.scorers.cases import item, read_cases
+from sightline.evaluation.profiles import POPE
+from sightline.scoring.records import Judged
+from tests.scoring.cases import item, read_cases
 
 SAME = {"accuracy": "acc", "precision": "precision", "recall": "recall", "f1": "f1", "yes_ratio": "yes_ratio"}
 

@@ -11,11 +11,12 @@ from typing import Any
 import datasets
 from PIL import Image
 
-from sightline.data.stored import DatasetTable
-from sightline.data.tsv import read_tsv
+from sightline.data.sources.stored import DatasetTable
+from sightline.data.sources.tsv import read_tsv
 from sightline.evaluation.items import Items, collect_items
-from sightline.evaluation.task import Item, Source
+from sightline.evaluation.task import Source
 from sightline.evaluation.tasks.registry import load_task
+from sightline.scoring.records import Item
 
 
 def picture(colour: str, size: tuple[int, int] = (4, 3)) -> bytes:

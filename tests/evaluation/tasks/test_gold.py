@@ -12,8 +12,8 @@ import pytest
 from sightline.errors import DataError
 from sightline.evaluation.items import Items
 from sightline.evaluation.sources import DataChoice, load_items
-from sightline.evaluation.task import Item
 from sightline.evaluation.tasks.registry import load_task
+from sightline.scoring.records import Item
 from tests.evaluation.tasks.made import RED, from_hub, from_tsv
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sightline.data.stored import Row
-from sightline.evaluation.task import Item
+from sightline.data.sources.stored import Row
 from sightline.evaluation.tasks.registry import TASKS, load_task
+from sightline.scoring.records import Item
 
 # (peer, id of the case) to (task, name of the prompt).
 VLMEVALKIT = {

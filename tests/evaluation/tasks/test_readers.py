@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from sightline.errors import DataError
-from sightline.evaluation.task import Item
 from sightline.evaluation.tasks.mmbench import rotation_of
+from sightline.scoring.records import Item
 from tests.evaluation.tasks.made import BLUE, RED, from_hub, from_tsv
 
 

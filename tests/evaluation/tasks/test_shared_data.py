@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from sightline.evaluation.items import Items
-from sightline.evaluation.scorers.visonlyqa import score_strict
 from sightline.evaluation.sources import DataChoice, load_items
-from sightline.evaluation.task import Item, Verdict
 from sightline.evaluation.tasks.registry import load_task
+from sightline.scoring.records import Item, Verdict
+from sightline.scoring.visonlyqa import score_strict
 
 
 def load(shared: Path, name: str, limit: int | None = None) -> Items:

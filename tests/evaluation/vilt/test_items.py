@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from sightline.data.sources.stored import Row
 from sightline.data.vilt.questions import AskedPicture
 from sightline.data.vilt.sentences import JudgedPictures
 from sightline.errors import DataError
-from sightline.evaluation.task import Row
 from sightline.evaluation.tasks.nlvr import TASKS as NLVR
 from sightline.evaluation.tasks.soft_answers import TASKS as SOFT
 from sightline.evaluation.vilt.items import question_items, sentence_items

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from transformers import ViltForImageAndTextRetrieval, ViltForQuestionAnswering
 
-from sightline.data.images import opened
+from sightline.data.pictures.images import opened
 from sightline.models.vilt.alignment import align
 from sightline.models.vilt.answers import ViltAnswerer
 from sightline.models.vilt.heads import build_answering, build_pretraining, build_ranking

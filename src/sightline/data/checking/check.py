@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sightline.data.bad_rows import SHOWN_ROWS
 from sightline.data.checking.columns import readable_columns, training_refusal
 from sightline.data.checking.duplicates import distinct_pictures, find_picture_duplicates, find_row_duplicates
 from sightline.data.checking.findings import ERROR, EVAL_ROWS, PICTURES, ROWS, Example, Finding, Findings
@@ -16,6 +15,7 @@ from sightline.data.checking.leaks import Leaks, find_leaks
 from sightline.data.checking.preferences import LengthBias, length_bias
 from sightline.data.checking.rows import RowCheck
 from sightline.data.checking.scan import Progress, Scan, scan
+from sightline.data.sources.bad_rows import SHOWN_ROWS
 
 if TYPE_CHECKING:
     from datasets import Dataset

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sightline.data.sources import RowNames
+from sightline.data.sources.datasets import RowNames
 from sightline.errors import DataError
 
 if TYPE_CHECKING:

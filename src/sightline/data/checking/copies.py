@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile, get_sampling
 
-from sightline.data.images import upright_rgb
-from sightline.data.opener import opened_picture
+from sightline.data.pictures.images import upright_rgb
+from sightline.data.pictures.opener import opened_picture
 
 # A copy made by the same steps differs from the other one only by how it was scaled. In levels of 255, of 200 pictures
 # each of 5 kinds (emoji, flat shapes, puzzles, photos, X-rays), at most 1 in 100 of true copies lay over 4.7 (means of

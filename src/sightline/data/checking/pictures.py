@@ -10,8 +10,8 @@ from typing import Any
 from PIL import Image
 
 from sightline.data.checking.looks import glance
-from sightline.data.images import content_key, remembered_refusal, upright_rgb
-from sightline.data.opener import PictureError, PixelsError, opened_picture
+from sightline.data.pictures.images import content_key, remembered_refusal, upright_rgb
+from sightline.data.pictures.opener import PictureError, PixelsError, opened_picture
 
 LARGE_PIXELS = 16_000_000
 DRAFT_SIDE = 512

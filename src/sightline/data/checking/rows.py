@@ -11,10 +11,10 @@ from sightline.data.checking.findings import ERROR, KINDS, Example, Findings
 from sightline.data.checking.languages import language_of
 from sightline.data.checking.scripts import script_of
 from sightline.data.checking.texts import RowText, plain_words
-from sightline.data.images import rejected_images, row_images
+from sightline.data.encoding.rendering import require_row_words
 from sightline.data.marks import MARK
-from sightline.data.rendering import require_row_words
-from sightline.data.sources import RowNames, row_name
+from sightline.data.pictures.images import rejected_images, row_images
+from sightline.data.sources.datasets import RowNames, row_name
 from sightline.errors import DataError
 
 SHORT_ANSWER = 60  # letters; longer ones hardly repeat, and would fill the memory

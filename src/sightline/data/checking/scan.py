@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.checking.findings import Place
 from sightline.data.checking.pictures import PictureFacts, inspect_picture
 from sightline.data.checking.texts import TEXT_COLUMNS, RowText, read_texts
-from sightline.data.images import IMAGE_COLUMNS, rejected_images, row_images, stored_image
-from sightline.data.picture_columns import close_images
-from sightline.data.sources import RowNames, row_name
+from sightline.data.pictures.columns import close_images
+from sightline.data.pictures.images import IMAGE_COLUMNS, rejected_images, row_images, stored_image
+from sightline.data.sources.datasets import RowNames, row_name
 from sightline.limits import usable_cpus
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.answers import class_columns
 from sightline.data.formats.conversations import answer_alone
 from sightline.data.formats.converted import (
     TrainingRows,
@@ -26,7 +25,8 @@ from sightline.data.formats.questions import refuse_hidden_options
 from sightline.data.formats.refused import refuse_media, refuse_other_kinds, refuse_unpaired
 from sightline.data.formats.registry import Convert, Format, Goal, Row, holds, recognise
 from sightline.data.formats.transformed import transformed_rows
-from sightline.data.gathering import (
+from sightline.data.pictures.columns import PictureAccess, PictureFinder, close_images
+from sightline.data.pictures.gathering import (
     filled_columns,
     gather_pictures,
     gather_row,
@@ -34,11 +34,11 @@ from sightline.data.gathering import (
     refuse_late_pictures,
     stream_columns,
 )
-from sightline.data.images import row_images
-from sightline.data.message_pictures import MESSAGE_COLUMNS
-from sightline.data.mixed_columns import table_of
-from sightline.data.picture_columns import PictureAccess, PictureFinder, close_images
-from sightline.data.sources import row_name
+from sightline.data.pictures.images import row_images
+from sightline.data.pictures.messages import MESSAGE_COLUMNS
+from sightline.data.sources.answers import class_columns
+from sightline.data.sources.datasets import row_name
+from sightline.data.sources.mixed_columns import table_of
 from sightline.data.tables import is_transformed, row_columns
 from sightline.errors import DataError
 

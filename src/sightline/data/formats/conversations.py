@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sightline.data.answers import plain_text, written_list
 from sightline.data.formats.even import answer_messages, parted, several
 from sightline.data.formats.spoken import ROLES, as_messages, transcript
 from sightline.data.marks import IMAGE_MARK, place_pictures
+from sightline.data.sources.answers import plain_text, written_list
 from sightline.errors import DataError
 
 Row = dict[str, Any]

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.answers import class_columns, class_names
-from sightline.data.bad_rows import OFFER, left_out, listed
 from sightline.data.formats.conversations import without_parts
 from sightline.data.formats.placed import SPOKEN, may_mark, place as place_marks
 from sightline.data.formats.registry import Convert, Format, Row
-from sightline.data.images import IMAGE_COLUMNS
-from sightline.data.kept_rows import map_rows, maps_in_temporary_files
-from sightline.data.sources import row_name
+from sightline.data.pictures.images import IMAGE_COLUMNS
+from sightline.data.sources.answers import class_columns, class_names
+from sightline.data.sources.bad_rows import OFFER, left_out, listed
+from sightline.data.sources.datasets import row_name
+from sightline.data.sources.kept_rows import map_rows, maps_in_temporary_files
 from sightline.data.tables import row_columns
 from sightline.errors import DataError
 from sightline.launch.processes import say

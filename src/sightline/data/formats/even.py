@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from sightline.data.answers import plain_text
 from sightline.data.formats.spoken import as_messages, is_plain, is_talk
 from sightline.data.marks import MARK
+from sightline.data.sources.answers import plain_text
 from sightline.errors import DataError
 
 Row = dict[str, Any]

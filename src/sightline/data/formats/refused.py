@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sightline.data.formats.registry import FORMATS, Format
-from sightline.data.images import row_images
+from sightline.data.pictures.images import row_images
 from sightline.errors import DataError
 
 Row = dict[str, Any]

@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sightline.data.answers import plain_text, written_list
-from sightline.data.message_pictures import take_pictures
+from sightline.data.pictures.messages import take_pictures
+from sightline.data.sources.answers import plain_text, written_list
 from sightline.errors import DataError
 
 Message = dict[str, Any]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.data.formats.even import are_talk, even_row, is_even
 from sightline.data.formats.registry import Convert, Format, Goal, Row, recognise
-from sightline.data.images import row_images
+from sightline.data.pictures.images import row_images
 from sightline.errors import DataError
 
 if TYPE_CHECKING:

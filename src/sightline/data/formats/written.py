@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from sightline.data.encoding.preferences import answer_pairs
 from sightline.data.formats.conversations import as_text
 from sightline.data.marks import IMAGE_MARK, count_marks
-from sightline.data.preferences import answer_pairs
 from sightline.errors import DataError
 
 Row = dict[str, Any]

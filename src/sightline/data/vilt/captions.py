@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sightline.data.answers import column_answers
-from sightline.data.documents import (
+from sightline.data.sources.answers import column_answers
+from sightline.data.sources.documents import (
     CaptionRecord,
     as_published,
     coco_captions,

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from sightline.data.images import file_stamps, open_image
+from sightline.data.pictures.images import file_stamps, open_image
 from sightline.data.vilt.sources import Picture, PictureCheck
 from sightline.errors import DataError
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.data.answers import column_answers, written_list
-from sightline.data.documents import as_published, vqav2_questions
 from sightline.data.marks import without_marks
+from sightline.data.sources.answers import column_answers, written_list
+from sightline.data.sources.documents import as_published, vqav2_questions
 from sightline.data.vilt.sources import (
     Picture,
     PictureCheck,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from sightline.data.documents import as_published
+from sightline.data.sources.documents import as_published
 from sightline.data.vilt.sources import (
     Picture,
     PictureCheck,

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sightline.data.bad_rows import BadRows
-from sightline.data.images import image_size
-from sightline.data.json_rows import good_records, row_in
-from sightline.data.saved import require_arrow_end
+from sightline.data.pictures.images import image_size
+from sightline.data.sources.bad_rows import BadRows
+from sightline.data.sources.json_rows import good_records, row_in
+from sightline.data.sources.saved import require_arrow_end
 from sightline.errors import DataError
 from sightline.notation import NotationError, read_json as parse_json
 

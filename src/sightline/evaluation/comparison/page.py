@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from sightline.evaluation.browser import MAX_PICTURES, ShownSample, browser, shown_answer, shown_sample
 from sightline.evaluation.comparison.changes import Change, TaskChange
 from sightline.evaluation.comparison.pairs import SamplePair
 from sightline.evaluation.comparison.run import RunComparison
@@ -21,17 +20,9 @@ from sightline.evaluation.comparison.tables import (
     points_text,
 )
 from sightline.evaluation.outcome import shown
-from sightline.evaluation.report import (
-    Block,
-    Folded,
-    Headline,
-    IntervalChart,
-    IntervalRow,
-    Listing,
-    Notice,
-    Report,
-    Section,
-)
+from sightline.evaluation.shown_samples import shown_answer, shown_sample
+from sightline.pages.browser import MAX_PICTURES, ShownSample, browser
+from sightline.pages.report import Block, Folded, Headline, IntervalChart, IntervalRow, Listing, Notice, Report, Section
 from sightline.types import Interval, Picture
 
 FILTERS = {

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sightline.errors import DataError
 from sightline.evaluation.samples import Sample, item_of
-from sightline.evaluation.task import Judged, Verdict
+from sightline.scoring.records import Judged, Verdict
 
 
 @dataclass(frozen=True)

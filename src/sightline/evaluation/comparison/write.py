@@ -8,9 +8,9 @@ from pathlib import Path
 from sightline.errors import ConfigError
 from sightline.evaluation.comparison.page import comparison_report
 from sightline.evaluation.comparison.run import RunComparison, to_json
-from sightline.evaluation.pictures import FoundPictures, find_pictures
-from sightline.evaluation.report import REPORT, render_report
+from sightline.evaluation.run_pictures import FoundPictures, find_pictures
 from sightline.evaluation.stored_run import read_summary
+from sightline.pages.report import REPORT, render_report
 from sightline.runs import RunFolder
 
 COMPARISON = "comparison.json"

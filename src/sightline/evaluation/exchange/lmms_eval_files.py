@@ -15,9 +15,10 @@ from typing import Any
 from sightline.evaluation.metrics.intervals import cluster_of
 from sightline.evaluation.outcome import RunResult, TaskOutcome, to_json
 from sightline.evaluation.samples import Sample
-from sightline.evaluation.task import Judged, Metric
+from sightline.evaluation.task import Metric
 from sightline.evaluation.tasks.registry import load_task
 from sightline.runs import plain_data, write_text
+from sightline.scoring.records import Judged
 from sightline.stats.intervals import clustered_standard_error
 
 FOLDER = "lmms-eval"

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from lmms_eval.api.model import lmms
 
-from sightline.data.images import open_image, opened
-from sightline.data.prompts import MARK
+from sightline.answering.asking import WINDOW, ask_all
+from sightline.answering.local import LocalAnswerer
+from sightline.answering.requests import Request, request_of
+from sightline.data.encoding.prompts import MARK
+from sightline.data.pictures.images import open_image, opened
 from sightline.errors import InputError, MachineError
-from sightline.evaluation.asking import WINDOW, ask_all
-from sightline.evaluation.local import LocalAnswerer
-from sightline.evaluation.requests import Request, request_of
 from sightline.models.load import load_vlm
 from sightline.types import Answer, Picture, Question
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Sequence as Many
 
 import numpy as np
 
-from sightline.evaluation.task import Judged, Metric
+from sightline.evaluation.task import Metric
+from sightline.scoring.records import Judged
 
 Sums = Callable[[Many[Judged]], np.ndarray]
 Combine = Callable[[np.ndarray], np.ndarray]

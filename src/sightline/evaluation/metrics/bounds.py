@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence as Many
 from dataclasses import replace
 
-from sightline.evaluation.task import Judged, Metric, Verdict
+from sightline.evaluation.task import Metric
+from sightline.scoring.records import Judged, Verdict
 
 _OPPOSITE = {"yes": "no", "no": "yes"}
 

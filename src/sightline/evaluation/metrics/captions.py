@@ -12,11 +12,12 @@ import numpy as np
 
 from sightline.evaluation.metrics.additive import additive, ratio, table_of
 from sightline.evaluation.metrics.means import mean_score
-from sightline.evaluation.scorers.bleu import MAX_N, bleu_counts, bleu_from
-from sightline.evaluation.scorers.captions import Tokenizer, raw_words
-from sightline.evaluation.scorers.cider import cider_scores
-from sightline.evaluation.scorers.ptb_tokens import ptb_tokens
-from sightline.evaluation.task import Judged, Metric
+from sightline.evaluation.task import Metric
+from sightline.scoring.bleu import MAX_N, bleu_counts, bleu_from
+from sightline.scoring.captions import Tokenizer, raw_words
+from sightline.scoring.cider import cider_scores
+from sightline.scoring.ptb_tokens import ptb_tokens
+from sightline.scoring.records import Judged
 
 
 def caption_metrics() -> tuple[Metric, ...]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from sightline.evaluation.metrics.additive import additive, ratio, table_of
-from sightline.evaluation.task import Judged, Metric
+from sightline.evaluation.task import Metric
+from sightline.scoring.records import Judged
 
 MME_PERCEPTION = (
     *("existence", "count", "position", "color", "posters", "celebrity", "scene", "landmark", "artwork", "OCR"),

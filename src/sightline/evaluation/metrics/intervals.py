@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Sequence as Many
 
-from sightline.evaluation.task import Judged, Metric
+from sightline.evaluation.task import Metric
+from sightline.scoring.records import Judged
 from sightline.stats.bootstrap import (
     PairedSpread,
     cluster_bootstrap,

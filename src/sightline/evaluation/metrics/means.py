@@ -8,7 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from sightline.evaluation.metrics.additive import additive, ratio, table_of
-from sightline.evaluation.task import Item, Judged, Metric
+from sightline.evaluation.task import Metric
+from sightline.scoring.records import Item, Judged
 
 MMMU_DISCIPLINES = {
     "Art & Design": ("Art", "Art_Theory", "Design", "Music"),

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Sequence as Many
 import numpy as np
 
 from sightline.evaluation.metrics.additive import additive, ratio, table_of
-from sightline.evaluation.task import Judged, Metric
+from sightline.evaluation.task import Metric
+from sightline.scoring.records import Judged
 
 # Columns of the sums.
 _TP, _FP, _FN, _TN, _RIGHT, _YES, _ALL = range(7)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.evaluation.scoring import AI2D
-from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import AI2D
+from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.cells import (
     by_kind,
     cell,
@@ -19,6 +20,7 @@ from sightline.evaluation.tasks.cells import (
 )
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer, qwen2_vl_choice, vlmevalkit_choice
+from sightline.scoring.records import Item
 
 
 def _read_hub(row: Row) -> Iterator[Item]:

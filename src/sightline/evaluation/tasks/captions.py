@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.evaluation.scoring import CAPTIONS
-from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import CAPTIONS
+from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, texts
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
+from sightline.scoring.records import Item
 
 _SUBSETS = "CIDEr weighs words by the references of the pictures evaluated: scores of a subset do not compare."
 

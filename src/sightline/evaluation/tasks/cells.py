@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as M
 from string import ascii_uppercase
 from typing import Any
 
-from sightline.data.answers import column_answers, plain_text, written_list
+from sightline.data.sources.answers import column_answers, plain_text, written_list
+from sightline.data.sources.stored import Row
 from sightline.errors import DataError
-from sightline.evaluation.task import Item, Row
+from sightline.scoring.records import Item
 from sightline.types import Picture
 
 ReadRow = Callable[[Row], Iterable[Item]]

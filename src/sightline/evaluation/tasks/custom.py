@@ -7,15 +7,17 @@ from collections.abc import Iterator
 from string import ascii_uppercase
 from typing import Any
 
-from sightline.data.answers import plain_text
 from sightline.data.marks import numbered
-from sightline.data.option_columns import options_meant
+from sightline.data.sources.answers import plain_text
+from sightline.data.sources.option_columns import options_meant
+from sightline.data.sources.stored import Row
 from sightline.errors import DataError, nearest
-from sightline.evaluation.scoring import EXACT
-from sightline.evaluation.task import Item, Row, Task
+from sightline.evaluation.profiles import EXACT
+from sightline.evaluation.task import Task, as_asked
 from sightline.evaluation.tasks.cells import by_kind, lettered_options, listed_options, optional, text, texts
 from sightline.evaluation.tasks.gold import Gold, chosen_option
-from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, as_asked, letter_answer, short_answer, vlmevalkit_choice
+from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer, short_answer, vlmevalkit_choice
+from sightline.scoring.records import Item
 from sightline.types import Picture, Turn
 
 _OPTION_COLUMNS = ("options", "choices")

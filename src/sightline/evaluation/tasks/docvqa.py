@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.evaluation.scoring import DOCVQA
-from sightline.evaluation.task import Item, Row, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import DOCVQA
+from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import qwen2_vl_short_answer, short_answer
+from sightline.scoring.records import Item
 
 
 def _read_hub(row: Row) -> Iterator[Item]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.evaluation.scoring import EXACT
-from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import EXACT
+from sightline.evaluation.task import Source, Task, as_asked
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
-from sightline.evaluation.tasks.prompts import as_asked, short_answer
+from sightline.evaluation.tasks.prompts import short_answer
+from sightline.scoring.records import Item
 
 _SHAPES = ("circle", "rectangle", "triangle")
 

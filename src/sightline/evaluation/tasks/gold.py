@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
-from sightline.data.answers import plain_text, written_list
+from sightline.data.sources.answers import plain_text, written_list
+from sightline.data.sources.stored import Row
 from sightline.errors import DataError
-from sightline.evaluation.task import Row
 from sightline.evaluation.tasks.cells import cell
 
 AS_INDEX, AS_TEXT = "index", "text"

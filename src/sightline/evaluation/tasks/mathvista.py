@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from sightline.evaluation.scoring import MATHVISTA
-from sightline.evaluation.task import Item, Prompt, Row, Source, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import MATHVISTA
+from sightline.evaluation.task import Prompt, Source, Task
 from sightline.evaluation.tasks.cells import (
     by_kind,
     checked_letter,
@@ -19,6 +20,7 @@ from sightline.evaluation.tasks.cells import (
 )
 from sightline.evaluation.tasks.places import vlmevalkit_file
 from sightline.evaluation.tasks.prompts import LETTER_ANSWER, option_lines
+from sightline.scoring.records import Item
 
 _METADATA = ("source", "task", "category", "context", "grade", "skills", "language")
 _KINDS = ("question_type", "answer_type", "unit")

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
+from sightline.data.sources.stored import Row
 from sightline.errors import DataError
-from sightline.evaluation.scoring import ACCURACY, MMBENCH
-from sightline.evaluation.task import Item, Prompt, Row, Source, Task
+from sightline.evaluation.profiles import ACCURACY, MMBENCH
+from sightline.evaluation.task import Prompt, Source, Task
 from sightline.evaluation.tasks.cells import by_kind, gold_letter, lettered_options, optional, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import (
@@ -19,6 +20,7 @@ from sightline.evaluation.tasks.prompts import (
     qwen2_vl_choice,
     vlmevalkit_choice,
 )
+from sightline.scoring.records import Item
 
 _FOLDER = "benchmarks/MMBench"
 _ROTATION = 1_000_000

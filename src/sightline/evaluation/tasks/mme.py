@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
+from sightline.data.sources.stored import Row
 from sightline.evaluation.metrics.groups import MME_CATEGORIES
-from sightline.evaluation.scoring import MME
-from sightline.evaluation.task import Item, Row, Task
+from sightline.evaluation.profiles import MME
+from sightline.evaluation.task import Task, as_asked
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import YES_NO_EXAMPLE, as_asked, yes_no, yes_no_short_answer
+from sightline.evaluation.tasks.prompts import YES_NO_EXAMPLE, yes_no, yes_no_short_answer
+from sightline.scoring.records import Item
 
 
 def _read_hub(row: Row) -> Iterator[Item]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from sightline.data.sources.stored import Row
 from sightline.errors import DataError
-from sightline.evaluation.scoring import MMMU
-from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.evaluation.profiles import MMMU
+from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.cells import (
     by_kind,
     gold_letter,
@@ -27,6 +28,7 @@ from sightline.evaluation.tasks.prompts import (
     selected_choice,
     vlmevalkit_choice,
 )
+from sightline.scoring.records import Item
 from sightline.types import Picture
 
 _SPLIT = "validation"

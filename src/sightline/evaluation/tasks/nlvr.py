@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.evaluation.scoring import EXACT
-from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import EXACT
+from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.cells import by_kind, letter_of, optional, pictures, text, truth
+from sightline.scoring.records import Item
 
 _OPTIONS = ("true", "false")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.evaluation.scoring import OCRBENCH
-from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import OCRBENCH
+from sightline.evaluation.task import Source, Task, as_asked
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
 from sightline.evaluation.tasks.places import vlmevalkit_file
-from sightline.evaluation.tasks.prompts import as_asked
+from sightline.scoring.records import Item
 
 _FORMULAS = "Handwritten Mathematical Expression Recognition"
 

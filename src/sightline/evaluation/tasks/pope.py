@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.evaluation.scoring import POPE
-from sightline.evaluation.task import Item, Row, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import POPE
+from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.cells import by_kind, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import YES_NO_EXAMPLE, without_yes_no, yes_no, yes_no_short_answer
+from sightline.scoring.records import Item
 
 # Source: haotian-liu/LLaVA playground/data/eval/pope/llava_pope_test.jsonl at 32cebc3.
 _LLAVA_FIRST = {"adversarial": 0, "random": 10_000_000, "popular": 20_000_000}

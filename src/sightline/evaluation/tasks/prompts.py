@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from string import ascii_uppercase
 
-from sightline.evaluation.task import Item
+from sightline.scoring.records import Item
 
 SHORT_ANSWER = "Answer the question using a single word or phrase."
 LETTER_ANSWER = "Answer with the option's letter from the given choices directly."
@@ -17,11 +17,6 @@ _CHINESE = re.compile("[\u4e00-\u9fff]")
 
 CHOICE_EXAMPLE = Item("example", "example", "What is shown?", options=("a cat", "a dog"))
 YES_NO_EXAMPLE = Item("example", "example", "Is there a dog in the image?")
-
-
-def as_asked(item: Item) -> str:
-    """The question alone."""
-    return item.question
 
 
 def short_answer(item: Item) -> str:

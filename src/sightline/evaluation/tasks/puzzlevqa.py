@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.evaluation.scoring import CHOICE
-from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import CHOICE
+from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.cells import by_kind, letter_of, listed_options, optional, pictures, text
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer
+from sightline.scoring.records import Item
 
 
 def _read(row: Row) -> Iterator[Item]:

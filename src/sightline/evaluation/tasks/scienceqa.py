@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from sightline.evaluation.scoring import SCIENCEQA
-from sightline.evaluation.task import Item, Row, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import SCIENCEQA
+from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.cells import (
     by_kind,
     cell,
@@ -20,6 +21,7 @@ from sightline.evaluation.tasks.cells import (
 )
 from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer, qwen2_vl_choice, vlmevalkit_choice
+from sightline.scoring.records import Item
 
 _FACTS = ("hint", "grade", "subject", "topic", "skill")
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sightline.data.marks import without_marks
+from sightline.data.sources.stored import Row
 from sightline.data.vilt.questions import plain_answer, row_scores
 from sightline.errors import DataError
 from sightline.evaluation.metrics.means import mean_score
-from sightline.evaluation.scorers.short_texts import judge_short, same_text
-from sightline.evaluation.task import Item, Row, Task, Verdict
+from sightline.evaluation.task import Task, as_asked
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
-from sightline.evaluation.tasks.prompts import as_asked, short_answer
+from sightline.evaluation.tasks.prompts import short_answer
+from sightline.scoring.records import Item, Verdict
+from sightline.scoring.short_texts import judge_short, same_text
 from sightline.types import Picture
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.evaluation.scorers import visonlyqa
-from sightline.evaluation.scoring import ACCURACY
-from sightline.evaluation.task import Item, Row, Source, Task
+from sightline.data.sources.stored import Row
+from sightline.evaluation.profiles import ACCURACY
+from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, truth
+from sightline.scoring import visonlyqa
+from sightline.scoring.records import Item
 
 
 def _read(row: Row) -> Iterator[Item]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from sightline.data.answers import answer_texts
+from sightline.data.sources.answers import answer_texts
+from sightline.data.sources.stored import Row
 from sightline.errors import DataError
-from sightline.evaluation.scoring import VQAV2
-from sightline.evaluation.task import Item, Row, Task
+from sightline.evaluation.profiles import VQAV2
+from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.cells import by_kind, cell, optional, pictures, text
 from sightline.evaluation.tasks.places import lmms_eval_datasets
 from sightline.evaluation.tasks.prompts import qwen2_vl_short_answer, short_answer
+from sightline.scoring.records import Item
 
 
 def _read_hub(row: Row) -> Iterator[Item]:

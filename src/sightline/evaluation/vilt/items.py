@@ -8,15 +8,16 @@ from pathlib import Path
 
 from PIL.Image import Image
 
-from sightline.data.images import named_key, open_image
+from sightline.data.pictures.images import named_key, open_image
 from sightline.data.vilt.questions import AskedPicture
 from sightline.data.vilt.sentences import LABELS, JudgedPictures
 from sightline.data.vilt.sources import Picture as StoredPicture
 from sightline.errors import DataError
 from sightline.evaluation.items import Items, fingerprint
-from sightline.evaluation.task import Item, Source, Task
+from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.registry import load_task
 from sightline.evaluation.tasks.soft_answers import soft_item
+from sightline.scoring.records import Item
 
 
 @dataclass(frozen=True)

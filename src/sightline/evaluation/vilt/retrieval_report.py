@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence as Many
 from pathlib import Path
 
-from sightline.data.images import open_image
+from sightline.data.pictures.images import open_image
 from sightline.data.vilt.captions import CaptionedPicture
-from sightline.evaluation.report import Card, Gallery, Headline, IntervalChart, IntervalRow, Report, Section, Verdict
 from sightline.evaluation.results import percent
 from sightline.evaluation.vilt.retrieval import (
     DEPTHS,
@@ -17,6 +16,7 @@ from sightline.evaluation.vilt.retrieval import (
     ShownText,
     retrieval_table,
 )
+from sightline.pages.report import Card, Gallery, Headline, IntervalChart, IntervalRow, Report, Section, Verdict
 
 _FOUND = "Each text with the pictures that it ranks first; the right one is marked."
 

@@ -9,19 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from sightline.data.bad_rows import BadRows, left_out
-from sightline.data.documents import require_split
-from sightline.data.images import read_whole
+from sightline.answering.asking import Progress
+from sightline.data.pictures.images import read_whole
+from sightline.data.sources.bad_rows import BadRows, left_out
+from sightline.data.sources.documents import require_split
 from sightline.data.vilt.captions import CaptionedPicture, read_captions
 from sightline.data.vilt.questions import AskedPicture, outside_vocabulary, read_questions
 from sightline.data.vilt.sentences import JudgedPictures, read_sentences
 from sightline.data.vilt.sources import Picture, PictureCheck
 from sightline.errors import ConfigError
-from sightline.evaluation.asking import Progress
 from sightline.evaluation.eval_config import EvalConfig
 from sightline.evaluation.items import Items
 from sightline.evaluation.outcome import RESULTS, RunResult
-from sightline.evaluation.report import REPORT, render_report
 from sightline.evaluation.run import run_eval
 from sightline.evaluation.sources import DataChoice
 from sightline.evaluation.task import Task
@@ -32,6 +31,7 @@ from sightline.models.pretrained import load_pretrained
 from sightline.models.vilt.heads import load_head, task_of
 from sightline.models.vilt.matching import PairScorer
 from sightline.models.vilt.start import load_shape
+from sightline.pages.report import REPORT, render_report
 from sightline.runs import RunFolder
 
 R = TypeVar("R", CaptionedPicture, AskedPicture, JudgedPictures)

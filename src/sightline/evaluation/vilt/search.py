@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sightline.data.bad_rows import BadRows
-from sightline.data.images import open_image
+from sightline.data.pictures.images import open_image
+from sightline.data.sources.bad_rows import BadRows
 from sightline.errors import InputError
-from sightline.evaluation.report import Card, Gallery, Report, Section, Verdict, render_report
 from sightline.models.vilt.matching import PairScorer
+from sightline.pages.report import Card, Gallery, Report, Section, Verdict, render_report
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff")
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.data.bad_rows import BadRows, left_out
+from sightline.data.sources.bad_rows import BadRows, left_out
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_shapes
 from sightline.data.vilt.sources import PictureCheck
 from sightline.errors import ConfigError

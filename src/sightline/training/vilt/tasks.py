@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from sightline.data.documents import require_split
+from sightline.data.sources.documents import require_split
 from sightline.data.vilt.captions import CaptionedPicture, read_captions
 from sightline.data.vilt.questions import (
     AskedPicture,

@@ -1,0 +1,1 @@
+"""Who answers questions (a local model, an endpoint), asked once and kept."""

@@ -1,0 +1,124 @@
+"""Who answers a run: a model here or behind an endpoint, with the fingerprint that its answers are kept by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence as Many
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sightline.secrets import without_secrets
+from sightline.types import Answerer
+
+if TYPE_CHECKING:
+    from sightline.models.endpoint import Endpoint
+    from sightline.models.load import LoadedVlm
+    from sightline.models.vilt.answers import ViltSpeaker
+
+
+@dataclass(frozen=True)
+class Answering:
+    """An answerer and what its answers depend on.
+
+    Attributes:
+        fingerprint: part of every answer's key in the journal.
+        provenance: what a reproduction must have alike, for `results.json`.
+        bare: whether it is asked the question alone, whatever a task's prompt says around it.
+    """
+
+    answerer: Answerer
+    fingerprint: str
+    provenance: Mapping[str, Any]
+    bare: bool = False
+
+
+def local_answering(
+    loaded: LoadedVlm, batch_tokens: int | None = None, system: str = "", enable_thinking: bool | None = None
+) -> Answering:
+    """A loaded model; the fingerprint covers all that decides what it answers: weights, settings, adapters, processor,
+    chat template, what stands around questions, tokenizer, decoding, and our own way from rows and pictures to its
+    inputs.
+
+    Raises:
+        InputError: the model's chat template takes no system message, or no `enable_thinking`.
+    """
+    from sightline.answering.local import LocalAnswerer
+    from sightline.data.encoding.prompts import opening_of
+    from sightline.engine.fingerprint import adapter_settings, fingerprint, generation_settings, stored_under
+
+    processor: Any = loaded.processor
+    opening = opening_of(processor, loaded.name, system, enable_thinking)
+    answerer = LocalAnswerer(loaded, batch_tokens, opening=opening)
+    rules = answerer.rules
+    provenance = {
+        **_known_of(loaded.model, loaded.inner, processor),
+        "adapter_settings": adapter_settings(loaded.model),
+        "chat_template": fingerprint(processor.chat_template, processor.tokenizer.chat_template),
+        **({"opening": list(opening.messages)} if opening.messages else {}),
+        **({"template_arguments": dict(opening.arguments)} if opening.arguments else {}),
+        "attention": str(loaded.model.config.get_text_config()._attn_implementation),
+        "decoding": {
+            "strategy": "greedy",
+            "stop_ids": sorted(rules.stop_ids),
+            "repetition_penalty": rules.repetition_penalty,
+            "others": list(rules.others),
+            "settings": generation_settings(loaded.inner),
+        },
+    }
+    return Answering(answerer, stored_under(provenance), provenance)
+
+
+def vilt_answering(speaker: ViltSpeaker) -> Answering:
+    """A ViLT; the fingerprint covers weights, settings, processor, tokenizer and the answers that it chooses among."""
+    from sightline.engine.fingerprint import fingerprint, stored_under
+
+    provenance = {
+        **_known_of(speaker.model, speaker.model, speaker.processor),
+        "answers": fingerprint(speaker.answers),
+        "decoding": {"strategy": "the most probable answer"},
+    }
+    return Answering(speaker, stored_under(provenance), provenance, bare=True)
+
+
+def _known_of(model: Any, inner: Any, processor: Any) -> dict[str, Any]:
+    """What a run records of a model here: weights, adapters' among them, settings without PEFT's wrapper, processor."""
+    from sightline.engine.fingerprint import (
+        config_settings,
+        processor_fingerprint,
+        processor_settings,
+        settings_fingerprint,
+        tokenizer_fingerprint,
+        weights_fingerprint,
+    )
+
+    return {
+        "weights": weights_fingerprint(model),
+        "model_settings": config_settings(inner.config),
+        "modules": settings_fingerprint(inner),
+        "processor": processor_fingerprint(processor),
+        "processor_settings": processor_settings(processor),
+        "tokenizer": tokenizer_fingerprint(processor.tokenizer),
+        "dtype": str(model.dtype),
+    }
+
+
+def system_opening(system: str) -> list[dict[str, Any]]:
+    """The messages before each question to a server: the system's, or none."""
+    return [{"role": "system", "content": system}] if system.strip() else []
+
+
+def remote_answering(endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> Answering:
+    """A model behind an endpoint, of which only address, name and what it is sent are known; `opening` stands before
+    every question."""
+    from sightline.engine.fingerprint import stored_under
+    from sightline.models.remote import EndpointAnswerer
+
+    known: dict[str, Any] = {
+        "endpoint": endpoint.address,
+        "model": endpoint.model,
+        "decoding": {
+            "strategy": "as --extra_body says" if "temperature" in endpoint.extra_body else "greedy",
+            **({"extra_body": without_secrets(endpoint.extra_body)} if endpoint.extra_body else {}),
+        },
+        **({"opening": list(opening)} if opening else {}),
+    }
+    return Answering(EndpointAnswerer(endpoint, opening), stored_under(known), known)

@@ -1,0 +1,361 @@
+"""Turn rows into sequences and image tensors: each distinct image is processed once, each text once."""
+
+# Dims: L tokens of a sequence.
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Hashable, Sequence as Many
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from sightline.data.encoding.borders import spelt_out
+from sightline.data.encoding.fit import LENGTH_POLICIES, FittedRow, fit_row
+from sightline.data.encoding.preferences import answer_pairs, image_groups
+from sightline.data.encoding.processors import (
+    ImageTable,
+    expand_images,
+    image_token,
+    layout_of,
+    process_images,
+    prompt_ids,
+    refusal,
+    require_own_words,
+    started,
+)
+from sightline.data.encoding.rendering import (
+    inside_spans,
+    moved_spans,
+    render_columns,
+    render_messages,
+    require_answers,
+    require_text,
+    require_words,
+    structured,
+)
+from sightline.data.pictures.images import Change, ChangedImage, content_key, named_key, open_image
+from sightline.errors import ConfigError, DataError, SightlineError
+from sightline.types import Sequence
+
+MAX_REMEMBERED_TEXTS = 100_000
+Around = tuple[tuple[str, str], ...]  # the words that a processor writes around the tokens of each image of a row
+
+
+@dataclass(frozen=True)
+class EncodedBatch:
+    """Sequences of a batch with the tensors of its distinct images.
+
+    Attributes:
+        sequences: SFT: one per row. Preferences: as `encode_preferences` orders them.
+        image_inputs: the processor's tensors for the distinct images (`pixel_values`, ...); empty without images.
+        image_spans: content key of each distinct image, and how many rows of the feature table are its own.
+        counts: placeholders of each distinct image.
+        is_apart: of each whether a row's words tokenize around its tokens as around its placeholder.
+    """
+
+    sequences: tuple[Sequence, ...]
+    image_inputs: dict[str, Any]
+    image_spans: tuple[tuple[str, int], ...] = ()
+    counts: tuple[int, ...] = ()
+    is_apart: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True)
+class EncodingSettings:
+    """How rows become sequences; the names are TRL's.
+
+    Attributes:
+        max_length: the most tokens of a sequence, None for any number.
+        length_policy: what becomes of longer ones, one of `LENGTH_POLICIES`.
+        completion_only_loss: score the completion of prompt-completion rows only.
+        assistant_only_loss: score the assistant's turns of `messages` only.
+        chat_template: used instead of the processor's own for `messages`.
+        dataset_text_field: column of plain text rows.
+        perturbation: with it, chosen answers are also scored under other images.
+        keeps_empty: rows without a word of prompt or answer are kept, as TRL keeps them.
+        keywords: prompts and answers are rendered with their row's `chat_template_kwargs`.
+    """
+
+    max_length: int | None = None
+    completion_only_loss: bool = True
+    assistant_only_loss: bool = False
+    chat_template: str | None = None
+    dataset_text_field: str = "text"
+    perturbation: Change | None = None
+    length_policy: str = "truncate"
+    keeps_empty: bool = False
+    keywords: bool = True
+
+    def __post_init__(self) -> None:
+        if self.length_policy not in LENGTH_POLICIES:
+            raise ConfigError(
+                f"length_policy: expected one of {', '.join(LENGTH_POLICIES)}; got '{self.length_policy}'."
+            )
+
+
+@dataclass(frozen=True)
+class _Text:
+    """Token ids of a rendered row with one placeholder per image, and which of them are scored."""
+
+    ids_L: np.ndarray
+    scored_L: np.ndarray
+
+
+class SequenceEncoder:
+    """Encodes rows with a processor; remembers texts that it has rendered and tokenized before."""
+
+    def __init__(self, processor: Any, settings: EncodingSettings) -> None:
+        self.processor = processor
+        self.settings = settings
+        self._texts: dict[str, tuple[_Text, ...]] = {}
+        self._templates: tuple[Any, Any] = None, None
+
+    def encode_sft(self, rows: Many[dict[str, Any]], names: Many[str] | None = None) -> EncodedBatch:
+        """One sequence per row of `messages`, `prompt` + `completion`, or plain text.
+
+        Raises:
+            DataError: placeholders and images of a row do not match, or nothing of it would be scored.
+        """
+        return self._encode(rows, names, preferences=False)
+
+    def encode_preferences(self, rows: Many[dict[str, Any]], names: Many[str] | None = None) -> EncodedBatch:
+        """The chosen answers of all pairs, then the rejected ones: a row of `prompt`, `chosen`, `rejected` has a pair
+        for each of its rejected answers. With `perturbation`, then the chosen answers once more, under other images.
+
+        Raises:
+            DataError: placeholders and images of a row do not match, or nothing of it would be scored.
+        """
+        return self._encode(rows, names, preferences=True)
+
+    def preference_keys(self, row: dict[str, Any], name: str = "row") -> tuple[tuple[str, ...], ...]:
+        """For each pair of a row the keys of its sequences, found without opening images: their tokens, which of them
+        are scored, their images as stored, `max_length` and `length_policy`. The processor's settings are not in
+        them."""
+        groups = [
+            [named_key(image, name) for image in group] for group in image_groups(row, self.settings.perturbation, name)
+        ]
+        keys = []
+        for pair in answer_pairs(row, name):
+            chosen, rejected = self._remembered(pair, (("", ""),) * len(groups[0]), self._preference_texts, name)
+            shown = [(chosen, groups[0]), (rejected, groups[0]), *((chosen, group) for group in groups[1:])]
+            keys.append(tuple(_sequence_key(text, group, self.settings) for text, group in shown))
+        return tuple(keys)
+
+    def read(
+        self, row: dict[str, Any], table: ImageTable, shown: Many[tuple[int, ...]], preferences: bool, name: str
+    ) -> FittedRow:
+        """One row's sequences, ordered as in a batch; raises what `encode_*` would.
+
+        `shown` are the places of its images in the table, then those that its chosen answers are scored under besides.
+        """
+
+        def render(row: dict[str, Any]) -> tuple[Sequence, ...]:
+            own, *others = shown
+            if not preferences:
+                (text,) = self._remembered(row, _around(table, own), self._sft_texts, name)
+                return (self._expand(text, own, table, name),)
+
+            def texts(part: int, group: tuple[int, ...]) -> list[_Text]:
+                around = _around(table, group)
+                return [self._remembered(pair, around, self._preference_texts, name)[part] for pair in pairs]
+
+            pairs = answer_pairs(row, name)
+            parts = [(0, own), (1, own), *((0, group) for group in others)]
+            return tuple(self._expand(text, group, table, name) for part, group in parts for text in texts(part, group))
+
+        return fit_row(row, render, self.settings, self.processor.tokenizer, name)
+
+    def _encode(self, rows: Many[dict[str, Any]], names: Many[str] | None, preferences: bool) -> EncodedBatch:
+        labels = _labels(rows, names)
+        groups = [
+            image_groups(row, self.settings.perturbation if preferences else None, label)
+            for row, label in zip(rows, labels, strict=True)
+        ]
+        pictures = [(group, label) for own, label in zip(groups, labels, strict=True) for group in own]
+        table, shown = self._encode_images([group for group, _ in pictures], [label for _, label in pictures])
+        places = iter(shown)
+        read = [
+            self.read(row, table, tuple(itertools.islice(places, len(own))), preferences, label).sequences
+            for row, own, label in zip(rows, groups, labels, strict=True)
+        ]
+        parts = 1 + len(groups[0]) if preferences else 1
+        sequences = [one for part in range(parts) for own in read for one in _part(own, part, parts)]
+        spans = tuple(zip(table.keys, table.counts, strict=True))
+        apart = tuple(expansion.is_apart for expansion in table.expansions)
+        return EncodedBatch(tuple(sequences), table.image_inputs, spans, table.counts, apart)
+
+    def _encode_images(self, pictures: list[list[Any]], labels: Many[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
+        """The table of distinct images, and for each row the indices of the images it shows."""
+        opened: dict[Hashable, tuple[str, Any]] = {}
+        distinct: dict[tuple[bool, str], Any] = {}
+        rows: list[list[tuple[bool, str]]] = []
+        for images, label in zip(pictures, labels, strict=True):
+            rows.append([])
+            for value in images:
+                stored = _stored_key(value)
+                if stored not in opened:
+                    image = open_image(value, label)
+                    opened[stored] = content_key(image), image
+                key, image = opened[stored]
+                rows[-1].append((self.is_beside(images), key))
+                distinct.setdefault(rows[-1][-1], image)
+        order = sorted(distinct, key=lambda entry: entry[0])  # images that are alone in a row first, else as they came
+        label_of = {entry: label for row, label in reversed(list(zip(rows, labels, strict=True))) for entry in row}
+        table = self._processed([(beside, distinct[beside, key], label_of[beside, key]) for beside, key in order])
+        index_of = {entry: index for index, entry in enumerate(order)}
+        keys = tuple(f"{key} beside others" if beside else key for beside, key in order)
+        return replace(table, keys=keys), [tuple(index_of[entry] for entry in row) for row in rows]
+
+    def _processed(self, images: list[tuple[bool, Any, str]]) -> ImageTable:
+        """The table of images, each with whether it shares its row and with the name of that.
+
+        Raises:
+            DataError: the processor does not take one of them.
+        """
+        try:
+            return process_images(self.processor, [image for _, image, _ in images], [one[0] for one in images])
+        except SightlineError:  # of the model, whatever the picture
+            raise
+        except Exception:
+            for beside, image, label in images:
+                try:
+                    process_images(self.processor, [image], [beside])
+                except Exception as error:  # a processor may raise anything for a picture that it does not take
+                    raise DataError(refusal(label, image.size, str(error) or type(error).__name__)) from error
+            raise
+
+    def is_beside(self, images: Many[Any]) -> bool:
+        """Whether the images of a row are processed in another way because they share it."""
+        return len(images) > 1 and bool(layout_of(self.processor).beside)
+
+    def _remembered(self, row: dict[str, Any], around: Around, texts_of: Any, label: str) -> tuple[_Text, ...]:
+        parts: dict[str, Any] = {
+            key: row[key] for key in ("messages", "prompt", "completion", "chosen", "rejected") if key in row
+        }
+        parts[self.settings.dataset_text_field] = row.get(self.settings.dataset_text_field)
+        key = json.dumps([parts, around, row.get("chat_template_kwargs")], sort_keys=True, default=repr)
+        templates = self.processor.chat_template, self.processor.tokenizer.chat_template
+        if templates != self._templates:  # a script may set another one at any time
+            self._texts.clear()
+            self._templates = templates
+        if key not in self._texts:
+            if len(self._texts) >= MAX_REMEMBERED_TEXTS:
+                self._texts.clear()
+            self._texts[key] = texts_of(row, around, label)
+        return self._texts[key]
+
+    def _sft_texts(self, row: dict[str, Any], around: Around, label: str) -> tuple[_Text, ...]:
+        settings = self.settings
+        if row.get("messages") is not None:
+            return (self._messages_text(row, around, label),)
+        if settings.assistant_only_loss:
+            raise DataError(f"{label}: assistant_only_loss needs the column messages; found {', '.join(row)}.")
+        if "prompt" in row and "completion" in row:
+            prompt, completion = self._render(row, around, ("prompt", "completion"), label)
+            return (
+                self._joined(self._prompt(prompt, around, label), completion, settings.completion_only_loss, label),
+            )
+        self._check_whole_rows(around, label)
+        if not isinstance(row.get(settings.dataset_text_field), str):
+            filled = ", ".join(name for name, value in row.items() if value is not None) or "nothing"
+            raise DataError(
+                f"{label}: expected messages, prompt and completion, or {settings.dataset_text_field}, got {filled}. "
+                "Mend the row, or drop it."
+            )
+        if not settings.keeps_empty:
+            require_text(row[settings.dataset_text_field], settings.dataset_text_field, label)
+        ids_L = self._prompt(row[settings.dataset_text_field], around, label)
+        return (_Text(ids_L, np.ones(len(ids_L), dtype=bool)),)
+
+    def _preference_texts(self, row: dict[str, Any], around: Around, label: str) -> tuple[_Text, ...]:
+        prompt, chosen, rejected = self._render(row, around, ("prompt", "chosen", "rejected"), label)
+        prompt_L = self._prompt(prompt, around, label)
+        return self._joined(prompt_L, chosen, True, label), self._joined(prompt_L, rejected, True, label)
+
+    def _render(self, row: dict[str, Any], around: Around, columns: tuple[str, ...], label: str) -> list[str]:
+        if not self.settings.keeps_empty:
+            require_words(row, columns, label)
+        if not self.settings.keywords:
+            row = {**row, "chat_template_kwargs": None}
+        return render_columns(self.processor, row, len(around), columns, label)
+
+    def _prompt(self, prompt: str, around: Around, label: str) -> np.ndarray:
+        return prompt_ids(self.processor, lambda text: self._tokenize(text, label), prompt, around, label)
+
+    def _joined(self, prompt_L: np.ndarray, completion: str, completion_only: bool, label: str) -> _Text:
+        """Prompt and completion tokenized apart, as TRL's vision collators do."""
+        completion_L = self._tokenize(completion.strip() if layout_of(self.processor).strips else completion, label)
+        scored_L = np.ones(len(prompt_L) + len(completion_L), dtype=bool)
+        scored_L[: len(prompt_L)] = not completion_only
+        return _Text(np.concatenate([prompt_L, completion_L]), scored_L)
+
+    def _check_whole_rows(self, around: Around, label: str) -> None:
+        """Raise DataError for a row of prompt and answer in one where the processor must tell them apart."""
+        layout = layout_of(self.processor)
+        if around and (layout.image_in_front or layout.end):
+            raise DataError(
+                f"{label}: {type(self.processor).__name__} writes into the prompt by itself, so prompt and answer must "
+                f"stand apart. Use the columns prompt and completion."
+            )
+
+    def _messages_text(self, row: dict[str, Any], around: Around, label: str) -> _Text:
+        self._check_whole_rows(around, label)
+        if not self.settings.keeps_empty:
+            require_answers(row["messages"], label)
+        by_turns = self.settings.assistant_only_loss
+        messages = structured(row["messages"], len(around), label)
+        text, spans = render_messages(self.processor, messages, self.settings.chat_template, by_turns, label)
+        if not by_turns:
+            ids_L = self._prompt(text, around, label)
+            return _Text(ids_L, np.ones(len(ids_L), dtype=bool))
+        start = len(started(self.processor, text)) - len(text)
+        spans = [(first + start, end + start) for first, end in moved_spans(self.processor, text, around, spans)]
+        text = spelt_out(started(self.processor, text), image_token(self.processor), around)
+        encoded = self.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        ids_L = np.asarray(encoded["input_ids"], dtype=np.int64)
+        require_own_words(self.processor, ids_L, label)
+        scored_L = inside_spans(encoded["offset_mapping"], spans)
+        if not scored_L.any() and not self.settings.keeps_empty:
+            raise DataError(f"{label}: no assistant turn to train on. Add one, or drop the row.")
+        return _Text(ids_L, scored_L)
+
+    def _tokenize(self, text: str, label: str) -> np.ndarray:
+        ids_L = np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
+        require_own_words(self.processor, ids_L, label)
+        return ids_L
+
+    def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> Sequence:
+        return expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)
+
+
+def _around(table: ImageTable, shown: tuple[int, ...]) -> Around:
+    """The words that the processor writes around the tokens of each image."""
+    return tuple(table.expansions[image].around for image in shown)
+
+
+def _part(sequences: tuple[Sequence, ...], part: int, parts: int) -> tuple[Sequence, ...]:
+    size = len(sequences) // parts
+    return sequences[part * size : (part + 1) * size]
+
+
+def _labels(rows: Many[dict[str, Any]], names: Many[str] | None) -> tuple[str, ...]:
+    return tuple(names) if names is not None else tuple(f"row {index + 1} of the batch" for index in range(len(rows)))
+
+
+def _sequence_key(text: _Text, shown: list[str], settings: EncodingSettings) -> str:
+    digest = hashlib.blake2b(text.ids_L.tobytes(), digest_size=16)
+    digest.update(text.scored_L.tobytes())
+    digest.update(f"{shown} {settings.max_length} {settings.length_policy}".encode())
+    return digest.hexdigest()
+
+
+def _stored_key(value: Any) -> Hashable:
+    """What tells without opening that two values are the same picture: the bytes, the path, or the object."""
+    if isinstance(value, ChangedImage):
+        return repr(value.change), _stored_key(value.original)
+    if isinstance(value, dict):
+        return value.get("bytes") or str(value["path"])
+    return value if isinstance(value, str | bytes) else id(value)

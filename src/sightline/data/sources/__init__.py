@@ -1,0 +1,1 @@
+"""Files, folders, archives, tables and saved datasets as rows."""

@@ -1,0 +1,142 @@
+"""Files of text as people keep them: packed or not, in UTF-8 or with the mark of another encoding."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import lzma
+import shlex
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TextIO
+
+from sightline.data.sources.bounds import COMPRESSED, Unpacked
+from sightline.errors import DataError
+
+PACKED = (".gz", ".bz2", ".xz", ".zst")
+UNPACKED_KINDS = (".jsonl", ".json", ".csv", ".tsv", ".txt", ".token", ".tar")  # which may be packed, too
+OTHER_NAMES = {".ndjson": ".jsonl", ".jsonlines": ".jsonl", ".tgz": ".tar"}
+HEAD_BYTES = 4096
+MARKS = (  # the longer first: UTF-32's begins as UTF-16's
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+
+
+def row_kind(path: Path) -> str:
+    """The suffix that says what a file holds, in small letters and without that of its packing: `.jsonl`."""
+    suffix = path.suffix.lower()
+    if suffix in PACKED:
+        inner = row_kind(path.with_suffix(""))
+        return inner if inner in UNPACKED_KINDS else suffix
+    return OTHER_NAMES.get(suffix, suffix)
+
+
+@contextmanager
+def opened_text(path: Path, newline: str | None = None) -> Iterator[TextIO]:
+    """The text of a file, unpacked within bounds, in UTF-8 or in what the mark at its start names.
+
+    Raises:
+        DataError: it is of another encoding, cut, or unpacks to too much; names the line where that is known.
+    """
+    encoding = "utf-8-sig"
+    try:
+        with _unpacked(path) as content:
+            head = content.peek(HEAD_BYTES)[:HEAD_BYTES]
+            encoding = next((name for mark, name in MARKS if head.startswith(mark)), "utf-8-sig")
+            _require_no_zeros(head, encoding, path)
+            with io.TextIOWrapper(content, encoding=encoding, newline=newline) as text:
+                yield text
+    except UnicodeDecodeError as error:
+        raise _undecodable(path, encoding, error) from error
+    except (EOFError, lzma.LZMAError, zlib.error) as error:
+        raise _no_whole_pack(path, error) from error
+    except OSError as error:
+        if error.filename is not None or error.errno is not None:
+            raise
+        raise _no_whole_pack(path, error) from error
+
+
+def _no_whole_pack(path: Path, error: Exception) -> DataError:
+    return DataError(f"{path} is no whole packed file: {error}. Copy or write it again.")
+
+
+def _unpacked(path: Path) -> Any:
+    """The bytes of a file; of one that is packed those inside, counted."""
+    with path.open("rb") as file:
+        head = file.read(6)
+    opener = next((opener for mark, opener in COMPRESSED.items() if head.startswith(mark)), None)
+    is_text = path.suffix.lower() not in PACKED and head.isascii() and not head.startswith(b"\x1f")  # a column "BZh"
+    if opener is None or is_text:
+        return path.open("rb")
+    return io.BufferedReader(_Bytes(Unpacked(opener(path, "rb"), path)), HEAD_BYTES * 16)
+
+
+class _Bytes(io.RawIOBase):
+    """What `Unpacked` reads, for Python's own buffers."""
+
+    def __init__(self, content: Unpacked) -> None:
+        self._content = content
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        read = self._content.read(len(buffer))
+        buffer[: len(read)] = read
+        return len(read)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._content.__exit__()
+        super().close()
+
+
+def _require_no_zeros(head: bytes, encoding: str, path: Path) -> None:
+    """Raise DataError for a start full of zero bytes without the mark of an encoding: every second letter of UTF-16."""
+    if encoding != "utf-8-sig" or 5 * head.count(0) < len(head) or not head.count(0):
+        return
+    even, odd = head[::2].count(0), head[1::2].count(0)
+    if 4 * min(even, odd) > max(even, odd):
+        raise DataError(f"{path}: expected text, got a file of zero bytes and others. Write it again as text in UTF-8.")
+    name = "UTF-16LE" if odd > even else "UTF-16BE"
+    raise DataError(
+        f"{path}: expected text in UTF-8, or with the mark (BOM) of another encoding; got zero bytes as {name} without "
+        f"its mark has them. {_by_iconv(path, name)}"
+    )
+
+
+def _undecodable(path: Path, encoding: str, error: UnicodeDecodeError) -> DataError:
+    """What is said of text in another encoding, or cut inside of a letter."""
+    if encoding != "utf-8-sig":
+        return DataError(f"{path} begins as {encoding.upper()}, but is not ({error.reason}). Copy or write it again.")
+    with _unpacked(path) as content:
+        number, bad = _first_bad_line(content)
+    if bad is None or bad.reason == "unexpected end of data":
+        return DataError(
+            f"{path} is not encoded in UTF-8 ({error.reason} in line {number}): most likely it is cut. Copy it again."
+        )
+    return DataError(
+        f"{path} is not encoded in UTF-8: line {number} has the byte 0x{bad.object[bad.start]:02X} after "
+        f"{bad.object[: bad.start].decode()[-30:]!r}. Most likely it is in Windows-1252 (Latin-1). "
+        f"{_by_iconv(path, 'WINDOWS-1252')}"
+    )
+
+
+def _first_bad_line(content: IO[bytes]) -> tuple[int, UnicodeDecodeError | None]:
+    number = 0
+    for number, line in enumerate(content, start=1):
+        try:
+            line.decode("utf-8")
+        except UnicodeDecodeError as error:
+            return number, error
+    return number, None
+
+
+def _by_iconv(path: Path, encoding: str) -> str:
+    return f"Convert it: iconv -f {encoding} -t UTF-8 {shlex.quote(path.name)} > NEW_FILE"

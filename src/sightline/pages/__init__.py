@@ -1,0 +1,1 @@
+"""Reports as single HTML files: blocks, charts, curves, pictures and a sample browser."""

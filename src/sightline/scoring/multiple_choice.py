@@ -1,0 +1,189 @@
+"""Read the option that an answer chooses, and never guess: `strict` for every task with options."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from sightline.scoring import yes_no
+from sightline.scoring.announcements import claims, phrase
+from sightline.scoring.final_answer import after_reasoning, boxed, refuses, sentences
+from sightline.scoring.listings import labels, last_line, without_listings
+from sightline.scoring.option_letters import (
+    SEVERAL,
+    is_joined,
+    letter_anywhere,
+    match_letter,
+    only_lists,
+    unless_listed,
+)
+from sightline.scoring.option_mentions import mentions
+from sightline.scoring.option_texts import only_option_in, option_at_start
+from sightline.scoring.phrases import any_of, finder
+from sightline.scoring.plain_text import after_turn, fold, plain, sentence_around, takes_back, turns
+from sightline.scoring.records import Item
+from sightline.scoring.verdicts import letters_of
+
+_MARKS = " \t\n\"'“”‘’「」『』【】()[]{}<>《》.:,;!#*。、"
+_LETTERS = frozenset("ABCDEFGHIJ")
+_BEYOND = r"\b(?i:answer|(?:option|choice)\s+letter)\s*(?:is|:)+\s*[*(]*[{letters}](?=[\s.)*]*(?:$|\n|[.,)]))"
+# What follows a letter that opens an answer as its label, and not as the article "A".
+_ENDS_LABEL = re.compile(
+    rf"[\"'\])}}」』】>]*(?:[.):,;\n、]|\s*$|\s*[-–—→]\s|\s+\(|\s+{any_of('reasons')}|\s*{any_of('copulas_behind')}[\s.。]*$)"
+)
+_AT_END = r"(?:^|[\n.?!。:,、→]|->|=>|\bis\b)\s*[\"'(\[「【]*([{letters}])[\"')\]」】]*[\s.。]*$"
+_BOLD = r"\*\*\s*(?:\(?([{letters}])\)?[.:]?\s*|(?:\(([{letters}])\)|([{letters}])[.:)])[^*\n]{{1,80}})\*\*"
+_IS_BRACKETED = r"\b(?:is|be)[:\s]+\(([{letters}])\)(?![^.\n]*\b(?:and|or)\s+\()"
+_OPTION = finder("option", before="^")
+_DENIES = finder("denies", "doubts")
+_SUMS_UP = finder("sums_up")
+_REFUSES = finder("refuses")
+
+
+def read_strict(item: Item, answer: str) -> str | None:
+    """The letter of the chosen option, or None where the answer names none, or several.
+
+    Tried in this order: LaTeX's box; the whole answer; the last "answer is ..." or "Answer: ...", which may be a letter
+    that no option has; the only option that is called right; the letter or option text that the answer opens with; a
+    letter that closes it; the only letter in bold; the only option that is not ruled out; the only letter in brackets;
+    the only option whose text the last telling sentence holds; for yes and no, what the answer affirms or denies.
+
+    >>> read_strict(item, "**B**"), read_strict(item, "The answer is (b)."), read_strict(item, "A or B")
+    ('B', 'B', None)
+    """
+    said = fold(after_reasoning(answer))
+    *before_questions, whole = [without_listings(item, part) if part else "" for part in turns(plain(said))]
+    if said.strip() and not whole:
+        return None
+    for part in before_questions:
+        if (letter := _first(_FIRM, item, part)) is not None:
+            return letter or None
+    box = boxed(said)
+    for reader in (
+        lambda: _in_box(item, box),
+        lambda: _first(_FIRM, item, whole),
+        lambda: _emphasised(item, said, whole),
+        lambda: _not_ruled_out(item, whole),
+        lambda: _by_text(item, box, whole),
+    ):
+        if (letter := reader()) is not None:
+            return letter or None
+    return None
+
+
+# Each reader gives a letter, SEVERAL where it sees that several are named, or None where it sees nothing.
+
+
+def _first(readers: tuple[Callable[[Item, str], str | None], ...], item: Item, text: str) -> str | None:
+    return next((letter for read in readers if (letter := read(item, text)) is not None), None)
+
+
+def _in_box(item: Item, box: str | None) -> str | None:
+    said = plain(box or "")
+    if letter := match_letter(item, said):
+        return SEVERAL if unless_listed(item, said, letter) == SEVERAL and only_lists(said) else letter["letter"]
+    return SEVERAL if box and _REFUSES.search(box) and option_at_start(item, box) is None else None
+
+
+def _whole(item: Item, text: str) -> str | None:
+    bare = _OPTION.sub("", text.strip(_MARKS)).strip(_MARKS)
+    if len(bare) == 1 and bare.upper() in letters_of(item):
+        return bare.upper()
+    return option_at_start(item, text, whole=True) or (SEVERAL if only_lists(text) else None)
+
+
+def _announced(item: Item, text: str) -> str | None:
+    """The last that is announced; what stands in conditions counts where it is one option and nothing is refused."""
+    turned = after_turn(text)
+    if turned is not None and not claims(item, turned):
+        said = phrase(item, turned) or _at_end(item, turned)
+        if said is not None or takes_back(turned):
+            return said or SEVERAL
+    found = claims(item, text)
+    firm = [claim.said for claim in found if not claim.supposed]
+    if firm:
+        return firm[-1]
+    supposed = {claim.said for claim in found}
+    others = set(letter_anywhere(letters_of(item)).findall(text)) - supposed - {"A", "I"}
+    return SEVERAL if supposed and (others or _REFUSES.search(text, found[-1].end)) else _only(supposed)
+
+
+def _beyond(item: Item, text: str) -> str | None:
+    """SEVERAL where the answer chooses a letter that no option has, whatever else it says."""
+    beyond = "".join(sorted(_LETTERS - set(letters_of(item)))) or "-"
+    return SEVERAL if re.search(_BEYOND.format(letters=beyond), text) else None
+
+
+def _affirmed(item: Item, text: str) -> str | None:
+    return _only({mention.letter for mention in mentions(item, text) if mention.right})
+
+
+def _at_start(item: Item, text: str) -> str | None:
+    # "A: no" is how question and answer are marked, not the first option.
+    if (marked := re.match(r"A\s*[:-]\s*", text)) and (said := option_at_start(item, text[marked.end() :])):
+        return said
+    letter = match_letter(item, text)
+    if letter and _ENDS_LABEL.match(text[letter.end() :]):
+        return unless_listed(item, text, letter) if len(labels(item, text)) < 2 else None
+    if yes_no.asks_so(item.options) or _REFUSES.search(text):
+        return None
+    said = option_at_start(item, text)
+    # "Two here and two there: four" does not say two.
+    return said if said and only_option_in(item, sentences(text)[0]) in (said, None) else None
+
+
+def _at_end(item: Item, text: str) -> str | None:
+    letter = re.search(_AT_END.format(letters=_set(item)), text)
+    if letter is None:
+        return last_line(item, text)
+    if is_joined(item, text[: letter.start(1)]):
+        return SEVERAL
+    return None if _DENIES.search(sentence_around(text, letter.start(1))) else letter[1]
+
+
+def _emphasised(item: Item, dressed: str, text: str) -> str | None:
+    """The only letter in bold or, in brackets, behind "is", unless it is ruled out."""
+    bold = {"".join(letters) for letters in re.findall(_BOLD.format(letters=_set(item)), dressed)}
+    said = bold | set(re.findall(_IS_BRACKETED.format(letters=_set(item)), text))
+    said -= {mention.letter for mention in mentions(item, text) if mention.right is False}
+    return said.pop() if len(said) == 1 else None
+
+
+def _not_ruled_out(item: Item, text: str) -> str | None:
+    """The only named option of which nothing says that it is wrong."""
+    return None if _REFUSES.search(text) else _only({m.letter for m in mentions(item, text) if m.right is not False})
+
+
+def _by_text(item: Item, box: str | None, text: str) -> str | None:
+    if yes_no.asks_so(item.options):
+        said = yes_no.read(item.question, text)
+        return None if said is None else letters_of(item)[yes_no.asks_so(item.options).index(said)]
+    return option_at_start(item, box or "") or _only_text(item, text)
+
+
+def _only_text(item: Item, text: str) -> str | None:
+    """The option that all telling sentences name, or the last where it concludes."""
+    named = [
+        (sentence, letter)
+        for sentence in sentences(text)
+        if not sentence.endswith("?") and (letter := only_option_in(item, sentence)) is not None
+    ]
+    if not named:
+        return None
+    last, letter = named[-1]
+    # "It cannot be determined" is a refusal, unless it is one of the options.
+    option = item.options[ord(letter) - ord("A")] if letter else ""
+    if not refuses(option) and (refuses(text) or _REFUSES.search(text)):
+        return None
+    return letter if _SUMS_UP.search(last) or len({said for _, said in named}) == 1 else SEVERAL
+
+
+_FIRM = (_whole, _announced, _beyond, _at_start, _affirmed, _at_end)
+
+
+def _only(said: set[str]) -> str | None:
+    return said.pop() if len(said) == 1 else SEVERAL if said else None
+
+
+def _set(item: Item) -> str:
+    return letters_of(item) or "-"

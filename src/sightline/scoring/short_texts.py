@@ -1,0 +1,156 @@
+"""Read an answer of a few words: as it stands, unwrapped, behind "The answer is", or said in a sentence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from sightline.scoring.asked_number import read_asked_number
+from sightline.scoring.final_answer import (
+    FOREIGN_CUES,
+    after_reasoning,
+    boxed,
+    corrected,
+    refuses,
+    sentences,
+    without_markup,
+)
+from sightline.scoring.normalise import matches
+from sightline.scoring.number_spelling import spelled
+from sightline.scoring.numbers import has_number, same_number, whole_number
+from sightline.scoring.reasoning import without_thought
+from sightline.scoring.records import Item, Verdict
+from sightline.scoring.restated import restated
+from sightline.scoring.verdicts import UNPARSED
+from sightline.scoring.yes_no import read_strict as read_yes_no
+
+_BOLD = re.compile(r"\*\*(?=\S)([^*\n]+?)\*\*")
+_CUE = re.compile(
+    r"\b(?:answer|result)\b(?:[^.\n:]{0,40}?\b(?:is|are|be)\b|\s*[:=]|\s*(?=\n))[\s:=]*"
+    rf"|^\W*(?:response|output|prediction)\s*:\s*|{FOREIGN_CUES}",
+    re.IGNORECASE | re.MULTILINE,
+)
+_CONCLUDES = re.compile(r"\W*(?:therefore|thus|hence|so|in\s+(?:conclusion|summary)|所以|因此)\b", re.IGNORECASE)
+_NO_ANSWER = re.compile(
+    r"n/?a|unknown|none\s+given|not\s+(?:mentioned|stated|specified|given|shown|indicated|available|listed|known|applicable)",
+    re.IGNORECASE,
+)
+_COPULA_BEHIND = re.compile(r"(?:です|でした|입니다|이에요|예요)[。.\s]*$")
+_UNIT_APART = re.compile(r"(?<=\d)\s+(?=[a-zµ°]{1,3}\b)", re.IGNORECASE)  # "12 kg" and "12kg"
+_SIGNS_BEHIND = re.compile(r"(?<=\w)[+-]+(?=[\s.,;]|$)")  # B+ is no B, which VQA's spelling would make it
+_TELLS_NOTHING = re.compile(
+    r"\?$|^(?:sure|certainly|of\s+course|okay|ok|great\s+question|absolutely)\W*$", re.IGNORECASE
+)
+_LONGEST = 12  # letters of an abbreviation and what stands before it
+_ABBREVIATION = re.compile(
+    r"\b(?:st|mr|mrs|ms|dr|mt|jr|sr|vs|no|inc|ltd|co|corp|ave|blvd|rd|prof|gen|dept|vol|approx|ft|[A-Z]|[ap]\.m|u\.s)\.$",
+    re.IGNORECASE,
+)
+
+
+def judge_short(item: Item, answer: str, score: Callable[[str], float]) -> Verdict:
+    """The best score among what the answer can be read as.
+
+    Without any it is wrong, unless it refuses, says nothing, or gives several numbers where one is due: then unparsed.
+    """
+    best, said = 0.0, ""
+    for said in readings(item, answer):
+        if (one := score(said)) == 1.0:
+            return Verdict(1.0, said)
+        if one > best:
+            best, best_said = one, said
+    if best:
+        return Verdict(best, best_said)
+    plain = after_reasoning(answer)
+    told = final_phrase(plain) or plain
+    unread = (
+        refuses(told)
+        or _NO_ANSWER.fullmatch(said.strip(" .")) is not None
+        or (_asks_number(item) and has_number(told) and not _number(item, plain))
+    )
+    return UNPARSED if unread or not said else Verdict(0.0, said)
+
+
+def readings(item: Item, answer: str) -> Iterator[str]:
+    """What the answer says, from all of it to its final phrase; nothing where it says nothing.
+
+    Where yes or no is due, what its reader finds; otherwise what the telling sentence says beyond the question, what
+    alone is bold, and the number where one is due.
+    """
+    unwrapped = after_reasoning(answer)
+    if not unwrapped:
+        return
+    plain = without_markup(unwrapped)
+    one_word = plain.isascii() and plain.isalnum()
+    said = "" if one_word else final_phrase(unwrapped)
+    told = plain if one_word else said or _telling_sentence(plain)
+    texts = [without_thought(answer), plain, told]
+    if _asks_yes_or_no(item):
+        texts += _spellings_of(read_yes_no(item, answer))
+    else:
+        bold = set(_BOLD.findall(unwrapped))
+        texts += [] if one_word else restated(item.question, told)
+        texts += [] if said or len(bold) != 1 or re.search(r"\bnot\b|n['’]t\b", told) else bold
+        texts += [_number(item, unwrapped)] if _asks_number(item) else []
+    yield from (text for text in dict.fromkeys(texts) if text)
+
+
+def same_text(said: str, gold: str) -> bool:
+    """Whether two short texts say the same: in VQA's spelling, or as numbers."""
+    if whole_number(said) and whole_number(gold):
+        return same_number(said, gold)
+    if _SIGNS_BEHIND.findall(said) != _SIGNS_BEHIND.findall(gold):
+        return False
+    if matches(said, (gold,)):
+        return True
+    one, two = _UNIT_APART.sub("", spelled(said)), _UNIT_APART.sub("", spelled(gold))
+    return (one, two) != (said.strip(), gold.strip()) and matches(one, (two,))
+
+
+def final_phrase(unwrapped: str) -> str:
+    """What the box holds, else what stands behind the last "The answer is"; nothing where there is neither."""
+    plain = without_markup(unwrapped)
+    return without_markup(boxed(unwrapped) or "") or _behind_cue(corrected(plain)) or _behind_cue(plain)
+
+
+def _behind_cue(text: str) -> str:
+    cues = list(_CUE.finditer(text))
+    said = _phrases(text[cues[-1].end() :]) if cues else []
+    return without_markup(_COPULA_BEHIND.sub("", said[0])) if said else ""
+
+
+def _telling_sentence(text: str) -> str:
+    """The last sentence where it concludes or the text corrects itself, else the first; questions aside."""
+    stated = [sentence for sentence in _phrases(text) if not _TELLS_NOTHING.search(sentence)]
+    if not stated:
+        return ""
+    return stated[-1] if _CONCLUDES.match(stated[-1]) or corrected(text) else stated[0]
+
+
+def _phrases(text: str) -> list[str]:
+    """Sentences, also where abbreviations end within them."""
+    parts: list[str] = []
+    for part in sentences(text):
+        if parts and _ABBREVIATION.search(parts[-1][-_LONGEST:]):
+            parts[-1] += f" {part}"
+        else:
+            parts.append(part)
+    return parts
+
+
+def _asks_yes_or_no(item: Item) -> bool:
+    return any(gold.strip().lower() in ("yes", "no", "true", "false") for gold in item.answers)
+
+
+def _spellings_of(said: str | None) -> tuple[str, ...]:
+    """Yes is true and no is false, as the gold answer may be written either way: CSV files write booleans so."""
+    return {"yes": ("yes", "true"), "no": ("no", "false")}[said] if said else ()
+
+
+def _asks_number(item: Item) -> bool:
+    return any(whole_number(gold) is not None for gold in item.answers)
+
+
+def _number(item: Item, text: str) -> str:
+    number = read_asked_number(item.question, text)
+    return number.currency + number.written if number else ""

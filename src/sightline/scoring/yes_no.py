@@ -1,0 +1,168 @@
+"""Read "yes" or "no" from an answer: POPE, MME, VLMEvalKit and lmms-eval each in their own way, and `strict`.
+
+Sources, described rule by rule: AoiDragon/POPE evaluate.py at 08d957b; MME's tool in the copy at zjunlp/Deco fee8d75;
+VLMEvalKit dataset/utils/yorn.py at e8e78f0; lmms-eval 0.7.3 tasks/mme and tasks/pope.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from sightline.scoring.final_answer import after_reasoning, boxed
+from sightline.scoring.normalise import vlmevalkit_punctuation
+from sightline.scoring.phrases import any_of, finder
+from sightline.scoring.plain_text import after_turn, plain, sentence_around, sentence_start, takes_back, turns
+from sightline.scoring.records import Item
+from sightline.scoring.statements import stated
+
+_YES, _NO = any_of("yes", "agrees"), any_of("no", "disagrees")
+_WORD = f"(?:(?P<no>{_NO})|(?P<yes>{_YES}))"
+_END = r"(?!\.?\s*\d)[\s\"'”’」)\]]*(?=$|[.,;:!(\n。、—–-])"
+_WHOLE = re.compile(rf"\W*{_WORD}\W*", re.IGNORECASE)
+_OPENING = re.compile(rf"\W*{_WORD}{_END}", re.IGNORECASE)
+_CUE = re.compile(rf"{any_of('announces', 'statements')}[\s:=\"'“—–-]*{_WORD}(?!\w)", re.IGNORECASE)
+_INTERJECTION = f"(?:(?P<no>{any_of('no')})|(?P<yes>{any_of('yes')}))"
+_OPENING_A_SENTENCE = re.compile(rf"\W*{_INTERJECTION}\s+(?={any_of('subjects')})", re.IGNORECASE)
+_SAID = re.compile(rf"(?:^|[\s\"'(,]){_INTERJECTION}{_END}", re.IGNORECASE)
+_ANYWHERE = re.compile(rf"(?<!\w){_INTERJECTION}(?!\w)", re.IGNORECASE)
+_DENIES = finder("denies")
+_DENIED = finder("denies", "doubts", after=r"\s*$")
+_REFUSES = finder("refuses")
+_SUPPOSES = finder("conditions", "hedges")
+_JOINED = re.compile(rf"\s*(?:{any_of('joins')})\s*{_WORD}{_END}", re.IGNORECASE)
+_SENTENCE = re.compile(r"[.!?。\n]")
+_SEVERAL = ""
+
+
+def asks_so(options: Iterable[str]) -> list[str]:
+    """["yes", "no"] in the order of two options that say so in any language, else an empty list."""
+    said = [_spoken(option) for option in options]
+    return [word for word in said if word] if sorted(map(str, said)) == ["no", "yes"] else []
+
+
+def read_strict(item: Item, answer: str) -> str | None:
+    """What is announced, the opening word, what a sentence says of the question, or the only one of yes and no.
+
+    >>> read_strict(item, "**No**, there is no dog."), read_strict(item, "No image was provided.")
+    ('no', None)
+    """
+    # Most answers are the word alone, and benchmarks have 9,000 of them.
+    if said := _spoken(answer):
+        return said
+    text = after_reasoning(answer)
+    return read(item.question, boxed(text) or text)
+
+
+def read(question: str, answer: str) -> str | None:
+    """The same of a text without its reasoning."""
+    *before_questions, whole = turns(plain(answer))
+    for part in before_questions:
+        if (said := _firm(part)) is not None:
+            return said or None
+    said = _firm(whole)
+    return (_weak(plain(question), whole) if said is None else said) or None
+
+
+def _spoken(text: str) -> str | None:
+    word = _WHOLE.fullmatch(text)
+    return _meaning(word) if word else None
+
+
+def _meaning(word: re.Match[str]) -> str:
+    return "no" if word["no"] else "yes"
+
+
+def _firm(text: str) -> str | None:
+    """The whole answer, what follows a "wait", the last announcement, the last line or the opening word.
+
+    _SEVERAL where they deny, suppose or join, or where the opening word and the last line differ.
+    """
+    if said := _spoken(text):
+        return said
+    turned = after_turn(text)
+    if turned is not None and (said := _firm(turned)) is not None:
+        return said
+    if turned is not None and takes_back(turned):
+        return _SEVERAL
+    cues = [cue for cue in _CUE.finditer(text) if not sentence_around(text, cue.start()).endswith("?")]
+    if cues:
+        return _of_cue(text, cues[-1])
+    opening, last = _opening(text), _spoken(text.rsplit("\n", 1)[-1])
+    if opening and last:
+        return opening if opening == last else _SEVERAL
+    return last or opening
+
+
+def _of_cue(text: str, cue: re.Match[str]) -> str:
+    before = text[sentence_start(text, cue.start()) : cue.start()]
+    word = cue.start("no") if cue["no"] else cue.start("yes")
+    denied = _DENIES.search(text[cue.start() : word]) or _DENIED.search(before) or _REFUSES.search(before)
+    supposed = _SUPPOSES.search(before) or _SUPPOSES.match(text[cue.end() :].lstrip(" ,"))
+    return _SEVERAL if denied or supposed or _joined(text, cue) else _meaning(cue)
+
+
+def _opening(text: str) -> str | None:
+    opening = _OPENING.match(text) or _OPENING_A_SENTENCE.match(text)
+    if opening is None:
+        return None
+    first = re.split(r"[.!?。]\s|\n", text, maxsplit=1)[0]
+    conditional = _SUPPOSES.match(text[opening.end() :].lstrip(" ,"))
+    # "No, I can't tell" denies nothing.
+    refuses = _meaning(opening) == "no" and _REFUSES.search(first)
+    return _SEVERAL if conditional or refuses or _joined(text, opening) else _meaning(opening)
+
+
+def _joined(text: str, word: re.Match[str]) -> bool:
+    """Whether the other word follows: "yes and no"."""
+    other = _JOINED.match(text, word.end())
+    return other is not None and _meaning(other) != _meaning(word)
+
+
+def _weak(question: str, text: str) -> str | None:
+    """The only word of the two, where it stands apart, else what a sentence states of what was asked."""
+    if _REFUSES.search(text):
+        return None
+    words = {_meaning(word) for word in _ANYWHERE.finditer(text)}
+    apart = _SAID.search(text)
+    if apart and len(words) == 1 and not _SUPPOSES.search(text):
+        return None if _DENIES.search(_SENTENCE.split(text[: apart.start()])[-1]) else words.pop()
+    return stated(question, text)
+
+
+def read_pope(item: Item, answer: str) -> str:
+    """POPE: "no" where the first sentence has the word No, no or not, and "yes" for everything else."""
+    words = answer.split(".")[0].replace(",", "").split(" ")
+    return "no" if {"No", "no", "not"}.intersection(words) else "yes"
+
+
+def read_mme(item: Item, answer: str) -> str | None:
+    """MME: the whole answer, else which of yes and no its first four characters contain, yes first."""
+    return _first_letters(answer.lower())
+
+
+def read_lmms_eval_mme(item: Item, answer: str) -> str | None:
+    """lmms-eval on MME: the same without periods and outer blanks, and a single y or n."""
+    text = answer.lower().strip().replace(".", "")
+    if len(text) == 1:
+        return {"y": "yes", "n": "no"}.get(text)
+    return _first_letters(text)
+
+
+def read_lmms_eval_pope(item: Item, answer: str) -> str | None:
+    """lmms-eval on POPE: nothing but the word itself; "Yes." is unparsed."""
+    text = answer.lower().strip()
+    return text if text in ("yes", "no") else None
+
+
+def read_vlmevalkit(item: Item, answer: str) -> str | None:
+    """VLMEvalKit: which of yes and no is a word of the answer, if one alone is; punctuation goes by VQA's rules."""
+    words = set(vlmevalkit_punctuation(answer.lower()).split())
+    said = words & {"yes", "no"}
+    return said.pop() if len(said) == 1 else None
+
+
+def _first_letters(text: str) -> str | None:
+    if text in ("yes", "no"):
+        return text
+    return next((word for word in ("yes", "no") if word in text[:4]), None)
