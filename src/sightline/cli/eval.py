@@ -52,7 +52,7 @@ def eval_command(
 ) -> None:
     """Evaluate a model on benchmarks (--tasks) or on your own rows (--data).
 
-    Each picture is read once. A killed run loses no answer. Intervals are 95%, by picture. Also under accelerate launch.
+    Each picture is read once. A killed run loses no answer. Intervals are 95%, by picture. `accelerate launch` works.
     """
     from sightline.answering.requests import read_thinking
     from sightline.data.sources.column_names import read_columns
