@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -126,7 +126,7 @@ def question_limit(model: Any, shared: int, own: int, answer: int, questions: in
     return plain / (ours + costs.pair * (_causal(shared) + questions * (branch * shared + _causal(branch))))
 
 
-def packing_limits(model: Any, examples: Many[Example], batch: int) -> tuple[float, float]:
+def packing_limits(model: Any, examples: Sequence[Example], batch: int) -> tuple[float, float]:
     """Limits of a packed SFT step over `examples` of a Qwen2.5-VL shape, against rows padded to the longest of each
     `batch`: every position scored, and labelled ones only. The tower does the same work on both sides."""
     text = model.config.text_config

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -166,7 +166,7 @@ def processor(image_size: int = 336, patch_size: int = 14) -> LlavaProcessor:
     )
 
 
-def _words(more_specials: Many[str] = ()) -> PreTrainedTokenizerFast:
+def _words(more_specials: Sequence[str] = ()) -> PreTrainedTokenizerFast:
     """A tokenizer of numbered words."""
     specials = [*SPECIALS, *more_specials]
     vocabulary = {word: index for index, word in enumerate(specials)}
@@ -228,7 +228,7 @@ def caption_rows(images: int, words_each: int, seed: int = 0) -> list[dict[str, 
 
 
 def ragged_caption_rows(
-    count: int, shortest: int = 5, longest: int = 200, sizes: Many[tuple[int, int]] = PICTURE_SIZES, seed: int = 0
+    count: int, shortest: int = 5, longest: int = 200, sizes: Sequence[tuple[int, int]] = PICTURE_SIZES, seed: int = 0
 ) -> list[dict[str, Any]]:
     """Captions of `shortest` to `longest` words, each for a picture of its own, in one of several sizes."""
     random = np.random.default_rng(seed)

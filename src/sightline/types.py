@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Sequence:
+class TokenSequence:
     """One templated example, as the model would read it alone; L tokens.
 
     Attributes:
@@ -216,7 +216,7 @@ class Answerer(Protocol):
 
     name: str
 
-    def answer(self, questions: Many[Question]) -> Iterable[Answer]:
+    def answer(self, questions: Sequence[Question]) -> Iterable[Answer]:
         """One answer per question, in order, yielded as soon as it is known."""
         ...
 
@@ -231,7 +231,7 @@ class ConcurrentAnswerer(Answerer, Protocol):
 
     patience: int
 
-    def answer_as_ready(self, questions: Many[Question]) -> Iterable[Placed]:
+    def answer_as_ready(self, questions: Sequence[Question]) -> Iterable[Placed]:
         """One answer per question, in any order, yielded as soon as it is known."""
         ...
 

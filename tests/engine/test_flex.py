@@ -19,7 +19,7 @@ from sightline.engine.masks import dense_mask, forest_masks
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.engine.selftest import choose_route
 from sightline.models.families import family_of
-from sightline.types import Sequence
+from sightline.types import TokenSequence
 from tests.families.case import gradient_error
 from tests.tiny import tiny_llava
 
@@ -35,7 +35,7 @@ def packed_forest(sequences: int = 12, longest: int = 60) -> Forest:
         ids = np.array([1, *image, *rng.integers(5, 8, int(rng.integers(4, longest)))])
         feature = np.where(ids == IMAGE_ID, np.arange(len(ids)) - 1 + 9 * (index % 2), -1)
         scored = np.arange(len(ids)) > len(image) + 1
-        rows.append(Sequence(ids, feature, scored, (index % 2,) if image else ()))
+        rows.append(TokenSequence(ids, feature, scored, (index % 2,) if image else ()))
     return build_forest(rows, pad_id=0, max_row=200)
 
 
@@ -93,8 +93,8 @@ def test_a_cpu_never_tries_flex_attention() -> None:
 
 
 ROWS = [
-    Sequence(np.array([1, 5, 6, 7]), np.full(4, -1), np.arange(4) > 1),
-    Sequence(np.array([1, 5, 6, 8, 5]), np.full(5, -1), np.arange(5) > 1),
+    TokenSequence(np.array([1, 5, 6, 7]), np.full(4, -1), np.arange(4) > 1),
+    TokenSequence(np.array([1, 5, 6, 8, 5]), np.full(5, -1), np.arange(5) > 1),
 ]
 
 

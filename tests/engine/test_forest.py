@@ -10,17 +10,17 @@ from hypothesis import given, settings, strategies as st
 
 from sightline.engine.forest import build_forest, grow_tree
 from sightline.engine.masks import dense_mask, visible
-from sightline.types import Sequence
+from sightline.types import TokenSequence
 
 IMAGE, WHAT, RED, BLUE, GREEN = 9, 1, 2, 3, 4
 
 
-def sequence(ids: list[int], scored_from: int, features: list[int] | None = None) -> Sequence:
+def sequence(ids: list[int], scored_from: int, features: list[int] | None = None) -> TokenSequence:
     placed = features if features is not None else [-1] * len(ids)
-    return Sequence(np.array(ids), np.array(placed), np.arange(len(ids)) >= scored_from)
+    return TokenSequence(np.array(ids), np.array(placed), np.arange(len(ids)) >= scored_from)
 
 
-def two_answers() -> list[Sequence]:
+def two_answers() -> list[TokenSequence]:
     """One image of two tokens, one question, the answers `red` and `blue green`."""
     return [
         sequence([IMAGE, IMAGE, WHAT, RED], 3, [0, 1, -1, -1]),
@@ -110,7 +110,7 @@ def test_without_merging_every_sequence_has_a_row() -> None:
 
 
 @st.composite
-def families(draw: st.DrawFn) -> list[Sequence]:
+def families(draw: st.DrawFn) -> list[TokenSequence]:
     """Sequences over a small alphabet, so that prefixes coincide, with runs of scored and unscored tokens."""
     rows = draw(st.lists(st.lists(st.integers(1, 3), min_size=2, max_size=9), min_size=1, max_size=7))
     trunk = draw(st.lists(st.integers(1, 3), max_size=5))
@@ -119,7 +119,7 @@ def families(draw: st.DrawFn) -> list[Sequence]:
 
 @given(families())
 @settings(max_examples=200, deadline=None)
-def test_every_sequence_can_be_read_back_along_its_edges(rows: list[Sequence]) -> None:
+def test_every_sequence_can_be_read_back_along_its_edges(rows: list[TokenSequence]) -> None:
     forest = build_forest(rows, pad_id=0)
     flat = forest.ids_RL.flatten()
     for row, edges in zip(rows, forest.edge_NT, strict=True):
@@ -131,9 +131,9 @@ def test_every_sequence_can_be_read_back_along_its_edges(rows: list[Sequence]) -
 
 @given(families())
 @settings(max_examples=200, deadline=None)
-def test_what_a_token_sees_is_its_own_prefix(rows: list[Sequence]) -> None:
+def test_what_a_token_sees_is_its_own_prefix(rows: list[TokenSequence]) -> None:
     tree = grow_tree(
-        [Sequence(np.append(0, r.ids_L), np.append(-1, r.feature_L), np.append(False, r.scored_L)) for r in rows]
+        [TokenSequence(np.append(0, r.ids_L), np.append(-1, r.feature_L), np.append(False, r.scored_L)) for r in rows]
     )
     seen = visible(torch.from_numpy(tree.reach_L)[None])[0].numpy()
     for row, path in zip(rows, tree.paths, strict=True):
@@ -145,8 +145,10 @@ def test_what_a_token_sees_is_its_own_prefix(rows: list[Sequence]) -> None:
 
 @given(families())
 @settings(max_examples=100, deadline=None)
-def test_a_tree_is_no_longer_than_its_distinct_prefixes(rows: list[Sequence]) -> None:
-    rows = [Sequence(np.append(0, r.ids_L), np.append(-1, r.feature_L), np.append(False, r.scored_L)) for r in rows]
+def test_a_tree_is_no_longer_than_its_distinct_prefixes(rows: list[TokenSequence]) -> None:
+    rows = [
+        TokenSequence(np.append(0, r.ids_L), np.append(-1, r.feature_L), np.append(False, r.scored_L)) for r in rows
+    ]
     prefixes = {tuple(row.ids_L[:end].tolist()) for row in rows for end in range(1, len(row.ids_L) + 1)}
     assert len(grow_tree(rows)) == len(prefixes)
 

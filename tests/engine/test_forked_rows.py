@@ -15,7 +15,7 @@ from sightline.engine.forest import Forest, build_forest
 from sightline.engine.forked_rows import forked, row_tokens
 from sightline.engine.selftest import choose_route
 from sightline.models.families import family_of
-from sightline.types import PROMPT, Sequence
+from sightline.types import PROMPT, TokenSequence
 from tests.engine.test_routes import pixels, with_image, without_image
 from tests.tiny import tiny_llava
 
@@ -55,7 +55,7 @@ def test_a_decoder_with_a_state_is_found_out_where_no_two_rows_show_one_image(
 
 
 @pytest.mark.parametrize("rows", [APART[:1], APART[:2], APART, [without_image([5, 6], [7, 8, 9])]])
-def test_a_mask_without_branches_is_found_out(rows: list[Sequence], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mask_without_branches_is_found_out(rows: list[TokenSequence], monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_llava(0)
     images = pixels(max((image + 1 for row in rows for image in row.images), default=0)) if rows[0].images else {}
     assert choose_route(model, family_of(model), rows, images, pad_id=0).route == "mask"

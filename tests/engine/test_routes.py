@@ -17,7 +17,7 @@ from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.engine.selftest import choose_route
 from sightline.errors import ConfigError, DataError
 from sightline.models.families import family_of
-from sightline.types import FamilyFacts, Sequence
+from sightline.types import FamilyFacts, TokenSequence
 from tests.tiny import tiny_llava
 
 IMAGE_ID, TOKENS, VOCABULARY = 4, 16, 48
@@ -29,17 +29,17 @@ def model() -> Any:
     return tiny_llava(0).eval()
 
 
-def with_image(image: int, prompt: list[int], answer: list[int]) -> Sequence:
+def with_image(image: int, prompt: list[int], answer: list[int]) -> TokenSequence:
     """<s> image prompt answer, the answer scored."""
     ids = [1, *[IMAGE_ID] * TOKENS, *prompt, *answer]
     features = [-1, *range(image * TOKENS, (image + 1) * TOKENS), *[-1] * len(prompt + answer)]
     scored = np.arange(len(ids)) >= 1 + TOKENS + len(prompt)
-    return Sequence(np.array(ids), np.array(features), scored, (image,))
+    return TokenSequence(np.array(ids), np.array(features), scored, (image,))
 
 
-def without_image(prompt: list[int], answer: list[int]) -> Sequence:
+def without_image(prompt: list[int], answer: list[int]) -> TokenSequence:
     ids = [1, *prompt, *answer]
-    return Sequence(np.array(ids), np.full(len(ids), -1), np.arange(len(ids)) > len(prompt))
+    return TokenSequence(np.array(ids), np.full(len(ids), -1), np.arange(len(ids)) > len(prompt))
 
 
 def pixels(images: int) -> dict[str, torch.Tensor]:
@@ -50,13 +50,13 @@ TEXT = st.lists(st.integers(5, 8), min_size=1, max_size=4)
 
 
 @st.composite
-def batches(draw: st.DrawFn) -> list[Sequence]:
+def batches(draw: st.DrawFn) -> list[TokenSequence]:
     """Rows over up to three images and none, from few words, so that images, prompts and answers coincide."""
     rows = draw(st.lists(st.tuples(st.integers(-1, 2), TEXT, TEXT), min_size=1, max_size=6))
     return [with_image(image, q, a) if image >= 0 else without_image(q, a) for image, q, a in rows]
 
 
-def shown_images(rows: list[Sequence]) -> dict[str, torch.Tensor]:
+def shown_images(rows: list[TokenSequence]) -> dict[str, torch.Tensor]:
     return pixels(3) if any(row.images for row in rows) else {}
 
 
@@ -69,7 +69,7 @@ def gradients(model: Any, scores: list[torch.Tensor]) -> dict[str, torch.Tensor]
 
 @given(batches())
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_forest_logprobs_and_gradients_equal_those_of_plain_rows(model: Any, rows: list[Sequence]) -> None:
+def test_forest_logprobs_and_gradients_equal_those_of_plain_rows(model: Any, rows: list[TokenSequence]) -> None:
     images = shown_images(rows)
     shared = score_sequences(model, FACTS, build_forest(rows, pad_id=0), images)
     shared_gradients = gradients(model, shared)

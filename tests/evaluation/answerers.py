@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence as Many
+from collections.abc import Iterator, Sequence
 
 from sightline.types import Answer, Question, VqaRow
 
@@ -15,7 +15,7 @@ class StoredAnswerer:
         self.answers = answers
         self.asked: list[Question] = []
 
-    def answer(self, questions: Many[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Sequence[Question]) -> Iterator[Answer]:
         for question in questions:
             self.asked.append(question)
             stored = self.answers[question.text]

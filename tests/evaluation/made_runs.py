@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from pathlib import Path
 
 from sightline.cli.main import run
@@ -23,12 +23,12 @@ def write_rows(folder: Path, count: int = 8, gold: str = "red", name: str = "row
     return write_lines(folder / name, rows)
 
 
-def write_lines(path: Path, rows: Many[object]) -> Path:
+def write_lines(path: Path, rows: Sequence[object]) -> Path:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
 
-def made_run(data: Path, name: str, answers: Many[str], *flags: str, start: int = 0) -> Path:
+def made_run(data: Path, name: str, answers: Sequence[str], *flags: str, start: int = 0) -> Path:
     """The folder of a run in which item `start`, `start + 1`, ... got these answers; items without one got none."""
     records = [{"id": str(start + index), "prediction": said} for index, said in enumerate(answers)]
     predictions = write_lines(data.parent / f"{name}.jsonl", records)

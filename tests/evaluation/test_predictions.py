@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from sightline.evaluation.tasks.registry import load_task
 from tests.evaluation.tasks.made import BLUE, RED, write_tsv
 from tests.evaluation.test_run import write_xlsx
 
-Rows = Many[dict[str, Any]]
+Rows = Sequence[dict[str, Any]]
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ WRITERS: dict[str, Callable[[Path, Rows], Path]] = {
 }
 
 
-def questions(folder: Path, golds: Many[Any] = ("cat", "dog", "cow")) -> Path:
+def questions(folder: Path, golds: Sequence[Any] = ("cat", "dog", "cow")) -> Path:
     """Questions without pictures, with ids 1, 2, ..."""
     rows = [
         {"id": str(number), "question": f"What is number {number}?", "answer": gold}

@@ -24,7 +24,7 @@ from sightline.engine.fork import Stage, stages
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.engine.selftest import choose_route
 from sightline.errors import ConfigError
-from sightline.types import Sequence
+from sightline.types import TokenSequence
 from tests.families.case import Case, difference, gradient_error, preference_rows
 from tests.families.tiny_families import saved_family
 
@@ -36,8 +36,8 @@ def case(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return Case(request.param, tmp_path_factory.mktemp(request.param))
 
 
-def text(*ids: int, scored_from: int = 1) -> Sequence:
-    return Sequence(np.array([1, *ids]), np.full(1 + len(ids), -1), np.arange(1 + len(ids)) >= scored_from)
+def text(*ids: int, scored_from: int = 1) -> TokenSequence:
+    return TokenSequence(np.array([1, *ids]), np.full(1 + len(ids), -1), np.arange(1 + len(ids)) >= scored_from)
 
 
 def choose(case: Case, facts: Any = None, share: str = "auto") -> Any:

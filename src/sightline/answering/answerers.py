@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -106,7 +106,7 @@ def system_opening(system: str) -> list[dict[str, Any]]:
     return [{"role": "system", "content": system}] if system.strip() else []
 
 
-def remote_answering(endpoint: Endpoint, opening: Many[dict[str, Any]] = ()) -> Answering:
+def remote_answering(endpoint: Endpoint, opening: Sequence[dict[str, Any]] = ()) -> Answering:
     """A model behind an endpoint, of which only address, name and what it is sent are known; `opening` stands before
     every question."""
     from sightline.engine.fingerprint import stored_under

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence as Many
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 
 from sightline.answering.journal import Journal
 from sightline.answering.requests import Request
@@ -105,7 +105,7 @@ def _answers(answerer: Answerer, window: list[Request]) -> Generator[Placed]:
         yield Placed(place, answer)
 
 
-def windows(requests: Many[Request]) -> Iterator[list[Request]]:
+def windows(requests: Sequence[Request]) -> Iterator[list[Request]]:
     """Requests about the same pictures one after another, in windows that end between pictures."""
     groups: dict[tuple[str, ...], list[Request]] = {}
     for request in requests:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence as Many
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -32,7 +32,7 @@ from sightline.models.generate import (
     processor_ids,
 )
 from sightline.models.load import LoadedVlm
-from sightline.types import Answer, OptionScore, Question, Sampling, Sequence
+from sightline.types import Answer, OptionScore, Question, Sampling, TokenSequence
 
 BATCH_TOKENS = {"cpu": 4096, "cuda": 16384}
 FEWEST_TOKENS = 64
@@ -96,7 +96,7 @@ class LocalAnswerer:
         self._differing: list[_Asked] = []
         self._features = KeptFeatures(loaded.inner, self.facts, loaded.processor) if self.facts else None
 
-    def answer(self, questions: Many[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Sequence[Question]) -> Iterator[Answer]:
         """One answer per question, in order; the longest common start of those known is yielded after each batch.
 
         Questions about one picture are answered together when they are among the same `questions`.
@@ -109,7 +109,7 @@ class LocalAnswerer:
             if self._features is not None:
                 self._features.keep_only(())
 
-    def _answers(self, questions: Many[Question]) -> Iterator[Answer]:
+    def _answers(self, questions: Sequence[Question]) -> Iterator[Answer]:
         known: dict[int, Answer] = {}
         due = 0
         asked = self._render(questions, known)
@@ -123,7 +123,7 @@ class LocalAnswerer:
             yield known.pop(due)
             due += 1
 
-    def _render(self, questions: Many[Question], known: dict[int, Answer]) -> list[_Asked]:
+    def _render(self, questions: Sequence[Question], known: dict[int, Answer]) -> list[_Asked]:
         """The questions that can be put into the model's words; the others are `known` to have an error."""
         asked = []
         for place, question in enumerate(questions):
@@ -286,7 +286,7 @@ class LocalAnswerer:
         self._picture_tokens = max([self._picture_tokens, *(len(one.ids_K) for one in table.images.expansions)])
         return table
 
-    def _sequence(self, one: _Asked, table: PictureTable, option: str = "") -> Sequence:
+    def _sequence(self, one: _Asked, table: PictureTable, option: str = "") -> TokenSequence:
         """The question's prompt, with an option behind it whose tokens are scored."""
         behind_L = option_ids(self.loaded.processor, option) if option else np.zeros(0, dtype=np.int64)
         shown = tuple(table.images.keys.index(key) for key in one.pictures)
@@ -296,7 +296,7 @@ class LocalAnswerer:
         scored_L = np.arange(len(ids_L)) >= len(prompt_L)
         return expand_images(self.loaded.processor, ids_L, scored_L, shown, table.images, self.name)
 
-    def _prompts(self, sequences: list[Sequence], table: PictureTable) -> Prompts:
+    def _prompts(self, sequences: list[TokenSequence], table: PictureTable) -> Prompts:
         pad = self.loaded.processor.tokenizer.pad_token_id
         assert self.facts is not None
         forest = build_forest(sequences, 0 if pad is None else pad, both_ways=self.facts.both_ways)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -133,7 +133,7 @@ def search_command(
     _print_ranking(result.found[:top], json)
 
 
-def _print_ranking(best: Many[Found], json: bool) -> None:
+def _print_ranking(best: Sequence[Found], json: bool) -> None:
     from json import dumps
 
     from sightline.runs import plain_data

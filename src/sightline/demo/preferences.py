@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class PairCounts:
 
 
 def write_preferences(
-    path: Path, answerer: Answerer, rows: Many[VqaRow], scenes: Many[Scene], progress: Progress
+    path: Path, answerer: Answerer, rows: Sequence[VqaRow], scenes: Sequence[Scene], progress: Progress
 ) -> PairCounts:
     """Let the model describe the training scenes, `rows` in the order of `scenes`, and write one pair for each."""
     rng = np.random.default_rng(len(scenes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from sightline.answering.asking import Progress
@@ -26,9 +26,9 @@ class Exam:
         scenes: what each described picture holds, in the order of `descriptions`.
     """
 
-    questions: Many[VqaRow]
-    descriptions: Many[VqaRow]
-    scenes: Many[Scene]
+    questions: Sequence[VqaRow]
+    descriptions: Sequence[VqaRow]
+    scenes: Sequence[Scene]
 
 
 @dataclass(frozen=True)

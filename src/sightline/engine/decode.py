@@ -4,7 +4,7 @@
 # K tokens kept of a row (L and what was decoded), P position axes (1, or 3 with M-RoPE), V vocabulary, H hidden.
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence as Many
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ def decode(
     prompts: Prompts,
     choose: Choose,
     stop_ids: Collection[int],
-    limits: Many[int],
+    limits: Sequence[int],
 ) -> list[list[int]]:
     """The token ids that follow each prompt, up to and with its stop token or `limits[n]` tokens.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +58,7 @@ class FeatureStore:
         return self._watch is not None
 
     def encode(
-        self, model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], spans: Many[tuple[str, int]]
+        self, model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], spans: Sequence[tuple[str, int]]
     ) -> Tensor:
         """Features of all distinct images, (F, H); `spans` are their content keys and numbers of rows."""
         parts = self._read(spans)
@@ -71,7 +71,7 @@ class FeatureStore:
         table = torch.cat(parts).to(device, non_blocking=True)
         return table if self._stage == FEATURES else _project(model, table)
 
-    def _read(self, spans: Many[tuple[str, int]]) -> list[Tensor] | None:
+    def _read(self, spans: Sequence[tuple[str, int]]) -> list[Tensor] | None:
         parts: list[Tensor] = []
         for key, _ in spans:
             part = self.store.get(key)
@@ -82,7 +82,7 @@ class FeatureStore:
 
 
 def find_storable(
-    model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], spans: Many[tuple[str, int]]
+    model: Any, facts: FamilyFacts, image_inputs: dict[str, Any], spans: Sequence[tuple[str, int]]
 ) -> Storable:
     """What can be stored of `model` as it is now frozen, tried on a few images."""
     vision = vision_parameters(model)
@@ -183,7 +183,7 @@ def _projector_inputs(model: Any, facts: FamilyFacts, image_inputs: dict[str, An
     return taken
 
 
-def _lengths(table: Tensor, spans: Many[tuple[str, int]]) -> list[int]:
+def _lengths(table: Tensor, spans: Sequence[tuple[str, int]]) -> list[int]:
     """How many entries of the table's first axis belong to each image; rows divide among images as features do."""
     rows = sum(count for _, count in spans)
     return [count * len(table) // rows for _, count in spans]

@@ -4,7 +4,7 @@
 # the table), S entries of an image input.
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -53,7 +53,9 @@ def embedded(model: Any, facts: FamilyFacts, forest: Forest, features_FH: Tensor
     return put(0, forest.place_P, features_PH).unflatten(0, forest.ids_RL.shape)
 
 
-def pick_inputs(image_inputs: dict[str, Any], order: Tensor, counts: Many[int], facts: FamilyFacts) -> dict[str, Any]:
+def pick_inputs(
+    image_inputs: dict[str, Any], order: Tensor, counts: Sequence[int], facts: FamilyFacts
+) -> dict[str, Any]:
     """The image inputs of the images `order`, from those of all distinct images, which have `counts` placeholders
     each."""
     crops, shapes_S = image_inputs.get(facts.crop_input), image_inputs.get(facts.shape_input)
@@ -71,7 +73,7 @@ def pick_inputs(image_inputs: dict[str, Any], order: Tensor, counts: Many[int], 
     return picked
 
 
-def _entries(value: Tensor, counts: Many[int], shapes_S: Tensor | None) -> list[int]:
+def _entries(value: Tensor, counts: Sequence[int], shapes_S: Tensor | None) -> list[int]:
     """How many entries of the first axis each image has: one, or (patches, tiles) in proportion to placeholders;
     `shapes_S` are height and width of each tile where they differ."""
     if not counts or len(value) == len(counts):
@@ -88,7 +90,7 @@ def _entries(value: Tensor, counts: Many[int], shapes_S: Tensor | None) -> list[
     return ends.diff(prepend=ends.new_zeros(1)).tolist()
 
 
-def _pointing_anew(parts: Many[Tensor], order: Tensor, sizes: Tensor) -> list[Tensor]:
+def _pointing_anew(parts: Sequence[Tensor], order: Tensor, sizes: Tensor) -> list[Tensor]:
     """Pointers into the `sizes` patches of the picked images; -1 points nowhere."""
     starts = sizes.cumsum(0) - sizes
     new_starts = sizes[order].cumsum(0) - sizes[order]

@@ -3,14 +3,14 @@
 # Dims: R rows, L tokens of a row or sequence, N sequences, T scored tokens of a sequence, E edges, P placeholders.
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.types import IMAGES, PROMPT, Sequence
+from sightline.types import IMAGES, PROMPT, TokenSequence
 
 NO_LABEL = -100  # what transformers and TRL ignore in a loss
 
@@ -91,12 +91,12 @@ class Forest:
 
 
 def build_forest(
-    sequences: Many[Sequence],
+    sequences: Sequence[TokenSequence],
     pad_id: int,
     merge: bool = True,
     max_row: int | None = None,
     both_ways: str = "",
-    row_of: Many[int] | None = None,
+    row_of: Sequence[int] | None = None,
 ) -> Forest:
     """The forest of a batch: sequences merged into trees, trees packed into rows.
 
@@ -116,13 +116,13 @@ def build_forest(
     return _lay_out(_pack(trees, max(max_row or longest, longest)), sequences, pad_id, both_ways)
 
 
-def grow_trees(sequences: Many[Sequence], indices: Many[int], both_ways: str = "") -> list[Tree]:
+def grow_trees(sequences: Sequence[TokenSequence], indices: Sequence[int], both_ways: str = "") -> list[Tree]:
     """The trees of those `sequences` that `indices` names."""
     groups = _groups(sequences, indices, both_ways)
     return [grow_tree([sequences[index] for index in group], tuple(group)) for group in groups]
 
 
-def grow_tree(sequences: Many[Sequence], members: tuple[int, ...] | None = None) -> Tree:
+def grow_tree(sequences: Sequence[TokenSequence], members: tuple[int, ...] | None = None) -> Tree:
     """One tree of sequences that share at least their first token, or of a single sequence.
 
     Two tokens merge only if their ids, their features and their whole paths are equal.
@@ -158,7 +158,7 @@ def grow_tree(sequences: Many[Sequence], members: tuple[int, ...] | None = None)
     )
 
 
-def _groups(sequences: Many[Sequence], indices: Many[int], both_ways: str) -> list[list[int]]:
+def _groups(sequences: Sequence[TokenSequence], indices: Sequence[int], both_ways: str) -> list[list[int]]:
     """`indices` by tree: sequences that share everything up to `_shared_end`."""
     groups: dict[tuple[bytes, bytes] | int, list[int]] = {}
     for index in indices:
@@ -169,7 +169,7 @@ def _groups(sequences: Many[Sequence], indices: Many[int], both_ways: str) -> li
     return list(groups.values())
 
 
-def _shared_end(sequence: Sequence, both_ways: str) -> int:
+def _shared_end(sequence: TokenSequence, both_ways: str) -> int:
     """How many tokens the sequences of a tree share at least: all up to the first image token, or, without an image,
     the first half of what comes before the first scored token; where tokens look ahead, all that they see."""
     scored = np.flatnonzero(sequence.scored_L)
@@ -223,7 +223,7 @@ def _pack(trees: list[Tree], max_row: int) -> list[list[Tree]]:
     return rows
 
 
-def _lay_out(rows: list[list[Tree]], sequences: Many[Sequence], pad_id: int, both_ways: str) -> Forest:
+def _lay_out(rows: list[list[Tree]], sequences: Sequence[TokenSequence], pad_id: int, both_ways: str) -> Forest:
     """Tensors of the rows, padded to the longest, with the edges that the sequences score."""
     L = max(sum(len(tree) for tree in row) for row in rows)
     ids_RL = np.full((len(rows), L), pad_id, dtype=np.int64)
@@ -259,7 +259,7 @@ def _lay_out(rows: list[list[Tree]], sequences: Many[Sequence], pad_id: int, bot
     )
 
 
-def _blocks(tree: Tree, sequences: Many[Sequence], both_ways: str) -> np.ndarray:
+def _blocks(tree: Tree, sequences: Sequence[TokenSequence], both_ways: str) -> np.ndarray:
     """For each token of a tree the number of its block, else -1: a run of placeholders, or one for the whole tree."""
     if both_ways not in (IMAGES, PROMPT):
         shown_L = tree.feature_L >= 0
@@ -278,7 +278,7 @@ def _padded(paths: list[np.ndarray]) -> np.ndarray:
     return padded
 
 
-def _edges(paths: list[np.ndarray], sequences: Many[Sequence], flat_ids: np.ndarray) -> dict[str, Tensor]:
+def _edges(paths: list[np.ndarray], sequences: Sequence[TokenSequence], flat_ids: np.ndarray) -> dict[str, Tensor]:
     """The edge fields of a forest: `parent_E`, `child_E`, `label_E`, `weight_E` and `edge_NT`."""
     scored = [np.flatnonzero(sequence.scored_L[1:]) + 1 for sequence in sequences]
     children = [path[positions] for path, positions in zip(paths, scored, strict=True)]

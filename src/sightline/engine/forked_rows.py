@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from sightline.engine.forest import Tree, grow_trees
-from sightline.types import Sequence
+from sightline.types import TokenSequence
 
 SHARED_END, NEW_END = 2, 3  # tokens that a row loses, and those that its fork has instead
 LAST_WORDS = 12  # of a row, where no words stand but its text's
 
 
-def forked(sequences: Many[Sequence], both_ways: str) -> Many[Sequence]:
+def forked(sequences: Sequence[TokenSequence], both_ways: str) -> Sequence[TokenSequence]:
     """The sequences; where none part within a tree, one of them once more, with another end.
 
     A model whose layers keep a state, or shift tokens, reads rows that do not part rightly in one pass, and others
@@ -29,7 +29,7 @@ def forked(sequences: Many[Sequence], both_ways: str) -> Many[Sequence]:
     return sequences
 
 
-def row_tokens(sequences: Many[Sequence], both_ways: str) -> int | None:
+def row_tokens(sequences: Sequence[TokenSequence], both_ways: str) -> int | None:
     """How many tokens let two trees share a row; None where there is one tree, or the longest leaves room for two."""
     lengths = sorted(len(tree) for tree in grow_trees(sequences, range(len(sequences)), both_ways))
     if len(lengths) < 2 or sum(lengths[:2]) <= lengths[-1] and len(lengths) > 2:
@@ -43,7 +43,7 @@ def _parts_inside(tree: Tree) -> bool:
     return any(len(jump) and jump[-1] + 2 < len(path) for jump, path in zip(jumps, tree.paths, strict=True))
 
 
-def _fork(sequence: Sequence, others: Many[Sequence]) -> Sequence | None:
+def _fork(sequence: TokenSequence, others: Sequence[TokenSequence]) -> TokenSequence | None:
     """The sequence with another end, of words of all rows; None where it does not end in text."""
     kept = len(sequence.ids_L) - SHARED_END
     if kept < 2 or not _is_text_L(sequence)[-SHARED_END:].all():
@@ -63,5 +63,5 @@ def _fork(sequence: Sequence, others: Many[Sequence]) -> Sequence | None:
     )
 
 
-def _is_text_L(sequence: Sequence) -> np.ndarray:
+def _is_text_L(sequence: TokenSequence) -> np.ndarray:
     return (sequence.feature_L < 0) & ~sequence.both_ways_L("")

@@ -3,7 +3,7 @@
 # Dims: N prompts, A prompts that still grow, L tokens of a prompt, V vocabulary.
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 
 import numpy as np
 import torch
@@ -23,7 +23,7 @@ class NextTokens:
             multiplied (Keskar et al. 2019, arXiv 1909.05858, section 4.1); 1 changes nothing.
     """
 
-    def __init__(self, forest: Forest, samplings: Many[Sampling | None], penalty: float = 1.0) -> None:
+    def __init__(self, forest: Forest, samplings: Sequence[Sampling | None], penalty: float = 1.0) -> None:
         self.penalty = penalty
         self.forest = forest
         self.said_NV: Tensor | None = None

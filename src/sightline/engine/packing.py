@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import math
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +26,7 @@ class Unit:
 
 
 def deal_rows(
-    units: Many[Unit], max_tokens: int, max_images: int | None = None, multiple: int = 1, seed: int = 0
+    units: Sequence[Unit], max_tokens: int, max_images: int | None = None, multiple: int = 1, seed: int = 0
 ) -> list[list[Unit]]:
     """Units in as few rows as the budgets allow, rounded up to a `multiple` where there are units enough for it.
 
@@ -52,7 +52,7 @@ def deal_rows(
     return [[unit] for unit in ordered]
 
 
-def _deal(units: Many[Unit], count: int, max_tokens: int, max_images: float) -> list[list[Unit]] | None:
+def _deal(units: Sequence[Unit], count: int, max_tokens: int, max_images: float) -> list[list[Unit]] | None:
     """Units in exactly `count` rows, each to the row with the fewest tokens among those with room for its images; None
     where that row lacks room for its tokens."""
     rows: list[list[Unit]] = [[] for _ in range(count)]

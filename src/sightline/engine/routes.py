@@ -3,7 +3,7 @@
 # Dims: R rows, L tokens, H hidden, E edges, F feature rows, N sequences.
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ from sightline.engine.fork import fork_hidden
 from sightline.engine.logprobs import EdgeScores, LogitRule, score_edges
 from sightline.engine.masks import forest_masks
 from sightline.errors import ConfigError
-from sightline.types import PROMPT, THROUGH_MODEL, FamilyFacts, Sequence
+from sightline.types import PROMPT, THROUGH_MODEL, FamilyFacts, TokenSequence
 
 UNKNOWN = FamilyFacts(name="", image_inputs=())  # a family whose rows need nothing special
 
@@ -162,10 +162,10 @@ def forest_positions(model: Any, facts: FamilyFacts, forest: Forest, image_input
 
 
 def plain_inputs(
-    sequences: Many[Sequence],
+    sequences: Sequence[TokenSequence],
     image_inputs: dict[str, Any],
     pad_id: int,
-    counts: Many[int] = (),
+    counts: Sequence[int] = (),
     facts: FamilyFacts = UNKNOWN,
 ) -> dict[str, Any]:
     """What the model's own forward takes for the sequences as they are, with `labels`: right-padded rows, and the
@@ -190,7 +190,7 @@ def plain_inputs(
     }
 
 
-def whole_rows(inputs: dict[str, Any], forest: Forest, counts: Many[int], facts: FamilyFacts) -> dict[str, Any]:
+def whole_rows(inputs: dict[str, Any], forest: Forest, counts: Sequence[int], facts: FamilyFacts) -> dict[str, Any]:
     """What the model's own forward takes instead of a forest: `inputs`, whose texts are whole rows already, with the
     images repeated for every sequence that shows them; `counts` are the placeholders of each distinct image."""
     images = {name: value for name, value in inputs.items() if name in facts.known_inputs and value is not None}
@@ -199,14 +199,14 @@ def whole_rows(inputs: dict[str, Any], forest: Forest, counts: Many[int], facts:
 
 
 def _repeated(
-    image_inputs: dict[str, Any], order: Tensor, images_N: Tensor, counts: Many[int], facts: FamilyFacts
+    image_inputs: dict[str, Any], order: Tensor, images_N: Tensor, counts: Sequence[int], facts: FamilyFacts
 ) -> dict[str, Any]:
     """The image inputs of the images `order`, of which each row shows `images_N`."""
     images = pick_inputs(image_inputs, order, counts, facts) if len(order) else {}
     return {**images, facts.row_input: images_N} if facts.row_input in images else images
 
 
-def _types_L(sequence: Sequence, facts: FamilyFacts) -> np.ndarray:
+def _types_L(sequence: TokenSequence, facts: FamilyFacts) -> np.ndarray:
     """What the family's `type_input` holds for the sequence."""
     both_ways_L = sequence.both_ways_L(facts.both_ways)
     return ~both_ways_L if facts.both_ways == PROMPT else both_ways_L

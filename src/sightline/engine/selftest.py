@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence as Many
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from sightline.engine.forest import build_forest
 from sightline.engine.forked_rows import forked, row_tokens
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.errors import ConfigError
-from sightline.types import FamilyFacts, Sequence
+from sightline.types import FamilyFacts, TokenSequence
 
 SHARE_CHOICES = ("auto", "mask", "fork", "plain")
 FLOAT_TOLERANCE = 1e-4  # log-probability per token, fp32; a broken mask is off by 0.1 and more
@@ -47,21 +47,21 @@ class RouteChoice:
 class _Rows:
     """The rows of the self-test, their images on the model's device."""
 
-    sequences: Many[Sequence]
+    sequences: Sequence[TokenSequence]
     image_inputs: dict[str, Any]
     pad_id: int
-    counts: Many[int]
+    counts: Sequence[int]
     max_row: int | None
 
 
 def choose_route(
     model: Any,
     facts: FamilyFacts | None,
-    sequences: Many[Sequence],
+    sequences: Sequence[TokenSequence],
     image_inputs: dict[str, Any],
     pad_id: int,
     share: str = "auto",
-    counts: Many[int] = (),
+    counts: Sequence[int] = (),
     max_row: int | None = None,
 ) -> RouteChoice:
     """The route for `model`, tested on `sequences` (a few rows of the user's data) in rows of up to `max_row` tokens,
@@ -206,7 +206,7 @@ def _plain_scores(model: Any, facts: FamilyFacts, rows: _Rows) -> tuple[list[Ten
     batched rows often equal those alone to the bit."""
     device = model.get_input_embeddings().weight.device
 
-    def score_rows(batches: Many[Many[Sequence]]) -> list[Tensor]:
+    def score_rows(batches: Sequence[Sequence[TokenSequence]]) -> list[Tensor]:
         scores: list[Tensor] = []
         for batch in batches:
             inputs = plain_inputs(batch, rows.image_inputs, rows.pad_id, rows.counts, facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 
 from sightline.evaluation.results import EvalResult, summarise
 from sightline.evaluation.vqa import score_answer
@@ -11,7 +11,7 @@ from sightline.scoring.normalise import normalise
 from sightline.types import Answer, VqaRow
 
 
-def majority_baseline(rows: Many[VqaRow], learned_from: Many[VqaRow] | None = None) -> EvalResult:
+def majority_baseline(rows: Sequence[VqaRow], learned_from: Sequence[VqaRow] | None = None) -> EvalResult:
     """The result of answering each question with the most frequent answer of its kind.
 
     Args:

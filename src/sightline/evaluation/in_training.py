@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence as Many
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -74,7 +74,7 @@ class TaskScores:
 
 
 def task_scores(
-    named: Many[str] | None, limit: int | None = None, own_rows: DataChoice | None = None
+    named: Sequence[str] | None, limit: int | None = None, own_rows: DataChoice | None = None
 ) -> TaskScores | None:
     """The tasks that `--eval_tasks` names, their items read and checked; None where it names none.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sightline.answering.asking import Progress, ask_all
@@ -32,7 +32,7 @@ class SecondOpinion:
 
 
 def judge_unparsed(
-    judged: Many[Judged],
+    judged: Sequence[Judged],
     judge: Answerer,
     fingerprint: str,
     journal: Journal | None = None,

@@ -6,7 +6,7 @@ import csv
 import re
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence as Many
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -103,7 +103,7 @@ def _read_table(path: Path) -> Iterator[Record]:
             yield dict(zip(header, row, strict=True))
 
 
-def _header(names: Many[str], path: Path) -> Many[str]:
+def _header(names: Sequence[str], path: Path) -> Sequence[str]:
     twice = sorted({name for name in names if names.count(name) > 1 and name})
     if twice:
         raise DataError(f"{path.name}: the header names {', '.join(twice)} more than once. Rename one of the columns.")
@@ -140,7 +140,7 @@ def _read_xlsx(path: Path) -> Iterator[Record]:
         raise DataError(f"{path.name} is no Excel file that can be read ({error}). Save it as TSV.") from error
 
 
-def _sheet_records(rows: Iterable[ElementTree.Element], shared: Many[str], path: Path) -> Iterator[Record]:
+def _sheet_records(rows: Iterable[ElementTree.Element], shared: Sequence[str], path: Path) -> Iterator[Record]:
     header: dict[str, str] = {}
     for row in rows:
         placed = enumerate(row.iter(f"{_SHEET}c"))
@@ -178,7 +178,7 @@ def _column(cell: ElementTree.Element) -> str:
     return cell.get("r", "").rstrip("0123456789")
 
 
-def _value(cell: ElementTree.Element, shared: Many[str]) -> str | bool | None:
+def _value(cell: ElementTree.Element, shared: Sequence[str]) -> str | bool | None:
     """A cell's text or number, as text; None for an empty one and for an error such as #N/A."""
     kind = cell.get("t")
     if kind == "inlineStr":

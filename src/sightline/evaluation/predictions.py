@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence as Many
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,10 @@ class _Naming:
     """A way to name items: the column of a record, and the items, by their places, that each name stands for."""
 
     column: str
-    places: Mapping[str, Many[int]]
+    places: Mapping[str, Sequence[int]]
 
 
-def _said_column(columns: Many[str], named: str, file: str) -> str:
+def _said_column(columns: Sequence[str], named: str, file: str) -> str:
     if named:
         if named not in columns:
             hint = nearest(named, columns) or "Name one of these."
@@ -107,7 +107,7 @@ def _said_column(columns: Many[str], named: str, file: str) -> str:
     )
 
 
-def _is_answer_alone(columns: Many[str]) -> bool:
+def _is_answer_alone(columns: Sequence[str]) -> bool:
     """Whether there are ids beside the answers and nothing else, as in files for evaluation servers."""
     return all(name in ID_COLUMNS or _spelled(name) == "answer" for name in columns)
 
@@ -158,7 +158,7 @@ def _namings(predictions: Predictions, items: Items) -> Iterator[_Naming]:
         yield _Naming(_PLACE, _by_name([str(items.row_numbers[item.id] - 1) for item in items.items]))
 
 
-def _by_name(names: Many[str]) -> dict[str, list[int]]:
+def _by_name(names: Sequence[str]) -> dict[str, list[int]]:
     places: dict[str, list[int]] = {}
     for place, name in enumerate(names):
         places.setdefault(name, []).append(place)
@@ -179,7 +179,7 @@ def _plain_id(text: str) -> str:
     return whole.group(1) if whole else text.strip()
 
 
-def _assigned(predictions: Predictions, items: Many[Item], naming: _Naming) -> tuple[dict[int, Answer], list[str]]:
+def _assigned(predictions: Predictions, items: Sequence[Item], naming: _Naming) -> tuple[dict[int, Answer], list[str]]:
     """The answers by the places of their items, and the ids that belong to none."""
     given: dict[int, Answer] = {}
     strangers: dict[tuple[str, str], None] = {}
@@ -201,7 +201,7 @@ def _assigned(predictions: Predictions, items: Many[Item], naming: _Naming) -> t
     return given, [key for key, _ in strangers]
 
 
-def _items_of(record: Record, key: str, name: str, items: Many[Item], naming: _Naming) -> Many[int]:
+def _items_of(record: Record, key: str, name: str, items: Sequence[Item], naming: _Naming) -> Sequence[int]:
     """The items that a record answers: all that its id names and that ask its question."""
     named = naming.places.get(key, ())
     places = _with_question(record, named, items)
@@ -218,7 +218,7 @@ def _items_of(record: Record, key: str, name: str, items: Many[Item], naming: _N
     return places
 
 
-def _with_question(record: Record, places: Many[int], items: Many[Item]) -> Many[int]:
+def _with_question(record: Record, places: Sequence[int], items: Sequence[Item]) -> Sequence[int]:
     """Those of the items that ask what the record says was asked; all where it does not say.
 
     A prompt that holds none of the questions says nothing of them: it may be one prompt for all.
@@ -280,7 +280,9 @@ def _no_item(predictions: Predictions, items: Items) -> str:
     )
 
 
-def _notes(predictions: Predictions, naming: _Naming, answers: Many[Answer], strangers: Many[str]) -> Iterator[str]:
+def _notes(
+    predictions: Predictions, naming: _Naming, answers: Sequence[Answer], strangers: Sequence[str]
+) -> Iterator[str]:
     name, count = predictions.path.name, len(predictions.records)
     yield f"{name}: answers from the column {predictions.column}, items by {naming.column}."
     if strangers:

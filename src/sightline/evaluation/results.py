@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,7 +46,7 @@ def summarise(
     return EvalResult(label, kept, accuracy_of(kept), per_kind, data, blind, duration_s)
 
 
-def accuracy_of(items: Many[ItemResult]) -> Interval:
+def accuracy_of(items: Sequence[ItemResult]) -> Interval:
     """Mean score, clustered by picture; an item without one is its own cluster."""
     return clustered_mean([item.score for item in items], [item.image_key or f"item {item.id}" for item in items])
 
@@ -80,7 +80,7 @@ def to_json(result: EvalResult) -> dict[str, Any]:
     }
 
 
-def _table_row(kind: str, accuracy: Interval, others: Many[Interval | None]) -> tuple[str, ...]:
+def _table_row(kind: str, accuracy: Interval, others: Sequence[Interval | None]) -> tuple[str, ...]:
     bounds = f"{percent(accuracy.low)} to {percent(accuracy.high)}"
     beside = (percent(other.value) if other is not None else "" for other in others)
     return (kind, str(accuracy.n), percent(accuracy.value), bounds, *beside)

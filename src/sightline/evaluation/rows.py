@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +27,7 @@ OWN = ("image", "images")
 OPEN_PICTURES = 64
 
 
-class DatasetRows(Many[VqaRow]):
+class DatasetRows(Sequence[VqaRow]):
     """The rows of a dataset as `VqaRow`s; the picture of a row is opened on access, the last few are remembered."""
 
     def __init__(self, rows: list[VqaRow], stored: Dataset) -> None:

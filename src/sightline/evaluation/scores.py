@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence as Many
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sightline.errors import ConfigError, nearest
@@ -104,7 +104,7 @@ def _verdict(scorer: Callable[[Item, str], Verdict], item: Item, text: str) -> V
         raise
 
 
-def score_task(task: Task, judged: Many[Judged], profile: str) -> TaskScores:
+def score_task(task: Task, judged: Sequence[Judged], profile: str) -> TaskScores:
     """The metrics of judged items, overall and the headline per category.
 
     Raises:
@@ -137,11 +137,11 @@ def _judge_options(item: Item, answer: Answer, asking: Asking, scorer: Callable[
     return Judged(item, letter, Verdict(float(letter in item.answers), letter))
 
 
-def _score(metric: Metric, judged: Many[Judged]) -> MetricScore:
+def _score(metric: Metric, judged: Sequence[Judged]) -> MetricScore:
     return MetricScore(metric.name, metric_interval(metric, judged), metric.scale, bounds(metric, judged))
 
 
-def _majority(judged: Many[Judged]) -> Majority | None:
+def _majority(judged: Sequence[Judged]) -> Majority | None:
     """The best single answer; of several the first in the alphabet. None where no answer is gold more than once."""
     counts = Counter(gold for one in judged for gold in {gold.strip().lower() for gold in one.item.answers})
     if not counts or max(counts.values()) < 2:

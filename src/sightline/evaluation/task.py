@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as Many
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,10 @@ class Metric:
     """
 
     name: str
-    value: Callable[[Many[Judged]], float]
+    value: Callable[[Sequence[Judged]], float]
     mean: bool = False
     scale: float = 1.0
-    sums: Callable[[Many[Judged]], np.ndarray] | None = None
+    sums: Callable[[Sequence[Judged]], np.ndarray] | None = None
     combine: Callable[[np.ndarray], np.ndarray] | None = None
     over: Callable[[Item], bool] | None = None
     per_category: Metric | None = None

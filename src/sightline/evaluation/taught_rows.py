@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,8 @@ class TaughtTable:
 
     table: RowTable
     source: str
-    places: Many[range]
-    numbers: Many[int]
+    places: Sequence[range]
+    numbers: Sequence[int]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -105,7 +105,7 @@ def _refuse_preferences(dataset: Dataset, source: str) -> None:
         )
 
 
-def _by_row(origins: Many[int] | None, count: int) -> tuple[list[range], list[int]]:
+def _by_row(origins: Sequence[int] | None, count: int) -> tuple[list[range], list[int]]:
     """Where the rows made of each row of the source lie, and its number."""
     if origins is None:
         return [range(place, place + 1) for place in range(count)], list(range(count))
@@ -127,7 +127,7 @@ def _turns(cells: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     ]
 
 
-def _exchange(said: Many[Mapping[str, Any]], name: str) -> tuple[tuple[Turn, ...], str, str]:
+def _exchange(said: Sequence[Mapping[str, Any]], name: str) -> tuple[tuple[Turn, ...], str, str]:
     """The turns before the last question, that question, and its answer."""
     roles = [turn.get("role") for turn in said]
     if roles[-2:] != ["user", "assistant"]:

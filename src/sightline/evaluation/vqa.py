@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL.Image import Image
@@ -20,7 +20,7 @@ DEFAULT_MAX_NEW_TOKENS = 32
 
 def evaluate(
     answerer: Answerer,
-    rows: Many[VqaRow],
+    rows: Sequence[VqaRow],
     blind: bool = False,
     max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS,
     progress: Progress | None = None,
@@ -40,7 +40,7 @@ def evaluate(
 
 
 def answer_rows(
-    rows: Many[VqaRow],
+    rows: Sequence[VqaRow],
     answerer: Answerer,
     blind: bool = False,
     max_new_tokens: int = DEFAULT_MAX_NEW_TOKENS,
@@ -73,7 +73,7 @@ def score_answer(row: VqaRow, answer: Answer) -> ItemResult:
 class _RowPicture:
     """The picture of a row, opened when it is needed."""
 
-    rows: Many[VqaRow]
+    rows: Sequence[VqaRow]
     index: int
     key: str
 
@@ -83,7 +83,7 @@ class _RowPicture:
         return image
 
 
-def _request(rows: Many[VqaRow], index: int, blind: bool, max_new_tokens: int) -> Request:
+def _request(rows: Sequence[VqaRow], index: int, blind: bool, max_new_tokens: int) -> Request:
     row = rows[index]
     pictures = () if blind or row.image is None else (_RowPicture(rows, index, row.image_key or f"row {index}"),)
     key = f"{[picture.key for picture in pictures]} {row.question}"

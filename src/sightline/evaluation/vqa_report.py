@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 
 from sightline.evaluation.compare import Comparison, ItemPair
 from sightline.evaluation.results import EvalResult
@@ -30,7 +30,7 @@ def change_headline(comparison: Comparison, what: str, less_is_better: bool = Fa
     return Headline(f"{100 * change.value:+.1f}", what, detail, tone)
 
 
-def galleries(result: EvalResult, rows: Many[VqaRow], cards: int = CARDS_PER_GALLERY) -> tuple[Gallery, ...]:
+def galleries(result: EvalResult, rows: Sequence[VqaRow], cards: int = CARDS_PER_GALLERY) -> tuple[Gallery, ...]:
     """Some right and some wrong items, each with its picture."""
     parts = (
         ("Wrong", [item.score == 0 for item in result.items]),
@@ -43,7 +43,7 @@ def galleries(result: EvalResult, rows: Many[VqaRow], cards: int = CARDS_PER_GAL
     )
 
 
-def change_galleries(comparison: Comparison, rows: Many[VqaRow], cards: int = 8) -> tuple[Gallery, ...]:
+def change_galleries(comparison: Comparison, rows: Sequence[VqaRow], cards: int = 8) -> tuple[Gallery, ...]:
     """Items that improved, that worsened, and that stayed right or wrong, each with both answers."""
     places = {row.id or row.name: place for place, row in enumerate(rows)}
     same = [pair for pair in comparison.pairs if pair.before.score == pair.after.score]

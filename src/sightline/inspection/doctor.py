@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence as Many
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -77,7 +77,7 @@ class Diagnosis:
         return any(finding.fails for finding in self.findings)
 
 
-def diagnose_recipe(argv: Many[str], method: str | None, track: Track) -> Diagnosis:
+def diagnose_recipe(argv: Sequence[str], method: str | None, track: Track) -> Diagnosis:
     """The diagnosis of the run that `--config RECIPE --key value ...` describes.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_type_hints
 
@@ -61,7 +61,7 @@ class PlannedRun:
         return SequenceEncoder(self.source.processor, self.encoding)
 
 
-def plan_run(argv: Many[str], method: str | None = None) -> PlannedRun:
+def plan_run(argv: Sequence[str], method: str | None = None) -> PlannedRun:
     """The run that `--config RECIPE --key value ...` describes; `method` where neither keys nor columns tell it.
 
     Raises:
@@ -89,7 +89,7 @@ def planned(settings: TrainingSettings, method: str, source: ModelSource) -> Pla
     )
 
 
-def method_of(argv: Many[str]) -> str:
+def method_of(argv: Sequence[str]) -> str:
     """`sft` or `dpo`, whichever knows all keys of the recipe and the flags; the data's columns decide where both do.
 
     Raises:
@@ -107,7 +107,7 @@ def method_of(argv: Many[str]) -> str:
     return _method_of_columns(given)
 
 
-def given_settings(argv: Many[str]) -> dict[str, Any]:
+def given_settings(argv: Sequence[str]) -> dict[str, Any]:
     """What the recipe and the flags say, not yet checked; a flag wins."""
     kinds = get_type_hints(ScriptArguments) | get_type_hints(SFTConfig) | get_type_hints(DPOConfig)
     given: dict[str, Any] = {}
@@ -132,7 +132,7 @@ def _method_of_columns(given: Mapping[str, Any]) -> str:
     return DPO if are_preferences(dataset) else SFT
 
 
-def chosen_rows(plan: PlannedRun, numbers: Many[int] | None, limit: int) -> list[int]:
+def chosen_rows(plan: PlannedRun, numbers: Sequence[int] | None, limit: int) -> list[int]:
     """The indices to look at: those named (from 0), else the first `limit`.
 
     Raises:

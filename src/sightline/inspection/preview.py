@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -142,7 +142,7 @@ def preview_data(asked: Asked) -> Preview:
     return run_preview(plan, chosen_rows(plan, asked.rows, asked.limit), batch_size)
 
 
-def run_preview(plan: PlannedRun, indices: Many[int], batch_size: int) -> Preview:
+def run_preview(plan: PlannedRun, indices: Sequence[int], batch_size: int) -> Preview:
     """The rows at `indices`, and the batch that training makes of the first of them and its neighbours."""
     whole = SequenceEncoder(plan.source.processor, replace(plan.encoding, max_length=None))
     pictures = _Pictures(plan)
@@ -241,7 +241,7 @@ def _parts(plan: PlannedRun, batch: EncodedBatch) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _preview_batch(plan: PlannedRun, usable: Many[int], batch_size: int) -> BatchPreview | None:
+def _preview_batch(plan: PlannedRun, usable: Sequence[int], batch_size: int) -> BatchPreview | None:
     """The batch of the first usable rows and their neighbours, or None where no row trains."""
     indices: list[int] = []
     encoder = plan.encoder
@@ -283,7 +283,7 @@ def _batch_order(plan: PlannedRun, first: int) -> list[int]:
     return [index for group in groups.values() for index in group]
 
 
-def _labels(plan: PlannedRun, indices: Many[int]) -> tuple[str, ...]:
+def _labels(plan: PlannedRun, indices: Sequence[int]) -> tuple[str, ...]:
     """What each sequence of a batch is, in the order in which they are encoded."""
     if not plan.preferences:
         return tuple(f"row {index + 1}" for index in indices)

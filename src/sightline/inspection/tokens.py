@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.types import Sequence
+from sightline.types import TokenSequence
 
 READ, TRAINED, IMAGE = "read", "trained", "image"
 LONGEST_CHARACTER = 4  # tokens of a byte-level vocabulary that one character may take
@@ -32,7 +32,7 @@ class Token:
     image: int = 0
 
 
-def read_tokens(sequence: Sequence, tokenizer: Any, first_rows: tuple[int, ...]) -> tuple[Token, ...]:
+def read_tokens(sequence: TokenSequence, tokenizer: Any, first_rows: tuple[int, ...]) -> tuple[Token, ...]:
     """The tokens of a sequence in order; the placeholders of a picture between two words are one.
 
     `first_rows` holds for each distinct image of the batch the row of its first feature.
@@ -56,12 +56,12 @@ def read_tokens(sequence: Sequence, tokenizer: Any, first_rows: tuple[int, ...])
     return tuple(tokens)
 
 
-def _goes_on(sequence: Sequence, start: int, stop: int) -> bool:
+def _goes_on(sequence: TokenSequence, start: int, stop: int) -> bool:
     """Whether the token at `stop` stands for the next feature; the same picture again begins anew."""
     return stop == start or bool(sequence.feature_L[stop] == sequence.feature_L[stop - 1] + 1)
 
 
-def trained(sequence: Sequence) -> np.ndarray:
+def trained(sequence: TokenSequence) -> np.ndarray:
     """Whether a token is trained, (L,): scored, and with a token before it to be predicted from."""
     scored_L = sequence.scored_L.copy()
     scored_L[:1] = False

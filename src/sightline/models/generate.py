@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Collection, Sequence as Many
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ def greedy_rules(model: Any) -> GreedyRules:
 
 @torch.inference_mode()
 def generate_answers(
-    loaded: LoadedVlm, prompts: Many[Prompt], max_new_tokens: int, sampling: Sampling | None = None
+    loaded: LoadedVlm, prompts: Sequence[Prompt], max_new_tokens: int, sampling: Sampling | None = None
 ) -> list[Answer]:
     """The model's answers to prompts that all have pictures or all have none: the likeliest ones, or drawn ones.
 
@@ -83,7 +83,7 @@ def generate_answers(
     return decoded_answers(loaded.processor, said, greedy_rules(loaded.model).stop_ids)
 
 
-def decoded_answers(processor: Any, ids: Many[Many[int]], stop_ids: Collection[int]) -> list[Answer]:
+def decoded_answers(processor: Any, ids: Sequence[Sequence[int]], stop_ids: Collection[int]) -> list[Answer]:
     """Answers without special tokens and outer blanks; one without a stop token ended at its longest."""
     texts = processor.batch_decode(ids, skip_special_tokens=True)
     return [
@@ -93,7 +93,7 @@ def decoded_answers(processor: Any, ids: Many[Many[int]], stop_ids: Collection[i
 
 
 @torch.inference_mode()
-def plain_logits(loaded: LoadedVlm, prompt: Prompt, ids: Many[int], padded: bool = False) -> Tensor:
+def plain_logits(loaded: LoadedVlm, prompt: Prompt, ids: Sequence[int], padded: bool = False) -> Tensor:
     """Logits (T, V) that the model's own forward has for each of `ids` behind a prompt.
 
     `padded` puts padding behind the ids, which changes nothing but rounding.
@@ -113,7 +113,7 @@ def plain_logits(loaded: LoadedVlm, prompt: Prompt, ids: Many[int], padded: bool
     return logits[start - 1 : start - 1 + len(ids)]
 
 
-def plain_option_scores(loaded: LoadedVlm, prompt: Prompt, options: Many[str]) -> tuple[OptionScore, ...]:
+def plain_option_scores(loaded: LoadedVlm, prompt: Prompt, options: Sequence[str]) -> tuple[OptionScore, ...]:
     """How likely the model finds each option, each in a row of its own."""
     scores = []
     for option in options:
@@ -137,7 +137,7 @@ def processor_ids(loaded: LoadedVlm, prompt: Prompt) -> list[int]:
     return ids
 
 
-def _processed(loaded: LoadedVlm, prompts: Many[Prompt]) -> dict[str, Any]:
+def _processed(loaded: LoadedVlm, prompts: Sequence[Prompt]) -> dict[str, Any]:
     """What the processor makes of prompts and their pictures, padded on the left."""
     images = [[picture.open() for picture in prompt.pictures] for prompt in prompts] if prompts[0].pictures else None
     loaded.processor.tokenizer.padding_side = "left"  # KOSMOS-2's processor takes no argument for it

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import threading
-from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence as Many
+from collections.abc import Callable, Coroutine, Generator, Iterator, Sequence
 from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
@@ -34,7 +34,7 @@ class EndpointAnswerer:
     def __init__(
         self,
         endpoint: Endpoint,
-        opening: Many[dict[str, Any]] = (),
+        opening: Sequence[dict[str, Any]] = (),
         say: Callable[[str], None] = say_on_stderr,
         sleep: Sleep = asyncio.sleep,
     ) -> None:
@@ -46,7 +46,7 @@ class EndpointAnswerer:
         self._voice = Voice(say)
         self._sleep = sleep
 
-    def answer(self, questions: Many[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Sequence[Question]) -> Iterator[Answer]:
         """One answer per question, in order; what the endpoint cannot answer is an error of its question.
 
         Raises:
@@ -61,7 +61,7 @@ class EndpointAnswerer:
                     yield known.pop(due)
                     due += 1
 
-    def answer_as_ready(self, questions: Many[Question]) -> Generator[Placed]:
+    def answer_as_ready(self, questions: Sequence[Question]) -> Generator[Placed]:
         """One answer per question, each as soon as it is known. Whoever stops asking calls off what is in flight.
 
         Raises:
@@ -77,7 +77,7 @@ class EndpointAnswerer:
         finally:
             work.stop()
 
-    async def _ask_all(self, questions: Many[Question], give: Callable[[Placed], None]) -> None:
+    async def _ask_all(self, questions: Sequence[Question], give: Callable[[Placed], None]) -> None:
         waiting = iter(enumerate(questions))
         async with ChatClient(self.endpoint, self._fields, self._voice, self._sleep) as client:
 
@@ -140,7 +140,7 @@ def chat_messages(question: Question) -> list[dict[str, Any]]:
     ]
 
 
-def message_content(parts: Many[Picture | str]) -> list[dict[str, Any]]:
+def message_content(parts: Sequence[Picture | str]) -> list[dict[str, Any]]:
     """Texts and pictures as the parts of an OpenAI message."""
     return [
         {"type": "text", "text": part}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -65,7 +65,7 @@ class SampleBrowser:
 
 
 def browser(
-    samples: Many[ShownSample],
+    samples: Sequence[ShownSample],
     filters: Mapping[str, str],
     pictures: Mapping[str, Picture],
     max_pictures: int = MAX_PICTURES,
@@ -97,7 +97,7 @@ def _shown(value: Any) -> Any:
     return shown(value) if isinstance(value, str) else value
 
 
-def choose_evenly(tags: Many[str], count: int) -> list[int]:
+def choose_evenly(tags: Sequence[str], count: int) -> list[int]:
     """At most `count` places, in order: the same number of each tag as far as there are so many, each spread evenly.
 
     >>> choose_evenly(["right"] * 6 + ["wrong"], 3)
@@ -113,7 +113,7 @@ def choose_evenly(tags: Many[str], count: int) -> list[int]:
     return sorted(chosen)
 
 
-def spread(places: Many[int], count: int) -> list[int]:
+def spread(places: Sequence[int], count: int) -> list[int]:
     """`count` of the places at even distances, or all if there are no more."""
     if count < 1:
         return []
@@ -121,7 +121,7 @@ def spread(places: Many[int], count: int) -> list[int]:
     return [places[int(index * step)] for index in range(min(count, len(places)))]
 
 
-def _addresses(samples: Many[ShownSample], pictures: Mapping[str, Picture], count: int) -> dict[str, str]:
+def _addresses(samples: Sequence[ShownSample], pictures: Mapping[str, Picture], count: int) -> dict[str, str]:
     """Addresses of at most `count` pictures, those of samples that are chosen evenly."""
     seen = [sample for sample in samples if any(key in pictures for key in sample.pictures)]
     tags, wanted, keys = [sample.tag for sample in seen], count, list[str]()
@@ -141,7 +141,7 @@ def _within(addresses: Mapping[str, str], size: int) -> dict[str, str]:
     return {keys[place]: addresses[keys[place]] for place in kept}
 
 
-def _caption(total: int, shown: Many[ShownSample], pictures: int) -> str:
+def _caption(total: int, shown: Sequence[ShownSample], pictures: int) -> str:
     whole = {key for sample in shown for key in sample.pictures}
     parts = []
     if len(shown) < total:

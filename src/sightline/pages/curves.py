@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import StringIO
 from typing import Any
@@ -88,7 +88,7 @@ def _draw_curve(axes: Any, curve: Curve, colour: str, smooth: bool) -> None:
     axes.plot(x, y, color=colour, linewidth=1.9, marker=marker, markersize=4, label=curve.name, solid_capstyle="round")
 
 
-def _running_mean(values: Many[float], window: int) -> list[float]:
+def _running_mean(values: Sequence[float], window: int) -> list[float]:
     """Mean of the last `window` values at each point; of fewer at the start."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     starts = np.maximum(np.arange(len(values)) - window + 1, 0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sightline.scoring.records import Item
@@ -40,7 +40,7 @@ def _listed(question: str) -> list[str]:
     return texts if all(texts) else []
 
 
-def _letter_of(gold: str, options: Many[str]) -> str:
+def _letter_of(gold: str, options: Sequence[str]) -> str:
     """The letter that a gold answer means; empty where it means no option, or two."""
     said = gold.strip().rstrip(".")
     label = _LABEL.match(said)

@@ -8,7 +8,7 @@ option; here the answer is unparsed.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence as Many
+from collections.abc import Iterable, Mapping, Sequence
 
 from sightline.scoring.records import Item, Verdict
 from sightline.scoring.verdicts import UNPARSED, letters_of
@@ -102,7 +102,7 @@ def lmms_eval_can_infer(answer: str, options: Mapping[str, str]) -> str | None:
 
 def _contained(answer: str, options: Mapping[str, str]) -> str | None:
     text = answer.lower()
-    contained: Many[str] = [letter for letter, option in options.items() if option.lower() in text]
+    contained: Sequence[str] = [letter for letter, option in options.items() if option.lower() in text]
     return contained[0] if len(contained) == 1 else None
 
 

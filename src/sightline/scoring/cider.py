@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sightline.scoring.bleu import MAX_N, Words, ngrams
@@ -24,7 +24,7 @@ class _Caption:
     bigrams: int
 
 
-def cider_scores(said: Many[Words], references: Many[list[Words]]) -> list[float]:
+def cider_scores(said: Sequence[Words], references: Sequence[list[Words]]) -> list[float]:
     """The score of each image's caption, 0 to 10; their mean is the score of the run.
 
     Document frequencies come from the references of these very images: scores of a part of a data set are not those of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.resources import files
 
@@ -41,7 +41,7 @@ def finder(*names: str, before: str = "", after: str = "") -> re.Pattern[str]:
 
 
 @cache
-def tables() -> Mapping[str, Mapping[str, Many[str]]]:
+def tables() -> Mapping[str, Mapping[str, Sequence[str]]]:
     """The phrases themselves, by table and language."""
     return tomllib.loads(files(__package__).joinpath("phrases.toml").read_text(encoding="utf-8"))
 

@@ -5,12 +5,12 @@ Source: Lin, 2004; beta 1.2 and the best precision and recall over references as
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 
 _BETA_SQUARED = 1.2**2
 
 
-def rouge_l(said: Many[str], references: Many[Many[str]]) -> float:
+def rouge_l(said: Sequence[str], references: Sequence[Sequence[str]]) -> float:
     """Between 0 and 1; precision and recall may come from different references."""
     lengths = [longest_common_subsequence(said, reference) for reference in references]
     precision = max(lengths) / max(len(said), 1)
@@ -20,7 +20,7 @@ def rouge_l(said: Many[str], references: Many[Many[str]]) -> float:
     return (1 + _BETA_SQUARED) * precision * recall / (recall + _BETA_SQUARED * precision)
 
 
-def longest_common_subsequence(first: Many[str], second: Many[str]) -> int:
+def longest_common_subsequence(first: Sequence[str], second: Sequence[str]) -> int:
     """How many words of one occur in the other in the same order."""
     row = [0] * (len(second) + 1)
     for word in first:

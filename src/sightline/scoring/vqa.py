@@ -6,7 +6,7 @@ _task_utils/vqa_eval_metric.py; VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable, Sequence
 
 from sightline.errors import DataError
 from sightline.scoring.normalise import normalise, normalise_words, strip_punctuation, vlmevalkit_punctuation
@@ -71,7 +71,7 @@ def _check_people(item: Item) -> None:
         )
 
 
-def _leave_one_out(said: str, golds: Many[str]) -> float:
+def _leave_one_out(said: str, golds: Sequence[str]) -> float:
     same = golds.count(said)
     return sum(min(1.0, (same - (gold == said)) / 3) for gold in golds) / len(golds)
 

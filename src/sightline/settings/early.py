@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sightline.errors import ConfigError
@@ -14,7 +14,7 @@ from sightline.settings.places import check_places, require_rows
 OUTPUT = "trainer_output"  # transformers' own, where no output_dir is given
 
 
-def check_early(argv: Many[str], *verbs: str, writes: bool = True) -> Mapping[str, Any] | None:
+def check_early(argv: Sequence[str], *verbs: str, writes: bool = True) -> Mapping[str, Any] | None:
     """The settings where `--config RECIPE --key value ...` can be right; what only the records know is left to them.
 
     None where they are not known: with other versions of TRL and transformers.
@@ -58,7 +58,7 @@ def _check_optim_args(given: Any) -> None:
         raise ConfigError(f"optim_args: expected key=value, several with commas between them; got {str(given)[:60]!r}.")
 
 
-def _check_packages(given: Many[Given], merged: Mapping[str, Any]) -> None:
+def _check_packages(given: Sequence[Given], merged: Mapping[str, Any]) -> None:
     """Each setting that holds in the end, where it was given."""
     for part in given:
         require_packages({name: value for name, value in part.settings.items() if merged[name] == value}, part.where)

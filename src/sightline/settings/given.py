@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +25,7 @@ class Given:
     settings: dict[str, Any]
 
 
-def read_given(argv: Many[str], kinds: Mapping[str, Any]) -> tuple[Given, ...]:
+def read_given(argv: Sequence[str], kinds: Mapping[str, Any]) -> tuple[Given, ...]:
     """What the recipe of `--config RECIPE --key value ...` says, then what the flags say.
 
     Args:
@@ -41,7 +41,7 @@ def read_given(argv: Many[str], kinds: Mapping[str, Any]) -> tuple[Given, ...]:
     return tuple(given)
 
 
-def written_settings(argv: Many[str], known: Mapping[str, Any]) -> tuple[Given, ...]:
+def written_settings(argv: Sequence[str], known: Mapping[str, Any]) -> tuple[Given, ...]:
     """The same with values as they are written, and with keys that nobody knows among them."""
     flags = read_flags(argv)
     path = flags.pop("config", None)

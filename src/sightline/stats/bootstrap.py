@@ -8,7 +8,7 @@ Source: Davison and Hinkley, 1997, "Bootstrap methods and their application", ch
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence as Many
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,7 +34,7 @@ class PairedSpread:
 
 
 def cluster_bootstrap(
-    sums_NK: np.ndarray, clusters: Many[Hashable], combine: Combine, resamples: int = RESAMPLES, seed: int = 0
+    sums_NK: np.ndarray, clusters: Sequence[Hashable], combine: Combine, resamples: int = RESAMPLES, seed: int = 0
 ) -> Interval:
     """The metric `combine(sums_NK.sum(0))` with its percentile interval over resampled clusters.
 
@@ -49,7 +49,7 @@ def cluster_bootstrap(
 def paired_cluster_bootstrap(
     before_NK: np.ndarray,
     after_NK: np.ndarray,
-    clusters: Many[Hashable],
+    clusters: Sequence[Hashable],
     combine: Combine,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -62,7 +62,7 @@ def paired_cluster_bootstrap(
 def paired_bootstrap_spread(
     before_NK: np.ndarray,
     after_NK: np.ndarray,
-    clusters: Many[Hashable],
+    clusters: Sequence[Hashable],
     combine: Combine,
     resamples: int = RESAMPLES,
     seed: int = 0,
@@ -81,7 +81,7 @@ def paired_bootstrap_spread(
 
 def cluster_bootstrap_of(
     value: Callable[[np.ndarray], float],
-    clusters: Many[Hashable],
+    clusters: Sequence[Hashable],
     resamples: int = FEWER_RESAMPLES,
     seed: int = 0,
 ) -> Interval:
@@ -97,7 +97,7 @@ def cluster_bootstrap_of(
 def _paired_changes(
     before_NK: np.ndarray,
     after_NK: np.ndarray,
-    clusters: Many[Hashable],
+    clusters: Sequence[Hashable],
     combine: Combine,
     resamples: int,
     seed: int,
@@ -111,7 +111,7 @@ def _paired_changes(
     return value, after_R - before_R, len(totals[0])
 
 
-def _cluster_totals(sums_NK: np.ndarray, clusters: Many[Hashable]) -> np.ndarray:
+def _cluster_totals(sums_NK: np.ndarray, clusters: Sequence[Hashable]) -> np.ndarray:
     sums_NK = np.asarray(sums_NK, dtype=float)
     if len(sums_NK) == 0 or len(sums_NK) != len(clusters):
         raise ValueError(f"Expected one cluster for each of at least one item, got {len(clusters)}, {len(sums_NK)}.")

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 
 
-def holm(p_values: Many[float]) -> list[float]:
+def holm(p_values: Sequence[float]) -> list[float]:
     """Corrected p-values in the given order: the chance of one false alarm among all stays below what they say.
 
     Source: S. Holm, 1979, "A simple sequentially rejective multiple test procedure".

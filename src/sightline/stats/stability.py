@@ -5,11 +5,11 @@ Source: the formulas of lmms-eval 0.7.3 api/metrics.py, described; each takes th
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 
 import numpy as np
 
-Scores = Many[Many[float]]
+Scores = Sequence[Sequence[float]]
 
 
 def expected_accuracy(scores: Scores) -> float:

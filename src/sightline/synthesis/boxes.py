@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from typing import Any
 
 from sightline.errors import DataError
@@ -55,6 +55,6 @@ def _object(value: Any, name: str) -> tuple[str, tuple[float, ...]]:
     return label, tuple(float(number) for number in given)
 
 
-def _edges(box: Many[float], width: float, height: float) -> tuple[float, ...]:
+def _edges(box: Sequence[float], width: float, height: float) -> tuple[float, ...]:
     left, top, wide, high = box
     return left / width, top / height, (left + wide) / width, (top + high) / height

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence as Many
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,7 +55,7 @@ def read_units(config: SynthesisConfig, prompt: PromptFile, bad: BadRows) -> lis
 
 def make_instructions(
     config: SynthesisConfig,
-    units: Many[Unit],
+    units: Sequence[Unit],
     answering: Answering,
     journal: Journal,
     provenance: Mapping[str, Any],
@@ -95,7 +95,7 @@ def make_instructions(
 class _Rows:
     """Rows in TRL's form, without questions that were asked about a picture before."""
 
-    def __init__(self, config: SynthesisConfig, provenance: Mapping[str, Any], units: Many[Unit]) -> None:
+    def __init__(self, config: SynthesisConfig, provenance: Mapping[str, Any], units: Sequence[Unit]) -> None:
         self.rows: list[dict[str, Any]] = []
         self.questions = self.duplicates = 0
         self._provenance = provenance

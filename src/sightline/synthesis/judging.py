@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sightline.answering.answerers import Answering
@@ -20,8 +20,8 @@ MAX_VERDICT_TOKENS = 256
 
 
 def judged_sides(
-    asked: Many[Asked],
-    sides: Many[Sides],
+    asked: Sequence[Asked],
+    sides: Sequence[Sides],
     judge: Answering,
     show_image: bool,
     journal: Journal,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence as Many
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -139,7 +139,7 @@ def _seed(config: SynthesisConfig, asked: Asked, number: int) -> int:
     return int.from_bytes(hashlib.blake2b(sample.encode(), digest_size=4).digest()) >> 1
 
 
-def _sides(config: SynthesisConfig, asked: Asked, said: Many[Candidate]) -> Sides:
+def _sides(config: SynthesisConfig, asked: Asked, said: Sequence[Candidate]) -> Sides:
     samples = tuple(one for one in said if one.origin.startswith("sample"))
     spoilt = tuple(one for one in said if one.origin == config.pairs.corruption)
     gold = tuple(Candidate(answer, GOLD) for answer in asked.item.answers[:1])

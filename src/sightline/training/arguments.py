@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, get_type_hints
 
@@ -136,7 +136,7 @@ class TrainingSettings:
     bad_rows_stay: bool = False
 
 
-def read_settings(argv: Many[str], training_class: type) -> TrainingSettings:
+def read_settings(argv: Sequence[str], training_class: type) -> TrainingSettings:
     """The settings of `--config RECIPE --key value ...`; a flag wins over the recipe.
 
     Raises:
@@ -147,7 +147,7 @@ def read_settings(argv: Many[str], training_class: type) -> TrainingSettings:
     return TrainingSettings(script, training, model, mixture, given)
 
 
-def read_records(argv: Many[str], records: Many[type]) -> tuple[dict[str, Any], list[Any]]:
+def read_records(argv: Sequence[str], records: Sequence[type]) -> tuple[dict[str, Any], list[Any]]:
     """What `--config RECIPE --key value ...` says, merged, and each record filled from it; a flag wins.
 
     Raises:
@@ -169,7 +169,7 @@ def read_records(argv: Many[str], records: Many[type]) -> tuple[dict[str, Any], 
     return given, [_record(kind, given) for kind in records]
 
 
-def kinds_of(records: Many[type]) -> dict[str, Any]:
+def kinds_of(records: Sequence[type]) -> dict[str, Any]:
     """The annotation of each setting of the records."""
     kinds = {
         field.name: get_type_hints(record)[field.name]

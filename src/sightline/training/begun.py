@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence as Many
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -59,7 +59,7 @@ _DIRECTORIES = re.compile(r"'/[^']*/")  # before the names of files
 CONSTANT, STREAMED = "constant", "streamed"
 
 
-def begun_with(records: Many[Any], training: Any, rows: Mapping[str, Any], *models: str | None) -> dict[str, Any]:
+def begun_with(records: Sequence[Any], training: Any, rows: Mapping[str, Any], *models: str | None) -> dict[str, Any]:
     """What a run begins with: settings that matter, rows by name (None where there are none), and the model's files.
 
     Args:

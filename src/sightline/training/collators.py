@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ from sightline.engine.routes import UNKNOWN, plain_inputs
 from sightline.training.references import StoredReferences
 from sightline.training.row_guard import RowGuard
 from sightline.training.row_test import opened_rows
-from sightline.types import FamilyFacts, Sequence
+from sightline.types import FamilyFacts, TokenSequence
 
 
 @dataclass
@@ -115,7 +115,7 @@ def skip_in_batches(trainer: Any) -> None:
     guard.datasets = (trainer.train_dataset, *(tested.values() if isinstance(tested, dict) else [tested]))
 
 
-def _pad_as_trl(ids_NL: Tensor, sequences: Many[Sequence], filler: int) -> None:
+def _pad_as_trl(ids_NL: Tensor, sequences: Sequence[TokenSequence], filler: int) -> None:
     """Puts `filler` where TRL (1.16) pads chosen and rejected answers to one width, whose `pad_token_id or
     eos_token_id` takes a pad token 0 for none; no token sees it, but labels and logits of `predict` show it."""
     answers = [int(sequence.scored_L.sum()) for sequence in sequences]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from typing import Any
 
 from peft import PeftModel
@@ -80,7 +80,7 @@ def refuse_inexact(trainer: Any) -> None:
 
 
 def _adapters_obstacle(trainer: Any) -> str | None:
-    configs: Many[Any] = list(getattr(trainer.model, "peft_config", {}).values())
+    configs: Sequence[Any] = list(getattr(trainer.model, "peft_config", {}).values())
     if any(config.is_prompt_learning for config in configs):
         return "prompt-learning adapters prepend virtual tokens to every row"
     for setting, reason in ROW_SETTINGS.items():

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -313,7 +313,7 @@ def _share(trainer: Any, rows_of: dict[Any, Any], missing: dict[Any, Any]) -> li
     return [(pairs, row) for pairs, row in list(rows_of.items())[process::processes] if pairs in missing]
 
 
-def _compute(trainer: Any, store: TensorStore, mine: Many[tuple[Any, Any]], references: StoredReferences) -> None:
+def _compute(trainer: Any, store: TensorStore, mine: Sequence[tuple[Any, Any]], references: StoredReferences) -> None:
     """Scores rows with the reference and stores them."""
     size = trainer.args.precompute_ref_batch_size or trainer.args.per_device_train_batch_size
     batches = [mine[start : start + size] for start in range(0, len(mine), size)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from sightline.data.encoding.sequences import EncodedBatch, SequenceEncoder
 from sightline.data.pictures.images import image_size, open_image, row_images
 from sightline.engine.routes import plain_inputs
 from sightline.errors import DataError
-from sightline.types import FamilyFacts, Sequence
+from sightline.types import FamilyFacts, TokenSequence
 
 FIRST_ROWS, SPREAD_ROWS = 32, 96  # looked at: rows that follow one another often share an image
 COMPARED_ROWS, ROUTE_ROWS = 8, 3
@@ -64,7 +64,7 @@ def choose_rows(dataset: Any) -> ChosenRows:
 
 
 def find_difference(
-    rows: Many[dict[str, Any]], encoder: SequenceEncoder, collate: Any, facts: FamilyFacts, preferences: bool
+    rows: Sequence[dict[str, Any]], encoder: SequenceEncoder, collate: Any, facts: FamilyFacts, preferences: bool
 ) -> str:
     """Why our rows are not those of `collate`, TRL's own collator; empty where they are, or where TRL makes none.
 
@@ -199,7 +199,7 @@ def _columns(batch: EncodedBatch, processor: Any, facts: FamilyFacts, preference
     return columns
 
 
-def _prompt_L(sequence: Sequence) -> np.ndarray:
+def _prompt_L(sequence: TokenSequence) -> np.ndarray:
     scored = int(sequence.scored_L.sum())
     return sequence.ids_L[: len(sequence.ids_L) - scored] if scored < len(sequence.ids_L) else sequence.ids_L
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -145,7 +145,7 @@ def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: Seque
 
 
 def _streamed_mixture(
-    settings: TrainingSettings, entries: Many[MixtureSource], goal: Goal, encoder: SequenceEncoder, holds_out: bool
+    settings: TrainingSettings, entries: Sequence[MixtureSource], goal: Goal, encoder: SequenceEncoder, holds_out: bool
 ) -> tuple[Any, None]:
     if holds_out or settings.mixture.test_split_size is not None:
         raise ConfigError(
@@ -161,7 +161,7 @@ def _streamed_mixture(
 
 
 def _mixture(
-    settings: TrainingSettings, entries: Many[MixtureSource], goal: Goal, encoder: SequenceEncoder, holds_out: bool
+    settings: TrainingSettings, entries: Sequence[MixtureSource], goal: Goal, encoder: SequenceEncoder, holds_out: bool
 ) -> tuple[Any, Any]:
     mixture, seed = settings.mixture, settings.training.seed
     if holds_out and mixture.test_split_size is None:
@@ -198,7 +198,7 @@ def _mixture(
 
 
 def _evaluation_rows(
-    settings: TrainingSettings, named: Many[MixtureSource], goal: Goal, encoder: SequenceEncoder
+    settings: TrainingSettings, named: Sequence[MixtureSource], goal: Goal, encoder: SequenceEncoder
 ) -> Any:
     sources = [_source(entry, goal, settings) for entry in named]
     parts = [_checked(name, rows, settings, goal, encoder) for name, rows in sources]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence as Many
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,7 @@ class ImageGroupSampler(Sampler[int]):
     Seeded: the order depends on `seed` and the epoch alone, so that a resumed run sees the same rows.
     """
 
-    def __init__(self, image_keys: Many[str], seed: int) -> None:
+    def __init__(self, image_keys: Sequence[str], seed: int) -> None:
         groups: dict[str, list[int]] = {}
         for index, key in enumerate(image_keys):
             groups.setdefault(key, []).append(index)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import types
 import weakref
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -69,7 +69,7 @@ class _FrozenFeatures:
         self._features_FH: Tensor | None = None
 
     def features(
-        self, model: Any, facts: FamilyFacts, image_inputs: dict[str, Tensor], spans: Many[tuple[str, int]]
+        self, model: Any, facts: FamilyFacts, image_inputs: dict[str, Tensor], spans: Sequence[tuple[str, int]]
     ) -> Tensor:
         first = next(iter(image_inputs.values()))
         if self._inputs is not None and self._inputs() is first and self._features_FH is not None:

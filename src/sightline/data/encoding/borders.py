@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence as Many
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,7 +54,7 @@ def find_borders(tokenizer: Any, placeholder: str, written: str) -> Borders | No
     return Borders(written[: offsets[first][0]], first, last + 1, written[offsets[last][1] :])
 
 
-def spelt_out(text: str, placeholder: str, around: Many[tuple[str, str]]) -> str:
+def spelt_out(text: str, placeholder: str, around: Sequence[tuple[str, str]]) -> str:
     """The text with each placeholder between the words that the processor writes around that image's tokens.
 
     >>> spelt_out("user <image>?", "<image>", [("[", "]")])

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from sightline.errors import DataError, TooLongError
-from sightline.types import Sequence
+from sightline.types import TokenSequence
 
 LENGTH_POLICIES = ("truncate", "drop", "shorten_prompt_text", "error")
 DROPPING = ("drop", "shorten_prompt_text")  # those under which a row that does not fit is left out
@@ -40,13 +40,13 @@ class FittedRow:
         length: tokens of the longest before anything was cut.
     """
 
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[TokenSequence, ...]
     length: int
 
 
 def fit_row(
     row: dict[str, Any],
-    render: Callable[[dict[str, Any]], tuple[Sequence, ...]],
+    render: Callable[[dict[str, Any]], tuple[TokenSequence, ...]],
     limit: LengthLimit,
     tokenizer: Any,
     name: str,
@@ -76,11 +76,11 @@ def fit_row(
     return FittedRow(sequences, length)
 
 
-def _longest(sequences: tuple[Sequence, ...]) -> int:
+def _longest(sequences: tuple[TokenSequence, ...]) -> int:
     return max(len(sequence.ids_L) for sequence in sequences)
 
 
-def _truncated(sequence: Sequence, max_length: int) -> Sequence:
+def _truncated(sequence: TokenSequence, max_length: int) -> TokenSequence:
     """The first `max_length` tokens, as TRL's `keep_start`; never into an image, never without a scored token."""
     length = len(sequence.ids_L)
     if length <= max_length:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from sightline.data.encoding.borders import find_borders, spelt_out
 from sightline.errors import DataError, InputError
-from sightline.types import Sequence
+from sightline.types import TokenSequence
 
 FRONT, AFTER_IMAGES = "front", "after_images"
 
@@ -127,7 +127,7 @@ def feature_token_id(processor: Any) -> int:
 
 
 def prompt_ids(
-    processor: Any, tokenize: Callable[[str], np.ndarray], text: str, around: Many[tuple[str, str]], label: str
+    processor: Any, tokenize: Callable[[str], np.ndarray], text: str, around: Sequence[tuple[str, str]], label: str
 ) -> np.ndarray:
     """Token ids of a prompt as the processor writes it, with one hole for each image; `around` are the words that it
     writes around the tokens of each.
@@ -195,7 +195,7 @@ def start_token(processor: Any) -> str:
     return str(processor.tokenizer.bos_token or processor.tokenizer.eos_token)
 
 
-def process_images(processor: Any, images: Many[Any], beside: Many[bool] = ()) -> ImageTable:
+def process_images(processor: Any, images: Sequence[Any], beside: Sequence[bool] = ()) -> ImageTable:
     """The table of distinct RGB images, from one call of the processor.
 
     `beside` says which of them share their row with others; those stand behind the rest.
@@ -235,7 +235,7 @@ def process_images(processor: Any, images: Many[Any], beside: Many[bool] = ()) -
 
 def expand_images(
     processor: Any, ids_L: np.ndarray, scored_L: np.ndarray, shown: tuple[int, ...], table: ImageTable, name: str
-) -> Sequence:
+) -> TokenSequence:
     """The text with each hole replaced by the tokens of its image; `shown` are the images of the table in order.
 
     Raises:
@@ -261,7 +261,7 @@ def expand_images(
     images.append(np.zeros(len(ids_L) - start, dtype=bool))
     feature_L, image_L = np.concatenate(features), np.concatenate(images)
     kept = None if np.array_equal(image_L, feature_L >= 0) else image_L
-    return Sequence(np.concatenate(ids), feature_L, np.concatenate(scored), shown, name, kept)
+    return TokenSequence(np.concatenate(ids), feature_L, np.concatenate(scored), shown, name, kept)
 
 
 def mismatch(name: str, images: int, placeholders: int) -> str:
@@ -286,7 +286,7 @@ def refusal(name: str, size: tuple[int, int], reason: str) -> str:
     )
 
 
-def first_rows(counts: Many[int]) -> tuple[int, ...]:
+def first_rows(counts: Sequence[int]) -> tuple[int, ...]:
     """Per image the row of its first feature, where those of all images stand one after another."""
     return tuple(np.cumsum([0, *counts[:-1]]).tolist()) if counts else ()
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -132,14 +132,14 @@ def render_prompt(processor: Any, question: Question, opening: Opening | None = 
     return Prompt(text, ids_L, pictures, adds_tokens)
 
 
-def ids_around(processor: Any, prompt: Prompt, around: Many[tuple[str, str]]) -> np.ndarray:
+def ids_around(processor: Any, prompt: Prompt, around: Sequence[tuple[str, str]]) -> np.ndarray:
     """Token ids of a prompt whose pictures the processor puts between words: `around` are those of each picture."""
     if not any(before or after for before, after in around):
         return prompt.ids_L
     return _text_ids(processor, prompt.text, prompt.adds_tokens, around)
 
 
-def _text_ids(processor: Any, text: str, adds_tokens: bool, around: Many[tuple[str, str]]) -> np.ndarray:
+def _text_ids(processor: Any, text: str, adds_tokens: bool, around: Sequence[tuple[str, str]]) -> np.ndarray:
     def tokenize(words: str) -> np.ndarray:
         ids_L = np.asarray(processor.tokenizer(words, add_special_tokens=adds_tokens)["input_ids"], dtype=np.int64)
         require_own_words(processor, ids_L, "The question")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable, Sequence as Many
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ Spans = list[tuple[int, int]]
 SAID_FIELDS = ("tool_calls", "reasoning_content", "reasoning", "thinking")  # of a message beside its content
 
 
-def render_columns(processor: Any, row: dict[str, Any], images: int, columns: Many[str], label: str) -> list[str]:
+def render_columns(processor: Any, row: dict[str, Any], images: int, columns: Sequence[str], label: str) -> list[str]:
     """The columns of prompt and answers as text, by the chat template if they are conversations.
 
     As TRL 1.16 renders rows with images: without their `tools`.
@@ -63,7 +63,7 @@ def render_messages(
     return texts[0], found[0]
 
 
-def moved_spans(processor: Any, text: str, around: Many[tuple[str, str]], spans: Spans) -> Spans:
+def moved_spans(processor: Any, text: str, around: Sequence[tuple[str, str]], spans: Spans) -> Spans:
     """Where the spans lie once each placeholder of the text stands between the words around its image."""
     token = image_token(processor)
     ends, gained, start = [], [0], 0
@@ -76,7 +76,7 @@ def moved_spans(processor: Any, text: str, around: Many[tuple[str, str]], spans:
     return [tuple(char + gained[bisect.bisect_right(ends, char)] for char in span) for span in spans]  # type: ignore[misc]
 
 
-def inside_spans(offsets: Many[tuple[int, int]], spans: Spans) -> np.ndarray:
+def inside_spans(offsets: Sequence[tuple[int, int]], spans: Spans) -> np.ndarray:
     """Whether a token overlaps one of the spans, (L,), from the offsets of tokens in the text."""
     inside_L = np.zeros(len(offsets), dtype=bool)
     if not len(offsets):
@@ -154,7 +154,7 @@ def is_said_otherwise(message: dict[str, Any]) -> bool:
     return any(message.get(field) for field in SAID_FIELDS)
 
 
-def require_words(row: dict[str, Any], columns: Many[str], label: str) -> None:
+def require_words(row: dict[str, Any], columns: Sequence[str], label: str) -> None:
     """Raise DataError for a column without words, if it is not a prompt that is an image and nothing else."""
     for column in columns:
         value = row.get(column)

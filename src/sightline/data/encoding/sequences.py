@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Hashable, Sequence as Many
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -38,7 +38,7 @@ from sightline.data.encoding.rendering import (
 )
 from sightline.data.pictures.images import Change, ChangedImage, content_key, named_key, open_image
 from sightline.errors import ConfigError, DataError, SightlineError
-from sightline.types import Sequence
+from sightline.types import TokenSequence
 
 MAX_REMEMBERED_TEXTS = 100_000
 Around = tuple[tuple[str, str], ...]  # the words that a processor writes around the tokens of each image of a row
@@ -56,7 +56,7 @@ class EncodedBatch:
         is_apart: of each whether a row's words tokenize around its tokens as around its placeholder.
     """
 
-    sequences: tuple[Sequence, ...]
+    sequences: tuple[TokenSequence, ...]
     image_inputs: dict[str, Any]
     image_spans: tuple[tuple[str, int], ...] = ()
     counts: tuple[int, ...] = ()
@@ -113,7 +113,7 @@ class SequenceEncoder:
         self._texts: dict[str, tuple[_Text, ...]] = {}
         self._templates: tuple[Any, Any] = None, None
 
-    def encode_sft(self, rows: Many[dict[str, Any]], names: Many[str] | None = None) -> EncodedBatch:
+    def encode_sft(self, rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> EncodedBatch:
         """One sequence per row of `messages`, `prompt` + `completion`, or plain text.
 
         Raises:
@@ -121,7 +121,7 @@ class SequenceEncoder:
         """
         return self._encode(rows, names, preferences=False)
 
-    def encode_preferences(self, rows: Many[dict[str, Any]], names: Many[str] | None = None) -> EncodedBatch:
+    def encode_preferences(self, rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> EncodedBatch:
         """The chosen answers of all pairs, then the rejected ones: a row of `prompt`, `chosen`, `rejected` has a pair
         for each of its rejected answers. With `perturbation`, then the chosen answers once more, under other images.
 
@@ -145,14 +145,14 @@ class SequenceEncoder:
         return tuple(keys)
 
     def read(
-        self, row: dict[str, Any], table: ImageTable, shown: Many[tuple[int, ...]], preferences: bool, name: str
+        self, row: dict[str, Any], table: ImageTable, shown: Sequence[tuple[int, ...]], preferences: bool, name: str
     ) -> FittedRow:
         """One row's sequences, ordered as in a batch; raises what `encode_*` would.
 
         `shown` are the places of its images in the table, then those that its chosen answers are scored under besides.
         """
 
-        def render(row: dict[str, Any]) -> tuple[Sequence, ...]:
+        def render(row: dict[str, Any]) -> tuple[TokenSequence, ...]:
             own, *others = shown
             if not preferences:
                 (text,) = self._remembered(row, _around(table, own), self._sft_texts, name)
@@ -168,7 +168,7 @@ class SequenceEncoder:
 
         return fit_row(row, render, self.settings, self.processor.tokenizer, name)
 
-    def _encode(self, rows: Many[dict[str, Any]], names: Many[str] | None, preferences: bool) -> EncodedBatch:
+    def _encode(self, rows: Sequence[dict[str, Any]], names: Sequence[str] | None, preferences: bool) -> EncodedBatch:
         labels = _labels(rows, names)
         groups = [
             image_groups(row, self.settings.perturbation if preferences else None, label)
@@ -187,7 +187,9 @@ class SequenceEncoder:
         apart = tuple(expansion.is_apart for expansion in table.expansions)
         return EncodedBatch(tuple(sequences), table.image_inputs, spans, table.counts, apart)
 
-    def _encode_images(self, pictures: list[list[Any]], labels: Many[str]) -> tuple[ImageTable, list[tuple[int, ...]]]:
+    def _encode_images(
+        self, pictures: list[list[Any]], labels: Sequence[str]
+    ) -> tuple[ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""
         opened: dict[Hashable, tuple[str, Any]] = {}
         distinct: dict[tuple[bool, str], Any] = {}
@@ -227,7 +229,7 @@ class SequenceEncoder:
                     raise DataError(refusal(label, image.size, str(error) or type(error).__name__)) from error
             raise
 
-    def is_beside(self, images: Many[Any]) -> bool:
+    def is_beside(self, images: Sequence[Any]) -> bool:
         """Whether the images of a row are processed in another way because they share it."""
         return len(images) > 1 and bool(layout_of(self.processor).beside)
 
@@ -327,7 +329,7 @@ class SequenceEncoder:
         require_own_words(self.processor, ids_L, label)
         return ids_L
 
-    def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> Sequence:
+    def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> TokenSequence:
         return expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)
 
 
@@ -336,12 +338,12 @@ def _around(table: ImageTable, shown: tuple[int, ...]) -> Around:
     return tuple(table.expansions[image].around for image in shown)
 
 
-def _part(sequences: tuple[Sequence, ...], part: int, parts: int) -> tuple[Sequence, ...]:
+def _part(sequences: tuple[TokenSequence, ...], part: int, parts: int) -> tuple[TokenSequence, ...]:
     size = len(sequences) // parts
     return sequences[part * size : (part + 1) * size]
 
 
-def _labels(rows: Many[dict[str, Any]], names: Many[str] | None) -> tuple[str, ...]:
+def _labels(rows: Sequence[dict[str, Any]], names: Sequence[str] | None) -> tuple[str, ...]:
     return tuple(names) if names is not None else tuple(f"row {index + 1} of the batch" for index in range(len(rows)))
 
 

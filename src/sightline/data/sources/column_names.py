@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence as Many
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,7 +51,7 @@ def read_columns(given: str | Mapping[str, Any] | None, setting: str = FLAG) -> 
     return names
 
 
-def new_names(columns: Many[str], names: ColumnNames, source: str) -> list[str]:
+def new_names(columns: Sequence[str], names: ColumnNames, source: str) -> list[str]:
     """The columns under the names that are read, in their order.
 
     Raises:
@@ -110,5 +110,5 @@ def _pair(part: str, setting: str) -> tuple[str, str]:
     return read, own
 
 
-def _listed(columns: Many[str]) -> str:
+def _listed(columns: Sequence[str]) -> str:
     return ", ".join(columns)[:300] or "(none)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence as Many
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -104,7 +104,7 @@ def read_vocabulary(path: str | Path) -> list[str]:
     return [str(answer) for answer in content]
 
 
-def outside_vocabulary(rows: Iterable[AskedPicture], vocabulary: Many[str]) -> int:
+def outside_vocabulary(rows: Iterable[AskedPicture], vocabulary: Sequence[str]) -> int:
     """How many questions have answers, none of which is in the vocabulary: nothing to learn from, never right."""
     known = set(vocabulary)
     return sum(bool(row.scores) and known.isdisjoint(row.scores) for row in rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ class TextBlock:
     mask_BL: torch.Tensor
 
 
-def encode_texts(tokenizer: Any, texts: Many[str], max_length: int) -> TextBlock:
+def encode_texts(tokenizer: Any, texts: Sequence[str], max_length: int) -> TextBlock:
     """Token ids with [CLS] and [SEP], cut to `max_length` tokens."""
     encoded = tokenizer(list(texts), padding=True, truncation=True, max_length=max_length, return_tensors="pt")
     return TextBlock(encoded["input_ids"], encoded["attention_mask"])

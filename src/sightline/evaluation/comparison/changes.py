@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence as Many
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sightline.evaluation.comparison.pairs import PairedSamples, SamplePair
@@ -83,7 +83,7 @@ def task_change(task: str, title: str, metric: Metric, samples: PairedSamples, d
     )
 
 
-def _change(metric: Metric, pairs: Many[SamplePair]) -> Change:
+def _change(metric: Metric, pairs: Sequence[SamplePair]) -> Change:
     samples = PairedSamples(tuple(pairs))
     before, after = samples.before, samples.after
     return Change(
@@ -95,6 +95,6 @@ def _change(metric: Metric, pairs: Many[SamplePair]) -> Change:
     )
 
 
-def _mcnemar(pairs: Many[SamplePair]) -> float | None:
+def _mcnemar(pairs: Sequence[SamplePair]) -> float | None:
     before, after = [pair.before.score for pair in pairs], [pair.after.score for pair in pairs]
     return mcnemar_exact(before, after) if {*before, *after} <= {0.0, 1.0} else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence as Many
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,7 +129,9 @@ def _scoring(
 
 
 def _decoding(
-    one: Mapping[str, Any], two: Mapping[str, Any], tasks: Many[tuple[str, Mapping[str, Any], Mapping[str, Any], Any]]
+    one: Mapping[str, Any],
+    two: Mapping[str, Any],
+    tasks: Sequence[tuple[str, Mapping[str, Any], Mapping[str, Any], Any]],
 ) -> Aspect:
     settings = [run["settings"] for run in (one, two)]
     names = ["method"]
@@ -190,7 +192,7 @@ def _versions(before: RunRecord, after: RunRecord) -> Aspect:
     return Aspect("versions", (*_differing(*versions), *_differing(*machines)))
 
 
-def _conclusion(aspects: Many[Aspect], answers: int, others: int) -> tuple[str, bool]:
+def _conclusion(aspects: Sequence[Aspect], answers: int, others: int) -> tuple[str, bool]:
     """What the aspects mean together, and whether it is a warning."""
     differing = [aspect.name for aspect in aspects if aspect.differences]
     alike = [aspect.name for aspect in aspects if aspect.name in CHOSEN and aspect.status == "same"]
@@ -219,7 +221,7 @@ def _repeated(answers: int, others: int, other_versions: bool, has_unknown: bool
     return f"{others} of {answers} answers differ, yet {same} does. What is left to explain it: {left}."
 
 
-def _joined(name: str, parts: Many[Aspect]) -> Aspect:
+def _joined(name: str, parts: Sequence[Aspect]) -> Aspect:
     """One aspect of several tasks; what they share is said once."""
     return Aspect(
         name,
@@ -243,12 +245,12 @@ def _short(value: Any) -> str:
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-def _missing(what: str, values: Many[Any]) -> str:
+def _missing(what: str, values: Sequence[Any]) -> str:
     missing = [letter for letter, value in zip("AB", values, strict=True) if value is None]
     return f"{what} in {' and '.join(missing)}"
 
 
-def _listed(names: Many[str]) -> str:
+def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:-1]) + " and " + names[-1] if len(names) > 1 else "".join(names)
 
 

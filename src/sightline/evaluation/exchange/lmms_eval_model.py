@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence as Many
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -149,7 +149,7 @@ def _own_device() -> str | None:
     return f"cuda:{local}" if local and torch.cuda.is_available() else None
 
 
-def _turn(messages: Many[Mapping[str, Any]], task: str) -> list[str | Picture]:
+def _turn(messages: Sequence[Mapping[str, Any]], task: str) -> list[str | Picture]:
     """Texts and pictures of the one user turn.
 
     Raises:
@@ -169,7 +169,7 @@ def _turn(messages: Many[Mapping[str, Any]], task: str) -> list[str | Picture]:
 
 
 def _question(
-    parts: Many[str | Picture], settings: Mapping[str, Any], task: str, options: tuple[str, ...] = ()
+    parts: Sequence[str | Picture], settings: Mapping[str, Any], task: str, options: tuple[str, ...] = ()
 ) -> Question:
     """A question of texts and pictures in their order.
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence as Many
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
 from sightline.evaluation.task import Metric
 from sightline.scoring.records import Judged
 
-Sums = Callable[[Many[Judged]], np.ndarray]
+Sums = Callable[[Sequence[Judged]], np.ndarray]
 Combine = Callable[[np.ndarray], np.ndarray]
 
 
 def additive(name: str, sums: Sums, combine: Combine, scale: float = 1.0) -> Metric:
     """The metric `combine(sums(judged).sum(0))`."""
 
-    def value(judged: Many[Judged]) -> float:
+    def value(judged: Sequence[Judged]) -> float:
         return float(combine(sums(judged).sum(axis=0)))
 
     return Metric(name, value, scale=scale, sums=sums, combine=combine)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import replace
 
 from sightline.evaluation.task import Metric
@@ -11,12 +11,12 @@ from sightline.scoring.records import Judged, Verdict
 _OPPOSITE = {"yes": "no", "no": "yes"}
 
 
-def unparsed_share(judged: Many[Judged]) -> float:
+def unparsed_share(judged: Sequence[Judged]) -> float:
     """Share of items whose answer could not be read, those without an answer among them."""
     return sum(one.verdict.parsed is None for one in judged) / max(len(judged), 1)
 
 
-def bounds(metric: Metric, judged: Many[Judged]) -> tuple[float, float]:
+def bounds(metric: Metric, judged: Sequence[Judged]) -> tuple[float, float]:
     """(all unparsed wrong, all unparsed right)."""
     return metric.value([_as_wrong(one) for one in judged]), metric.value([_as_right(one) for one in judged])
 

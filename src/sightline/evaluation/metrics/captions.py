@@ -6,7 +6,7 @@ in the whole run: they are a property of the data, not of the model.
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -31,11 +31,11 @@ def vlmevalkit_caption_metrics() -> tuple[Metric, ...]:
 
 
 def _metrics(tokens: Tokenizer) -> tuple[Metric, ...]:
-    def cider_sums(judged: Many[Judged]) -> np.ndarray:
+    def cider_sums(judged: Sequence[Judged]) -> np.ndarray:
         scores = cider_scores([_said(one, tokens) for one in judged], [_references(one, tokens) for one in judged])
         return table_of(((score, 1.0) for score in scores), 2)
 
-    def bleu_sums(judged: Many[Judged]) -> np.ndarray:
+    def bleu_sums(judged: Sequence[Judged]) -> np.ndarray:
         return table_of((bleu_counts(_said(one, tokens), _references(one, tokens)) for one in judged), 2 + 2 * MAX_N)
 
     bleus = (

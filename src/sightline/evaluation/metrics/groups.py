@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence as Many
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -26,18 +26,18 @@ def circular_accuracy() -> Metric:
 def vanilla_accuracy() -> Metric:
     """Accuracy over the first item of each group: the question with its options in their first order."""
 
-    def sums(judged: Many[Judged]) -> np.ndarray:
+    def sums(judged: Sequence[Judged]) -> np.ndarray:
         firsts = _first_of_group(judged)
         return table_of(((one.verdict.score * first, first) for one, first in zip(judged, firsts, strict=True)), 2)
 
     return additive("vanilla_accuracy", sums, _share)
 
 
-def mme_score(name: str, categories: Many[str]) -> Metric:
+def mme_score(name: str, categories: Sequence[str]) -> Metric:
     """MME's points: per category 100 x accuracy + 100 x share of pictures with both questions right, summed."""
     places = {category: place for place, category in enumerate(categories)}
 
-    def sums(judged: Many[Judged]) -> np.ndarray:
+    def sums(judged: Sequence[Judged]) -> np.ndarray:
         table = np.zeros((len(judged), len(places), 4))
         for row, (one, (hit, first)) in enumerate(zip(judged, _group_hits(judged), strict=True)):
             place = places.get(one.item.category)
@@ -63,14 +63,14 @@ def mme_metrics() -> tuple[Metric, ...]:
     )
 
 
-def _group_hits(judged: Many[Judged]) -> Iterator[tuple[float, float]]:
+def _group_hits(judged: Sequence[Judged]) -> Iterator[tuple[float, float]]:
     """(all right, 1) at the first item of each group and (0, 0) at its others; a group lies within one category."""
     wrong = {_group(one) for one in judged if one.verdict.score < 1}
     for one, first in zip(judged, _first_of_group(judged), strict=True):
         yield first * float(_group(one) not in wrong), first
 
 
-def _first_of_group(judged: Many[Judged]) -> list[float]:
+def _first_of_group(judged: Sequence[Judged]) -> list[float]:
     seen: set[tuple[str, str]] = set()
     firsts = []
     for one in judged:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence as Many
+from collections.abc import Hashable, Sequence
 
 from sightline.evaluation.task import Metric
 from sightline.scoring.records import Judged
@@ -19,7 +19,7 @@ from sightline.stats.paired import paired_difference, paired_p_value, standard_e
 from sightline.types import Interval
 
 
-def metric_interval(metric: Metric, judged: Many[Judged], seed: int = 0) -> Interval:
+def metric_interval(metric: Metric, judged: Sequence[Judged], seed: int = 0) -> Interval:
     """The metric with its 95% interval: clustered for means, else percentiles of a cluster bootstrap.
 
     2,000 resamples where the metric is a function of sums, 200 where it must be computed anew for each.
@@ -32,7 +32,7 @@ def metric_interval(metric: Metric, judged: Many[Judged], seed: int = 0) -> Inte
     return cluster_bootstrap_of(lambda items: metric.value([judged[item] for item in items]), clusters, seed=seed)
 
 
-def metric_difference(metric: Metric, before: Many[Judged], after: Many[Judged], seed: int = 0) -> Interval:
+def metric_difference(metric: Metric, before: Sequence[Judged], after: Sequence[Judged], seed: int = 0) -> Interval:
     """The metric after minus the metric before on the same items in the same order, with its paired 95% interval."""
     if [one.item.id for one in before] != [one.item.id for one in after]:
         raise ValueError("A paired difference needs the same items in the same order on both sides.")
@@ -48,7 +48,7 @@ def metric_difference(metric: Metric, before: Many[Judged], after: Many[Judged],
     )
 
 
-def difference_spread(metric: Metric, before: Many[Judged], after: Many[Judged], seed: int = 0) -> PairedSpread:
+def difference_spread(metric: Metric, before: Sequence[Judged], after: Sequence[Judged], seed: int = 0) -> PairedSpread:
     """p-value and standard error of `metric_difference`.
 
     Student's t for means, the same resamples as the interval's for metrics of sums; for any other the standard error
@@ -66,7 +66,7 @@ def difference_spread(metric: Metric, before: Many[Judged], after: Many[Judged],
     return PairedSpread(math.erfc(abs(change.value) / error / math.sqrt(2)) if error else 1.0, error)
 
 
-def _counted(metric: Metric, judged: Many[Judged]) -> list[Judged]:
+def _counted(metric: Metric, judged: Sequence[Judged]) -> list[Judged]:
     """The items that a mean is the mean of; none for other metrics."""
     if not metric.mean:
         return []
@@ -82,5 +82,5 @@ def cluster_of(one: Judged) -> Hashable:
     return f"group {one.item.group}" if one.item.group else f"item {one.item.id}"
 
 
-def _scores(before: Many[Judged], after: Many[Judged]) -> tuple[list[float], list[float]]:
+def _scores(before: Sequence[Judged], after: Sequence[Judged]) -> tuple[list[float], list[float]]:
     return [one.verdict.score for one in before], [one.verdict.score for one in after]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -39,7 +39,7 @@ MMMU_DISCIPLINES = {
 def mean_score(name: str = "accuracy") -> Metric:
     """The mean of the items' scores: accuracy, VQA accuracy, ANLS."""
 
-    def value(judged: Many[Judged]) -> float:
+    def value(judged: Sequence[Judged]) -> float:
         return sum(one.verdict.score for one in judged) / max(len(judged), 1)
 
     return Metric(name, value, mean=True, sums=_scores, combine=_mean)
@@ -48,7 +48,7 @@ def mean_score(name: str = "accuracy") -> Metric:
 def mean_score_where(name: str, chosen: Callable[[Item], bool]) -> Metric:
     """The mean score of the chosen items alone; 0 where none was asked."""
 
-    def sums(judged: Many[Judged]) -> np.ndarray:
+    def sums(judged: Sequence[Judged]) -> np.ndarray:
         return table_of(((one.verdict.score * (kept := chosen(one.item)), kept) for one in judged), 2)
 
     return replace(additive(name, sums, _mean), mean=True, over=chosen)
@@ -67,7 +67,7 @@ def mmmu_disciplines() -> tuple[Metric, ...]:
     )
 
 
-def _scores(judged: Many[Judged]) -> np.ndarray:
+def _scores(judged: Sequence[Judged]) -> np.ndarray:
     return table_of(((one.verdict.score, 1.0) for one in judged), 2)
 
 

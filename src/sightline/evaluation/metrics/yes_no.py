@@ -6,7 +6,7 @@ at e8e78f0.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence as Many
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
@@ -40,7 +40,7 @@ def vlmevalkit_yes_no_metrics() -> tuple[Metric, ...]:
 
 
 def _metrics(count: Count, yes_of_gold: bool = False, repeated: bool = False) -> tuple[Metric, ...]:
-    def sums(judged: Many[Judged]) -> np.ndarray:
+    def sums(judged: Sequence[Judged]) -> np.ndarray:
         rows = [_row(one, count, yes_of_gold) for one in judged]
         times = [len(one.item.category.split(",")) if repeated else 1 for one in judged]
         return table_of(rows, 7) * np.array(times, dtype=float).reshape(-1, 1)
@@ -61,8 +61,8 @@ def _row(one: Judged, count: Count, yes_of_gold: bool) -> Iterable[float]:
     return (*count(gold, said), one.verdict.score, (gold if yes_of_gold else said) == "yes", 1.0)
 
 
-def _mean_f1(sums: Callable[[Many[Judged]], np.ndarray]) -> Metric:
-    def sums_by_category(judged: Many[Judged]) -> np.ndarray:
+def _mean_f1(sums: Callable[[Sequence[Judged]], np.ndarray]) -> Metric:
+    def sums_by_category(judged: Sequence[Judged]) -> np.ndarray:
         categories = list(dict.fromkeys(name for one in judged for name in one.item.category.split(",")))
         table = np.zeros((len(judged), max(len(categories), 1), 7))
         for row, (one, counts) in enumerate(zip(judged, sums(judged), strict=True)):

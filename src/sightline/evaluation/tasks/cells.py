@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as Many
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from string import ascii_uppercase
 from typing import Any
 
@@ -124,12 +124,12 @@ def lettered_options(row: Row) -> tuple[str, ...]:
     return tuple(optional(row, letter) for letter in filled)
 
 
-def gold_letter(row: Row, column: str, options: Many[str]) -> str:
+def gold_letter(row: Row, column: str, options: Sequence[str]) -> str:
     """The letter in a column, which must be that of an option."""
     return checked_letter(row, text(row, column).strip(), options)
 
 
-def checked_letter(row: Row, letter: str, options: Many[str]) -> str:
+def checked_letter(row: Row, letter: str, options: Sequence[str]) -> str:
     """The letter itself. Raises DataError where no option has it."""
     letters = ascii_uppercase[: len(options)]
     if len(letter) != 1 or letter not in letters:
@@ -140,7 +140,7 @@ def checked_letter(row: Row, letter: str, options: Many[str]) -> str:
     return letter
 
 
-def letter_at(row: Row, index: Any, options: Many[str]) -> str:
+def letter_at(row: Row, index: Any, options: Sequence[str]) -> str:
     """The letter of the option at an index counted from 0, given as a number or as text."""
     said = "" if isinstance(index, bool) else plain_text(index).strip()
     place = int(said) if said.isdecimal() else -1
@@ -152,7 +152,7 @@ def letter_at(row: Row, index: Any, options: Many[str]) -> str:
     return ascii_uppercase[place]
 
 
-def letter_of(row: Row, answer: str, options: Many[str]) -> str:
+def letter_of(row: Row, answer: str, options: Sequence[str]) -> str:
     """The letter of the option with this text."""
     if answer not in options:
         raise DataError(

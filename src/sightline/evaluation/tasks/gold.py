@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
@@ -24,7 +24,7 @@ class Gold:
     read_as: str = ""
 
 
-def chosen_option(row: Row, column: str, options: Many[str]) -> Gold:
+def chosen_option(row: Row, column: str, options: Sequence[str]) -> Gold:
     """The option that the answer in a column means.
 
     A text is that of an option, or a letter; a boolean is the option that says yes (true) or no (false); a number is
@@ -61,7 +61,7 @@ def _single(row: Row, value: Any, column: str) -> Any:
     return value
 
 
-def _of_boolean(row: Row, value: bool, options: Many[str]) -> str:
+def _of_boolean(row: Row, value: bool, options: Sequence[str]) -> str:
     meant = [place for place, option in enumerate(options) if option.strip().lower() in _SPELLINGS[value]]
     if len(meant) != 1:
         raise DataError(
@@ -71,7 +71,7 @@ def _of_boolean(row: Row, value: bool, options: Many[str]) -> str:
     return ascii_uppercase[meant[0]]
 
 
-def _of_number(row: Row, number: int, options: Many[str]) -> Gold:
+def _of_number(row: Row, number: int, options: Sequence[str]) -> Gold:
     by_text = _letters_with(str(number), options)
     by_index = ascii_uppercase[number] if 0 <= number < len(options) else ""
     if by_text and by_index and by_text != by_index:
@@ -89,7 +89,7 @@ def _of_number(row: Row, number: int, options: Many[str]) -> Gold:
     )
 
 
-def _of_text(row: Row, answer: str, options: Many[str]) -> str:
+def _of_text(row: Row, answer: str, options: Sequence[str]) -> str:
     by_text = _letters_with(answer, options)
     by_letter = answer if len(answer) == 1 and answer in ascii_uppercase[: len(options)] else ""
     if len(by_text) > 1:
@@ -110,6 +110,6 @@ def _of_text(row: Row, answer: str, options: Many[str]) -> str:
     return by_text or by_letter
 
 
-def _letters_with(text: str, options: Many[str]) -> str:
+def _letters_with(text: str, options: Sequence[str]) -> str:
     """The letters of the options with this text, blanks around it aside."""
     return "".join(ascii_uppercase[place] for place, option in enumerate(options) if option.strip() == text.strip())

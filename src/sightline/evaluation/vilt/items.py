@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,7 +32,7 @@ class _Shown:
         return open_image(self.stored, self.name)
 
 
-def question_items(rows: Many[AskedPicture], data: str, bad_rows: Many[str] = ()) -> tuple[Task, Items]:
+def question_items(rows: Sequence[AskedPicture], data: str, bad_rows: Sequence[str] = ()) -> tuple[Task, Items]:
     """Questions as items of `soft_answers`.
 
     Raises:
@@ -46,7 +46,7 @@ def question_items(rows: Many[AskedPicture], data: str, bad_rows: Many[str] = ()
     return load_task("soft_answers"), _items(found, data, bad_rows)
 
 
-def sentence_items(rows: Many[JudgedPictures], data: str, bad_rows: Many[str] = ()) -> tuple[Task, Items]:
+def sentence_items(rows: Sequence[JudgedPictures], data: str, bad_rows: Sequence[str] = ()) -> tuple[Task, Items]:
     """Sentences as items of `custom` with the options false and true, clustered by the groups that share pictures."""
     found = tuple(
         Item(
@@ -68,5 +68,5 @@ def _shown(picture: StoredPicture, name: str) -> _Shown:
     return _Shown(picture, named_key(picture, name), name)
 
 
-def _items(items: tuple[Item, ...], data: str, bad_rows: Many[str]) -> Items:
+def _items(items: tuple[Item, ...], data: str, bad_rows: Sequence[str]) -> Items:
     return Items(items, Source("file", str(Path(data))), fingerprint(items), tuple(bad_rows))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,7 +59,11 @@ class RetrievalResult:
 
 
 def evaluate_retrieval(
-    scorer: PairScorer, label: str, rows: Many[CaptionedPicture], candidates: int | None = None, compare: bool = False
+    scorer: PairScorer,
+    label: str,
+    rows: Sequence[CaptionedPicture],
+    candidates: int | None = None,
+    compare: bool = False,
 ) -> RetrievalResult:
     """Recall at 1, 5 and 10 of captioned pictures.
 
@@ -95,7 +99,7 @@ def evaluate_retrieval(
     )
 
 
-def _shown(scores_NM: np.ndarray, owners_M: np.ndarray, captions: Many[str]) -> tuple[ShownText, ...]:
+def _shown(scores_NM: np.ndarray, owners_M: np.ndarray, captions: Sequence[str]) -> tuple[ShownText, ...]:
     """Texts evenly spread over the data, each with its best pictures."""
     shown = []
     for column in range(0, len(captions), max(1, len(captions) // SHOWN_TEXTS))[:SHOWN_TEXTS]:

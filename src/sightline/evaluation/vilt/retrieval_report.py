@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from pathlib import Path
 
 from sightline.data.pictures.images import open_image
@@ -21,7 +21,7 @@ from sightline.pages.report import Card, Gallery, Headline, IntervalChart, Inter
 _FOUND = "Each text with the pictures that it ranks first; the right one is marked."
 
 
-def retrieval_report(result: RetrievalResult, rows: Many[CaptionedPicture]) -> Report:
+def retrieval_report(result: RetrievalResult, rows: Sequence[CaptionedPicture]) -> Report:
     """The report of a retrieval over `rows`."""
     return Report(
         title=result.label,
@@ -56,7 +56,7 @@ def _chart(result: RetrievalResult) -> IntervalChart:
     return IntervalChart("", series, rows, "Share of queries with a right one among the first 1, 5 and 10.")
 
 
-def _gallery(shown: ShownText, rows: Many[CaptionedPicture]) -> Gallery:
+def _gallery(shown: ShownText, rows: Sequence[CaptionedPicture]) -> Gallery:
     ranked = [index for index, _ in shown.found]
     place = f"The right picture is number {ranked.index(shown.own) + 1}." if shown.own in ranked else ""
     cards = tuple(_card(rows[index], score, index == shown.own) for index, score in shown.found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -102,7 +102,7 @@ def _sentences(config: ViltEvalConfig) -> tuple[Task, Items]:
 
 
 def _usable(
-    rows: Many[R], pictures_of: Callable[[R], Many[Picture]], config: ViltEvalConfig, check: PictureCheck
+    rows: Sequence[R], pictures_of: Callable[[R], Sequence[Picture]], config: ViltEvalConfig, check: PictureCheck
 ) -> list[R]:
     """The first `limit` rows whose pictures, each distinct one decoded once, are whole and have a patch.
 

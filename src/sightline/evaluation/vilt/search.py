@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,7 +87,7 @@ def contact_sheet(result: SearchResult, model: str, count: int) -> str:
     )
 
 
-def rank_captions(scorer: PairScorer, image: Image.Image, captions: Many[str]) -> list[Found]:
+def rank_captions(scorer: PairScorer, image: Image.Image, captions: Sequence[str]) -> list[Found]:
     """Candidate captions of a picture, the best first.
 
     Raises:

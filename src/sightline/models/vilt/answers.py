@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence as Many
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,7 +32,7 @@ class ViltSpeaker(Protocol):
     processor: Any
     answers: tuple[str, ...]
 
-    def answer(self, questions: Many[Question]) -> Iterator[Answer]: ...
+    def answer(self, questions: Sequence[Question]) -> Iterator[Answer]: ...
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class ViltAnswerer:
         self._head = model.classifier
         self.answers = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
 
-    def answer(self, questions: Many[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Sequence[Question]) -> Iterator[Answer]:
         """One answer per question, in order; a question about no picture or several gets none."""
         shown = [question for question in questions if len(question.pictures) == 1]
         said = iter(_said(shown, lambda some: [guesses[0].answer for guesses in self.guess(some, 1)]))
@@ -60,7 +60,7 @@ class ViltAnswerer:
             yield next(said) if len(question.pictures) == 1 else _not_shown(1, question)
 
     @torch.inference_mode()
-    def guess(self, questions: Many[Question], count: int) -> list[tuple[Guess, ...]]:
+    def guess(self, questions: Sequence[Question], count: int) -> list[tuple[Guess, ...]]:
         """The `count` most probable answers to each question about its one picture, the best first."""
         if not questions:
             return []
@@ -88,7 +88,7 @@ class ViltJudge:
         self.answers = tuple(model.config.id2label[index] for index in range(model.config.num_labels))
         self._reader = PictureReader(picture_shape(processor), cache_bytes=0)
 
-    def answer(self, questions: Many[Question]) -> Iterator[Answer]:
+    def answer(self, questions: Sequence[Question]) -> Iterator[Answer]:
         """One judgement per sentence, in order; one about another number of pictures than was trained gets none."""
         wanted = self.model.config.num_images
         for first in range(0, len(questions), BATCH_SENTENCES):
@@ -99,7 +99,7 @@ class ViltJudge:
                 yield next(said) if len(question.pictures) == wanted else _not_shown(wanted, question)
 
     @torch.inference_mode()
-    def _judge(self, questions: Many[Question]) -> list[str]:
+    def _judge(self, questions: Sequence[Question]) -> list[str]:
         if not questions:
             return []
         model, shown = self.model, self.model.config.num_images
@@ -136,7 +136,7 @@ def load_speaker(name: str, device: str | None = None) -> ViltSpeaker:
     return load_answerer(name, device)
 
 
-def _said(questions: Many[Question], answer: Callable[[Many[Question]], list[str]]) -> list[Answer]:
+def _said(questions: Sequence[Question], answer: Callable[[Sequence[Question]], list[str]]) -> list[Answer]:
     """The answers to all at once; where a picture cannot be used, its questions get the reason, the others theirs."""
     try:
         return [Answer(text) for text in answer(questions)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +38,7 @@ def build_pretraining(start: Start, wpa_weight: float = 0.1, masked_patches: boo
     return _with_head("pretrain", start, {"wpa_weight": wpa_weight, "masked_patches": masked_patches})
 
 
-def build_answering(start: Start, answers: Many[str]) -> ViltForQuestionAnswering:
+def build_answering(start: Start, answers: Sequence[str]) -> ViltForQuestionAnswering:
     """A classifier over `answers`; it goes on from the start's where that has the same answers."""
     labels = dict(enumerate(answers))
     known = getattr(start.config, "id2label", {}) or {}

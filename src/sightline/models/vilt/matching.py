@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence as Many
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +61,7 @@ class PairEncoder:
         self.batch_tokens = batch_tokens or by_device
 
     @torch.inference_mode()
-    def embed_pictures(self, pictures: Many[Picture | Image.Image], names: Many[str]) -> Embedded:
+    def embed_pictures(self, pictures: Sequence[Picture | Image.Image], names: Sequence[str]) -> Embedded:
         """Pictures, with the names that messages call them, decoded, sized and embedded."""
         pixels = [self.reader.read(picture, name) for picture, name in zip(pictures, names, strict=True)]
 
@@ -73,7 +73,7 @@ class PairEncoder:
         return _embedded([picture.shape for picture in pixels], embed)
 
     @torch.inference_mode()
-    def embed_texts(self, texts: Many[str]) -> Embedded:
+    def embed_texts(self, texts: Sequence[str]) -> Embedded:
         """Texts, cut to the longest that the model takes, and embedded."""
         block = encode_texts(self.tokenizer, texts, self.model.config.max_position_embeddings)
         lengths = block.mask_BL.sum(dim=1).tolist()
@@ -139,7 +139,7 @@ class PairScorer(PairEncoder):
         return torch.stack([vectors[length][place] for length, place in zip(given.lengths, given.places, strict=True)])
 
 
-def _embedded(kinds: Many[tuple[int, ...]], embed: Callable[[list[int]], Tensor]) -> Embedded:
+def _embedded(kinds: Sequence[tuple[int, ...]], embed: Callable[[list[int]], Tensor]) -> Embedded:
     """Embeds those of one kind together, and lays those of one length side by side."""
     alike: dict[tuple[int, ...], list[int]] = defaultdict(list)
     for index, kind in enumerate(kinds):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence as Many
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +26,7 @@ class DrawnRow:
 class DrawnRows(Dataset):
     """Rows whose draws depend on the run's seed, the epoch and the row alone, not on what was drawn before."""
 
-    def __init__(self, rows: Many[Any], seed: int) -> None:
+    def __init__(self, rows: Sequence[Any], seed: int) -> None:
         self._rows = rows
         self._seed = seed
         self._epoch = 0
@@ -42,7 +42,7 @@ class DrawnRows(Dataset):
         return DrawnRow(self._rows[index], (self._seed, self._epoch, index))
 
 
-def generator_of(rows: Many[DrawnRow]) -> np.random.Generator:
+def generator_of(rows: Sequence[DrawnRow]) -> np.random.Generator:
     """The random numbers of a batch: those of its first row."""
     return np.random.default_rng(rows[0].seed)
 
@@ -59,7 +59,7 @@ class PictureLoader:
     augments: bool = False
 
     def load(
-        self, pictures: Many[tuple[Picture, str]], random: np.random.Generator
+        self, pictures: Sequence[tuple[Picture, str]], random: np.random.Generator
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Pixels (B, 3, H, W) and their mask (B, H, W) of pictures with the names of their rows."""
         change: Callable[[np.ndarray], np.ndarray] = lambda pixels: rand_augment(pixels, random)  # noqa: E731

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence as Many
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,7 +120,7 @@ class ViltSettings:
     given: dict[str, Any]
 
 
-def read_vilt_settings(argv: Many[str]) -> ViltSettings:
+def read_vilt_settings(argv: Sequence[str]) -> ViltSettings:
     """The settings of `--config RECIPE --key value ...`; a flag wins over the recipe.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence as Many
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -65,19 +65,19 @@ class Task(ABC):
         """The rows of a file, in its order, each with a `name`."""
 
     @abstractmethod
-    def pictures(self, rows: Many[Any]) -> Iterator[tuple[Picture, str]]:
+    def pictures(self, rows: Sequence[Any]) -> Iterator[tuple[Picture, str]]:
         """Every picture with the name of its row."""
 
     @abstractmethod
-    def texts(self, rows: Many[Any]) -> Iterator[str]:
+    def texts(self, rows: Sequence[Any]) -> Iterator[str]:
         """Every text, to make a vocabulary from."""
 
     @abstractmethod
-    def build(self, start: Start, rows: Many[Any]) -> Any:
+    def build(self, start: Start, rows: Sequence[Any]) -> Any:
         """The model to train on the rows."""
 
     @abstractmethod
-    def collate(self, rows: Many[DrawnRow], tokenizer: Any, pictures: PictureLoader) -> Batch:
+    def collate(self, rows: Sequence[DrawnRow], tokenizer: Any, pictures: PictureLoader) -> Batch:
         """The tensors of a batch."""
 
     @abstractmethod
@@ -88,7 +88,7 @@ class Task(ABC):
         data = self.settings.data
         return data.split if is_training else data.eval_split
 
-    def _encode(self, texts: Many[str], tokenizer: Any) -> Batch:
+    def _encode(self, texts: Sequence[str], tokenizer: Any) -> Batch:
         block = encode_texts(tokenizer, texts, tokenizer.model_max_length)
         return {"input_ids": block.ids_BL, "attention_mask": block.mask_BL}
 
@@ -104,7 +104,7 @@ class Pair:
     asked: tuple[str, ...] = ()
 
 
-def pairs_of(rows: Many[CaptionedPicture]) -> list[Pair]:
+def pairs_of(rows: Sequence[CaptionedPicture]) -> list[Pair]:
     """One pair per caption."""
     return [Pair(row.name, row.picture, row.key, caption, row.asked) for row in rows for caption in row.captions]
 
@@ -115,10 +115,10 @@ class _OfCaptions(Task):
     def read(self, path: str, is_training: bool, check: PictureCheck) -> list[Pair]:
         return pairs_of(read_captions(path, self.settings.data.image_folder, self._split(is_training), check))
 
-    def pictures(self, rows: Many[Pair]) -> Iterator[tuple[Picture, str]]:
+    def pictures(self, rows: Sequence[Pair]) -> Iterator[tuple[Picture, str]]:
         return ((row.picture, row.name) for row in rows)
 
-    def texts(self, rows: Many[Pair]) -> Iterator[str]:
+    def texts(self, rows: Sequence[Pair]) -> Iterator[str]:
         return (text for row in rows for text in (row.caption, *row.asked))
 
 
@@ -129,13 +129,13 @@ class Pretraining(_OfCaptions):
     augments = False
     _masker: WordMasker | None = None
 
-    def build(self, start: Start, rows: Many[Pair]) -> Any:
+    def build(self, start: Start, rows: Sequence[Pair]) -> Any:
         asked = self.settings.objectives
         if "itm" in asked.objectives and len({row.key for row in rows}) < 2:
             raise ConfigError("objectives: itm matches texts with other pictures, but there is only one. Leave it out.")
         return build_pretraining(start, asked.wpa_weight, "mpp" in asked.objectives)
 
-    def collate(self, rows: Many[DrawnRow], tokenizer: Any, pictures: PictureLoader) -> Batch:
+    def collate(self, rows: Sequence[DrawnRow], tokenizer: Any, pictures: PictureLoader) -> Batch:
         random = generator_of(rows)
         pairs: list[Pair] = [row.row for row in rows]
         values, mask = pictures.load([(pair.picture, pair.name) for pair in pairs], random)
@@ -173,7 +173,7 @@ class Pretraining(_OfCaptions):
         return Losses(output.loss, parts)
 
 
-def draw_matches(keys: Many[str], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+def draw_matches(keys: Sequence[str], random: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     """Which picture of the batch each text is shown with, and 1 where it is its own: false for half of the texts.
 
     A text whose picture is the only one of the batch keeps it.
@@ -198,13 +198,13 @@ class Answering(Task):
         annotations = data.annotations if is_training else data.eval_annotations
         return read_questions(path, data.image_folder, annotations, check)
 
-    def pictures(self, rows: Many[AskedPicture]) -> Iterator[tuple[Picture, str]]:
+    def pictures(self, rows: Sequence[AskedPicture]) -> Iterator[tuple[Picture, str]]:
         return ((row.picture, row.name) for row in rows)
 
-    def texts(self, rows: Many[AskedPicture]) -> Iterator[str]:
+    def texts(self, rows: Sequence[AskedPicture]) -> Iterator[str]:
         return (row.question for row in rows)
 
-    def build(self, start: Start, rows: Many[AskedPicture]) -> Any:
+    def build(self, start: Start, rows: Sequence[AskedPicture]) -> Any:
         data = self.settings.data
         self.answers = read_vocabulary(data.answers) if data.answers else answer_vocabulary(rows, data.min_answer_count)
         if not self.answers:
@@ -215,7 +215,7 @@ class Answering(Task):
         self.outside = outside_vocabulary(rows, self.answers)
         return build_answering(start, self.answers)
 
-    def collate(self, rows: Many[DrawnRow], tokenizer: Any, pictures: PictureLoader) -> Batch:
+    def collate(self, rows: Sequence[DrawnRow], tokenizer: Any, pictures: PictureLoader) -> Batch:
         asked: list[AskedPicture] = [row.row for row in rows]
         values, mask = pictures.load([(row.picture, row.name) for row in asked], generator_of(rows))
         labels = torch.tensor([[row.scores.get(answer, 0.0) for answer in self.answers] for row in asked])
@@ -233,13 +233,13 @@ class Ranking(_OfCaptions):
 
     _captions: list[Pair]
 
-    def build(self, start: Start, rows: Many[Pair]) -> Any:
+    def build(self, start: Start, rows: Sequence[Pair]) -> Any:
         if len({row.key for row in rows}) < 2:
             raise ConfigError("train_data: retrieval needs captions of at least two pictures, got one picture.")
         self._captions = list(rows)
         return build_ranking(start)
 
-    def collate(self, rows: Many[DrawnRow], tokenizer: Any, pictures: PictureLoader) -> Batch:
+    def collate(self, rows: Sequence[DrawnRow], tokenizer: Any, pictures: PictureLoader) -> Batch:
         random = generator_of(rows)
         pairs: list[Pair] = [row.row for row in rows]
         values, mask = pictures.load([(pair.picture, pair.name) for pair in pairs], random)
@@ -288,16 +288,16 @@ class Judging(Task):
         require_split(Path(path), self._split(is_training))
         return read_sentences(path, self.settings.data.image_folder, check)
 
-    def pictures(self, rows: Many[JudgedPictures]) -> Iterator[tuple[Picture, str]]:
+    def pictures(self, rows: Sequence[JudgedPictures]) -> Iterator[tuple[Picture, str]]:
         return ((picture, row.name) for row in rows for picture in row.pictures)
 
-    def texts(self, rows: Many[JudgedPictures]) -> Iterator[str]:
+    def texts(self, rows: Sequence[JudgedPictures]) -> Iterator[str]:
         return (row.sentence for row in rows)
 
-    def build(self, start: Start, rows: Many[JudgedPictures]) -> Any:
+    def build(self, start: Start, rows: Sequence[JudgedPictures]) -> Any:
         return build_judging(start, len(rows[0].pictures))
 
-    def collate(self, rows: Many[DrawnRow], tokenizer: Any, pictures: PictureLoader) -> Batch:
+    def collate(self, rows: Sequence[DrawnRow], tokenizer: Any, pictures: PictureLoader) -> Batch:
         judged: list[JudgedPictures] = [row.row for row in rows]
         values, mask = pictures.load(list(self.pictures(judged)), generator_of(rows))
         count = len(judged[0].pictures)
