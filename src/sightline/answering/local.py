@@ -110,8 +110,8 @@ class LocalAnswerer:
                 self._features.keep_only(())
 
     def _answers(self, questions: Sequence[Question]) -> Iterator[Answer]:
-        known: dict[int, Answer] = {}
-        due = 0
+        known: dict[int, Answer] = {}  # answers by place that wait for one before them
+        due = 0  # the place whose answer is yielded next
         asked = self._render(questions, known)
         self._differing = _differing(asked)
         for batch in self._batches(asked):
@@ -148,15 +148,18 @@ class LocalAnswerer:
         batch: list[_Asked] = []
         tokens = 0
         for one in (one for group in groups.values() for one in group):
-            read = self._shares and bool(batch) and batch[-1].pictures == one.pictures
-            seen = 0 if read else self._picture_tokens * len(one.pictures)
-            unknown = bool(one.pictures) and not read and not self._picture_tokens
-            full = tokens + seen + one.tokens > self.batch_tokens
-            if batch and (full or unknown or bool(batch[0].question.options) != bool(one.question.options)):
-                yield batch
-                batch, tokens, seen = [], 0, self._picture_tokens * len(one.pictures)
+            # A question about the picture of the one before it adds its words alone: the picture's tokens are there.
+            is_read = self._shares and bool(batch) and batch[-1].pictures == one.pictures
+            image_tokens = self._picture_tokens * len(one.pictures)
+            added = one.tokens + (0 if is_read else image_tokens)
+            is_full = tokens + added > self.batch_tokens
+            is_unmeasured = bool(one.pictures) and not is_read and not self._picture_tokens
+            other_method = bool(batch) and bool(batch[0].question.options) != bool(one.question.options)
+            if batch and (is_full or is_unmeasured or other_method):
+                yield batch  # which measures `_picture_tokens` when it is run, before this goes on
+                batch, tokens, added = [], 0, one.tokens + self._picture_tokens * len(one.pictures)
             batch.append(one)
-            tokens += seen + one.tokens
+            tokens += added
         if batch:
             yield batch
 
@@ -209,7 +212,7 @@ class LocalAnswerer:
         other = self._other_tokens() if self.facts is not None else ""
         if other:
             return RouteChoice("plain", other)
-        tested = batch[:2]
+        tested = batch[:2]  # of one picture where there are two, so that a mask that fails shows in the second
         for one in tested:  # what the processor refuses is an error of its question, and says nothing of the model
             processor_ids(self.loaded, one.prompt)
         return choose_decoding(

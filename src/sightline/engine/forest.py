@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -127,35 +128,54 @@ def grow_tree(sequences: Sequence[TokenSequence], members: tuple[int, ...] | Non
 
     Two tokens merge only if their ids, their features and their whole paths are equal.
     """
+    # Token and feature as one number, so that one comparison sees both: the same placeholder before another image
+    # differs. Text has feature -1, hence the 1.
     keys = [(sequence.feature_L.astype(np.int64) + 1 << 32) + sequence.ids_L for sequence in sequences]
     paths: list[list[np.ndarray]] = [[] for _ in sequences]
-    stops: list[int] = []
-    parents: list[int] = []
-    pieces: list[tuple[int, int, int]] = []
-    open_branches = [(list(range(len(sequences))), 0, -1)]  # members, depth where they part, segment they part from
+    segments: list[_Segment] = []
+    open_groups = [(list(range(len(sequences))), 0, -1)]  # members, depth where they begin, segment they go on from
     length = 0
-    while open_branches:
-        group, depth, parent = open_branches.pop()
-        end = _common_end([keys[index] for index in group], depth)
-        segment = len(stops)
-        stops.append(length + end - depth)
-        parents.append(parent)
-        pieces.append((group[0], depth, end))
-        indices = np.arange(length, length + end - depth)
-        length += end - depth
+    # A stack, so depth first: all that descends from a token stands before its next sibling, and where its
+    # descendants end is one number, its reach. The mask of the whole forest is made of nothing else.
+    while open_groups:
+        group, start, parent = open_groups.pop()
+        end = _common_end([keys[index] for index in group], start)
+        segment = _Segment(group[0], start, end, parent, stop=length + end - start)
         for index in group:
-            paths[index].append(indices)
+            paths[index].append(np.arange(length, segment.stop))
+        length = segment.stop
+        # Whoever is longer than the shared part goes on; those with the same next token go on together.
         branches = _split([index for index in group if len(keys[index]) > end], keys, end)
-        open_branches.extend((branch, end, segment) for branch in reversed(branches))
-    ends = _subtree_ends(stops, parents)
+        open_groups.extend((branch, end, len(segments)) for branch in reversed(branches))  # the first is popped first
+        segments.append(segment)
+    shown = [(sequences[one.source], slice(one.start, one.end)) for one in segments]
+    ends = _subtree_ends(segments)
     return Tree(
-        ids_L=np.concatenate([sequences[i].ids_L[a:b] for i, a, b in pieces]),
-        feature_L=np.concatenate([sequences[i].feature_L[a:b] for i, a, b in pieces]),
-        depth_L=np.concatenate([np.arange(a, b) for _, a, b in pieces]),
-        reach_L=np.concatenate([np.full(b - a, end) for (_, a, b), end in zip(pieces, ends, strict=True)]),
+        ids_L=np.concatenate([sequence.ids_L[part] for sequence, part in shown]),
+        feature_L=np.concatenate([sequence.feature_L[part] for sequence, part in shown]),
+        depth_L=np.concatenate([np.arange(one.start, one.end) for one in segments]),
+        reach_L=np.repeat(ends, [one.end - one.start for one in segments]),
         paths=tuple(np.concatenate(path) for path in paths),
         members=members if members is not None else tuple(range(len(sequences))),
     )
+
+
+class _Segment(NamedTuple):
+    """A stretch of a tree without a fork.
+
+    Attributes:
+        source: a sequence that holds it.
+        start: depth of its first token.
+        end: depth one past its last.
+        parent: the segment that it goes on from; -1 for the root.
+        stop: index in the layout one past its last token.
+    """
+
+    source: int
+    start: int
+    end: int
+    parent: int
+    stop: int
 
 
 def _groups(sequences: Sequence[TokenSequence], indices: Sequence[int], both_ways: str) -> list[list[int]]:
@@ -172,6 +192,8 @@ def _groups(sequences: Sequence[TokenSequence], indices: Sequence[int], both_way
 def _shared_end(sequence: TokenSequence, both_ways: str) -> int:
     """How many tokens the sequences of a tree share at least: all up to the first image token, or, without an image,
     the first half of what comes before the first scored token; where tokens look ahead, all that they see."""
+    # One tree is one stretch of a row, and a row costs attention by its length. Sequences that have only a system
+    # prompt in common would make a long tree and save little; a common image, or half a prompt, pays for it.
     scored = np.flatnonzero(sequence.scored_L)
     if both_ways == PROMPT:
         return int(scored[0]) if scored.size else len(sequence.ids_L)
@@ -200,11 +222,13 @@ def _split(group: list[int], keys: list[np.ndarray], depth: int) -> list[list[in
     return list(branches.values())
 
 
-def _subtree_ends(stops: list[int], parents: list[int]) -> list[int]:
-    """For each segment the end of its last descendant; segments stand depth first, so children follow parents."""
-    ends = list(stops)
-    for segment in range(len(ends) - 1, 0, -1):
-        ends[parents[segment]] = max(ends[parents[segment]], ends[segment])
+def _subtree_ends(segments: list[_Segment]) -> list[int]:
+    """For each segment the end of its last descendant."""
+    ends = [segment.stop for segment in segments]
+    # Backwards: children stand behind their parents, so each end is final when it is handed to the parent.
+    for number in range(len(segments) - 1, 0, -1):
+        parent = segments[number].parent
+        ends[parent] = max(ends[parent], ends[number])
     return ends
 
 
@@ -239,6 +263,7 @@ def _lay_out(rows: list[list[Tree]], sequences: Sequence[TokenSequence], pad_id:
             ids_RL[row, span] = tree.ids_L
             feature_RL[row, span] = tree.feature_L
             block_L = _blocks(tree, sequences, both_ways)
+            # Numbers go on from tree to tree: one block number in two trees would let them see each other.
             block_RL[row, span] = np.where(block_L >= 0, block_L + block_RL[row].max() + 1, -1)
             depth_RL[row, span] = tree.depth_L
             reach_RL[row, span] = tree.reach_L + start
@@ -283,6 +308,8 @@ def _edges(paths: list[np.ndarray], sequences: Sequence[TokenSequence], flat_ids
     scored = [np.flatnonzero(sequence.scored_L[1:]) + 1 for sequence in sequences]
     children = [path[positions] for path, positions in zip(paths, scored, strict=True)]
     parents = [path[positions - 1] for path, positions in zip(paths, scored, strict=True)]
+    # A token has one parent, so the child alone names the edge. Sequences that score the same edge get it once, with
+    # their number as its weight: the sum over edges is then the sum over sequences, and no logit is computed twice.
     child_E, first, edge, weight_E = np.unique(
         np.concatenate(children), return_index=True, return_inverse=True, return_counts=True
     )

@@ -137,6 +137,7 @@ def fork_hidden(
             branch_states = BranchStates(past, stage.owner_B) if past is not None else None
             hidden.append(decoder.run(stage.branch_BQ, branch_states, stage.trunk_GT.shape[1]))
             places.append(stage.branch_BQ[stage.branch_BQ >= 0])
+    # Stages ran in an order of their own; edges name tokens by their place in the forest.
     place_T = forest.ids_RL.new_zeros(forest.ids_RL.numel())
     flat = torch.cat(places)
     place_T[flat] = torch.arange(len(flat), device=flat.device)
@@ -148,7 +149,8 @@ def stages(path_NL: Tensor) -> list[Stage]:
     rows = path_NL.cpu()
     trees_of: dict[int, list[Tensor]] = {}
     for root in rows[:, 0].unique():
-        tree = rows[rows[:, 0] == root].unique(dim=0)
+        tree = rows[rows[:, 0] == root].unique(dim=0)  # sequences of one tree have one root; equal ones pass once
+        # A sequence alone has no trunk: as one branch it passes once, and its states need not be copied.
         shared = int(((tree == tree[0]) & (tree[0] >= 0)).all(dim=0).sum()) if len(tree) > 1 else 0
         trees_of.setdefault(shared, []).append(tree)
     found = []

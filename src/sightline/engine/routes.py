@@ -1,6 +1,10 @@
-"""Run a batch on a model: `mask`, one forward over the forest, `fork`, trunks then branches, or `plain`, every row."""
+"""Run a batch on a model: `mask`, one forward over the forest, `fork`, trunks then branches, or `plain`, every row.
 
-# Dims: R rows, L tokens, H hidden, E edges, F feature rows, N sequences.
+`score_forest` is the entry for training and for likelihoods; `read_forest` and `read_step` serve decoding, and
+`score_plain` is what the self-test holds the routes against.
+"""
+
+# Dims: R rows, L tokens, Q new tokens, H hidden, E edges, F feature rows, N sequences, T tokens of all rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -156,6 +160,8 @@ def forest_positions(model: Any, facts: FamilyFacts, forest: Forest, image_input
         attention_mask=inside_NL.long(),
         image_grid_thw=grids[forest.shown_I] if grids is not None else None,
     )
+    # With M-RoPE an image moves the positions behind it by its grid, so depth says nothing. The model numbers each
+    # sequence as if it stood alone; tokens that sequences share get the same numbers from each, and are written twice.
     positions_3T = forest.depth_RL.new_zeros(3, forest.ids_RL.numel())
     positions_3T[:, forest.path_NL[inside_NL]] = positions_3NL[:, inside_NL]
     return positions_3T.unflatten(1, forest.ids_RL.shape)
@@ -215,7 +221,7 @@ def _types_L(sequence: TokenSequence, facts: FamilyFacts) -> np.ndarray:
 def score_plain(model: Any, inputs: dict[str, Any]) -> list[Tensor]:
     """For each sequence the log-probabilities of its scored tokens, the plain route: from the model's own logits, with
     the scale and cap that TRL's loss applies where the model's forward leaves them out."""
-    labels = inputs["labels"][:, 1:]
+    labels = inputs["labels"][:, 1:]  # the logits of a token predict the next one
     arguments = {name: value for name, value in inputs.items() if name != "labels"}
     logits, is_bare = _own_logits(model, arguments)
     logits = loss_rule(model).applied(logits[:, :-1].float()) if is_bare else logits[:, :-1].float()
