@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sightline.evaluation.profiles import CAPTIONS, CHARTQA, DOCVQA, EXACT, MATHVISTA, MMMU, OCRBENCH, VQAV2
-from sightline.scoring.number_spelling import spelled
+from sightline.scoring.number_words import spelled
 from sightline.scoring.numbers import read_number, same_number
 from sightline.scoring.records import Item
 

@@ -12,10 +12,9 @@ import pytest
 from sightline.evaluation.metrics.captions import caption_metrics, vlmevalkit_caption_metrics
 from sightline.evaluation.profiles import CAPTIONS
 from sightline.evaluation.task import Metric
-from sightline.scoring.cider import cider_scores
+from sightline.scoring.captions import cider_scores, longest_common_subsequence
 from sightline.scoring.ptb_tokens import ptb_tokens
 from sightline.scoring.records import Judged
-from sightline.scoring.rouge_l import longest_common_subsequence
 from tests.scoring.cases import item, read_cases
 
 NAMES = {"cider": "CIDEr", "bleu4": "Bleu_4", "bleu3": "Bleu_3", "bleu2": "Bleu_2", "bleu1": "Bleu_1"} | {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sightline.evaluation.tasks.registry import load_task
-from sightline.scoring.reasoning import without_lmms_eval_tags, without_thought
+from sightline.scoring.final_answer import without_lmms_eval_tags, without_thought
 from sightline.scoring.records import Item
 
 THOUGHTS = [

@@ -10,7 +10,7 @@ from sightline.answering.endings import why_empty
 from sightline.answering.journal import Journal
 from sightline.answering.requests import request_of
 from sightline.evaluation.task import JudgeNote
-from sightline.scoring.reasoning import without_thought
+from sightline.scoring.final_answer import without_thought
 from sightline.scoring.records import Item, Judged, Verdict
 from sightline.types import Answerer, Question
 

@@ -10,25 +10,9 @@ from sightline.evaluation.metrics.groups import circular_accuracy, mme_metrics, 
 from sightline.evaluation.metrics.means import mean_score, mmmu_disciplines, points
 from sightline.evaluation.metrics.yes_no import lmms_eval_yes_no_metrics, vlmevalkit_yes_no_metrics, yes_no_metrics
 from sightline.evaluation.task import Metric
-from sightline.scoring import (
-    ai2d,
-    anls,
-    can_infer,
-    captions,
-    exact,
-    mathvista,
-    mmmu,
-    multiple_choice,
-    ocrbench,
-    open_answer,
-    relaxed_accuracy,
-    scienceqa,
-    vqa,
-    yes_no,
-)
-from sightline.scoring.reasoning import as_lmms_eval
-from sightline.scoring.records import Item, Scorer, Verdict
-from sightline.scoring.verdicts import matching
+from sightline.scoring import anls, captions, choices, mathvista, mmmu, multiple_choice, short_answers, vqa, yes_no
+from sightline.scoring.final_answer import as_lmms_eval
+from sightline.scoring.records import Item, Scorer, Verdict, matching
 
 Metrics = tuple[Metric, ...]
 
@@ -58,35 +42,36 @@ def _scoring(scorers: Mapping[str, Scorer], metrics: Metrics, **other_metrics: M
 
 ACCURACY = (mean_score("accuracy"),)
 STRICT_CHOICE = matching(multiple_choice.read_strict)
-VLMEVALKIT_CHOICE = matching(can_infer.read_vlmevalkit)
+VLMEVALKIT_CHOICE = matching(choices.read_vlmevalkit)
 
-EXACT = _scoring({"strict": by_options(STRICT_CHOICE, exact.score_strict)}, ACCURACY)
+EXACT = _scoring({"strict": by_options(STRICT_CHOICE, short_answers.score_exact)}, ACCURACY)
 CHOICE = _scoring({"strict": STRICT_CHOICE, "vlmevalkit": VLMEVALKIT_CHOICE}, ACCURACY)
 MMBENCH = _scoring(
     {
         "strict": STRICT_CHOICE,
         "vlmevalkit": VLMEVALKIT_CHOICE,
-        "lmms-eval": as_lmms_eval(matching(can_infer.read_lmms_eval)),
+        "lmms-eval": as_lmms_eval(matching(choices.read_mmbench_lmms_eval)),
     },
     (circular_accuracy(), vanilla_accuracy(), mean_score("accuracy")),
 )
 AI2D = _scoring(
-    {"strict": STRICT_CHOICE, "vlmevalkit": VLMEVALKIT_CHOICE, "lmms-eval": matching(ai2d.read_lmms_eval)}, ACCURACY
+    {"strict": STRICT_CHOICE, "vlmevalkit": VLMEVALKIT_CHOICE, "lmms-eval": matching(choices.read_ai2d_lmms_eval)},
+    ACCURACY,
 )
 SCIENCEQA = _scoring(
     {
         "strict": STRICT_CHOICE,
-        "llava": matching(scienceqa.read_llava),
+        "llava": matching(choices.read_llava),
         "vlmevalkit": VLMEVALKIT_CHOICE,
-        "lmms-eval": as_lmms_eval(matching(scienceqa.read_lmms_eval)),
+        "lmms-eval": as_lmms_eval(matching(choices.read_scienceqa_lmms_eval)),
     },
     ACCURACY,
 )
 MMMU = _scoring(
     {
-        "strict": by_options(STRICT_CHOICE, open_answer.score_strict),
+        "strict": by_options(STRICT_CHOICE, mmmu.score_strict_open),
         "official": by_options(matching(mmmu.read_official_choice), mmmu.score_official_open),
-        "vlmevalkit": by_options(VLMEVALKIT_CHOICE, can_infer.score_vlmevalkit_open),
+        "vlmevalkit": by_options(VLMEVALKIT_CHOICE, choices.score_vlmevalkit_open),
         "lmms-eval": as_lmms_eval(by_options(matching(mmmu.read_lmms_eval_choice), mmmu.score_official_open)),
     },
     (mean_score("accuracy"), *mmmu_disciplines()),
@@ -143,15 +128,15 @@ DOCVQA = _scoring(
 )
 OCRBENCH = _scoring(
     {
-        "strict": ocrbench.score_strict,
-        "official": ocrbench.score_official,
-        "vlmevalkit": ocrbench.score_official,
-        "lmms-eval": as_lmms_eval(ocrbench.score_lmms_eval),
+        "strict": short_answers.score_ocrbench,
+        "official": short_answers.score_ocrbench_official,
+        "vlmevalkit": short_answers.score_ocrbench_official,
+        "lmms-eval": as_lmms_eval(short_answers.score_ocrbench_lmms_eval),
     },
     (points("points", scale=1000.0), mean_score("accuracy")),
 )
 CHARTQA = _scoring(
-    {"strict": relaxed_accuracy.score_strict, "vlmevalkit": relaxed_accuracy.score_vlmevalkit},
+    {"strict": short_answers.score_chartqa, "vlmevalkit": short_answers.score_chartqa_vlmevalkit},
     (mean_score("relaxed_accuracy"),),
 )
 CAPTIONS = _scoring(

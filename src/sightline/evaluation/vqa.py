@@ -11,8 +11,8 @@ from PIL.Image import Image
 from sightline.answering.asking import Progress, ask_all
 from sightline.answering.requests import Request
 from sightline.evaluation.results import EvalResult, summarise
-from sightline.scoring.exact import score_strict
 from sightline.scoring.records import Item
+from sightline.scoring.short_answers import score_exact
 from sightline.types import Answer, Answerer, ItemResult, Question, VqaRow
 
 DEFAULT_MAX_NEW_TOKENS = 32
@@ -55,7 +55,7 @@ def answer_rows(
 def score_answer(row: VqaRow, answer: Answer) -> ItemResult:
     """The item with score 1 if the answer says one of the gold answers, else 0."""
     item = Item(row.id or row.name, row.name, row.question, answers=row.answers)
-    right = not answer.error and score_strict(item, answer.text).score
+    right = not answer.error and score_exact(item, answer.text).score
     return ItemResult(
         id=row.id or row.name,
         name=row.name,

@@ -1,12 +1,11 @@
 """ANLS of DocVQA: how close an answer comes to a gold one in edit distance, cut off at one half.
 
 Sources: Biten et al., 2019, "Scene text visual question answering"; peers, described: lmms-eval 0.7.3 api/metrics.py,
-VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0, LLaVA m4c_evaluator.py at c121f04, PyPI anls 0.0.2.
+VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0.
 """
 
 from __future__ import annotations
 
-from sightline.scoring.edit_distance import edit_distance
 from sightline.scoring.records import Item, Verdict
 from sightline.scoring.short_texts import judge_short
 
@@ -28,19 +27,6 @@ def score_lmms_eval(item: Item, answer: str) -> Verdict:
     )
 
 
-def score_llava(item: Item, answer: str) -> Verdict:
-    """LLaVA: lower case and no outer blanks; inner ones stay."""
-    said = answer.lower().strip()
-    return Verdict(max(_cut(_similarity(said, gold.lower().strip())) for gold in item.answers), said)
-
-
-def score_anls_package(item: Item, answer: str) -> Verdict:
-    """The package `anls`: as `score_strict`, but exactly one half is nothing, as in the paper's formula."""
-    said = _collapsed(answer)
-    best = max(_similarity(said, _collapsed(gold)) for gold in item.answers)
-    return Verdict(best if best > 0.5 else 0.0, said)
-
-
 def _similarity(said: str, gold: str, longer: int | None = None) -> float:
     length = max(len(said), len(gold)) if longer is None else longer
     return 1.0 if length == 0 else 1.0 - edit_distance(said, gold) / length
@@ -52,3 +38,19 @@ def _cut(similarity: float) -> float:
 
 def _collapsed(text: str) -> str:
     return " ".join(text.lower().split())
+
+
+def edit_distance(first: str, second: str) -> int:
+    """The least number of edits of one character; 0 for equal texts.
+
+    >>> edit_distance("kitten", "sitting")
+    3
+    """
+    row = list(range(len(second) + 1))
+    for line, letter in enumerate(first, start=1):
+        diagonal, row[0] = row[0], line
+        for column, other in enumerate(second, start=1):
+            replaced = diagonal + (letter != other)
+            diagonal = row[column]
+            row[column] = min(replaced, diagonal + 1, row[column - 1] + 1)
+    return row[-1]

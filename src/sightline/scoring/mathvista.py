@@ -12,15 +12,13 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from sightline.scoring.asked_number import read_asked_number
-from sightline.scoring.can_infer import read_vlmevalkit
-from sightline.scoring.edit_distance import edit_distance
+from sightline.scoring.anls import edit_distance
+from sightline.scoring.choices import read_vlmevalkit
 from sightline.scoring.final_answer import after_reasoning, refuses, sentences
 from sightline.scoring.multiple_choice import read_strict
-from sightline.scoring.numbers import Number, whole_number
-from sightline.scoring.records import Item, Verdict
-from sightline.scoring.statements import denies
-from sightline.scoring.verdicts import UNPARSED, matching
+from sightline.scoring.numbers import Number, read_asked_number, whole_number
+from sightline.scoring.records import UNPARSED, Item, Verdict, matching
+from sightline.scoring.yes_no import denies
 
 _SAID_LETTER = re.compile(
     r"(?i:\b(?:answer|option\s+letter|letter)\b[^.\n:]{0,40}?(?:\bis\b|:))[\s*(]*([A-Z])\b(?!['’])"

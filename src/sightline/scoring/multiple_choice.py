@@ -3,26 +3,43 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 from sightline.scoring import yes_no
-from sightline.scoring.announcements import claims, phrase
 from sightline.scoring.final_answer import after_reasoning, boxed, refuses, sentences
-from sightline.scoring.listings import labels, last_line, without_listings
-from sightline.scoring.option_letters import (
+from sightline.scoring.options import (
+    CLOSE,
+    DENIED,
+    OPEN,
     SEVERAL,
+    VERDICT,
+    WORD,
+    behind,
     is_joined,
+    is_word,
     letter_anywhere,
     match_letter,
+    mentions,
     only_lists,
+    only_option_in,
+    option_at_start,
+    own_text,
     unless_listed,
+    verdict_beside,
 )
-from sightline.scoring.option_mentions import mentions
-from sightline.scoring.option_texts import only_option_in, option_at_start
-from sightline.scoring.phrases import any_of, finder
-from sightline.scoring.plain_text import after_turn, fold, plain, sentence_around, takes_back, turns
-from sightline.scoring.records import Item
-from sightline.scoring.verdicts import letters_of
+from sightline.scoring.phrases import (
+    after_turn,
+    any_of,
+    finder,
+    fold,
+    plain,
+    sentence_around,
+    sentence_start,
+    takes_back,
+    turns,
+)
+from sightline.scoring.records import Item, letters_of
 
 _MARKS = " \t\n\"'“”‘’「」『』【】()[]{}<>《》.:,;!#*。、"
 _LETTERS = frozenset("ABCDEFGHIJ")
@@ -187,3 +204,153 @@ def _only(said: set[str]) -> str | None:
 
 def _set(item: Item) -> str:
     return letters_of(item) or "-"
+
+
+# What may stand between an announcement and the answer.
+_TAIL = rf"[\s:=—–\-\"',、】\])]*(?:{any_of('adverbs')}\s+)?(?:{any_of('option')}[\s:]*)?"
+_ANNOUNCES = finder("announces", "chooses", after=_TAIL)
+_CONTRASTS = finder("contrasts", after=_TAIL)
+_CONCLUDES = finder("concludes", after=_TAIL)
+_ENDS_CLAUSE = re.compile(rf"{CLOSE}\s*(?:[.,;:!)\n。、—–→]|$)")
+_DENIES_CUE = finder("denies")
+_SUPPOSES = finder("conditions", "hedges")
+_IF_BEHIND = finder("conditions", "hedges", before=rf"{OPEN}\w{CLOSE}\s+")
+_CLAUSE = re.compile(r"[.,;:!?\n。、]|\b(?:but|so)\b")
+
+
+@dataclass(frozen=True)
+class Claim:
+    """An option that a text calls the answer; a supposed one stands in a condition or behind "could be"."""
+
+    said: str
+    end: int
+    supposed: bool = False
+
+
+def claims(item: Item, text: str) -> list[Claim]:
+    """What the text announces, in order: letters, or SEVERAL where letters are joined. Questions announce nothing."""
+    found = [
+        Claim(said, cue.end(), _is_supposed(text, cue))
+        for cue, said in _announcements(item, text)
+        if not sentence_around(text, cue.start()).endswith("?")
+    ]
+    return sorted(found, key=lambda claim: claim.end)
+
+
+def _announcements(item: Item, text: str) -> Iterator[tuple[re.Match[str], str]]:
+    for pattern in (_ANNOUNCES, _CONTRASTS, _CONCLUDES):
+        for cue in pattern.finditer(text):
+            if pattern is not _CONTRASTS and _is_denied(text, cue):
+                continue
+            said = _concluded(item, text, cue) if pattern is _CONCLUDES else phrase(item, text[cue.end() :])
+            if said is not None:
+                yield cue, said
+
+
+def _is_denied(text: str, cue: re.Match[str]) -> bool:
+    """Whether an announcement is denied or refused: "the answer is not", "I cannot choose"."""
+    before = text[max(0, cue.start() - 80) : cue.start()]
+    return bool(_DENIES_CUE.search(cue.group()) or DENIED.search(before) or _REFUSES.search(_CLAUSE.split(before)[-1]))
+
+
+def _is_supposed(text: str, cue: re.Match[str]) -> bool:
+    """Whether a condition or a hedge stands before the announcement, or an "if" right behind its letter."""
+    told = text[sentence_start(text, cue.start()) : cue.end()]
+    return bool(_SUPPOSES.search(told) or _IF_BEHIND.match(text, cue.end()))
+
+
+def _concluded(item: Item, text: str, cue: re.Match[str]) -> str | None:
+    """A letter that ends its clause."""
+    rest = text[cue.end() :]
+    letter = match_letter(item, rest)
+    return unless_listed(item, rest, letter) if letter and _ENDS_CLAUSE.match(rest, letter.end()) else None
+
+
+def phrase(item: Item, text: str) -> str | None:
+    """What a phrase behind an announcement says: a letter, unless it is a word or ruled out, or an option's text."""
+    letter = match_letter(item, text, either_case=True)
+    if letter is None or is_word(letter["letter"], text[letter.end() :]):
+        # "A triangle", with a capital behind "is", may be A or the triangle.
+        if letter and letter["letter"] == "A" and option_at_start(item, text[letter.end() :]) not in ("A", None):
+            return SEVERAL
+        return option_at_start(item, text)
+    said = unless_listed(item, text, letter)
+    if said == SEVERAL:
+        return option_at_start(item, text) or SEVERAL
+    return None if verdict_beside(behind(own_text(item, said), text[letter.end() :])) is False else said
+
+
+_LINE_LABEL = re.compile(r"\s*[(\[]?([A-Z])[)\].:、]\s*\S")
+_LABEL = re.compile(rf"(?<![{WORD}])[(\[]?([A-Z])[)\].:、]+\s*")
+_LABEL_OF_FIRST_LINE = re.compile(r"(?:^|[\s,;.])[(\[]?([A-Z])[)\].:]+\s")
+_GAP = re.compile(rf"[\s,;.、]*(?:{any_of('joins')}\s*)?", re.IGNORECASE)
+_OPENS_LINE = re.compile(r"(?:^|[\n:])\s*$")
+
+
+def without_listings(item: Item, text: str) -> str:
+    """The text without what only says the options again: labels in their order, at least two, and no verdict."""
+    kept: list[str] = []
+    run: list[str] = []
+    for line in _without_rows(item, text).split("\n"):
+        label = _label(line)
+        if run and (not line.strip() or label == _next_label(run)):
+            run.append(line)
+            continue
+        kept += _unless_listing(item, run)
+        run = [line] if label else []
+        kept += [] if label else [line]
+    return "\n".join([*kept, *_unless_listing(item, run)]).strip()
+
+
+def labels(item: Item, text: str) -> set[str]:
+    """Letters that label lines, or places of the first line."""
+    found = {*map(_label, text.split("\n")), *_LABEL_OF_FIRST_LINE.findall(text.split("\n", 1)[0])}
+    return found & set(letters_of(item))
+
+
+def last_line(item: Item, text: str) -> str | None:
+    """The letter that labels the last line, where the line before has no label: "So the answer is:\\n(B) green"."""
+    *before, last = [line for line in text.split("\n") if line.strip()] or [""]
+    letter = match_letter(item, last)
+    if not letter or not before or not _label(last) or _label(before[-1]) or _has_verdict(item, last):
+        return None
+    return unless_listed(item, last, letter)
+
+
+def _without_rows(item: Item, text: str) -> str:
+    """The text without rows of options, each a letter and its text: all of them, or some that open a line."""
+    rows: list[list[tuple[int, int]]] = []
+    for label in _LABEL.finditer(text):
+        own = own_text(item, label[1]).lower()
+        if not own or text[label.end() : label.end() + len(own)].lower() != own:
+            continue
+        span = (label.start(), label.end() + len(own))
+        if rows and _GAP.fullmatch(text, rows[-1][-1][1], span[0]):
+            rows[-1].append(span)
+        else:
+            rows.append([span])
+    for row in reversed(rows):
+        start, end = row[0][0], row[-1][1]
+        if len(row) == len(item.options) or (len(row) > 1 and _OPENS_LINE.search(text[:start])):
+            text = text[:start] + text[end:]
+    return text
+
+
+def _label(line: str) -> str:
+    found = _LINE_LABEL.match(line)
+    return found[1] if found else ""
+
+
+def _next_label(run: list[str]) -> str:
+    labelled = sum(bool(line.strip()) for line in run)
+    return chr(ord(_label(run[0])) + labelled)
+
+
+def _unless_listing(item: Item, run: list[str]) -> list[str]:
+    said = [line for line in run if line.strip()]
+    return [] if len(said) > 1 and not any(_has_verdict(item, line) for line in said) else run
+
+
+def _has_verdict(item: Item, line: str) -> bool:
+    letter = _label(line)
+    return VERDICT.search(behind(own_text(item, letter), line.lstrip(" ([").removeprefix(letter))) is not None

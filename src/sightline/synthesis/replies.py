@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from sightline.notation import NotationError, read_json
-from sightline.scoring.reasoning import without_thought
+from sightline.scoring.final_answer import without_thought
 
 Pair = tuple[str, str]
 

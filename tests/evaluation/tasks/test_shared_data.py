@@ -12,7 +12,7 @@ from sightline.evaluation.items import Items
 from sightline.evaluation.sources import DataChoice, load_items
 from sightline.evaluation.tasks.registry import load_task
 from sightline.scoring.records import Item, Verdict
-from sightline.scoring.visonlyqa import score_strict
+from sightline.scoring.short_answers import score_visonlyqa
 
 
 def load(shared: Path, name: str, limit: int | None = None) -> Items:
@@ -78,5 +78,5 @@ def test_strict_agrees_with_the_publishers_verdicts_on_visonlyqa(shared: Path) -
         facts = {"question_type": row["question_type"]}
         item = Item(answer["id"], "row", row["question"], answers=(answer["answer"],), facts=facts)
         said = answer["response"] if isinstance(answer["response"], str) else answer["response"][0]
-        found[(score_strict(item, said).score == 1) == answer["official_correct"]] += 1
+        found[(score_visonlyqa(item, said).score == 1) == answer["official_correct"]] += 1
     assert found == {True: 1755}

@@ -13,9 +13,7 @@ import numpy as np
 from sightline.evaluation.metrics.additive import additive, ratio, table_of
 from sightline.evaluation.metrics.means import mean_score
 from sightline.evaluation.task import Metric
-from sightline.scoring.bleu import MAX_N, bleu_counts, bleu_from
-from sightline.scoring.captions import Tokenizer, raw_words
-from sightline.scoring.cider import cider_scores
+from sightline.scoring.captions import MAX_N, Tokenizer, bleu_counts, bleu_from, cider_scores, raw_words
 from sightline.scoring.ptb_tokens import ptb_tokens
 from sightline.scoring.records import Judged
 

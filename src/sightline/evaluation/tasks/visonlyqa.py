@@ -8,7 +8,7 @@ from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import ACCURACY
 from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, truth
-from sightline.scoring import visonlyqa
+from sightline.scoring import short_answers
 from sightline.scoring.records import Item
 
 
@@ -55,7 +55,7 @@ TASKS = {
         ),
         read=by_kind({"hub": _read}),
         prompts={"official": _official},
-        scorers={"strict": visonlyqa.score_strict},
+        scorers={"strict": short_answers.score_visonlyqa},
         metrics={"strict": ACCURACY},
         max_new_tokens=32,
         default_prompt="official",

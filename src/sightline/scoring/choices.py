@@ -1,17 +1,19 @@
-"""Option letters as VLMEvalKit infers them without a judge, and as lmms-eval's MMBench does.
+"""Option letters as VLMEvalKit, lmms-eval and LLaVA read them, each by its own rules.
 
 Sources, described rule by rule: VLMEvalKit vlmeval/utils/matching_util.py at e8e78f0; lmms-eval 0.7.3
-tasks/mmbench/mmbench_evals.py. Both go on to a judge where these rules find nothing, VLMEvalKit at last to a random
-option; here the answer is unparsed.
+tasks/mmbench/mmbench_evals.py, tasks/ai2d/utils.py (with its exact match without case and punctuation) and
+tasks/scienceqa/utils.py; LLaVA llava/eval/eval_science_qa.py at c121f04. VLMEvalKit and lmms-eval's MMBench go on to a
+judge where these rules find nothing, VLMEvalKit at last to a random option; here the answer is unparsed.
 """
 
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Iterable, Mapping, Sequence
 
-from sightline.scoring.records import Item, Verdict
-from sightline.scoring.verdicts import UNPARSED, letters_of
+from sightline.scoring.final_answer import without_lmms_eval_tags
+from sightline.scoring.records import UNPARSED, Item, Verdict, letters_of
 
 REFUSED = "Z"
 """What VLMEvalKit says of a model that refuses: a letter that no question has."""
@@ -38,7 +40,7 @@ def read_vlmevalkit(item: Item, answer: str) -> str | None:
     return can_infer(answer, _options(item))
 
 
-def read_lmms_eval(item: Item, answer: str) -> str | None:
+def read_mmbench_lmms_eval(item: Item, answer: str) -> str | None:
     """The letter of lmms-eval's MMBench, or None; it knows letters to E and texts of options to D."""
     return lmms_eval_can_infer(answer, _options(item))
 
@@ -108,3 +110,43 @@ def _contained(answer: str, options: Mapping[str, str]) -> str | None:
 
 def _options(item: Item) -> dict[str, str]:
     return dict(zip(letters_of(item), item.options, strict=True))
+
+
+_OPENING = re.compile(r"\s*([A-Z])\.")
+_NO_PUNCTUATION = str.maketrans("", "", string.punctuation)
+
+
+def read_ai2d_lmms_eval(item: Item, answer: str) -> str | None:
+    """The opening letter before a period, else the answer without thought and punctuation if that is one letter.
+
+    lmms-eval looks for the opening letter before it takes thought away, so "<think>...</think>B. cat" is unparsed.
+    Blanks are kept where there is no thought, so "B " is unparsed.
+    """
+    if opening := _OPENING.match(answer):
+        return opening.group(1)
+    said = without_lmms_eval_tags(answer)
+    bare = (answer if said == answer.strip() else said).translate(_NO_PUNCTUATION).upper()
+    return bare if len(bare) == 1 and bare.isalpha() else None
+
+
+_LLAVA_LETTERS = "ABCDE"
+# The last dot is any character, as in LLaVA's pattern: the letter needs something behind it.
+_LLAVA_ANSWER_IS = re.compile(r"The answer is ([A-Z]).")
+
+
+def read_llava(item: Item, answer: str) -> str | None:
+    """The answer if it is a letter of A to E, its first letter before ". ", else that of "The answer is X."."""
+    if len(answer) == 1 and answer in _LLAVA_LETTERS:
+        return answer
+    if len(answer) >= 3 and answer[0] in _LLAVA_LETTERS and answer[1:3] == ". ":
+        return answer[0]
+    said = _LLAVA_ANSWER_IS.findall(answer)
+    return said[0] if len(said) == 1 else None
+
+
+def read_scienceqa_lmms_eval(item: Item, answer: str) -> str | None:
+    """One letter of either case, or a capital before a period at the start."""
+    text = answer.strip()
+    if len(text) == 1 and text.isalpha():
+        return text.upper()
+    return text[0] if len(text) >= 2 and text[0].isupper() and text[1] == "." else None
