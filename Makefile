@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit slow soak check bench architecture docs
+.PHONY: help demo test unit slow soak check bench docs
 
 help:  ## this list
 	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
@@ -42,10 +42,8 @@ bench: $(INSTALLED)  ## speed against TRL and transformers on the same work; JSO
 	$(BIN)/python benchmarks/tsv_memory.py
 	$(BIN)/python benchmarks/vilt_retrieval.py
 
-architecture: $(INSTALLED)  ## write the tree in ARCHITECTURE.md anew
+docs: $(INSTALLED)  ## write the generated pages of docs/ and the folders of ARCHITECTURE.md anew
 	$(BIN)/python -m tests.project_tree
-
-docs: $(INSTALLED)  ## write docs/cli.md, docs/tasks.md, docs/families.md and docs/formats.md anew
 	$(BIN)/python -m tests.cli_reference
 	$(BIN)/python -m tests.task_reference
 	$(BIN)/python -m tests.families_table

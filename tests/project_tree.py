@@ -1,4 +1,4 @@
-"""The tree that ARCHITECTURE.md shows: each file with its sentence; run as a module it rewrites the tree there."""
+"""Write the maps of the code: docs/tree.md by file, ARCHITECTURE.md's list by folder, and its picture."""
 
 from __future__ import annotations
 
@@ -11,8 +11,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 SOURCE = ROOT / "src" / "sightline"
 SHOWN = ("src/sightline", "recipes", "examples", "benchmarks")
+TREE = ROOT / "docs" / "tree.md"
+OVERVIEW = ROOT / "ARCHITECTURE.md"
 
-BEGIN, END = "<!-- tree: written by `make architecture` -->", "<!-- end of tree -->"
+BEGIN, END = "<!-- folders: written by `make docs` -->", "<!-- end of folders -->"
+HEADER = """# The tree by file
+
+Written by `make docs` from the first sentence of each file.
+[ARCHITECTURE.md](../ARCHITECTURE.md) shows the folders and how they use each other.
+
+"""
 
 _FIRST_COMMENT = {
     ".yaml": r"\A#\s*(.+)",
@@ -40,15 +48,24 @@ def sentence(path: Path) -> str:
 
 
 def render_tree() -> str:
-    """The tree as a Markdown code block: one line per file, name then sentence, folders before their files."""
+    """docs/tree.md: one line per file, name then sentence, folders before their files."""
     lines = [line for top in SHOWN if (ROOT / top).is_dir() for line in (f"{top}/", *_lines(ROOT / top, 1))]
+    return HEADER + "\n".join(["```text", *lines, "```", ""])
+
+
+def render_folders() -> str:
+    """The folders of the package as a Markdown code block: one line each, name then sentence."""
+    lines = ["src/sightline/"]
+    for path in sorted(SOURCE.rglob("__init__.py")):
+        if inner := path.parent.relative_to(SOURCE).parts:
+            lines.append(f"{'  ' * len(inner) + inner[-1] + '/':<18} {sentence(path)}")
     return "\n".join(["```text", *lines, "```"])
 
 
-def replace_tree(document: str) -> str:
-    """`document` with the tree between its markers replaced by the present one."""
+def replace_folders(document: str) -> str:
+    """`document` with the list between its markers replaced by the present one."""
     before, rest = document.split(BEGIN)
-    return f"{before}{BEGIN}\n{render_tree()}\n{END}{rest.split(END)[1]}"
+    return f"{before}{BEGIN}\n{render_folders()}\n{END}{rest.split(END)[1]}"
 
 
 def _lines(folder: Path, depth: int) -> Iterator[str]:
@@ -64,6 +81,9 @@ def _lines(folder: Path, depth: int) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    target = ROOT / "ARCHITECTURE.md"
-    target.write_text(replace_tree(target.read_text(encoding="utf-8")), encoding="utf-8")
-    print(f"wrote the tree of {target.name}", file=sys.stderr)
+    from tests.layers_picture import PICTURE, draw_layers
+
+    TREE.write_text(render_tree(), encoding="utf-8")
+    OVERVIEW.write_text(replace_folders(OVERVIEW.read_text(encoding="utf-8")), encoding="utf-8")
+    PICTURE.write_text(draw_layers(), encoding="utf-8")
+    print(f"wrote {TREE.name}, the folders of {OVERVIEW.name} and {PICTURE.name}", file=sys.stderr)

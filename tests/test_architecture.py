@@ -12,34 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.project_tree import BEGIN, END, ROOT, SOURCE, render_tree, sentence, source_files
+from tests.layers import ROWS
+from tests.project_tree import OVERVIEW, ROOT, SOURCE, TREE, render_tree, replace_folders, sentence, source_files
 
-# Highest first; names in one row are neighbours and never import each other.
-ROWS = (
-    ("__main__",),
-    ("cli",),
-    ("demo",),
-    ("inspection", "synthesis"),
-    ("training", "evaluation"),
-    ("answering", "scoring"),
-    ("engine", "models"),
-    ("pages",),
-    ("data",),
-    ("stats",),
-    ("runs",),
-    ("settings",),
-    ("launch",),
-    ("config",),
-    ("values",),
-    ("notation",),
-    ("tables", "progress"),
-    ("console",),
-    ("types",),
-    ("shown",),
-    ("errors",),
-    ("machine",),
-    ("secrets", "locks", "disks", "limits"),
-)
 HEIGHT = {name: len(ROWS) - row for row, names in enumerate(ROWS) for name in names}
 VAGUE_NAMES = {"utils", "util", "helpers", "helper", "common", "misc", "core", "base", "tools", "stuff"}
 HEAVY = ("torch", "torchvision", "transformers", "trl", "peft", "datasets", "pandas", "matplotlib", "scipy")
@@ -130,10 +105,14 @@ def test_names_say_what_a_file_holds(path):
     assert not VAGUE_NAMES & {part.removesuffix(".py") for part in path.relative_to(SOURCE).parts}
 
 
-def test_architecture_md_shows_the_tree_with_the_sentences_of_the_files():
-    document = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
-    shown = document.split(BEGIN)[1].split(END)[0].strip()
-    assert shown == render_tree(), "run `make architecture`"
+def test_tree_md_shows_each_file_with_its_sentence():
+    assert TREE.read_text(encoding="utf-8") == render_tree(), "run `make docs`"
+
+
+def test_architecture_md_shows_each_folder_with_its_sentence_on_one_page():
+    document = OVERVIEW.read_text(encoding="utf-8")
+    assert document == replace_folders(document), "run `make docs`"
+    assert document.count("\n") < 90
 
 
 def modules_after(code: str) -> set[str]:

@@ -1,1 +1,1 @@
-"""Who answers questions (a local model, an endpoint), asked once and kept."""
+"""Answerers: a local model or an endpoint is asked each question once, and every answer is kept."""

@@ -1,1 +1,1 @@
-"""The command line: parse, call one function, print."""
+"""The command line: each file parses one command, calls one function and prints."""

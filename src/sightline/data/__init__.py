@@ -1,1 +1,1 @@
-"""Sources, formats, images, templates, checks and generated worlds: from files to sequences."""
+"""From files to token sequences: sources, formats, images, templates, checks and generated worlds."""

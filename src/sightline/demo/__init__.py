@@ -1,1 +1,1 @@
-"""The whole story on generated scenes: build, train, evaluate, align, evaluate again, compare."""
+"""The demo: build, train, evaluate, align, evaluate again and compare, all on generated scenes."""

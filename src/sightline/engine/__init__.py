@@ -1,1 +1,1 @@
-"""The engine: what a batch shares is computed once, exactly."""
+"""The engine: compute once what the rows of a batch share, with exactly the same results."""

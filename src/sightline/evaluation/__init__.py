@@ -1,1 +1,1 @@
-"""Benchmarks: tasks, metrics, runs, comparisons and their reports."""
+"""Evaluation: benchmarks, metrics, runs, comparisons and their reports."""

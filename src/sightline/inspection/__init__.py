@@ -1,1 +1,1 @@
-"""Look before training: what is in a dataset, and what a model will see of it."""
+"""Checks before training: what is in a dataset, what a model sees of it, what a run will cost."""

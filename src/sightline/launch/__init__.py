@@ -1,1 +1,1 @@
-"""The processes of one run under `torchrun` or `accelerate launch`: how they meet, wait for each other and end."""
+"""The processes of one run under `torchrun` or `accelerate launch`: how they meet, wait and end."""

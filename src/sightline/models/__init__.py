@@ -1,1 +1,1 @@
-"""Model families and how to build, load and ask a model."""
+"""Model families: build, load, adapt, merge and ask a model."""

@@ -1,1 +1,1 @@
-"""Reports as single HTML files: blocks, charts, curves, pictures and a sample browser."""
+"""Reports: single HTML files with charts, curves, images and a sample browser."""

@@ -1,1 +1,1 @@
-"""Scorers: what each peer, and our own `strict`, makes of an answer; pure functions of item and answer."""
+"""Scorers: pure functions that read an answer and score it, by our rules (`strict`) or those of other tools."""

@@ -1,1 +1,1 @@
-"""What a command is given, read and checked before anything heavy is imported: names, values, paths, packages."""
+"""Settings: names, values, paths and packages, checked before anything heavy is imported."""

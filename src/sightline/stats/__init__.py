@@ -1,1 +1,1 @@
-"""Intervals and paired tests: pure functions of numbers."""
+"""Statistics: intervals and paired tests, as pure functions of numbers."""

@@ -1,4 +1,4 @@
-"""New training rows from a model: conversations, descriptions, reasoning, paraphrases and preference pairs."""
+"""Synthesis: new training rows and preference pairs, written with a model."""
 
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 

@@ -1,1 +1,1 @@
-"""What is in a dataset before it trains: pictures, texts, duplicates, and what evaluation data share with it."""
+"""Dataset checks: unreadable images, bad texts, duplicates, and evaluation data inside training data."""

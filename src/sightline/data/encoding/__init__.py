@@ -1,1 +1,1 @@
-"""From rows to sequences of tokens: templates, processors, lengths and what is checked before training."""
+"""From rows to token sequences: chat templates, processors, lengths, and checks before training."""

@@ -1,4 +1,4 @@
-"""Row formats in and out: what people's files hold, as the columns that TRL trains on."""
+"""Row formats: what users' files hold, converted to the columns that TRL trains on, and back."""
 
 from sightline.data.formats.columns import (
     are_demonstrations,

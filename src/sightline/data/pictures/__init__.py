@@ -1,1 +1,1 @@
-"""Images of rows: found however they are named, opened by one function, fetched, augmented and copied."""
+"""Images of rows: find, open, download, augment and copy them."""

@@ -1,1 +1,1 @@
-"""Files, folders, archives, tables and saved datasets as rows."""
+"""Sources of rows: files, folders, archives, tables and saved datasets."""

@@ -1,1 +1,1 @@
-"""What ViLT reads: captions, questions and sentences about pictures, masked words and pictures in whole patches."""
+"""Input of ViLT: captions, questions, sentences, masked words, and images as patches."""

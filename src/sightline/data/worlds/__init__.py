@@ -1,1 +1,1 @@
-"""Built-in generated data: small scenes with exact ground truth, questions, descriptions and preferences."""
+"""Generated data: small scenes with known truth, questions, descriptions and preferences."""

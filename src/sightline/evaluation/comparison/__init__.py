@@ -1,1 +1,1 @@
-"""Two runs against each other: paired changes, the items that flipped, and what else differs between the runs."""
+"""Comparison of two runs: paired changes, changed items, and differences in how they were run."""

@@ -1,1 +1,1 @@
-"""What other tools read of a run, and how they run ours: lmms-eval, model cards of the Hub."""
+"""Exchange with other tools: lmms-eval's files and plug-in, model cards of the Hub."""

@@ -1,1 +1,1 @@
-"""Metrics: the numbers of a task from its judged items, with bounds and intervals."""
+"""Metrics: a task's numbers from its scored items, with bounds and intervals."""

@@ -1,1 +1,1 @@
-"""Benchmarks, one file each: where their rows lie, how these become items, what is asked, how answers are scored."""
+"""Benchmarks, one file each: where the rows are, how to ask, how to score."""

@@ -1,1 +1,1 @@
-"""Scores of trained ViLTs: answers, retrieval in both directions, judged sentences; and pages and drawings of them."""
+"""Scores of trained ViLTs: answers, retrieval in both directions, judged sentences; their pages and drawings."""

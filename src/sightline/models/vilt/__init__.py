@@ -1,4 +1,4 @@
-"""ViLT, one transformer over words and image patches: objectives, starts, answers, scores of pairs, alignment."""
+"""The ViLT model: objectives, starting weights, answers, pair scores, word-patch alignment."""
 
 from transformers.utils.logging import disable_progress_bar
 

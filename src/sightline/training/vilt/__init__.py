@@ -1,1 +1,1 @@
-"""Training ViLT on transformers' Trainer: pretraining, answering, retrieval, judging sentences."""
+"""ViLT training on transformers' Trainer: pretraining, answering, retrieval, judging sentences."""
