@@ -146,7 +146,10 @@ def check_values(settings: Mapping[str, Any], kinds: Mapping[str, Any], where: s
             if value is True and where == COMMAND_LINE:
                 raise ConfigError(f"{where}: {shown} needs a value ({describe(kinds[key])}) after it.") from error
             got = hidden({key: value})[key]
-            raise ConfigError(f"{where}: {shown} must be {describe(kinds[key])}, but is {excerpt(got)}.") from error
+            told = f"{where}: {shown} must be {describe(kinds[key])}, but is {excerpt(got)}."
+            if where == COMMAND_LINE and isinstance(value, list):
+                told += " Put a value of several words in quotes; MODEL and ROWS stand before the first --key."
+            raise ConfigError(told) from error
         require_range(key, checked[key], f"{where}: {shown}")
         checked[key] = sealed(checked[key], key)
         if key in PLACES:

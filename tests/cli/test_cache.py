@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from sightline.cli import cache as cache_commands
 from sightline.cli.main import run
-from sightline.data.pictures.fetched import find_fetched, keep_fetched
-from sightline.engine.store import TensorStore
+from sightline.data.pictures.fetched import KIND, find_fetched, keep_fetched
+from sightline.engine.store import KINDS as STORES, TensorStore
 
 
 @pytest.fixture(autouse=True)
@@ -70,9 +71,9 @@ def test_clear_removes_one_kind_or_all(capsys: pytest.CaptureFixture[str], cache
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["drop"], "expected one of list, clear, verify; got 'drop'"),
-        (["clear", "--kind", "all"], "expected one of features, references, pictures, with clear; got 'all'"),
-        (["list", "--kind", "features"], "got 'features' with list"),
+        (["drop"], "No such command 'drop'"),
+        (["clear", "--kind", "all"], "expected one of features, references, pictures; got 'all'"),
+        (["list", "--kind", "features"], "unknown option --kind"),
     ],
 )
 def test_what_it_does_not_know_is_refused(
@@ -80,6 +81,17 @@ def test_what_it_does_not_know_is_refused(
 ) -> None:
     assert run(["cache", *arguments]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_each_command_has_its_own_help(capsys: pytest.CaptureFixture[str]) -> None:
+    for action, shown in (("list", False), ("verify", False), ("clear", True)):
+        assert run(["cache", action, "--help"]) == 0
+        printed = capsys.readouterr().out
+        assert f"Usage: sightline cache {action}" in printed and ("--kind" in printed) == shown
+
+
+def test_the_kinds_of_the_help_are_those_that_are_stored() -> None:
+    assert (*STORES, KIND) == cache_commands.KINDS
 
 
 def test_a_fetched_picture_that_was_changed_since_is_not_taken(cache: Path) -> None:

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from sightline.cli import main
+from sightline.cli import main, verbs
 from sightline.errors import MachineError
 
 
@@ -40,7 +40,7 @@ def test_findings_that_a_full_disk_lost_are_said_to_be_lost(tmp_path, monkeypatc
     def lost():
         raise MachineError("standard output: No space left on device.")
 
-    monkeypatch.setattr(main, "require_output", lost)
+    monkeypatch.setattr(verbs, "require_output", lost)
     assert main.run(command) == 1
     assert "error: standard output: No space left on device." in capsys.readouterr().err
 

@@ -17,6 +17,13 @@ def test_the_list_has_every_task(capsys: pytest.CaptureFixture[str]) -> None:
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == list(TASKS)
 
 
+def test_the_list_is_shown_where_nothing_else_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["tasks", "list"]) == 0
+    listed = capsys.readouterr().out
+    assert run(["tasks"]) == 0 and capsys.readouterr().out == listed
+    assert run(["tasks", "--json"]) == 0 and len(json.loads(capsys.readouterr().out)) == len(TASKS)
+
+
 def test_one_task_as_json_says_where_its_rows_come_from_and_what_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["tasks", "show", "mmbench_dev_en", "--json"]) == 0
     shown = json.loads(capsys.readouterr().out)
@@ -46,9 +53,13 @@ def test_one_task_as_text_names_sources_profiles_and_licence(capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["show"], "expected list, or show NAME; got 'show'"),
-        (["list", "pope"], "expected list, or show NAME; got 'list pope'"),
+        (["show"], "Missing argument 'name'"),
+        (["list", "pope"], "unexpected extra argument(s) (pope)"),
         (["show", "poppe"], "there is no task 'poppe'. Did you mean 'pope'?"),
+        (["show", "mmu_val"], "there is no task 'mmu_val'. Did you mean 'mmmu_val'?"),
+        (["show", "ai2d"], "there is no task 'ai2d'. Those of this name: ai2d_masked, ai2d_no_mask."),
+        (["pope"], "No such command 'pope'. For that task: `sightline tasks show pope`."),
+        (["lst"], "No such command 'lst'. Did you mean 'list'?"),
     ],
 )
 def test_a_wrong_call_says_what_is_expected(

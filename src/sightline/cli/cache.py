@@ -1,47 +1,70 @@
-"""`sightline cache`: list, verify or clear what is stored between runs."""
+"""What is stored between runs: features of images, reference log-probabilities, and pictures fetched from the web.
+
+The folder is SIGHTLINE_CACHE, by default ~/.cache/sightline. Features and references keep to SIGHTLINE_CACHE_GIB (20):
+the least recently used go first.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 
-ACTIONS = ("list", "clear", "verify")
+from sightline.cli.completion import one_of
+
+KINDS = ("features", "references", "pictures")
 
 
-def cache_command(
-    action: str = typer.Argument("list", help="list, clear or verify."),
-    kind: str | None = typer.Option(None, "--kind", help="With clear: features, references or pictures only."),
+def list_command(json: bool = typer.Option(False, "--json", help="Print JSON on stdout.")) -> None:
+    """Show each store; so does `sightline cache` alone."""
+    with _told():
+        _list(False, json)
+
+
+def verify_command(json: bool = typer.Option(False, "--json", help="Print JSON on stdout.")) -> None:
+    """Read every file, remove damaged ones, and exit with 1 if there were any.
+
+    They are computed or fetched again when they are needed.
+    """
+    with _told():
+        damaged = _list(True, json)
+    if damaged:
+        raise typer.Exit(1)
+
+
+def clear_command(
+    kind: str | None = typer.Option(
+        None, "--kind", help="features, references or pictures only.", autocompletion=one_of(*KINDS)
+    ),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout."),
 ) -> None:
-    """What is stored between runs: features of images, reference log-probabilities, and pictures fetched from the web.
+    """Remove all that is stored, or one kind of it."""
+    from sightline.errors import ConfigError
 
-    list shows each store; verify reads every file, removes damaged ones (they are computed or fetched again when
-    needed) and exits with 1 if there were any; clear removes all. The folder is SIGHTLINE_CACHE, by default
-    ~/.cache/sightline; features and references keep to SIGHTLINE_CACHE_GIB (20), the least recently used going first.
-    """
-    from sightline.data.pictures.fetched import KIND
-    from sightline.engine.store import KINDS
-    from sightline.errors import ConfigError, MachineError
+    if kind is not None and kind not in KINDS:
+        raise ConfigError(f"--kind: expected one of {', '.join(KINDS)}; got '{kind}'.")
+    with _told():
+        _clear(kind, json)
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Says what to do about a folder that may not be read or changed."""
+    from sightline.errors import MachineError
     from sightline.runs import cache_folder
 
-    if action not in ACTIONS:
-        raise ConfigError(f"cache: expected one of {', '.join(ACTIONS)}; got '{action}'.")
-    kinds = (*KINDS, KIND)
-    if kind is not None and (kind not in kinds or action != "clear"):
-        raise ConfigError(f"--kind: expected one of {', '.join(kinds)}, with clear; got '{kind}' with {action}.")
     try:
-        damaged = _clear(kind, json) if action == "clear" else _list(action == "verify", json)
+        yield
     except PermissionError as error:
         raise MachineError(
             f"{cache_folder()} is another user's, or may not be changed ({error}). Name another folder by "
             "SIGHTLINE_CACHE."
         ) from error
-    if damaged:
-        raise typer.Exit(1)
 
 
-def _clear(kind: str | None, as_json: bool) -> bool:
+def _clear(kind: str | None, as_json: bool) -> None:
     from json import dumps
 
     from sightline.data.pictures.fetched import KIND, remove_fetched
@@ -50,7 +73,6 @@ def _clear(kind: str | None, as_json: bool) -> bool:
 
     freed = (0 if kind == KIND else clear_stores(kind)) + (remove_fetched() if kind in (None, KIND) else 0)
     print(dumps({"freed_bytes": freed}) if as_json else f"{freed / 2**20:,.1f} MiB freed in {cache_folder()}")
-    return False
 
 
 def _list(verify: bool, as_json: bool) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 from typer.core import TyperArgument, TyperCommand
 
+from sightline.cli.help_layout import LaidOut
 from sightline.config import COMMAND_LINE, require_range
 from sightline.errors import ConfigError
 from sightline.launch.processes import is_first
@@ -29,8 +30,12 @@ class SightlineCommand(TyperCommand):
     """Typer's command that also takes `--model-name-or-path`, `--modelNameOrPath` and equal names for an option, and
     `--model M` for an argument; a name that nothing has is refused with what it is called here."""
 
+    context_class = LaidOut
+
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """The arguments, read as Typer reads them under the options' own names."""
+        """The arguments, read as Typer reads them under the options' own names; a shell's completion reads on."""
+        if ctx.resilient_parsing:
+            return super().parse_args(ctx, args)
         if not ctx.ignore_unknown_options:
             try:
                 args = self._own_names(args, ctx.command_path)
@@ -65,7 +70,10 @@ class SightlineCommand(TyperCommand):
             return options
         rest = iter(loose)
         filled = [named[str(place.name)] if place.name in named else next(rest, None) for place in places]
-        return [*options, "--", *(one for one in filled if one is not None), *rest]
+        while filled and filled[-1] is None:
+            filled.pop()
+        whole = [_or_default(place, one, path) for place, one in zip(places, filled, strict=False)]
+        return [*options, "--", *whole, *rest]
 
     def _typed(self, args: Sequence[str], path: str) -> Iterator[_Typed]:
         flags = self._flags()
@@ -110,3 +118,10 @@ class SightlineCommand(TyperCommand):
                 if option.startswith("--"):
                     found[option[2:]] = bool(getattr(parameter, "is_flag", False))
         return found
+
+
+def _or_default(place: TyperArgument, value: str | None, path: str) -> str:
+    """The value of an argument; its default where it is left out before one that is named."""
+    if value is None and place.required:
+        raise ConfigError(f"{COMMAND_LINE}: expected {place.name}, which is missing: see `{path} --help`.")
+    return str(place.default or "") if value is None else value

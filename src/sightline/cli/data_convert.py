@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import typer
 
+from sightline.cli.completion import one_of
+
+TARGETS = ("trl-sft", "trl-dpo", "trl-kto", "llava", "parquet")
+
 
 def convert_command(
     source: str = typer.Argument(help="A file, a folder or a Hub id, of any format in docs/formats.md."),
     out: str = typer.Argument(help="The new file: .jsonl for trl-*, .json for llava, .parquet."),
-    to: str = typer.Option(..., "--to", help="trl-sft, trl-dpo, trl-kto, llava or parquet."),
+    to: str = typer.Option(
+        ..., "--to", help="trl-sft, trl-dpo, trl-kto, llava or parquet.", autocompletion=one_of(*TARGETS)
+    ),
     images: str = typer.Option("copy", "--images", help="copy pictures beside the file, or reference them."),
     split: str | None = typer.Option(None, "--split", help="Of a folder or Hub id; train by default."),
     config: str | None = typer.Option(None, "--config", help="Of a Hub id that has several."),

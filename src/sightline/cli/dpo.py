@@ -6,16 +6,15 @@ import typer
 
 
 def dpo_command(context: typer.Context) -> None:
-    """Align a VLM with preference pairs: --config RECIPE --key value ...
+    """Align a VLM with preference pairs: sightline dpo MODEL ROWS --output_dir runs/one
 
-    Every flag and YAML key of `trl dpo` works. Besides them: `share` (auto, mask, fork or plain), `feature_store`,
-    `reference_store`, `length_policy`, `augmentation` (none, light, randaugment or document), `image_margin_rows`, the
-    losses `mpo` and `mdpo`, and `mdpo_perturbation`, `mdpo_crop`, `mdpo_delta`. dataset_name may be a file, a folder or
-    a Hub id of any format in docs/formats.md, where `rejected` may hold several answers; `datasets` mixes several,
-    `columns` (question=q,answer=a) names columns, `image_folder` and `allow_urls` say where pictures are. Each
-    evaluation reads the rows of `eval_dataset_name`, the share `test_split_size` of the training rows, or
-    `dataset_test_split`; `eval_tasks` (pope,custom:rows.jsonl) answers benchmarks besides, of each the first
-    `eval_tasks_limit` items.
+    Or with a recipe: sightline dpo mine.yaml --key value. Every flag and YAML key of `trl dpo` works.
+
+    ROWS is a file, a folder or a Hub id of any format in docs/formats.md; in a recipe, `datasets` mixes several.
+    `rejected` may hold several answers. loss_type may also be `mpo` or `mdpo`.
+
+    To evaluate, set eval_strategy. The rows are those of eval_dataset_name, or the share test_split_size of the
+    training rows, or the split dataset_test_split.
     """
     from sightline.settings.early import check_early
     from sightline.settings.required import require_named

@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from sightline.cli.completion import complete_tasks
+
 if TYPE_CHECKING:
     from sightline.evaluation.eval_config import EvalConfig
 
 
 def eval_command(
-    model: str = typer.Option("", "--model", help="Model folder, adapter's folder or Hub id; or a name at --endpoint."),
-    tasks: str = typer.Option("", "--tasks", help="Benchmarks, separated by commas; `sightline tasks` shows them."),
-    data: str | None = typer.Option(None, "--data", help="Your rows (question, answers, image, ...), or a task's own."),
+    model: str = typer.Argument("", help="Model folder, adapter's folder or Hub id, or a name at --endpoint; --model."),
+    data: str | None = typer.Argument(None, help="Your rows (question, answers, image, ...), or a task's own; --data."),
+    tasks: str = typer.Option(
+        "", "--tasks", help="Benchmarks, with commas; `sightline tasks` shows them.", autocompletion=complete_tasks
+    ),
     split: str | None = typer.Option(None, "--split", help="Split of a dataset that has several."),
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many items."),
     benchmarks: Path | None = typer.Option(None, "--benchmarks", help="Folder of benchmark files."),
@@ -50,10 +54,13 @@ def eval_command(
     judge_max_new_tokens: int = typer.Option(16, "--judge_max_new_tokens", help="Longest verdict, with its thought."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
-    """Evaluate a model on benchmarks (--tasks) or on your own rows (--data).
+    """Evaluate a model: sightline eval MODEL --tasks pope, or on your own rows: sightline eval MODEL rows.jsonl.
 
     Each picture is read once. A killed run loses no answer. Intervals are 95%, by picture. `accelerate launch` works.
     """
+    from sightline.settings.task_names import require_tasks
+
+    require_tasks([tasks])
     from sightline.answering.requests import read_thinking
     from sightline.data.sources.column_names import read_columns
     from sightline.evaluation.eval_config import CUSTOM, EvalConfig

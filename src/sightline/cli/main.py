@@ -1,36 +1,28 @@
-"""The `sightline` command: a table of verbs, and errors as messages with exit codes."""
+"""The `sightline` command: one command line read and done, and errors as messages with exit codes."""
 
 from __future__ import annotations
 
 import atexit
 import errno
-import functools
-import importlib
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
-import typer
 from typer._click.exceptions import ClickException  # of the one minor version that pyproject.toml allows
 
-from sightline import __version__
-from sightline.cli.command import SightlineCommand
 from sightline.cli.environment import set_quiet_defaults
 from sightline.cli.locale import told_unencodable, use_utf8
 from sightline.cli.output import make_output_safe, safe_output
-from sightline.cli.settings_help import UPSTREAM, settings_command
+from sightline.cli.settings_help import UPSTREAM
 from sightline.cli.signals import end_on_signals
 from sightline.cli.streams import keep_streams_open, require_output
-from sightline.config import PLACES, placed
+from sightline.cli.verbs import VERBS as VERBS, build_app
 from sightline.disks import told_disk
 from sightline.errors import SightlineError, Stopped
-from sightline.launch.processes import end_by_itself, is_first, joined_processes, launched, say
+from sightline.launch.processes import end_by_itself, is_first, launched, say
 from sightline.secrets import remember_command
-from sightline.settings.places import check_places
 
 SHOWN = frozenset({"-h", "--help", "--version", *UPSTREAM})  # what prints and ends, before any verb
 NO_TEMPORARY = "No usable temporary directory"  # Python's words, without a class or a number of their own
@@ -38,128 +30,6 @@ OWN_FAULT = (
     "\nThis is a fault of Sightline's, not of yours. Please report it where you got Sightline from, with the lines "
     "above and what `sightline doctor` prints last."
 )
-
-
-@dataclass(frozen=True)
-class Verb:
-    """A command: `<name>_command` in the light module `cli/<name>.py`, its line in the list, whether it takes flags
-    beyond its own, whether several processes may share its run, whether its result `lies` in a folder or file, so that
-    stdout is no loss, and whether it trains. A verb with `verbs` is a group whose module holds their commands."""
-
-    name: str
-    summary: str
-    takes_any_flag: bool = False
-    is_shared: bool = False
-    lies: bool = False
-    trains: bool = False
-    verbs: tuple[Verb, ...] = ()
-
-    def load(self, group: str = "") -> Callable[..., Any]:
-        module = importlib.import_module(f"sightline.cli.{group or self.name}")
-        command: Callable[..., Any] = getattr(module, f"{self.name}_command")
-
-        @functools.wraps(command)  # whose signature Typer reads
-        def run_placed(**given: Any) -> Any:
-            """The command with `~` and variables of its paths expanded, as flags and recipes of training have them."""
-            # In the order of the signature, so that of several mistakes the same one is told each time.
-            places = {name: placed(value, f"command line: {name}") for name, value in given.items() if name in PLACES}
-            try:
-                with joined_processes() if self.is_shared else nullcontext():
-                    check_places(places, asks_server=bool(given.get("endpoint") or given.get("predictions")))
-                    result = command(**{**given, **places})
-            except typer.Exit:  # something was found, and printed
-                self._require_output()
-                raise
-            self._require_output()
-            return result
-
-        return run_placed
-
-    def _require_output(self) -> None:
-        if not self.lies:
-            require_output()
-
-    def add_to(self, app: typer.Typer, group: str = "") -> None:
-        """Adds the command, or the group with all of its commands, to the application."""
-        if self.verbs:
-            inner = _new_app(name=self.name, help=self.summary)
-            for verb in self.verbs:
-                verb.add_to(inner, group=self.name)
-            app.add_typer(inner, short_help=self.summary)
-            return
-        settings = {"allow_extra_args": True, "ignore_unknown_options": True} if self.takes_any_flag else {}
-        kind = settings_command(group or self.name) if self.trains else SightlineCommand
-        add = app.command(self.name, cls=kind, short_help=self.summary, context_settings=settings)
-        add(self.load(group))
-
-
-def _training(name: str, summary: str) -> Verb:
-    """A verb that trains: it takes any flag, in several processes, and leaves a folder."""
-    return Verb(name, summary, takes_any_flag=True, is_shared=True, lies=True, trains=True)
-
-
-VERBS = (
-    Verb("demo", "Build, train, evaluate, align and compare a small VLM, offline.", lies=True),
-    Verb("build", "A new VLM folder: from a preset, or tower, projector, decoder.", lies=True),
-    Verb("merge", "Fold an adapter into its base: an ordinary model folder.", lies=True),
-    Verb("ask", "One picture, one question, one answer."),
-    _training("sft", "Fine-tune on demonstrations; takes every flag of trl sft."),
-    _training("dpo", "Align with preference pairs; takes every flag of trl dpo."),
-    Verb("eval", "Score a model on benchmarks or your own rows.", is_shared=True),
-    Verb("score", "Score the answers of a run again, by another profile."),
-    Verb("compare", "Two runs on the same items: what changed, and by what."),
-    Verb("tasks", "The benchmarks: sources, prompts, scoring profiles."),
-    Verb(
-        "data",
-        "Check, preview, convert and write training data.",
-        verbs=(
-            Verb("check", "What is in a dataset, and what is wrong with it."),
-            Verb("preview", "What the model will see of your rows.", takes_any_flag=True),
-            Verb("convert", "Write rows of any format in another one.", lies=True),
-            Verb("synthesize", "Write rows with a model: conversations, preferences, ...", lies=True),
-        ),
-    ),
-    Verb("doctor", "The environment; with a recipe, the run before any GPU hour.", takes_any_flag=True),
-    Verb("cache", "List, verify or clear what is stored between runs."),
-    Verb(
-        "vilt",
-        "Pretrain, fine-tune, evaluate and use ViLT.",
-        verbs=(
-            _training("pretrain", "Learn matching and masked words from captions."),
-            _training("vqa", "Learn to answer questions."),
-            _training("retrieval", "Learn to rank captions of pictures."),
-            _training("nlvr2", "Learn to judge sentences about one picture or two."),
-            Verb("evaluate", "Score a trained ViLT, with intervals."),
-            Verb("search", "Rank the pictures of a folder by a text."),
-            Verb("caption", "Choose captions for a picture from candidates."),
-            Verb("align", "Draw which patches the words of a sentence go to."),
-        ),
-    ),
-)
-
-
-def build_app() -> typer.Typer:
-    """The application with every verb of the table."""
-    app = _new_app(
-        name="sightline",
-        help="Post-train and evaluate vision-language models, computing once whatever a batch shares.",
-        epilog="stdout carries data, stderr progress. Exit codes: 0, 1 (failed), 2 (bad usage or input), 128 + signal.",
-        pretty_exceptions_enable=False,
-    )
-    app.callback()(_options)
-    for verb in VERBS:
-        verb.add_to(app)
-    return app
-
-
-def _new_app(**settings: Any) -> typer.Typer:
-    return typer.Typer(
-        no_args_is_help=True,
-        add_completion=False,
-        rich_markup_mode=None,  # importing rich's Markdown for a help text takes longer than all the rest (0.15 s)
-        context_settings={"help_option_names": ["-h", "--help"]},
-        **settings,
-    )
 
 
 def run(arguments: Sequence[str] | None = None) -> int:
@@ -286,18 +156,6 @@ def _exit_code(stop: SystemExit) -> int:
         return stop.code or 0
     print(stop.code, file=sys.stderr)
     return 1
-
-
-def _show_version(wanted: bool) -> None:
-    if wanted:
-        print(f"sightline {__version__}")
-        raise typer.Exit
-
-
-def _options(
-    version: bool = typer.Option(False, "--version", is_eager=True, callback=_show_version, help="Show the version."),
-) -> None:
-    """Options of `sightline` itself; each acts in its callback."""
 
 
 if __name__ == "__main__":

@@ -6,15 +6,14 @@ import typer
 
 
 def sft_command(context: typer.Context) -> None:
-    """Fine-tune a VLM on demonstrations: --config RECIPE --key value ...
+    """Fine-tune a VLM on demonstrations: sightline sft MODEL ROWS --output_dir runs/one
 
-    Every flag and YAML key of `trl sft` works, and so do `share` (auto, mask, fork or plain), `feature_store`,
-    `length_policy`, `max_images_per_row`, `augmentation` (none, light, randaugment or document) and `preset`.
-    dataset_name may be a file, a folder or a Hub id of any format in docs/formats.md; `datasets` mixes several,
-    `columns` (question=q,answer=a) names columns, `image_folder` and `allow_urls` say where pictures are. Each
-    evaluation reads the rows of `eval_dataset_name`, the share `test_split_size` of the training rows, or
-    `dataset_test_split`; `eval_tasks` (pope,custom:rows.jsonl) answers benchmarks besides, of each the first
-    `eval_tasks_limit` items.
+    Or with a recipe: sightline sft mine.yaml --key value. Every flag and YAML key of `trl sft` works.
+
+    ROWS is a file, a folder or a Hub id of any format in docs/formats.md; in a recipe, `datasets` mixes several.
+
+    To evaluate, set eval_strategy. The rows are those of eval_dataset_name, or the share test_split_size of the
+    training rows, or the split dataset_test_split.
     """
     from sightline.settings.early import check_early
     from sightline.settings.required import require_named

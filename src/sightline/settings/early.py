@@ -10,6 +10,7 @@ from sightline.settings.given import Given, read_given
 from sightline.settings.known import is_of_installed, known_kinds
 from sightline.settings.packages import require_packages
 from sightline.settings.places import check_places, require_rows
+from sightline.settings.task_names import require_tasks
 
 OUTPUT = "trainer_output"  # transformers' own, where no output_dir is given
 
@@ -37,6 +38,7 @@ def check_early(argv: Sequence[str], *verbs: str, writes: bool = True) -> Mappin
         merged |= part.settings
     check_places({name: value for name, value in merged.items() if writes or name != "output_dir"})
     _check_mixtures(merged)
+    require_tasks(merged.get("eval_tasks") or (), "eval_tasks")
     _check_optim_args(merged.get("optim_args"))
     _check_packages(given, merged)
     return merged

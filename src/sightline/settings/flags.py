@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from sightline.config import COMMAND_LINE, RECIPES
+from sightline.config import COMMAND_LINE
 from sightline.errors import ConfigError
 from sightline.launch.processes import say
 from sightline.values import Written
@@ -22,14 +22,13 @@ def read_flags(argv: Iterable[str]) -> dict[str, Any]:
     Hyphens in a key read as underscores. Values stay as they were typed until `check_values` reads them: where a
     setting is a list, a mapping or a number, as YAML does, so `[a, b]` and `{a: 1}` work; where it is text, not at all.
 
-    A recipe may stand first without its flag: `mine.yaml`. Of a flag that stands there twice the last counts, and a
-    line says so.
+    Of a flag that stands there twice the last counts, and a line says so.
 
     Raises:
         ConfigError: an argument stands where a flag was expected.
     """
     flags: list[tuple[str, list[str]]] = []
-    for place, argument in enumerate(argv):
+    for argument in argv:
         if argument.startswith("--") and len(argument) > 2:
             name, equals, value = argument[2:].partition("=")
             flags.append((name.replace("-", "_"), [value] if equals else []))
@@ -38,13 +37,8 @@ def read_flags(argv: Iterable[str]) -> dict[str, Any]:
             raise ConfigError(f"{COMMAND_LINE}: {argument!r} is no setting. Write --key value{said and f':{said}'}.")
         elif flags:
             flags[-1][1].append(argument)
-        elif place == 0 and argument.lower().endswith(RECIPES):
-            flags.append(("config", [argument]))
         else:
-            raise ConfigError(
-                f"{COMMAND_LINE}: {argument!r} stands before any --key. Write --key value: --config RECIPE.yaml, "
-                "--model_name_or_path MODEL, --dataset_name ROWS."
-            )
+            raise ConfigError(f"{COMMAND_LINE}: {argument!r} stands before any --key. Write --key value.")
     found: dict[str, Any] = {}
     for key, values in flags:
         name, setting = _flag_setting(key, values)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sightline.config import COMMAND_LINE, check_values, read_recipe, set_environment
 from sightline.settings.flags import read_flags
+from sightline.settings.leading import named
 from sightline.settings.spellings import say_todays, todays_settings
 from sightline.settings.words import check_keys, renamed
 
@@ -26,7 +27,7 @@ class Given:
 
 
 def read_given(argv: Sequence[str], kinds: Mapping[str, Any]) -> tuple[Given, ...]:
-    """What the recipe of `--config RECIPE --key value ...` says, then what the flags say.
+    """What the recipe of `[RECIPE] [MODEL] [ROWS] --key value ...` says, then what the rest says.
 
     Args:
         kinds: the annotation of every setting there is.
@@ -43,7 +44,7 @@ def read_given(argv: Sequence[str], kinds: Mapping[str, Any]) -> tuple[Given, ..
 
 def written_settings(argv: Sequence[str], known: Mapping[str, Any]) -> tuple[Given, ...]:
     """The same with values as they are written, and with keys that nobody knows among them."""
-    flags = read_flags(argv)
+    flags = read_flags(named(argv, known))
     path = flags.pop("config", None)
     parts = [Given(COMMAND_LINE, flags)]
     if path is not None:

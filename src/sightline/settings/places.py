@@ -62,7 +62,7 @@ def require_model(name: str, where: str) -> None:
     """
     path = Path(name)
     if path.is_dir():
-        if not any((path / file).is_file() for file in ("config.json", "adapter_config.json")):
+        if not is_model_folder(name):
             found = ", ".join(sorted(entry.name for entry in path.iterdir())[:8]) or "nothing"
             raise InputError(
                 f"{name} has no config.json. Expected a model folder as `save_pretrained` or `sightline build` writes "
@@ -88,8 +88,18 @@ def require_rows(name: str) -> None:
     path = Path(name)
     if path.is_symlink() and not path.exists():
         raise DataError(f"{name} is a link to {path.readlink()}, which is not there. Mend it, or copy the file.")
-    if not path.exists() and (is_path(name) or path.suffix.lower() in _ROW_FILES):
+    if not path.exists() and (is_path(name) or is_rows_file(name)):
         raise DataError(f"There is no file or folder {name}. Paths count from {Path.cwd()}. {near(name)}".strip())
+
+
+def is_model_folder(name: str) -> bool:
+    """Whether a folder of this name holds a model or an adapter."""
+    return any(os.path.isfile(os.path.join(name, file)) for file in ("config.json", "adapter_config.json"))
+
+
+def is_rows_file(name: str) -> bool:
+    """Whether a file has this name, or one could that holds rows."""
+    return os.path.isfile(name) or Path(name).suffix.lower() in _ROW_FILES
 
 
 _ROW_FILES = frozenset(

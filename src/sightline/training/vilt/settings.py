@@ -44,20 +44,31 @@ class ViltModelArguments:
     model_name_or_path: str | None = field(default=None, metadata={"help": "ViLT folder or Hub id to go on from."})
     vit: str | None = field(default=None, metadata={"help": "ViT that gives patches and layers."})
     bert: str | None = field(default=None, metadata={"help": "BERT that gives vocabulary and word embeddings."})
-    hidden_size: int = ViltSizes.hidden_size
-    num_hidden_layers: int = ViltSizes.num_hidden_layers
-    num_attention_heads: int = ViltSizes.num_attention_heads
-    intermediate_size: int = ViltSizes.intermediate_size
-    image_size: int = ViltSizes.image_size
-    patch_size: int = ViltSizes.patch_size
-    max_text_length: int = ViltSizes.max_text_length
-    vocab_size: int = ViltSizes.vocab_size
-    max_image_length: int = ViltSizes.max_image_length
+    hidden_size: int = field(default=ViltSizes.hidden_size, metadata={"help": "Width of each layer."})
+    num_hidden_layers: int = field(default=ViltSizes.num_hidden_layers, metadata={"help": "Layers of the transformer."})
+    num_attention_heads: int = field(
+        default=ViltSizes.num_attention_heads, metadata={"help": "Attention heads of each layer."}
+    )
+    intermediate_size: int = field(
+        default=ViltSizes.intermediate_size, metadata={"help": "Width of each layer's feed-forward part."}
+    )
+    image_size: int = field(
+        default=ViltSizes.image_size, metadata={"help": "Shorter side to which pictures are scaled, in pixels."}
+    )
+    patch_size: int = field(default=ViltSizes.patch_size, metadata={"help": "Side of a patch, in pixels."})
+    max_text_length: int = field(
+        default=ViltSizes.max_text_length, metadata={"help": "The longest text, in tokens; longer ones are cut."}
+    )
+    vocab_size: int = field(default=ViltSizes.vocab_size, metadata={"help": "Tokens of the vocabulary."})
+    max_image_length: int = field(
+        default=ViltSizes.max_image_length,
+        metadata={"help": "Most patches of a picture, drawn where it has more; -1: all."},
+    )
     initializer_range: float = field(
         default=ViltSizes.initializer_range,
         metadata={"help": "Deviation of drawn embeddings and heads; about 1 / sqrt(hidden_size) for a small model."},
     )
-    dropout: float = ViltSizes.dropout
+    dropout: float = field(default=ViltSizes.dropout, metadata={"help": "Share of values set to 0 in training."})
 
     def sizes(self) -> ViltSizes:
         """The sizes as the builder takes them."""
