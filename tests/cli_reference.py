@@ -8,7 +8,8 @@ import os
 import sys
 from pathlib import Path
 
-from sightline.cli.main import VERBS, run
+from sightline.cli.main import run
+from sightline.cli.verbs import VERBS
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "cli.md"
 

@@ -15,6 +15,7 @@ import typer
 
 from sightline import __version__
 from sightline.cli import environment, main
+from sightline.cli.verbs import VERBS
 from sightline.config import PLACES
 from sightline.errors import DataError, MachineError
 
@@ -24,7 +25,7 @@ def test_help_lists_every_verb_of_the_table_with_a_sentence(capsys):
     printed = capsys.readouterr().out
     listed = [line.split(None, 1) for line in printed.split("Commands:")[-1].splitlines() if line.strip()]
     described = {words[0] for words in listed if len(words) == 2}
-    assert {verb.name for verb in main.VERBS} <= described
+    assert {verb.name for verb in VERBS} <= described
 
 
 def test_version_is_printed(capsys):
@@ -93,7 +94,7 @@ def test_what_the_user_set_in_the_environment_stays(monkeypatch):
     assert os.environ["MPLBACKEND"] == "Agg"
 
 
-@pytest.mark.parametrize("verb", main.VERBS, ids=lambda verb: verb.name)
+@pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_each_verb_is_a_light_module_with_its_command(verb):
     module = importlib.import_module(f"sightline.cli.{verb.name}")
     for name in [inner.name for inner in verb.verbs] or [verb.name]:
@@ -110,7 +111,7 @@ NO_PLACES = {
 
 def parameters_of_all_commands():
     """(verb, name, parameter) of each option and argument of each command."""
-    for verb in main.VERBS:
+    for verb in VERBS:
         for inner in verb.verbs or (verb,):
             command = inner.load(verb.name if verb.verbs else "")
             for name, parameter in inspect.signature(command).parameters.items():

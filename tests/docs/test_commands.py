@@ -11,7 +11,7 @@ import pytest
 import typer.main
 import yaml
 
-from sightline.cli.main import VERBS, build_app
+from sightline.cli.verbs import VERBS, build_app
 from sightline.evaluation.tasks.registry import TASKS, load_task
 from sightline.training.arguments import read_settings
 from sightline.training.dpo import DPOConfig

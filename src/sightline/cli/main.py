@@ -18,7 +18,7 @@ from sightline.cli.output import make_output_safe, safe_output
 from sightline.cli.settings_help import UPSTREAM
 from sightline.cli.signals import end_on_signals
 from sightline.cli.streams import keep_streams_open, require_output
-from sightline.cli.verbs import VERBS as VERBS, build_app
+from sightline.cli.verbs import build_app
 from sightline.disks import told_disk
 from sightline.errors import SightlineError, Stopped
 from sightline.launch.processes import end_by_itself, is_first, launched, say
