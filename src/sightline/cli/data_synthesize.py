@@ -13,12 +13,7 @@ KINDS = ("conversation", "description", "reasoning", "paraphrase", "preferences"
 
 def synthesize_command(
     source: str = typer.Argument(help="File, folder or Hub id: pictures with captions (and boxes), or questions."),
-    kind: str = typer.Option(
-        ...,
-        "--kind",
-        help="conversation, description, reasoning, paraphrase or preferences.",
-        autocompletion=one_of(*KINDS),
-    ),
+    kind: str = typer.Option(..., "--kind", help=f"{', '.join(KINDS)}.", autocompletion=one_of(*KINDS)),
     output_path: Path = typer.Option(..., "--output_path", help="JSONL file to write, with a .run folder beside it."),
     endpoint: str = typer.Option("", "--endpoint", help="OpenAI-compatible server: http://127.0.0.1:8000/v1."),
     model: str = typer.Option("", "--model", help="The model's name there."),
