@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 def eval_command(
     model: str = typer.Argument("", help="Model folder, adapter's folder or Hub id, or a name at --endpoint; --model."),
     data: str | None = typer.Argument(None, help="Your rows (question, answers, image, ...), or a task's own; --data."),
-    tasks: str = typer.Option(
-        "", "--tasks", help="Benchmarks, with commas; `sightline tasks` shows them.", autocompletion=complete_tasks
-    ),
+    tasks: str = typer.Option("", "--tasks", help="Benchmarks, with commas: pope,mme.", autocompletion=complete_tasks),
     split: str | None = typer.Option(None, "--split", help="Split of a dataset that has several."),
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many items."),
     benchmarks: Path | None = typer.Option(None, "--benchmarks", help="Folder of benchmark files."),
@@ -58,9 +56,6 @@ def eval_command(
 
     Each picture is read once. A killed run loses no answer. Intervals are 95%, by picture. `accelerate launch` works.
     """
-    from sightline.settings.task_names import require_tasks
-
-    require_tasks([tasks])
     from sightline.answering.requests import read_thinking
     from sightline.data.sources.column_names import read_columns
     from sightline.evaluation.eval_config import CUSTOM, EvalConfig

@@ -19,6 +19,7 @@ from sightline.cli.streams import require_output
 from sightline.config import PLACES, placed
 from sightline.launch.processes import joined_processes
 from sightline.settings.places import check_places
+from sightline.settings.task_names import require_tasks
 
 # What people type for a verb, by the command that does it here.
 MEANT = {
@@ -66,6 +67,7 @@ class Verb:
             try:
                 with joined_processes() if self.is_shared else nullcontext():
                     check_places(places, asks_server=bool(given.get("endpoint") or given.get("predictions")))
+                    require_tasks([given.get("tasks") or ""])
                     result = command(**{**given, **places})
             except typer.Exit:  # something was found, and printed
                 self._require_output()
