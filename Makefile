@@ -48,6 +48,7 @@ docs: $(INSTALLED)  ## write the generated pages of docs/ and the folders of ARC
 	$(BIN)/python -m tests.task_reference
 	$(BIN)/python -m tests.families_table
 	$(BIN)/python -m tests.formats_table
+	$(BIN)/python -m tests.python_reference
 
 # pyproject.toml names all that is installed, so its change is the one reason to install again.
 $(INSTALLED): pyproject.toml

@@ -11,12 +11,38 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from sightline.answering.ask import ask
+    from sightline.evaluation.comparison.run import run_compare
+    from sightline.evaluation.eval_config import EvalConfig
+    from sightline.evaluation.requests import Asking
+    from sightline.evaluation.run import run_eval
+    from sightline.evaluation.sources import DataChoice
+    from sightline.models.load import load_vlm
     from sightline.training.dpo import DPOConfig, DPOTrainer
     from sightline.training.sft import SFTConfig, SFTTrainer
 
-__all__ = ["DPOConfig", "DPOTrainer", "SFTConfig", "SFTTrainer"]
+__all__ = [
+    "Asking",
+    "DPOConfig",
+    "DPOTrainer",
+    "DataChoice",
+    "EvalConfig",
+    "SFTConfig",
+    "SFTTrainer",
+    "ask",
+    "load_vlm",
+    "run_compare",
+    "run_eval",
+]
 
 _HOMES = {
+    "Asking": "sightline.evaluation.requests",
+    "DataChoice": "sightline.evaluation.sources",
+    "EvalConfig": "sightline.evaluation.eval_config",
+    "ask": "sightline.answering.ask",
+    "load_vlm": "sightline.models.load",
+    "run_compare": "sightline.evaluation.comparison.run",
+    "run_eval": "sightline.evaluation.run",
     "SFTConfig": "sightline.training.sft",
     "SFTTrainer": "sightline.training.sft",
     "DPOConfig": "sightline.training.dpo",

@@ -30,31 +30,31 @@ def ask_command(
 
     A ViLT that was trained on questions chooses among its answers, and shows the best with their probabilities.
     """
+    from sightline.answering.ask import about, is_bare, single_answerer
     from sightline.answering.requests import read_thinking
-    from sightline.data.marks import numbered, without_marks
     from sightline.data.pictures.images import open_image, opened
     from sightline.errors import ConfigError
     from sightline.models.endpoint import Endpoint, read_extra_body, with_thinking
-    from sightline.types import Question
 
-    if max_new_tokens < 1:
-        raise ConfigError(f"max_new_tokens: expected at least 1, got {max_new_tokens}.")
     thinking, fields = read_thinking(enable_thinking), read_extra_body(extra_body)
     if fields and not endpoint:
         raise ConfigError("extra_body: only a server takes it. Name one by --endpoint.")
     if endpoint and adapter:
         raise ConfigError("adapter: only a model on this machine takes one. Leave it out.")
     picture = opened(open_image(image, "ask"))
+    bare = not endpoint and is_bare(model, system, thinking)
+    asked = about(picture, question, max_new_tokens, bare)
     if endpoint:
         body = with_thinking(fields, thinking, "--extra_body")
         answerer = _remote(Endpoint(endpoint, model, api_key_env, timeout_s=timeout_s, extra_body=body), system)
-    elif _is_vilt(model, bool(system) or thinking is not None):
-        _ask_vilt(model, image, Question(without_marks(question), (picture,)), top, json)
+    elif bare:
+        _ask_vilt(model, image, asked, top, json)
         return
     else:
-        answerer = _local(model, adapter, system, thinking)
-    (marked,) = numbered((question,), 1, "question")
-    _show(answerer, image, question, Question(marked, (picture,), max_new_tokens), json)
+        from sightline.models.load import load_vlm
+
+        answerer = single_answerer(load_vlm(model, adapter=adapter), system, thinking)
+    _show(answerer, image, question, asked, json)
 
 
 def _remote(endpoint: Endpoint, system: str) -> Answerer:
@@ -64,41 +64,15 @@ def _remote(endpoint: Endpoint, system: str) -> Answerer:
     return EndpointAnswerer(endpoint, system_opening(system))
 
 
-def _local(model: str, adapter: str | None, system: str, thinking: bool | None) -> Answerer:
-    from sightline.answering.local import LocalAnswerer
-    from sightline.data.encoding.prompts import opening_of
-    from sightline.models.load import load_vlm
-
-    loaded = load_vlm(model, adapter=adapter)
-    opening = opening_of(loaded.processor, loaded.name, system, thinking)
-    return LocalAnswerer(loaded, share=False, opening=opening)
-
-
-def _is_vilt(model: str, framed: bool) -> bool:
-    from sightline.errors import ConfigError
-    from sightline.models.vilt.heads import is_vilt
-
-    found = is_vilt(model)
-    if found and framed:
-        raise ConfigError(
-            f"system, enable_thinking: {model} is a ViLT, which reads the question alone. Leave them out."
-        )
-    return found
-
-
 def _show(answerer: Answerer, image: str, asked: str, question: Question, json: bool) -> None:
     """Print the answer, and on stderr whether its end is missing."""
     from json import dumps
     from sys import stderr
 
-    from sightline.answering.endings import why_empty
-    from sightline.errors import MachineError
+    from sightline.answering.ask import single_answer
     from sightline.types import CUT
 
-    (answer,) = answerer.answer([question])
-    missing = why_empty(answer, question.max_new_tokens)
-    if missing:
-        raise MachineError(f"{answerer.name} could not answer: {missing}")
+    answer = single_answer(answerer, question)
     if answer.finish_reason == CUT:
         print(f"The answer was cut at {question.max_new_tokens} tokens: raise --max_new_tokens.", file=stderr)
     record = {"model": answerer.name, "image": image, "question": asked, "answer": answer.text}

@@ -20,26 +20,32 @@ CUSTOM = "custom"
 
 @dataclass(frozen=True)
 class EvalConfig:
-    """What to evaluate on what; the names are those of the command's flags.
+    """Settings of an evaluation, named like the flags of `sightline eval`.
 
     Attributes:
-        model: folder or Hub id; the model's name at the endpoint; a label beside predictions.
-        tasks: names of benchmarks; `custom` where only data is given.
-        choice: where the rows lie, and which of them.
-        asking: how items become questions.
-        profile: whose rules the answers are read by; each task's own default where empty.
-        blind: ask every question a second time without its pictures.
-        endpoint: address of an OpenAI-compatible server to ask instead of a model here.
-        predictions: file of answers to score instead of asking.
-        prediction_column: the column of that file that holds the answers, where its name leaves doubt.
-        judge: address of a server whose `judge_model` judges the answers that the profile cannot read.
-        report_pictures: how many pictures `report.html` carries.
-        resume: go on with the run in `output_dir`.
-        exchange: what to write for other tools.
-        extra_body: further fields of each request to the endpoint.
-        timeout_s: how long a server may take for one reply.
-        judge_extra_body: further fields of each request to the judge.
-        judge_max_new_tokens: the judge's longest reply, with its thought.
+        model: a folder or Hub id; with `endpoint` the model's name there; with `predictions` a label.
+        tasks: names of benchmarks; `custom` stands for your own rows.
+        choice: where the rows are, and which of them to use.
+        asking: how to ask.
+        profile: whose rules read the answers; each task's default where empty.
+        adapter: a PEFT adapter folder to put on top of the model.
+        batch_tokens: tokens to compute at once; no answer depends on it. 4096 on a CPU and 16384 on a GPU by default.
+        blind: ask every question a second time without its images.
+        endpoint: address of an OpenAI-compatible server to ask, in place of a model on this machine.
+        concurrency: number of requests that a server gets at the same time.
+        api_key_env: name of the environment variable that holds the server's key.
+        predictions: a file with answers to score; no model is asked.
+        prediction_column: the column of that file that holds the answers, if its name does not tell.
+        judge: address of a server whose `judge_model` scores the answers that `profile` cannot read.
+        judge_model: name of the judge model at that server.
+        output_dir: folder for results, samples, journal and report; nothing is written where None.
+        report_pictures: number of images in `report.html`.
+        resume: continue the run in `output_dir`.
+        exchange: files to write for other tools.
+        extra_body: more fields for each request to the endpoint.
+        timeout_s: seconds that a server may take for one reply.
+        judge_extra_body: more fields for each request to the judge.
+        judge_max_new_tokens: the judge's longest reply in tokens, its thinking included.
     """
 
     model: str = ""
@@ -53,11 +59,11 @@ class EvalConfig:
     endpoint: str | None = None
     concurrency: int = 8
     api_key_env: str = DEFAULT_KEY_VARIABLE
-    predictions: Path | None = None
+    predictions: str | Path | None = None
     prediction_column: str = ""
     judge: str | None = None
     judge_model: str = ""
-    output_dir: Path | None = None
+    output_dir: str | Path | None = None
     report_pictures: int = MAX_PICTURES
     resume: bool = False
     exchange: Exchange = field(default_factory=Exchange)

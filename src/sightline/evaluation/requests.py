@@ -20,16 +20,16 @@ QUESTION_ALONE = "question alone"  # the prompt of models that know no instructi
 
 @dataclass(frozen=True)
 class Asking:
-    """How items become questions; the names are those of the command's flags.
+    """How to ask, named like the flags of `sightline eval`.
 
     Attributes:
-        prompt: origin of the prompt; each task's own default where empty.
-        max_new_tokens: each task's own where None.
-        method: `generate` a text, or take the option of highest `likelihood`.
-        likelihood_of: the letter of an option, or its text, is scored.
-        likelihood_norm: the option's log-probability, that per token, or that per byte of UTF-8.
+        prompt: whose prompt to use (`lmms-eval`, ...); each task's default where empty.
+        max_new_tokens: the longest answer in tokens; each task's default where None.
+        method: `generate` a text, or choose the option of highest `likelihood`.
+        likelihood_of: score an option's `letter`, or its `text`.
+        likelihood_norm: compare the `sum` of log-probabilities, the mean per `token`, or the mean per `byte` of UTF-8.
         system: a system message before every question; none where empty.
-        enable_thinking: whether the chat template lets the model think first; as it does by itself where None.
+        enable_thinking: whether the model may think first; the chat template's default where None.
     """
 
     prompt: str = ""

@@ -69,16 +69,25 @@ def benchmark_items(config: EvalConfig) -> list[tuple[Task, Items]]:
 def run_eval(
     config: EvalConfig, progress: Progress | None = None, read: ReadTasks = benchmark_items
 ) -> RunResult | None:
-    """What the run found; None in all processes of a launcher but the first, which writes.
+    """Evaluate a model on benchmarks or on your own rows, and return the scores with their intervals.
 
-    Everything that can be wrong with rows, pictures and folders shows before the first question is asked.
+    Everything that can be wrong with rows, images and folders is told before the first question is asked. Under a
+    launcher the first process writes and returns the result, and the others return None.
 
     Args:
+        progress: called with each answer, for a bar.
         read: gives the tasks with their items, where they come from elsewhere than benchmarks do.
 
     Raises:
         InputError: rows, model, settings or folder cannot be used.
         MachineError: nothing was answered, or an endpoint answers no more; the journal keeps what was.
+
+    Example:
+        from sightline import DataChoice, EvalConfig, run_eval
+
+        result = run_eval(EvalConfig("sft", choice=DataChoice("test.jsonl"), blind=True, output_dir="runs/test"))
+        for metric in result.tasks["custom"].scores.metrics:
+            print(metric.name, metric.interval.value, metric.interval.low, metric.interval.high)
     """
     with joined_processes() as processes, ExitStack() as at_work:
         run = _checked_folder(config, processes)
@@ -109,7 +118,7 @@ def run_eval(
         )
         if run is not None:
             _write(result, parts, run, config.report_pictures)
-        config.exchange.write(result, config.output_dir)
+        config.exchange.write(result, run.path if run is not None else None)
         return result
 
 
@@ -118,7 +127,7 @@ def _checked_folder(config: EvalConfig, processes: Processes) -> RunFolder | Non
         if processes.count > 1:
             raise ConfigError("output_dir: several processes meet in the run's folder. Name one.")
         return None
-    run = RunFolder(config.output_dir, resume_by="--resume")
+    run = RunFolder(Path(config.output_dir), resume_by="--resume")
     processes.first_does(lambda: run.require_free(config.resume))
     return run
 
@@ -179,7 +188,7 @@ def _stored(config: EvalConfig, items: Items) -> Matched | None:
     """The answers of a file of predictions; None where they are yet to be asked for."""
     if config.predictions is None:
         return None
-    return predicted_answers(read_predictions(config.predictions, config.prediction_column), items)
+    return predicted_answers(read_predictions(Path(config.predictions), config.prediction_column), items)
 
 
 def _begun(config: EvalConfig, parts: list[_Part], answering: Answering | None) -> dict[str, Any]:

@@ -34,16 +34,16 @@ OWN = PictureAccess(gather=False)  # for benchmarks, whose readers know their co
 
 @dataclass(frozen=True)
 class DataChoice:
-    """What the user says about a task's rows; the names are those of the command's flags.
+    """Rows to evaluate, named like the flags of `sightline eval`.
 
     Attributes:
-        data: a file, a folder or a Hub id (ID or ID@REVISION) to take instead of the task's own sources.
-        split, config: of `data`, where it has several.
-        benchmarks: a folder of benchmark files; by default those that FOLDER_VARIABLES name.
-        limit: how many items from the start; rotations of one question count as one.
-        skip_bad_rows: leave out rows that cannot be used, and list them, instead of stopping at the first.
-        image_folder: where relative paths of pictures in `data` count from; its own folder by default.
-        columns: names given to columns of `data` before its rows are read.
+        data: a file, a folder or a Hub id (ID or ID@REVISION), in place of the task's own sources.
+        split, config: which part of `data` to read, where it has several.
+        benchmarks: a folder of benchmark files; by default those in `SIGHTLINE_BENCHMARKS` and `LMUData`.
+        limit: use only the first N items; rotations of one question count as one.
+        skip_bad_rows: leave out and list rows that cannot be used; otherwise the run stops at them.
+        image_folder: where relative image paths in `data` start; the folder of `data` by default.
+        columns: new names for columns of `data`.
     """
 
     data: str | None = None

@@ -22,7 +22,7 @@ from sightline.runs import plain_data
 from sightline.tables import print_table
 
 
-def print_run(result: RunResult, as_json: bool, folder: Path | None = None) -> None:
+def print_run(result: RunResult, as_json: bool, folder: str | Path | None = None) -> None:
     """A run's tables on stdout; or its JSON there, and the tables on stderr, where its `folder` is named, too."""
     file = sys.stderr if as_json else sys.stdout
     print_table(outcome_table(result), file)

@@ -54,7 +54,7 @@ def load_vlm(
     device: str | torch.device | None = None,
     adapter: str | Path | None = None,
 ) -> LoadedVlm:
-    """The model on `device` in evaluation mode, and its processor; code from the folder is never run.
+    """Load a model in evaluation mode with its processor; code from the folder is never run.
 
     Args:
         name_or_path: a folder, a Hub id, or a folder that holds only an adapter (its base model is then found
@@ -65,6 +65,12 @@ def load_vlm(
 
     Raises:
         InputError: no such folder or Hub id, no model in it, no processor in it.
+
+    Example:
+        from sightline import load_vlm
+
+        vlm = load_vlm("sft", device="cpu")
+        print(vlm.name, vlm.model.num_parameters())
     """
     declare_torchvision_operators()
     base = Base(os.path.expanduser(name_or_path))

@@ -87,7 +87,7 @@ from sightline.training.trainer_arguments import takes_arguments_of
 @takes_old_spellings
 @dataclass
 class DPOConfig(trl.DPOConfig):
-    """TRL's DPOConfig with sharing, stores, `length_policy`, `augmentation`, an image margin, `mpo` and `mdpo`."""
+    """Settings of `DPOTrainer`: all of TRL's, and these of Sightline."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP, "choices": SHARE_CHOICES})
     feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP, "choices": STORE_CHOICES})
@@ -115,13 +115,20 @@ class DPOConfig(trl.DPOConfig):
 
 
 class DPOTrainer(ForestTrainer, trl.DPOTrainer):
-    """TRL's DPOTrainer, same arguments; with images, image and prompt are read once for chosen and rejected.
+    """Align with preferences: TRL's DPOTrainer with the same arguments, which reads image and prompt once for a pair.
 
-    `rejected` may be a list of answers: a pair each. Every loss type, metric and callback of TRL works unchanged.
-    `route` says how batches are run and why.
+    `rejected` may be a list of answers: each makes a pair. Every loss type, metric and callback of TRL works unchanged.
+    `route` says how batches are run, and why.
 
     Example:
-        >>> DPOTrainer(model="sightline-nano", train_dataset=pairs, args=DPOConfig("out", max_length=None)).train()
+        from datasets import Dataset
+        from sightline import DPOConfig, DPOTrainer
+
+        pair = {"image": "photo.jpg", "question": "what color is it?", "chosen": "red", "rejected": "blue"}
+        args = DPOConfig("runs/dpo", max_length=None, max_steps=2)
+        trainer = DPOTrainer("demo/model", args=args, train_dataset=Dataset.from_list([pair] * 8))
+        trainer.train()
+        print(trainer.route)
     """
 
     data_collator: Any

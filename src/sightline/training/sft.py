@@ -65,7 +65,7 @@ SHARE_HELP = (
 @takes_old_spellings
 @dataclass
 class SFTConfig(trl.SFTConfig):
-    """TRL's SFTConfig with `share`, `feature_store`, `length_policy`, `max_images_per_row` and `augmentation`."""
+    """Settings of `SFTTrainer`: all of TRL's, and these of Sightline."""
 
     share: str = field(default="auto", metadata={"help": SHARE_HELP, "choices": SHARE_CHOICES})
     feature_store: str = field(default="auto", metadata={"help": FEATURE_STORE_HELP, "choices": STORE_CHOICES})
@@ -85,13 +85,19 @@ class SFTConfig(trl.SFTConfig):
 
 
 class SFTTrainer(ForestTrainer, trl.SFTTrainer):
-    """TRL's SFTTrainer, same arguments; with images it runs on forests, and rows of one image share a batch.
+    """Fine-tune on demonstrations: TRL's SFTTrainer with the same arguments, which reads a shared image or prompt once.
 
-    `packing` and `padding_free` work for images, too: examples share rows, and none sees another. Datasets may also be
-    plain VQA rows (`image`, `question`, `answer`). `route` says how batches are run and why.
+    Rows that show one image come into one batch. `packing` and `padding_free` work for images, too. A dataset may hold
+    TRL's columns or plain ones (`image`, `question`, `answer`). `route` says how batches are run, and why.
 
     Example:
-        >>> SFTTrainer(model="sightline-nano", train_dataset=rows, args=SFTConfig("out", max_length=None)).train()
+        from datasets import load_dataset
+        from sightline import SFTConfig, SFTTrainer
+
+        rows = load_dataset("json", data_files="rows.jsonl", split="train")  # image, question, answer
+        trainer = SFTTrainer("demo/model", SFTConfig("runs/sft", max_length=None, max_steps=2), train_dataset=rows)
+        trainer.train()
+        print(trainer.route)
     """
 
     data_collator: Any

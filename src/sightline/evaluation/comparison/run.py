@@ -37,13 +37,26 @@ class RunComparison:
     reproduction: Reproduction
 
 
-def run_compare(before: Path, after: Path, detect: float = DETECT) -> RunComparison:
-    """What changed from the run in the folder `before`, A, to the one in `after`, B, on the items that both hold.
+def run_compare(before: str | Path, after: str | Path, detect: float = DETECT) -> RunComparison:
+    """Compare the run in the folder `before`, A, with the one in `after`, B, on the items that both hold.
+
+    Args:
+        detect: the result says how many items would show a difference of this share (0.01: one point of 100).
 
     Raises:
         DataError: a folder holds no finished run, or the runs share no task or, in a task, no item.
         ConfigError: `detect` is no share.
+
+    Example:
+        from sightline import DataChoice, EvalConfig, run_compare, run_eval
+
+        for model in ("sft", "dpo"):
+            run_eval(EvalConfig(model, choice=DataChoice("test.jsonl"), output_dir=f"scores/{model}"))
+        comparison = run_compare("scores/sft", "scores/dpo")
+        change = comparison.tasks["custom"]
+        print(change.overall.difference, change.p_value, comparison.reproduction.conclusion)
     """
+    before, after = Path(before), Path(after)
     if not 0 < detect < 1:
         raise ConfigError(f"--detect: expected a share of full marks between 0 and 1 (0.01: one point), got {detect}.")
     records = _record(before), _record(after)
