@@ -67,6 +67,7 @@ class _Opened:
     source: Source
     table: RowTable
     notes: tuple[str, ...] = ()
+    bad_rows: tuple[str, ...] = ()
 
 
 def load_items(task: Task, choice: DataChoice | None = None) -> Items:
@@ -80,7 +81,7 @@ def load_items(task: Task, choice: DataChoice | None = None) -> Items:
         raise ConfigError(f"--split: '{choice.split}' of what? A benchmark has its own. Leave it out, or add --data.")
     opened = _open_named(task, choice, choice.data) if choice.data is not None else _open_own(task, choice)
     items = collect_items(task, opened.source, opened.table, choice.limit, choice.skip_bad_rows)
-    return replace(items, notes=(*opened.notes, *items.notes))
+    return replace(items, notes=(*opened.notes, *items.notes), bad_rows=(*opened.bad_rows, *items.bad_rows))
 
 
 def open_rows(task: Task, source: Source) -> RowTable:
@@ -115,12 +116,15 @@ def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
         return _open_tsv(Source("tsv", data, columns=str(names)), path, names)
     if path.exists() or path.is_symlink() or row_kind(path) in READERS or path.is_absolute() or data.startswith("."):
         folder = str(choice.image_folder) if choice.image_folder is not None else None
-        skip = choice.skip_bad_rows
-        access = PictureAccess(folder, keep_missing=True, gather=not task.sources, skip_bad_rows=skip, columns=names)
+        access = PictureAccess(
+            folder, keep_missing=True, gather=not task.sources, skip_bad_rows=choice.skip_bad_rows, columns=names,
+            noted=[],
+        )  # fmt: skip
         dataset = read_dataset(data, choice.split, choice.config, access)
         source = Source("file", data, choice.config or "", choice.split or "", "", "", "", str(names), folder or "")
         table = DatasetTable(dataset, path.name if path.is_file() else data)
-        return _as_asked(task, _Opened(source, table), choice.skip_bad_rows)
+        opened = _Opened(source, table, bad_rows=tuple(access.noted or ()))
+        return _as_asked(task, opened, choice.skip_bad_rows)
     own = next((source for source in task.sources if source.kind == "hub"), Source("hub", data))
     place, _, revision = data.partition("@")
     found = Source("hub", place, choice.config or own.config, choice.split or own.split, revision, columns=str(names))
@@ -132,7 +136,9 @@ def _as_asked(task: Task, opened: _Opened, skip_bad_rows: bool = False) -> _Open
     if task.sources or not isinstance(opened.table, DatasetTable):
         return opened
     taught = taught_table(opened.table.dataset, opened.table.source, skip_bad_rows)
-    return opened if taught is None else _Opened(opened.source, taught[0], (*opened.notes, taught[1]))
+    if taught is None:
+        return opened
+    return _Opened(opened.source, taught, (*opened.notes, taught.note), (*opened.bad_rows, *taught.bad_rows))
 
 
 def _open_own(task: Task, choice: DataChoice) -> _Opened:

@@ -32,12 +32,16 @@ class TaughtTable:
         table: the rows with `messages`, or `prompt` and `completion`.
         places: of each row of the source, where its rows lie in the table: one, or one for each of its captions.
         numbers: of each row of the source its number there, from 0.
+        note: what to know of the rows.
+        bad_rows: why rows of the source cannot be used, which were left out.
     """
 
     table: RowTable
     source: str
     places: Sequence[range]
     numbers: Sequence[int]
+    note: str
+    bad_rows: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.places)
@@ -57,8 +61,8 @@ class TaughtTable:
         return Row(name, number + 1, {**kept, "question": question, "answers": answers}, turns)
 
 
-def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> tuple[RowTable, str] | None:
-    """The rows as questions with gold answers, and what to know of that; None for questions with answers of their own.
+def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> TaughtTable | None:
+    """The rows as questions with gold answers; None for questions with answers of their own.
 
     Raises:
         DataError: preferences, or texts in which nothing is asked.
@@ -79,8 +83,9 @@ def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> 
     places, numbers = _by_row(rows.origins, len(rows.dataset))
     turns = rows.dataset.select_columns(said)
     earlier = sum(sum(turn["role"] != "system" for turn in _turns(turns[place.start])) > 2 for place in places)
-    table = TaughtTable(DatasetTable(rows.dataset, source), source, places, numbers)
-    return table, _note(source, rows.format.name, columns, earlier, len(places))
+    note = _note(source, rows.format.name, columns, earlier, len(places))
+    table = DatasetTable(rows.dataset, source)
+    return TaughtTable(table, source, places, numbers, note, tuple(rows.bad.values()))
 
 
 def _note(source: str, kind: str, columns: set[str], earlier: int, count: int) -> str:

@@ -92,10 +92,12 @@ def check_json(check: DataCheck) -> dict[str, Any]:
 
 
 def _read(name: str, split: str | None, config: CheckConfig, pictures: PictureAccess) -> Source:
-    dataset = read_dataset(name, split, config.config, pictures)
+    noted: list[str] = []
+    access = replace(pictures, skip_bad_rows=True, noted=noted)
+    dataset = read_dataset(name, split, config.config, access)
     if config.limit is not None:
         dataset = dataset.select(range(min(config.limit, len(dataset))))
-    return Source(name, dataset)
+    return Source(name, dataset, tuple(noted))
 
 
 def _write(checked: Checked, folder: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
-from sightline.data.encoding.checks import DataSummary, check_rows, check_words
+from sightline.data.encoding.checks import DataSummary, check_rows, check_words, stream_words
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
 from sightline.data.formats.registry import Goal
@@ -77,7 +77,7 @@ def unchecked_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> An
         encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
         return _mixture(settings, entries, goal, encoder, holds_out=False)[0]
     name, rows = _read(settings, goal, script.dataset_train_split)
-    rows.dataset.info.dataset_name = name
+    rows.dataset.info.dataset_name = name if rows.origins is None else f"{name} (as trained)"
     return rows.dataset
 
 
@@ -141,7 +141,17 @@ def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: Seque
     rows = _in_columns(settings, goal, stream, name)
     blind = "" if has_images(rows.dataset) else f" {NO_PICTURES.capitalize()}, as far as the first rows show."
     say(f"{name}: {rows.format.name}, streamed: a row is checked when its batch comes.{blind}")
-    return rows.dataset
+    return _checked_stream(name, rows, settings, goal, encoder)
+
+
+def _checked_stream(
+    name: str, rows: TrainingRows, settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder
+) -> Any:
+    """The stream; of one without pictures, whose sequences TRL makes, rows that say nothing do not pass."""
+    if has_images(rows.dataset):
+        return rows.dataset
+    field, skip = encoder.settings.dataset_text_field, settings.script.skip_bad_rows
+    return stream_words(rows.dataset, name, goal == "preferences", field, skip)
 
 
 def _streamed_mixture(
@@ -157,7 +167,8 @@ def _streamed_mixture(
     for (name, rows), share in zip(sources, shares, strict=True):
         line = f"{name}: {rows.format.name}, {share:.0%} of the rows, streamed: checked when their batch comes."
         say(line)
-    return blend([rows.dataset for _, rows in sources], shares, settings.training.seed), None
+    parts = [_checked_stream(name, rows, settings, goal, encoder) for name, rows in sources]
+    return blend(parts, shares, settings.training.seed), None
 
 
 def _mixture(
@@ -241,9 +252,13 @@ def _in_columns(settings: TrainingSettings, goal: Goal, dataset: Any, name: str)
     """The dataset in TRL's columns, as the trainer of these settings would bring it there; refused as it would be."""
     skip = settings.script.skip_bad_rows
     if goal == "preferences":
-        return preference_rows(dataset, name, skip_bad_rows=skip)
-    rows = sft_rows(dataset, name, bool(getattr(settings.training, "completion_only_loss", None)), skip_bad_rows=skip)
-    require_completions(settings.training, {name: rows.dataset})
+        rows = preference_rows(dataset, name, skip_bad_rows=skip)
+    else:
+        alone = bool(getattr(settings.training, "completion_only_loss", None))
+        rows = sft_rows(dataset, name, alone, skip_bad_rows=skip)
+        require_completions(settings.training, {name: rows.dataset})
+    if rows.bad:
+        say(left_out(name, list(rows.bad.values()), len(dataset)))
     return rows
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sightline.data.checking.columns import readable_columns, training_refusal
+from sightline.data.checking.columns import ReadableRows, readable_columns
 from sightline.data.checking.duplicates import distinct_pictures, find_picture_duplicates, find_row_duplicates
 from sightline.data.checking.findings import ERROR, EVAL_ROWS, PICTURES, ROWS, Example, Finding, Findings
 from sightline.data.checking.leaks import Leaks, find_leaks
@@ -27,10 +27,15 @@ MAJORITY_ANSWERS = 20
 
 @dataclass(frozen=True)
 class Source:
-    """Rows to check, by the name that messages call them."""
+    """Rows to check, by the name that messages call them.
+
+    Attributes:
+        broken: why lines and records are no rows, which were left out.
+    """
 
     name: str
     dataset: Dataset
+    broken: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -107,31 +112,38 @@ def check_data(
     """
     start = time.perf_counter()
     findings = Findings()
-    dataset, names, refusal = readable_columns(train.dataset, train.name)
-    if refusal:
-        findings.add("columns", Example("", refusal.removeprefix(f"{train.name}: ")), len(dataset))
+    read = readable_columns(train.dataset, train.name)
+    dataset, names = read.dataset, read.names
+    if not read.is_known:
+        findings.add("columns", Example("", read.refusal.removeprefix(f"{train.name}: ")), len(dataset))
+    for reason in train.broken:
+        findings.add("broken", Example("", reason))
     total = len(dataset) + sum(len(source.dataset) for source in tested)
-    rows = RowCheck(names, Findings() if refusal else findings)  # nobody knows what other columns mean
+    rows = RowCheck(names, findings if read.is_known else Findings())  # nobody knows what other columns mean
     found = scan(dataset, names, 0, max_pixels, rows.visit, lambda done, _: progress(done, total))
     _note_pictures(found, findings)
     _note_missing_pictures(found, train.dataset.column_names, findings)
     find_picture_duplicates(found, findings)
-    words = RowCheck(names, findings) if refusal else rows
-    if not refusal:
+    words = rows if read.is_known else RowCheck(names, findings)
+    if read.is_known:
         find_row_duplicates(found, rows.keys, findings)
-        if not findings.of_errors and dataset is train.dataset:  # else training has read them
-            _note_refusal(train, findings)
+        _note_refused(read, rows.spoilt, findings)
     lengths, answers = length_bias(words, found, findings), _answers(words, findings)
     leaks, scans, done = [], [found], len(dataset)
     for number, source in enumerate(tested, start=1):
-        other, names, _ = readable_columns(source.dataset, source.name)
+        seen_as = readable_columns(source.dataset, source.name)
+        other, names = seen_as.dataset, seen_as.names
         seen_rows = RowCheck(names, Findings())  # its keys are wanted, its words are not training's
         seen = scan(other, names, number, max_pixels, seen_rows.visit, _shifted(progress, done, total))
         _note_pictures(seen, findings)
         leaks.append(find_leaks(source.name, found, rows.keys, seen, seen_rows.keys, findings))
         scans.append(seen)
         done += len(other)
-    totals = {ROWS: len(dataset), PICTURES: sum(len(each.pictures) for each in scans), EVAL_ROWS: done - len(dataset)}
+    totals = {
+        ROWS: read.row_count + len(train.broken),
+        PICTURES: sum(len(each.pictures) for each in scans),
+        EVAL_ROWS: done - len(dataset),
+    }
     check = DataCheck(
         train.name, len(train.dataset), len(dataset), tuple(train.dataset.column_names), _pictures(found),
         _listed(found.parts), _listed(words.scripts), _listed(words.languages), answers, lengths, tuple(leaks),
@@ -163,12 +175,14 @@ def _numbers(rows: list[int]) -> str:
     return f" (row {', row '.join(str(row + 1) for row in rows[:SHOWN_ROWS])}{more}, too)" if rows else ""
 
 
-def _note_refusal(train: Source, findings: Findings) -> None:
+def _note_refused(read: ReadableRows, spoilt: Set[int], findings: Findings) -> None:
     """Note why training would refuse rows in which nothing else was found: clean means that they can be trained."""
-    refusal = training_refusal(train.dataset, train.name)
-    if refusal:
-        row, _, detail = refusal.partition(": ")
-        findings.add("refused", Example(row, detail or row))
+    if read.refusal and not findings.of_errors:
+        findings.add("refused", Example("", read.refusal), read.row_count)
+    for index, reason in read.bad.items():
+        if not (read.holds_bad and index in spoilt):
+            row, _, detail = reason.partition(": ")
+            findings.add("refused", Example(row, detail))
 
 
 def _note_missing_pictures(found: Scan, columns: Sequence[str], findings: Findings) -> None:

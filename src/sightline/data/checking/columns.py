@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sightline.data.sources.datasets import RowNames
@@ -22,26 +23,49 @@ READ_AS_THEY_ARE = (
 )
 
 
-def readable_columns(dataset: Dataset, source: str) -> tuple[Dataset, str | RowNames, str]:
-    """The rows in columns that training reads, what they are called, and an empty text; or the rows as they are, and
-    why training refuses them."""
+@dataclass(frozen=True)
+class ReadableRows:
+    """Rows in columns that a check can read.
+
+    Attributes:
+        dataset: the rows that training makes of a source's, or the source's as they are.
+        names: what they are called.
+        refusal: why training takes none of the rows.
+        bad: why it refuses some, by their index in the source.
+        holds_bad: whether these rows, too, are in the dataset, at their index.
+        is_known: whether it is known what the columns mean.
+    """
+
+    dataset: Dataset
+    names: str | RowNames
+    refusal: str = ""
+    bad: Mapping[int, str] = field(default_factory=dict)
+    holds_bad: bool = False
+    is_known: bool = True
+
+    @property
+    def row_count(self) -> int:
+        """Rows that were looked at, with those that training refuses."""
+        return len(self.dataset) + (0 if self.holds_bad else len(self.bad))
+
+
+def readable_columns(dataset: Dataset, source: str) -> ReadableRows:
+    """The rows in columns that training reads; where it refuses some or all, as they are if a check knows them."""
     rows, refusal = _as_training_reads(dataset, source)
-    if rows is not None:
-        return rows.dataset, source if rows.origins is None else RowNames(source, rows.origins), ""
+    if rows is not None and not rows.bad:
+        return ReadableRows(rows.dataset, source if rows.origins is None else RowNames(source, rows.origins))
     columns = set(dataset.column_names)
     compares = any("rejected" in column for column in columns)
+    bad = {} if rows is None else rows.bad
     if any(needed <= columns for needed in READ_AS_THEY_ARE) or ("conversations" in columns and not compares):
-        return dataset, source, ""
-    return dataset, source, refusal
-
-
-def training_refusal(dataset: Dataset, source: str) -> str:
-    """Why training refuses the rows, with the first of them, whatever their columns; empty where it takes them."""
-    return _as_training_reads(dataset, source)[1]
+        return ReadableRows(dataset, source, refusal, bad, holds_bad=True)
+    if rows is None:
+        return ReadableRows(dataset, source, refusal, is_known=False)
+    return ReadableRows(rows.dataset, RowNames(source, rows.origins or ()), bad=bad)
 
 
 def _as_training_reads(dataset: Dataset, source: str) -> tuple[TrainingRows | None, str]:
-    """The rows in TRL's columns, or why they cannot be brought there."""
+    """The rows that can be brought into TRL's columns, or why none can."""
     from sightline.data.formats import are_preferences, preference_rows, sft_rows
 
     ways: list[Callable[..., TrainingRows]] = [sft_rows, preference_rows]
@@ -52,7 +76,7 @@ def _as_training_reads(dataset: Dataset, source: str) -> tuple[TrainingRows | No
     refusals = []
     for convert in ways:
         try:
-            return convert(dataset, source), ""
+            return convert(dataset, source, skip_bad_rows=True), ""
         except DataError as error:
             refusals.append(str(error))
     return None, refusals[0]

@@ -24,6 +24,7 @@ class Kind:
 _REPLACE = "Replace the file, or drop its rows."
 KINDS = {
     "columns": Kind(ERROR, ROWS, "no columns that training reads", "Rename the columns, or convert the file."),
+    "broken": Kind(ERROR, ROWS, "line or record that is no row", "Mend it, or take it out."),
     "refused": Kind(ERROR, ROWS, "row that training refuses", "Mend the row, or drop it."),
     "missing": Kind(ERROR, PICTURES, "picture not found", "Mend the path, or drop its rows."),
     "denied": Kind(ERROR, PICTURES, "picture that may not be read", "Give this user the right to read it."),

@@ -41,6 +41,7 @@ class RowCheck:
 
     Attributes:
         keys: of each row seen.
+        spoilt: rows in which something was found that keeps them from training.
         scripts: rows by script.
         languages: rows by language.
         answers: short answers by how often they are given.
@@ -51,6 +52,7 @@ class RowCheck:
     def __init__(self, name: str | RowNames, findings: Findings) -> None:
         self._name, self._findings = name, findings
         self.keys: list[RowKeys] = []
+        self.spoilt: set[int] = set()
         self.scripts: Counter[str] = Counter()
         self.languages: Counter[str] = Counter()
         self.answers: Counter[str] = Counter()
@@ -62,6 +64,8 @@ class RowCheck:
         """Note a row; each kind of finding counts once in it."""
         for kind, detail in self._problems(row, text):
             self._findings.add(kind, Example(row_name(self._name, index), detail))
+            if KINDS[kind].severity == ERROR:
+                self.spoilt.add(index)
         turns = tuple((None if asked is None else key(plain_words(asked)), key(said)) for asked, said in text.turns)
         words = "\x00".join(f"{asked}\x01{said}" for asked, said in text.turns)
         self.keys.append(RowKeys(turns, tuple(map(key, text.rejected)), key("\x02".join((words, *text.rejected)))))

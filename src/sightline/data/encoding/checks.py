@@ -22,7 +22,7 @@ from sightline.data.pictures.images import (
     row_images,
     stored_image,
 )
-from sightline.data.sources.bad_rows import listed
+from sightline.data.sources.bad_rows import OFFER, listed, say_once
 from sightline.data.sources.datasets import RowNames, row_name
 from sightline.errors import DataError, TooLongError
 
@@ -112,6 +112,31 @@ def check_words(
         except DataError as error:
             problems[index] = str(error)
     return _summary(len(dataset), 0, 0, problems, skip_bad_rows)
+
+
+def stream_words(stream: Any, source: str, preferences: bool, text_field: str, skip_bad_rows: bool) -> Any:
+    """A stream of TRL's columns without pictures, whose rows that say nothing raise DataError, or are left out."""
+    return stream.filter(_Words(source, preferences, text_field, skip_bad_rows), with_indices=True)
+
+
+@dataclass(frozen=True)
+class _Words:
+    """Whether a stream's row says something; a record, which a worker started anew can be given."""
+
+    source: str
+    preferences: bool
+    text_field: str
+    skip_bad_rows: bool
+
+    def __call__(self, row: dict[str, Any], index: int) -> bool:
+        try:
+            require_row_words(row, self.preferences, self.text_field, row_name(self.source, index))
+        except DataError as error:
+            if not self.skip_bad_rows:
+                raise DataError(f"{error} {OFFER}") from error
+            say_once(f"Left out: {error}")
+            return False
+        return True
 
 
 def _summary(rows: int, images: int, longest: int, problems: dict[int, str], skip_bad_rows: bool) -> DataSummary:

@@ -124,8 +124,10 @@ def require_row_words(row: dict[str, Any], preferences: bool, text_field: str, l
         require_answers(row["messages"], label)
     elif "prompt" in row and "completion" in row:
         require_words(row, ("prompt", "completion"), label)
-    elif isinstance(row.get(text_field), str):
+    elif row.get(text_field) is not None:
         require_text(row[text_field], text_field, label)
+    elif row.keys() & {text_field, "messages"} and "input_ids" not in row:
+        raise DataError(_empty("messages" if "messages" in row else text_field, label))
 
 
 def require_answers(messages: Any, label: str) -> None:
@@ -145,7 +147,7 @@ def require_answers(messages: Any, label: str) -> None:
 
 def require_text(text: str, column: str, label: str) -> None:
     """Raise DataError for a text of blanks alone."""
-    if not text.strip():
+    if isinstance(text, str) and not text.strip():
         raise DataError(f"{label}: {column} is empty. Fill it in, or drop the row.")
 
 

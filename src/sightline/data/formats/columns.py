@@ -15,14 +15,14 @@ from sightline.data.formats.converted import (
     convert_row,
     converted_table,
     has_images,
-    image_counts,
     inputs_of,
     with_names,
 )
-from sightline.data.formats.even import TALKED, are_talk, even_row, is_even
-from sightline.data.formats.placed import ASKED, may_be_talk, may_mark, may_show, place as place_marks
+from sightline.data.formats.even import are_talk
+from sightline.data.formats.own import own_row, own_table, placed, spoken_columns
+from sightline.data.formats.placed import ASKED, may_show, place as place_marks
 from sightline.data.formats.questions import refuse_hidden_options
-from sightline.data.formats.refused import refuse_media, refuse_other_kinds, refuse_unpaired
+from sightline.data.formats.refused import refuse_unpaired, rows_of_media, rows_of_other_kinds
 from sightline.data.formats.registry import Convert, Format, Goal, Row, holds, recognise
 from sightline.data.formats.transformed import transformed_rows
 from sightline.data.pictures.columns import PictureAccess, PictureFinder, close_images
@@ -37,8 +37,8 @@ from sightline.data.pictures.gathering import (
 from sightline.data.pictures.images import row_images
 from sightline.data.pictures.messages import MESSAGE_COLUMNS
 from sightline.data.sources.answers import class_columns
+from sightline.data.sources.bad_rows import say_once
 from sightline.data.sources.datasets import row_name
-from sightline.data.sources.mixed_columns import table_of
 from sightline.data.tables import is_transformed, row_columns
 from sightline.errors import DataError
 
@@ -66,7 +66,7 @@ def sft_rows(
 
     Conversations become `messages`, whatever the other rows hold. With `answers_alone`, rows of `conversations`, which
     TRL does not read, become `prompt` and `completion`; each must be one question and its answer then. With
-    `skip_bad_rows`, rows of which nothing can be made are left out, which is said.
+    `skip_bad_rows`, rows of which nothing can be made are left out, and listed in what is returned.
 
     Raises:
         DataError: an unknown format, or rows that are broken.
@@ -126,56 +126,18 @@ def _training_rows(
     classes = class_columns(dataset.features)
     first_rows = [with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
     refuse_unpaired(dataset, columns, first_rows, source)
-    refuse_media(dataset, columns, partial(row_name, source))
     format_ = recognise(columns, first_rows, goal, source)
     if "question" in format_.columns and goal == "sft":
         refuse_hidden_options(first_rows, source)
     if format_.convert is not None and answers_alone and "conversations" in format_.columns:
         format_ = replace(format_, convert=partial(answer_alone, format_.convert))
     if isinstance(dataset, datasets.IterableDataset):
-        return TrainingRows(_streamed(dataset, columns, format_, source), format_)
-    refuse_other_kinds(dataset, format_, columns, partial(row_name, source))
+        return TrainingRows(_streamed(dataset, columns, format_, source, bool(skip_bad_rows)), format_)
+    names = partial(row_name, source)
+    bad = rows_of_other_kinds(dataset, format_, columns, names) | rows_of_media(dataset, columns, names)
     if format_.convert is None:
-        return TrainingRows(_as_they_are(_even(dataset, format_, source), source), format_)
-    return converted_table(dataset, columns, format_, source, skip_bad_rows)
-
-
-def _as_they_are(dataset: Any, source: str) -> Any:
-    """Rows of TRL's columns, each picture where a mark stands for it.
-
-    Raises:
-        DataError: a prompt shows pictures that its row has not.
-    """
-    import datasets
-
-    columns = [column for column in ASKED if column in dataset.column_names]
-    counts = image_counts(dataset)
-    if not (may_mark if counts else may_show)(dataset, columns):
-        return dataset
-    rows = [
-        place_marks(row, counts[index] if counts else 0, row_name(source, index), bool(counts))
-        for index, row in enumerate(dataset.select_columns(columns))
-    ]
-    if not counts:
-        return dataset
-    texts = table_of({column: [row[column] for row in rows] for column in columns})
-    return datasets.concatenate_datasets([dataset.remove_columns(columns), texts], axis=1)
-
-
-def _even(dataset: Any, format_: Format, source: str) -> Any:
-    """Rows of TRL's columns whose prompts and answers are all texts, or all messages."""
-    import datasets
-
-    texts = dataset.select_columns([column for column in format_.columns if column in TALKED])
-    if all(kind == datasets.Value("string") for kind in texts.features.values()) and not may_be_talk(texts):
-        return dataset
-    talk = are_talk(texts)
-    if all(is_even(row, talk) for row in texts):
-        return dataset
-    rows = [even_row(row, talk, row_name(source, index)) for index, row in enumerate(texts)]
-    new = table_of({column: [row.get(column) for row in rows] for column in dict.fromkeys(itertools.chain(*rows))})
-    rest = dataset.remove_columns(texts.column_names)
-    return datasets.concatenate_datasets([rest, new], axis=1) if rest.column_names else new
+        return own_table(dataset, format_, source, bad, skip_bad_rows)
+    return converted_table(dataset, format_, source, bad, skip_bad_rows)
 
 
 def gathered(dataset: Any, source: str) -> Any:
@@ -230,7 +192,7 @@ def without_pictures(dataset: Any, source: str) -> Any:
     if isinstance(dataset, datasets.Dataset):
         columns = [column for column in ASKED if column in dataset.column_names]
         if may_show(dataset, columns):
-            _as_they_are(dataset, source)
+            placed(dataset, source)
         return dataset
     if not set(MESSAGE_COLUMNS) & set(row_columns(dataset)):
         return dataset
@@ -254,15 +216,18 @@ class _TextCheck:
         return row
 
 
-def _streamed(dataset: Any, columns: list[str], format_: Format, source: str) -> Any:
-    """The stream with each row replaced by those made of it."""
+def _streamed(dataset: Any, columns: list[str], format_: Format, source: str, skip_bad_rows: bool) -> Any:
+    """The stream with each row replaced by those made of it; those that cannot be used are left out and said where they
+    may be."""
     if format_.convert is None and not set(ASKED) & set(columns):
         return dataset
     first = list(itertools.islice(dataset, FIRST_ROWS)) if format_.convert is None else []
     talk = are_talk({column: row.get(column) for column in format_.columns} for row in first)
-    spoken = tuple(column for column in format_.columns if column in TALKED)
     inputs, classes = frozenset(inputs_of(format_, columns)), class_columns(dataset.features)
-    convert = _Conversion(format_.convert, inputs, spoken, talk, has_images(dataset), classes, source)
+    classes = class_columns(dataset.features)
+    convert = _Conversion(
+        format_.convert, inputs, spoken_columns(format_), talk, has_images(dataset), classes, source, skip_bad_rows
+    )
     return dataset.map(convert, batched=True, batch_size=32, with_indices=True, remove_columns=columns)
 
 
@@ -277,22 +242,26 @@ class _Conversion:
     shown: bool
     classes: dict[str, Any]
     source: str
+    skip_bad_rows: bool
 
     def __call__(self, batch: dict[str, list[Any]], indices: list[int]) -> dict[str, list[Any]]:
         made: list[Row] = []
         for place, index in enumerate(indices):
             row = {column: values[place] for column, values in batch.items()}
             rest = {column: value for column, value in row.items() if column not in self.inputs}
-            made += [{**rest, **new} for new in self._made_of(row, index)]
+            try:
+                made += [{**rest, **new} for new in self._made_of(row, index)]
+            except DataError as error:
+                if not self.skip_bad_rows:
+                    raise
+                say_once(f"Left out: {error}")
         return {column: [row[column] for row in made] for column in (made[0] if made else ())}
 
     def _made_of(self, row: Row, index: int) -> list[Row]:
         images, name = len(row_images(row)), row_name(self.source, index)
         row = with_names(row, self.classes)
-        own = {column: value for column, value in row.items() if column in self.inputs or self.convert is None}
-        spoken = {column: row[column] for column in self.spoken if column in row}
-        if self.convert is None and not is_even(spoken, self.talk):
-            own |= even_row(spoken, self.talk, name)
-        return [
-            place_marks(new, images, name, False) for new in convert_row(self.convert, own, images, self.shown, name)
-        ]
+        if self.convert is None:
+            return [own_row(row, self.spoken, self.talk, images, name, False)]
+        own = {column: value for column, value in row.items() if column in self.inputs}
+        made = convert_row(self.convert, own, images, self.shown, name)
+        return [place_marks(new, images, name, False) for new in made]

@@ -109,13 +109,15 @@ def run_convert(settings: ConversionSettings, track: Track = lambda items, total
         DataError: a row that cannot be read, or not be expressed; with its name.
     """
     target, out = _checked(settings)
-    access = replace(settings.pictures, keep_missing=True)  # missing ones are told of with all others that are bad
+    noted: list[str] = []
+    access = replace(settings.pictures, keep_missing=True, noted=noted)  # bad rows are told of with all others
     dataset = read_dataset(settings.source, settings.split, settings.config, access)
     name = source_name(settings.source, settings.split)
     refers = settings.images == "reference" and target.write is not None  # Parquet holds pictures whatever is asked for
     rule = CopyRule(settings.source, settings.pictures, settings.allow_outside or refers)
     if target.read is None or target.write is None:
-        return _write_parquet(*_good_rows(dataset, rule, name, settings), out, track)
+        good, problems = _good_rows(dataset, rule, name, settings)
+        return _write_parquet(good, [*noted, *problems], out, track)
     rows = target.read(dataset, name, skip_bad_rows=settings.pictures.skip_bad_rows)
     count = 0
     bad = BadRows(settings.pictures.skip_bad_rows)
@@ -133,7 +135,8 @@ def run_convert(settings: ConversionSettings, track: Track = lambda items, total
         bad.settle(count)
         if settings.to == "llava":
             new.file.write(b"\n]\n")
-    return Conversion(out, rows.format.name, len(dataset), count, len(store.copied), rows.left_out, tuple(bad.problems))
+    bad_rows, read = (*noted, *rows.bad.values(), *bad.problems), len(dataset) + len(noted)
+    return Conversion(out, rows.format.name, read, count, len(store.copied), rows.left_out, bad_rows)
 
 
 def _good_rows(dataset: Any, rule: CopyRule, name: str, settings: ConversionSettings) -> tuple[Any, list[str]]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -13,12 +13,11 @@ from sightline.data.formats.placed import SPOKEN, may_mark, place as place_marks
 from sightline.data.formats.registry import Convert, Format, Row
 from sightline.data.pictures.images import IMAGE_COLUMNS
 from sightline.data.sources.answers import class_columns, class_names
-from sightline.data.sources.bad_rows import OFFER, left_out, listed
+from sightline.data.sources.bad_rows import OFFER, listed
 from sightline.data.sources.datasets import row_name
 from sightline.data.sources.kept_rows import map_rows, maps_in_temporary_files
 from sightline.data.tables import row_columns
 from sightline.errors import DataError
-from sightline.launch.processes import say
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
@@ -35,27 +34,47 @@ class TrainingRows:
     Attributes:
         format: what they were.
         origins: for each row the index of the row it was made of, or None where they are the same.
-        left_out: how many rows of the source nothing could be made of.
+        left_out: how many rows of the source have nothing to train.
+        bad: why rows of the source cannot be used, by their index there; they are left out.
     """
 
     dataset: Any
     format: Format
     origins: Sequence[int] | None = None
     left_out: int = 0
+    bad: Mapping[int, str] = field(default_factory=dict)
+
+
+def good_rows(rows: int, bad: Mapping[int, str], skip_bad_rows: bool | None) -> list[int]:
+    """The indices of rows that can be used, where the others may be left out.
+
+    Raises:
+        DataError: they may not, or none is left; the first of the bad ones. `--skip_bad_rows` is offered where it is
+            False, and not where a caller knows of no such setting.
+    """
+    told = listed(list(bad.values()))
+    if bad and not skip_bad_rows:
+        raise DataError(told if skip_bad_rows is None else f"{told} {OFFER}")
+    if bad and len(bad) == rows:
+        raise DataError(f"None of {rows:,} rows can be used. The first: {told}")
+    return [index for index in range(rows) if index not in bad]
 
 
 def converted_table(
-    dataset: Any, columns: list[str], format_: Format, source: str, skip_bad_rows: bool | None = None
+    dataset: Any, format_: Format, source: str, bad: Mapping[int, str], skip_bad_rows: bool | None
 ) -> TrainingRows:
-    """The rows that a format makes of a table's; with `skip_bad_rows`, of those that it can read, which is said.
+    """The rows that a format makes of a table's; with `skip_bad_rows`, of those that it can read. `bad` says what is
+    known of some.
 
     Raises:
-        DataError: rows that cannot be used, the first of them listed; `--skip_bad_rows` is offered where that is False.
+        DataError: rows that cannot be used, the first of them listed.
     """
     import datasets
 
-    rows = _Rows(dataset, inputs_of(format_, columns), format_, source)
-    text = rows.left_out() if skip_bad_rows else rows.refused("" if skip_bad_rows is None else f" {OFFER}")
+    columns = row_columns(dataset)
+    rows = _Rows(dataset, inputs_of(format_, columns), format_, source, bad)
+    text = rows.left_out() if skip_bad_rows or bad else rows.kept()
+    good_rows(len(dataset), rows.bad, skip_bad_rows)
     if not len(text):
         raise DataError(f"{source}: no row of {len(dataset):,} ({format_.name}) has a pair of answers that differ.")
     origins = text[_ORIGIN][:]
@@ -68,41 +87,32 @@ def converted_table(
     joined = text
     if rest.column_names:
         joined = datasets.concatenate_datasets([rest if same else rest.select(origins), text], axis=1)
-    return TrainingRows(joined, format_, None if same else origins, empty)
+    return TrainingRows(joined, format_, None if same else origins, empty, dict(sorted(rows.bad.items())))
 
 
 class _Rows:
     """The rows of a table and what a format makes of each; `bad` says of those that were met why nothing is."""
 
-    def __init__(self, dataset: Any, inputs: list[str], format_: Format, source: str) -> None:
-        self.inputs, self.bad = inputs, dict[int, str]()
+    def __init__(self, dataset: Any, inputs: list[str], format_: Format, source: str, bad: Mapping[int, str]) -> None:
+        self.inputs, self.bad = inputs, dict(bad)
         self._texts, self._format, self._source = dataset.select_columns(inputs), format_, source
         self._counts, self._shown = image_counts(dataset), has_images(dataset)
         self._classes = class_columns(dataset.features)
         self._marked = may_mark(dataset, [column for column in inputs if column in (*SPOKEN, "text")])
 
-    def refused(self, offer: str) -> Any:
-        """The rows made, each with the number of its origin.
-
-        Raises:
-            DataError: rows that cannot be used, the first of them listed; ends with `offer`.
-        """
+    def kept(self) -> Any:
+        """The rows made, each with the number of its origin; all bad ones are noted where there is one."""
         kind = isinstance(self._format.convert, partial)
         told = (self._format.name, self._format.goal, kind, self.inputs, self._counts, self._shown, str(self._source))
         try:
             return map_rows(self._texts, partial(self._batch, self._made_of), told, **self._options())
         except DataError:
-            for index, row in enumerate(self._texts):
-                self._noted(row, index)
-            raise DataError(f"{listed(list(self.bad.values()))}{offer}") from None
+            return self.left_out()
 
     def left_out(self) -> Any:
-        """The rows made of those that can be used; the others are said, each time, so that nothing is kept."""
+        """The rows made of those that can be used; the others are noted, each time, so that nothing is kept."""
         with maps_in_temporary_files():
-            made = self._texts.map(partial(self._batch, self._noted), **self._options())
-        if self.bad:
-            say(left_out(self._source, list(self.bad.values()), len(self._texts)))
-        return made
+            return self._texts.map(partial(self._batch, self._noted), **self._options())
 
     def _options(self) -> dict[str, Any]:
         title = f"Reading {self._format.name}"
@@ -124,6 +134,8 @@ class _Rows:
         return [place_marks(new, images, name, self._shown) for new in made] if self._marked else made
 
     def _noted(self, row: Row, index: int) -> list[Row]:
+        if index in self.bad:
+            return []
         try:
             return self._made_of(row, index)
         except DataError as error:

@@ -34,22 +34,22 @@ def refuse_unpaired(dataset: Any, columns: list[str], first_rows: list[Row], sou
         )
 
 
-def refuse_media(dataset: Any, columns: list[str], name_of: NameOf) -> None:
-    """Raise DataError for a row whose video or sound its words or nothing else would show."""
+def rows_of_media(dataset: Any, columns: list[str], name_of: NameOf) -> dict[int, str]:
+    """Why rows cannot be used whose video or sound their words or nothing else would show, by their index."""
     found = [column for column in _MEDIA if column in columns]
-    if not found:
-        return
-    for index, row in enumerate(_rows(dataset, columns)):
+    bad: dict[int, str] = {}
+    for index, row in enumerate(_rows(dataset, columns) if found else ()):
         column = next((one for one in found if row[one]), None)
         if column is not None and (not row_images(row) or any(mark in str(row) for mark in _MARKS)):
-            raise DataError(
+            bad[index] = (
                 f"{name_of(index)}: expected text and images, got something in {column}, which no model here reads. "
                 "Take frames as images, or leave the row out."
             )
+    return bad
 
 
-def refuse_other_kinds(dataset: Any, format_: Format, columns: list[str], name_of: NameOf) -> None:
-    """Raise DataError for a row that has nothing in the format's columns, and is of another format.
+def rows_of_other_kinds(dataset: Any, format_: Format, columns: list[str], name_of: NameOf) -> dict[int, str]:
+    """Why rows cannot be used that have nothing in the format's columns, and are of another format, by their index.
 
     TRL's own may stand beside one another, as in a mixture.
     """
@@ -62,14 +62,16 @@ def refuse_other_kinds(dataset: Any, format_: Format, columns: list[str], name_o
         and (format_.convert is not None or one.convert is not None)
     ]
     if not others or not any(dataset.data.column(column).null_count for column in needed):
-        return
+        return {}
+    bad: dict[int, str] = {}
     for index, row in enumerate(_rows(dataset, columns)):
         other = next((one for one in others if all(row[column] is not None for column in one)), None)
         if other is not None and all(row[column] is None for column in needed):
-            raise DataError(
+            bad[index] = (
                 f"{name_of(index)}: expected {format_.name} ({', '.join(needed)}) as in other rows, got "
                 f"{', '.join(other)}. Write rows of each kind into a file of their own, and join them by `datasets`."
             )
+    return bad
 
 
 def _asks_and_labels(dataset: Any, columns: list[str], label: str) -> bool:

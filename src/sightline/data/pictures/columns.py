@@ -48,8 +48,10 @@ class PictureAccess:
             first.
         gather: read columns of other names, and pictures inside messages, into `image` or `images`. A benchmark's own
             reader knows its columns.
-        skip_bad_rows: as `keep_missing`; and of streams and cut tar shards, leave out what cannot be read, and say so.
+        skip_bad_rows: as `keep_missing`; and of streams, lines, records and cut tar shards, leave out what cannot be
+            read, and say so.
         columns: names of the rows' own, given before pictures are looked for.
+        noted: where it is listed why lines, records and the ends of shards are left out, in place of being said.
     """
 
     image_folder: str | None = None
@@ -58,6 +60,7 @@ class PictureAccess:
     gather: bool = True
     skip_bad_rows: bool = False
     columns: ColumnNames = OWN_NAMES
+    noted: list[str] | None = None
 
 
 class PictureFinder:
@@ -65,7 +68,7 @@ class PictureFinder:
 
     def __init__(self, folder: Path, access: PictureAccess, *others: Path) -> None:
         """Paths count from `folder`, or `images` in it; where they lead nowhere from there, from the other folders."""
-        self.skip_bad_rows = access.skip_bad_rows
+        self.skip_bad_rows, self.noted = access.skip_bad_rows, access.noted
         self.allow_urls, self.keep_missing = access.allow_urls, access.keep_missing or access.skip_bad_rows
         if access.image_folder is None:
             own = dict.fromkeys(place.absolute() for place in (folder, *others))

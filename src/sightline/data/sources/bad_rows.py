@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from sightline.errors import DataError
+from sightline.launch.processes import say
 
 SHOWN_ROWS = 10
 OFFER = "Or leave such rows out, counted, by --skip_bad_rows."
@@ -21,6 +23,12 @@ def listed(problems: Sequence[str]) -> str:
 def left_out(source: str, problems: Sequence[str], rows: int, when: str = "") -> str:
     """What is said of rows that are left out of so many."""
     return f"{source}: {len(problems):,} of {rows:,} rows cannot be used and are left out{when}:\n{listed(problems)}"
+
+
+@functools.cache
+def say_once(text: str) -> None:
+    """Says a line about a stream, which is read anew in each pass."""
+    say(text)
 
 
 @dataclass

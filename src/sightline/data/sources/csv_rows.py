@@ -6,6 +6,7 @@ import csv
 from collections.abc import Iterator
 from pathlib import Path
 
+from sightline.data.sources.bad_rows import BadRows
 from sightline.data.sources.bounds import VALUE_BYTES, allow_long_cells, lines_of
 from sightline.data.sources.text_files import opened_text
 from sightline.errors import DataError
@@ -15,11 +16,12 @@ Row = dict[str, str | None]
 SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
-def csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
-    """The rows of a table whose first line names the columns; spaces around a name are none of it.
+def csv_rows(path: Path, delimiter: str, bad: BadRows) -> Iterator[Row]:
+    """The rows of a table whose first line names the columns; spaces around a name are none of it. Rows of more values
+    are noted.
 
     Raises:
-        DataError: a header that says something else, a row of more values, or a file that is cut in its last row.
+        DataError: a header that says something else, or a file that is cut in its last row.
     """
     allow_long_cells()
     _require_header(path, delimiter)
@@ -29,10 +31,11 @@ def csv_rows(path: Path, delimiter: str) -> Iterator[Row]:
         try:
             reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
             for number, row in enumerate(reader, start=1):
-                if None in row:
-                    width = len(row) - 1
-                    raise DataError(f"{path.name} row {number}: more values than the header has columns ({width}).")
-                yield row
+                if None not in row:
+                    yield row
+                    continue
+                name, width = f"{path.name} row {number}", len(row) - 1
+                bad.note(number, DataError(f"{name}: more values than the header has columns ({width})."))
         except csv.Error as error:
             raise DataError(
                 f"{path.name} line {reader.line_num}: no row of a table ({error}). Most likely a quote is opened there "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 import re
 from collections.abc import Sequence
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.pictures.columns import PictureAccess, PictureFinder, beside, open_columns
 from sightline.data.pictures.gathering import gather_pictures
 from sightline.data.pictures.images import image_size, read_whole, rejected_images, row_images, stored_image
-from sightline.data.sources.bad_rows import SHOWN_ROWS
+from sightline.data.sources.bad_rows import SHOWN_ROWS, say_once
 from sightline.data.sources.bounds import require_packed
 from sightline.data.sources.column_names import renamed
 from sightline.data.sources.decimals import has_short, in_short_decimals
@@ -27,7 +26,6 @@ from sightline.data.sources.shard_table import read_shard_table
 from sightline.data.sources.shards import PICTURES
 from sightline.data.sources.text_files import row_kind
 from sightline.errors import ConfigError, DataError, nearest
-from sightline.launch.processes import say
 from sightline.settings.hub import unreachable
 
 if TYPE_CHECKING:
@@ -149,7 +147,7 @@ def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ..
                     raise
                 left_out.append(str(error))
                 if len(left_out) <= SHOWN_ROWS:
-                    _say_once(f"Left out: {error}")
+                    say_once(f"Left out: {error}")
                 continue
             if not row.keys() <= set(columns):
                 raise DataError(
@@ -158,13 +156,7 @@ def _even_rows(paths: list[str], pictures: PictureAccess, columns: tuple[str, ..
                 )
             yield {column: row.get(column) for column in columns}
     if len(left_out) > SHOWN_ROWS:
-        _say_once(f"Left out: {len(left_out):,} rows of the stream that cannot be used.")
-
-
-@functools.cache
-def _say_once(text: str) -> None:
-    """A line about a stream, which is read anew in each pass."""
-    say(text)
+        say_once(f"Left out: {len(left_out):,} rows of the stream that cannot be used.")
 
 
 def _require_pictures(row: dict[str, Any], name: str, whole: bool) -> None:
@@ -202,7 +194,7 @@ def _read_files(files: list[Path], split: str | None, pictures: PictureAccess, r
     from datasets import concatenate_datasets
 
     if root is not None and row_kind(files[0]) == ".tar":
-        shards = read_shard_table(files, pictures.skip_bad_rows)
+        shards = read_shard_table(files, pictures.skip_bad_rows, pictures.noted)
         return _opened(shards, PictureFinder(root, pictures), str(root), pictures)
     parts = []
     for file in files:

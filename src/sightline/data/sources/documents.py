@@ -71,12 +71,14 @@ def document_rows(content: Record, file: Path, place: Place, split: str | None, 
     )
 
 
-def token_rows(lines: Iterable[str], file: Path, place: Place) -> list[Record]:
-    """The rows of a Flickr token file, one for each picture."""
+def token_rows(lines: Iterable[str], file: Path, place: Place, bad: BadRows) -> list[Record]:
+    """The rows of a Flickr token file, one for each picture; lines that are bad are noted."""
     grouped: dict[tuple[str, ...], tuple[str, ...]] = {}
     for index, line in enumerate(lines):
-        record = token_caption(line, f"{file.name} row {index + 1}")
-        grouped[record.places] = grouped.get(record.places, ()) + record.captions
+        name = f"{file.name} row {index + 1}"
+        with bad.of_row(name):
+            record = token_caption(line, name)
+            grouped[record.places] = grouped.get(record.places, ()) + record.captions
     return [{"image": place(places), "captions": list(texts)} for places, texts in grouped.items()]
 
 

@@ -111,8 +111,9 @@ def good_records(rows: list[Any], path: Path, bad: BadRows) -> list[Row]:
     return [row for row in rows if isinstance(row, dict)]
 
 
-def settle(path: Path, bad: BadRows, good: int) -> None:
-    """Nothing where every row is good; says which were left out where they may be and `good` ones are left.
+def settle(path: Path, bad: BadRows, good: int, noted: list[str] | None = None) -> None:
+    """Nothing where every row is good; where bad ones may be left out and `good` ones are left, says which were, or
+    adds them to `noted`.
 
     Raises:
         DataError: they may not, or none is left; the first of the bad ones and how many there are.
@@ -121,5 +122,10 @@ def settle(path: Path, bad: BadRows, good: int) -> None:
         return
     if not bad.skip or not good:
         raise DataError(f"{listed(bad.problems)} Mend them, or leave them out by a command that has --skip_bad_rows.")
-    said = left_out(path.name, bad.problems, good + len(bad.problems))
+    count, rows = len(bad.problems), good + len(bad.problems)
+    if noted is None:
+        said = left_out(path.name, bad.problems, rows)
+    else:
+        noted += bad.problems
+        said = f"{path.name}: {count:,} of {rows:,} rows cannot be read and are left out."
     say(f"{said}\nThe rows of {path.name} are counted without them from here on.")

@@ -137,14 +137,14 @@ _STREAMS: dict[str, Callable[[Path, bool], Iterable[Row]]] = {
 def _read_jsonl(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
     bad = BadRows(finder.skip_bad_rows)
     dataset = _in_chunks(partial(iterate_jsonl, path, bad), path)
-    settle(path, bad, len(dataset))
+    settle(path, bad, len(dataset), finder.noted)
     return dataset
 
 
 def _read_json(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
     bad = BadRows(finder.skip_bad_rows)
     rows = json_rows(path, finder.place, split, bad)
-    settle(path, bad, len(rows))
+    settle(path, bad, len(rows), finder.noted)
     return dataset_of(rows, path)
 
 
@@ -218,8 +218,12 @@ def _chunks(rows: Iterable[Row]) -> Iterator[list[Row]]:
 def _read_csv(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
     # Each value stays text: guessed types would turn the answers "None" and "N/A" into missing ones, and "007" into 7.
     delimiter = "\t" if row_kind(path) == ".tsv" else ","
-    rows = partial(csv_rows, path, delimiter)
-    return _in_chunks(lambda: ({column: value or None for column, value in row.items()} for row in rows()), path)
+    bad = BadRows(finder.skip_bad_rows)
+    rows = partial(csv_rows, path, delimiter, bad)
+    read = lambda: ({column: value or None for column, value in row.items()} for row in rows())  # noqa: E731
+    dataset = _in_chunks(read, path)
+    settle(path, bad, len(dataset), finder.noted)
+    return dataset
 
 
 def _read_parquet(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
@@ -262,11 +266,14 @@ def _parquet_rows(metadata: Any) -> int:
 def _read_tokens(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
     with opened_text(path) as file:
         lines = [line for line in file.read().split("\n") if line.strip()]
-    return dataset_of(token_rows(lines, path, finder.place), path)
+    bad = BadRows(finder.skip_bad_rows)
+    rows = token_rows(lines, path, finder.place, bad)
+    settle(path, bad, len(rows), finder.noted)
+    return dataset_of(rows, path)
 
 
 def _read_tar(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
-    return read_shard_table([path], finder.skip_bad_rows)
+    return read_shard_table([path], finder.skip_bad_rows, finder.noted)
 
 
 READERS: dict[str, Reader] = {

@@ -25,10 +25,10 @@ class _OtherColumnsError(Exception):
     """A sample has other columns than the first; `datasets` would drop them without a word."""
 
 
-def read_shard_table(paths: Sequence[Path], skip_broken: bool = False) -> Dataset:
+def read_shard_table(paths: Sequence[Path], skip_broken: bool = False, noted: list[str] | None = None) -> Dataset:
     """A row for each sample, with the union of their columns; a column absent from a sample is None there.
 
-    With `skip_broken`, a shard that is cut gives the samples before the cut, which is said each time.
+    With `skip_broken`, a shard that is cut gives the samples before the cut, which is said each time, or `noted`.
 
     Raises:
         DataError: a shard is broken, or a column holds values that do not fit into one table.
@@ -45,7 +45,10 @@ def read_shard_table(paths: Sequence[Path], skip_broken: bool = False) -> Datase
                 f"{shards[0]}: the samples do not fit into one table. Give a column one type in all of them."
             )
     for problem in filter(None, map(shard_problem, paths if skip_broken else ())):
-        say(f"Left out: {problem}")
+        if noted is None:
+            say(f"Left out: {problem}")
+        else:
+            noted.append(problem)
     for column, feature in _picture_features().items():
         if column in dataset.column_names:
             dataset = dataset.cast_column(column, feature)
