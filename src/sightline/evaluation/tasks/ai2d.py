@@ -8,6 +8,7 @@ from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import AI2D
 from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.cells import (
+    asked_item,
     by_kind,
     cell,
     gold_letter,
@@ -15,35 +16,31 @@ from sightline.evaluation.tasks.cells import (
     lettered_options,
     listed_options,
     optional,
-    pictures,
     text,
 )
-from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer, qwen2_vl_choice, vlmevalkit_choice
+from sightline.evaluation.tasks.prompts import (
+    CHOICE_EXAMPLE,
+    letter_answer,
+    lmms_eval_datasets,
+    qwen2_vl_choice,
+    vlmevalkit_choice,
+    vlmevalkit_file,
+)
 from sightline.scoring.records import Item
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
     options = listed_options(row, "options")
-    yield Item(
-        id=str(row.number),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
-        options=options,
-        answers=(letter_at(row, cell(row, "answer"), options),),
-    )
+    yield asked_item(row, str(row.number), (letter_at(row, cell(row, "answer"), options),), options=options)
 
 
 def _read_tsv(row: Row) -> Iterator[Item]:
     options = lettered_options(row)
-    yield Item(
-        id=text(row, "index"),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
+    yield asked_item(
+        row,
+        text(row, "index"),
+        (gold_letter(row, "answer", options),),
         options=options,
-        answers=(gold_letter(row, "answer", options),),
         category=optional(row, "category"),
     )
 

@@ -8,7 +8,7 @@ from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import CAPTIONS
 from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.cells import by_kind, optional, pictures, texts
-from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
+from sightline.evaluation.tasks.prompts import lmms_eval_datasets, vlmevalkit_file
 from sightline.scoring.records import Item
 
 _SUBSETS = "CIDEr weighs words by the references of the pictures evaluated: scores of a subset do not compare."

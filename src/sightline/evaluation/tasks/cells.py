@@ -1,4 +1,4 @@
-"""Cells of a source's row as text, lists, options, letters and pictures; what is missing is named."""
+"""A row of a source as an item; its cells as text, lists, options, letters and pictures; what is missing is named."""
 
 from __future__ import annotations
 
@@ -29,6 +29,21 @@ def by_kind(readers: Mapping[str, ReadRow]) -> Callable[[str, Iterable[Row]], It
             yield from readers[schema](row)
 
     return read
+
+
+def asked_item(
+    row: Row,
+    identity: str,
+    answers: tuple[str, ...],
+    options: tuple[str, ...] = (),
+    category: str = "",
+    group: str = "",
+    facts: Mapping[str, Any] | None = None,
+    aliases: tuple[str, ...] = (),
+) -> Item:
+    """The item of a row that has its question and picture in the columns `question` and `image`."""
+    asked, shown = text(row, "question"), pictures(row, "image")
+    return Item(identity, row.name, asked, shown, options, answers, category, group, facts or {}, aliases=aliases)
 
 
 def cell(row: Row, column: str) -> Any:

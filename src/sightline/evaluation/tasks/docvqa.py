@@ -7,34 +7,24 @@ from collections.abc import Iterator
 from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import DOCVQA
 from sightline.evaluation.task import Task
-from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
-from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import qwen2_vl_short_answer, short_answer
+from sightline.evaluation.tasks.cells import asked_item, by_kind, optional, text, texts
+from sightline.evaluation.tasks.prompts import lmms_eval_datasets, qwen2_vl_short_answer, short_answer, vlmevalkit_file
 from sightline.scoring.records import Item
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
     kinds = texts(row, "question_types") if row.cells.get("question_types") else ()
-    yield Item(
-        id=text(row, "questionId"),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
-        answers=texts(row, "answers"),
+    yield asked_item(
+        row,
+        text(row, "questionId"),
+        texts(row, "answers"),
         category=kinds[0] if kinds else "",
         facts={"question_types": kinds},
     )
 
 
 def _read_tsv(row: Row) -> Iterator[Item]:
-    yield Item(
-        id=text(row, "index"),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
-        answers=texts(row, "answer"),
-        category=optional(row, "category"),
-    )
+    yield asked_item(row, text(row, "index"), texts(row, "answer"), category=optional(row, "category"))
 
 
 TASKS = {

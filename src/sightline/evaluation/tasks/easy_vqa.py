@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import EXACT
 from sightline.evaluation.task import Source, Task, as_asked
-from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
+from sightline.evaluation.tasks.cells import asked_item, by_kind, optional, text
 from sightline.evaluation.tasks.prompts import short_answer
 from sightline.scoring.records import Item
 
@@ -16,12 +16,10 @@ _SHAPES = ("circle", "rectangle", "triangle")
 
 def _read(row: Row) -> Iterator[Item]:
     answer = text(row, "answer")
-    yield Item(
-        id=optional(row, "id") or str(row.number),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
-        answers=(answer,),
+    yield asked_item(
+        row,
+        optional(row, "id") or str(row.number),
+        (answer,),
         category="yes/no" if answer in ("yes", "no") else "shape" if answer in _SHAPES else "colour",
     )
 

@@ -18,8 +18,7 @@ from sightline.evaluation.tasks.cells import (
     pictures,
     text,
 )
-from sightline.evaluation.tasks.places import vlmevalkit_file
-from sightline.evaluation.tasks.prompts import LETTER_ANSWER, option_lines
+from sightline.evaluation.tasks.prompts import LETTER_ANSWER, option_lines, vlmevalkit_file
 from sightline.scoring.records import Item
 
 _METADATA = ("source", "task", "category", "context", "grade", "skills", "language")

@@ -9,16 +9,24 @@ from sightline.data.sources.stored import Row
 from sightline.errors import DataError
 from sightline.evaluation.profiles import ACCURACY, MMBENCH
 from sightline.evaluation.task import Prompt, Source, Task
-from sightline.evaluation.tasks.cells import by_kind, gold_letter, lettered_options, optional, pictures, text
-from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
+from sightline.evaluation.tasks.cells import (
+    asked_item,
+    by_kind,
+    gold_letter,
+    lettered_options,
+    optional,
+    text,
+)
 from sightline.evaluation.tasks.prompts import (
     CHOICE_EXAMPLE,
     LETTER_ANSWER,
     LETTER_ANSWER_CN,
     hinted_letter_answer,
+    lmms_eval_datasets,
     option_lines,
     qwen2_vl_choice,
     vlmevalkit_choice,
+    vlmevalkit_file,
 )
 from sightline.scoring.records import Item
 
@@ -47,13 +55,11 @@ def _read(row: Row, missing: str, first_only: bool) -> Iterator[Item]:
     if first_only and rotation:
         return
     options = lettered_options(filled)
-    yield Item(
-        id=index,
-        name=row.name,
-        question=text(filled, "question"),
-        pictures=pictures(filled, "image"),
+    yield asked_item(
+        filled,
+        index,
+        (gold_letter(filled, "answer", options),),
         options=options,
-        answers=(gold_letter(filled, "answer", options),),
         category=optional(filled, "category"),
         group="" if first_only else question,
         facts={

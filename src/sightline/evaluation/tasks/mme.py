@@ -9,9 +9,14 @@ from sightline.data.sources.stored import Row
 from sightline.evaluation.metrics.groups import MME_CATEGORIES
 from sightline.evaluation.profiles import MME
 from sightline.evaluation.task import Task, as_asked
-from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text
-from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import YES_NO_EXAMPLE, yes_no, yes_no_short_answer
+from sightline.evaluation.tasks.cells import asked_item, by_kind, optional, pictures, text
+from sightline.evaluation.tasks.prompts import (
+    YES_NO_EXAMPLE,
+    lmms_eval_datasets,
+    vlmevalkit_file,
+    yes_no,
+    yes_no_short_answer,
+)
 from sightline.scoring.records import Item
 
 
@@ -28,12 +33,10 @@ def _read_tsv(row: Row) -> Iterator[Item]:
 
 
 def _item(row: Row, identity: str, group: str, *aliases: str) -> Item:
-    return Item(
-        id=identity,
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
-        answers=(text(row, "answer").strip().lower().removesuffix("."),),
+    return asked_item(
+        row,
+        identity,
+        (text(row, "answer").strip().lower().removesuffix("."),),
         category=text(row, "category"),
         group=group,
         facts={"group_size": 2},

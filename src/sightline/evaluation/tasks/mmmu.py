@@ -10,6 +10,7 @@ from sightline.errors import DataError
 from sightline.evaluation.profiles import MMMU
 from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.cells import (
+    asked_item,
     by_kind,
     gold_letter,
     lettered_options,
@@ -19,14 +20,15 @@ from sightline.evaluation.tasks.cells import (
     text,
     texts,
 )
-from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
 from sightline.evaluation.tasks.prompts import (
     LETTER_ANSWER,
     SHORT_ANSWER,
+    lmms_eval_datasets,
     option_lines,
     pictures_first,
     selected_choice,
     vlmevalkit_choice,
+    vlmevalkit_file,
 )
 from sightline.scoring.records import Item
 from sightline.types import Picture
@@ -55,13 +57,11 @@ def _read_tsv(row: Row) -> Iterator[Item]:
     if optional(row, "split") not in ("", _SPLIT):
         return
     options = lettered_options(row)
-    yield Item(
-        id=optional(row, "id") or text(row, "index"),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
+    yield asked_item(
+        row,
+        optional(row, "id") or text(row, "index"),
+        (gold_letter(row, "answer", options),) if options else texts(row, "answer"),
         options=options,
-        answers=(gold_letter(row, "answer", options),) if options else texts(row, "answer"),
         category=optional(row, "category"),
         facts={"question_type": "multiple-choice" if options else "open"},
     )

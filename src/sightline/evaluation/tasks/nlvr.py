@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import EXACT
 from sightline.evaluation.task import Source, Task
-from sightline.evaluation.tasks.cells import by_kind, letter_of, optional, pictures, text, truth
+from sightline.evaluation.tasks.cells import asked_item, by_kind, letter_of, optional, text, truth
 from sightline.scoring.records import Item
 
 _OPTIONS = ("true", "false")
@@ -17,13 +17,11 @@ def _read(row: Row) -> Iterator[Item]:
     identifier = optional(row, "identifier")
     # Up to four sentences were written about one presentation, and each shows its boxes in six orders.
     presentation = {"cluster": identifier.partition("-")[0]} if identifier else {}
-    yield Item(
-        id=text(row, "id"),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
+    yield asked_item(
+        row,
+        text(row, "id"),
+        (letter_of(row, truth(row, "answer").lower(), _OPTIONS),),
         options=_OPTIONS,
-        answers=(letter_of(row, truth(row, "answer").lower(), _OPTIONS),),
         facts={"sentence": identifier, **presentation},
     )
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import OCRBENCH
 from sightline.evaluation.task import Source, Task, as_asked
-from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
-from sightline.evaluation.tasks.places import vlmevalkit_file
+from sightline.evaluation.tasks.cells import asked_item, by_kind, optional, text, texts
+from sightline.evaluation.tasks.prompts import vlmevalkit_file
 from sightline.scoring.records import Item
 
 _FORMULAS = "Handwritten Mathematical Expression Recognition"
@@ -24,15 +24,7 @@ def _read_tsv(row: Row) -> Iterator[Item]:
 
 
 def _item(row: Row, identity: str, category: str, dataset: str) -> Item:
-    return Item(
-        id=identity,
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
-        answers=texts(row, "answer"),
-        category=category,
-        facts={"dataset": dataset},
-    )
+    return asked_item(row, identity, texts(row, "answer"), category=category, facts={"dataset": dataset})
 
 
 TASKS = {

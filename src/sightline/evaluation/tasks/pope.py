@@ -7,9 +7,15 @@ from collections.abc import Iterator
 from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import POPE
 from sightline.evaluation.task import Task
-from sightline.evaluation.tasks.cells import by_kind, pictures, text
-from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import YES_NO_EXAMPLE, without_yes_no, yes_no, yes_no_short_answer
+from sightline.evaluation.tasks.cells import asked_item, by_kind, text
+from sightline.evaluation.tasks.prompts import (
+    YES_NO_EXAMPLE,
+    lmms_eval_datasets,
+    vlmevalkit_file,
+    without_yes_no,
+    yes_no,
+    yes_no_short_answer,
+)
 from sightline.scoring.records import Item
 
 # Source: haotian-liu/LLaVA playground/data/eval/pope/llava_pope_test.jsonl at 32cebc3.
@@ -36,15 +42,7 @@ def _in_llava(category: str, question: str) -> str:
 
 
 def _item(row: Row, identity: str, category: str, *aliases: str) -> Item:
-    return Item(
-        id=identity,
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
-        answers=(text(row, "answer").strip().lower(),),
-        category=category,
-        aliases=aliases,
-    )
+    return asked_item(row, identity, (text(row, "answer").strip().lower(),), category=category, aliases=aliases)
 
 
 TASKS = {

@@ -1,4 +1,4 @@
-"""The prompts that several benchmarks share, under the name of the harness or model they come from."""
+"""What several benchmarks take from a harness or model: the prompts under its name, and where its files lie."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from string import ascii_uppercase
 
+from sightline.evaluation.task import Source
 from sightline.scoring.records import Item
 
 SHORT_ANSWER = "Answer the question using a single word or phrase."
@@ -85,3 +86,17 @@ def yes_no_short_answer(item: Item) -> str:
 def pictures_first(item: Item, prompt: str) -> str:
     """The prompt with all pictures before it; marks in its text stay words, as a picture stands at its first mark."""
     return "".join(f"<image {number}>" for number in range(1, len(item.pictures) + 1)) + prompt
+
+
+_VLMEVALKIT = "https://opencompass.openxlab.space/utils/"
+_LMMS_EVAL = ("lmms-lab-encoder", "lmms-lab")  # moved to the first on 2026-07-30; who cached the second still has it
+
+
+def vlmevalkit_file(path: str, md5: str = "") -> Source:
+    """A TSV file of VLMEvalKit, by its path at the publisher ("VLMEval/MMMU_DEV_VAL.tsv")."""
+    return Source("tsv", path.rpartition("/")[2], md5=md5, address=_VLMEVALKIT + path)
+
+
+def lmms_eval_datasets(name: str, split: str, config: str = "") -> tuple[Source, ...]:
+    """A Hub dataset of lmms-eval under its present and its former owner. No commit of theirs is known to pin."""
+    return tuple(Source("hub", f"{owner}/{name}", config, split) for owner in _LMMS_EVAL)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import CHOICE
 from sightline.evaluation.task import Source, Task
-from sightline.evaluation.tasks.cells import by_kind, letter_of, listed_options, optional, pictures, text
+from sightline.evaluation.tasks.cells import asked_item, by_kind, letter_of, listed_options, optional, text
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer
 from sightline.scoring.records import Item
 
@@ -15,13 +15,11 @@ from sightline.scoring.records import Item
 def _read(row: Row) -> Iterator[Item]:
     """The publisher calls the options `options`, and files made from its data `choices`."""
     options = listed_options(row, "choices" if "choices" in row.cells else "options")
-    yield Item(
-        id=optional(row, "id") or str(row.number),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
+    yield asked_item(
+        row,
+        optional(row, "id") or str(row.number),
+        (letter_of(row, text(row, "answer"), options),),
         options=options,
-        answers=(letter_of(row, text(row, "answer"), options),),
         category=optional(row, "puzzle") or optional(row, "category"),
     )
 

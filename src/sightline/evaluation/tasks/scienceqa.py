@@ -9,6 +9,7 @@ from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import SCIENCEQA
 from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.cells import (
+    asked_item,
     by_kind,
     cell,
     gold_letter,
@@ -16,11 +17,16 @@ from sightline.evaluation.tasks.cells import (
     lettered_options,
     listed_options,
     optional,
-    pictures,
     text,
 )
-from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer, qwen2_vl_choice, vlmevalkit_choice
+from sightline.evaluation.tasks.prompts import (
+    CHOICE_EXAMPLE,
+    letter_answer,
+    lmms_eval_datasets,
+    qwen2_vl_choice,
+    vlmevalkit_choice,
+    vlmevalkit_file,
+)
 from sightline.scoring.records import Item
 
 _FACTS = ("hint", "grade", "subject", "topic", "skill")
@@ -37,13 +43,11 @@ def _read_tsv(row: Row) -> Iterator[Item]:
 
 
 def _item(row: Row, identity: str, options: tuple[str, ...], gold: str, category: str) -> Item:
-    return Item(
-        id=identity,
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
+    return asked_item(
+        row,
+        identity,
+        (gold,),
         options=options,
-        answers=(gold,),
         category=optional(row, category),
         facts={name: optional(row, name) for name in _FACTS},
     )

@@ -7,33 +7,25 @@ from collections.abc import Iterator
 from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import TEXTVQA
 from sightline.evaluation.task import Task
-from sightline.evaluation.tasks.cells import by_kind, optional, pictures, text, texts
-from sightline.evaluation.tasks.places import lmms_eval_datasets, vlmevalkit_file
-from sightline.evaluation.tasks.prompts import SHORT_ANSWER, qwen2_vl_short_answer, short_answer
+from sightline.evaluation.tasks.cells import asked_item, by_kind, optional, text, texts
+from sightline.evaluation.tasks.prompts import (
+    SHORT_ANSWER,
+    lmms_eval_datasets,
+    qwen2_vl_short_answer,
+    short_answer,
+    vlmevalkit_file,
+)
 from sightline.scoring.records import Item
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
     seen = texts(row, "ocr_tokens") if row.cells.get("ocr_tokens") else ()
-    yield Item(
-        id=text(row, "question_id"),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
-        answers=texts(row, "answers"),
-        facts={"ocr_tokens": seen},
-    )
+    yield asked_item(row, text(row, "question_id"), texts(row, "answers"), facts={"ocr_tokens": seen})
 
 
 def _read_tsv(row: Row) -> Iterator[Item]:
-    yield Item(
-        id=text(row, "index"),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
-        answers=texts(row, "answer"),
-        category=optional(row, "category"),
-        facts={"ocr_tokens": ()},
+    yield asked_item(
+        row, text(row, "index"), texts(row, "answer"), category=optional(row, "category"), facts={"ocr_tokens": ()}
     )
 
 

@@ -9,19 +9,16 @@ from sightline.data.sources.stored import Row
 from sightline.errors import DataError
 from sightline.evaluation.profiles import VQAV2
 from sightline.evaluation.task import Task
-from sightline.evaluation.tasks.cells import by_kind, cell, optional, pictures, text
-from sightline.evaluation.tasks.places import lmms_eval_datasets
-from sightline.evaluation.tasks.prompts import qwen2_vl_short_answer, short_answer
+from sightline.evaluation.tasks.cells import asked_item, by_kind, cell, optional, text
+from sightline.evaluation.tasks.prompts import lmms_eval_datasets, qwen2_vl_short_answer, short_answer
 from sightline.scoring.records import Item
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
-    yield Item(
-        id=text(row, "question_id"),
-        name=row.name,
-        question=text(row, "question"),
-        pictures=pictures(row, "image"),
-        answers=_people(row),
+    yield asked_item(
+        row,
+        text(row, "question_id"),
+        _people(row),
         category=optional(row, "answer_type"),
         facts={"question_type": optional(row, "question_type")},
     )
