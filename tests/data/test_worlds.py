@@ -15,8 +15,8 @@ from PIL import Image
 from sightline.data.worlds.descriptions import caption, describe, describe_falsely, description_errors
 from sightline.data.worlds.draw import RGB, draw_scene
 from sightline.data.worlds.options import answer_options
-from sightline.data.worlds.questions import KINDS, scene_questions
-from sightline.data.worlds.rows import world_choices, world_preferences, world_rows, write_world
+from sightline.data.worlds.questions import scene_questions
+from sightline.data.worlds.rows import write_world
 from sightline.data.worlds.scene import (
     CELLS,
     SHAPES,
@@ -31,6 +31,7 @@ from sightline.data.worlds.scene import (
 )
 from sightline.errors import ConfigError
 
+KINDS = ("count", "colour", "shape", "position", "comparison", "existence", "reading", "chart value")
 PAIR = Scene(
     shapes=(Shape("circle", "red", "large", 0), Shape("square", "blue", "small", 1)), word=Word("cat", "bottom")
 )
@@ -188,33 +189,25 @@ def test_options_hold_the_answer_once_among_answers_of_its_sort(scenes):
     assert max(places.values()) < 1.2 * min(places.values())
 
 
-def test_rows_carry_what_training_and_evaluation_read():
-    rows = world_rows(0, 20, "train")
-    assert {tuple(row) for row in rows} == {("image", "question", "answer", "kind", "id")}
-    assert len({row["id"] for row in rows}) == len(rows)
-    assert sum(row["kind"] == "description" for row in rows) == 20
-    assert len({id(row["image"]) for row in rows}) == 20
-    assert [row["answer"] for row in world_choices(0, 5, "train")] == [
-        row["answer"] for row in world_rows(0, 5, "train") if row["kind"] != "description"
-    ]
-    preference = world_preferences(0, 1, "train")[0]
-    assert preference["chosen"][0]["content"] == describe(world_scenes(0, 1, "train")[0])
-    assert preference["rejected"] != preference["chosen"]
-
-
-def test_a_written_world_reads_back_as_the_rows_in_memory(tmp_path):
+def test_written_rows_carry_what_training_and_evaluation_read(tmp_path):
     files = write_world(tmp_path, seed=4, train_scenes=6, heldout_scenes=3)
-    for path, rows in ((files.train, world_rows(4, 6, "train")), (files.preferences, world_preferences(4, 6, "train"))):
-        written = [json.loads(line) for line in path.read_text().splitlines()]
-        assert len(written) == len(rows)
-        for read, row in zip(written, rows, strict=True):
-            name, picture = (
-                (read.pop("image"), row.pop("image")) if "image" in row else (*read.pop("images"), *row.pop("images"))
-            )
-            assert Image.open(tmp_path / name).tobytes() == picture.tobytes()
-            assert read == row
-    heldout = [json.loads(line) for line in files.heldout.read_text().splitlines()]
+    scenes = world_scenes(4, 6, "train")
+    train, heldout, choices, preferences = (
+        [json.loads(line) for line in path.read_text().splitlines()]
+        for path in (files.train, files.heldout, files.choices, files.preferences)
+    )
+    assert {tuple(row) for row in train} == {("image", "question", "answer", "kind", "id")}
+    assert len({row["id"] for row in train}) == len(train)
+    described = [row for row in train if row["kind"] == "description"]
+    assert [row["answer"] for row in described] == [describe(scene) for scene in scenes]
+    for row, scene in zip(described, scenes, strict=True):
+        assert Image.open(tmp_path / row["image"]).tobytes() == draw_scene(scene).tobytes()
     assert {row["kind"] for row in heldout} <= set(KINDS)
+    assert [row["answer"] for row in choices] == [row["answer"] for row in heldout]
+    assert all(row["answer"] in row["options"] for row in choices)
+    for row, scene in zip(preferences, scenes, strict=True):
+        assert row["chosen"][0]["content"] == describe(scene) != row["rejected"][0]["content"]
+        assert Image.open(tmp_path / row["images"][0]).tobytes() == draw_scene(scene).tobytes()
 
 
 def _answer_from_text(scene: Scene, text: str) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sightline.evaluation.metrics.bounds import bounds, unparsed_share
+from sightline.evaluation.metrics.bounds import bounds
 from sightline.evaluation.metrics.yes_no import yes_no_metrics
 from sightline.evaluation.profiles import POPE
 from sightline.scoring.records import Judged
@@ -68,7 +68,6 @@ def test_strict_counts_unparsed_answers_as_wrong_on_both_sides() -> None:
     found = figures(scored, "strict")
     assert found["f1"] == 0.5
     assert found["accuracy"] == found["yes_ratio"] == pytest.approx(1 / 3)
-    assert unparsed_share(scored) == pytest.approx(2 / 3)
 
 
 def test_mean_f1_weighs_categories_alike() -> None:

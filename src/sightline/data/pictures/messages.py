@@ -12,7 +12,6 @@ from sightline.data.pictures.columns import close_images, refused_picture
 from sightline.errors import DataError
 
 Row = dict[str, Any]
-Message = dict[str, Any]
 NameOf = Callable[[int], str]
 
 PROMPTS = ("messages", "conversations", "prompt")

@@ -10,7 +10,6 @@ import numpy as np
 
 from sightline.data.worlds.scene import CELLS, COLOURS, SHAPES, WORDS, Bar, Scene, Shape, pick
 
-KINDS = ("count", "colour", "shape", "position", "comparison", "existence", "reading", "chart value")
 # Attempts per wanted question; a scene with one small shape offers few distinct ones.
 ATTEMPTS = 6
 

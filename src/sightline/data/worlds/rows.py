@@ -1,4 +1,4 @@
-"""Rows of a world: questions, descriptions, choices and preferences, in memory or as a folder of files."""
+"""Rows of a world: questions, descriptions, choices and preferences, written into a folder with their pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from sightline.data.worlds.descriptions import PROMPT, caption, describe, describe_falsely
 from sightline.data.worlds.draw import draw_scene
@@ -18,7 +17,8 @@ from sightline.data.worlds.questions import scene_questions
 from sightline.data.worlds.scene import SPLITS, Scene, Split, single_shape_scenes, world_scenes
 
 Row = dict[str, Any]
-Picture = Callable[[int, Scene], Any]
+Picture = Callable[[int], str]
+"""The path of a scene's picture by the scene's index."""
 
 
 @dataclass(frozen=True)
@@ -45,26 +45,6 @@ class WorldFiles:
     preferences: Path
 
 
-def world_rows(seed: int, scenes: int, split: Split, questions: int = 8, image_size: int = 64) -> list[Row]:
-    """Each scene's questions and its description: `image`, `question`, `answer`, `kind`, `id`."""
-    pictures = _Pictures(image_size)
-    drawn = world_scenes(seed, scenes, split)
-    return [*_question_rows(drawn, seed, split, questions, pictures), *_description_rows(drawn, split, pictures)]
-
-
-def world_choices(seed: int, scenes: int, split: Split, questions: int = 8, image_size: int = 64) -> list[Row]:
-    """The questions of `world_rows`, each with `options`."""
-    return _choice_rows(world_scenes(seed, scenes, split), seed, split, questions, _Pictures(image_size))
-
-
-def world_preferences(seed: int, scenes: int, split: Split, image_size: int = 64) -> list[Row]:
-    """A true description of each scene, chosen, against one with an invented or missing object, rejected.
-
-    Conversational, as TRL reads them: `images`, `prompt`, `chosen`, `rejected`; `error` says what was done.
-    """
-    return _preference_rows(world_scenes(seed, scenes, split), seed, split, _Pictures(image_size))
-
-
 def write_world(
     folder: str | Path,
     seed: int,
@@ -89,7 +69,7 @@ def write_world(
             draw_scene(scene, image_size).save(files.folder / picture_name(name, index), compress_level=1)
 
     def of(name: str) -> Picture:
-        return lambda index, scene: picture_name(name, index)
+        return lambda index: picture_name(name, index)
 
     asked, described = (
         _question_rows(train, seed, "train", questions, of("train")),
@@ -106,24 +86,11 @@ def write_world(
     return files
 
 
-class _Pictures:
-    """Draws each scene once, however many rows show it."""
-
-    def __init__(self, image_size: int) -> None:
-        self.image_size = image_size
-        self.drawn: dict[int, Image.Image] = {}
-
-    def __call__(self, index: int, scene: Scene) -> Image.Image:
-        if index not in self.drawn:
-            self.drawn[index] = draw_scene(scene, self.image_size)
-        return self.drawn[index]
-
-
 def _question_rows(scenes: list[Scene], seed: int, split: Split, questions: int, picture: Picture) -> list[Row]:
     rows = []
     for index, scene in enumerate(scenes):
         for number, asked in enumerate(scene_questions(scene, _generator(seed, index, split, "questions"), questions)):
-            row = {"image": picture(index, scene), "question": asked.text, "answer": asked.answer, "kind": asked.kind}
+            row = {"image": picture(index), "question": asked.text, "answer": asked.answer, "kind": asked.kind}
             rows.append({**row, "id": f"{split}-{index:05d}-{number}"})
     return rows
 
@@ -133,7 +100,7 @@ def _choice_rows(scenes: list[Scene], seed: int, split: Split, questions: int, p
     for index, scene in enumerate(scenes):
         rng = _generator(seed, index, split, "options")
         for number, asked in enumerate(scene_questions(scene, _generator(seed, index, split, "questions"), questions)):
-            row = {"image": picture(index, scene), "question": asked.text, "options": list(answer_options(asked, rng))}
+            row = {"image": picture(index), "question": asked.text, "options": list(answer_options(asked, rng))}
             rows.append({**row, "answer": asked.answer, "kind": asked.kind, "id": f"{split}-{index:05d}-{number}"})
     return rows
 
@@ -141,7 +108,7 @@ def _choice_rows(scenes: list[Scene], seed: int, split: Split, questions: int, p
 def _description_rows(scenes: list[Scene], name: str, picture: Picture) -> list[Row]:
     return [
         {
-            "image": picture(index, scene),
+            "image": picture(index),
             "question": PROMPT,
             "answer": describe(scene),
             "kind": "description",
@@ -162,7 +129,7 @@ def _preference_rows(scenes: list[Scene], seed: int, split: Split, picture: Pict
     rows = []
     for index, scene in enumerate(scenes):
         false = describe_falsely(scene, _generator(seed, index, split, "preferences"))
-        rows.append(preference_row(picture(index, scene), describe(scene), false.text, f"{split}-{index:05d}-p"))
+        rows.append(preference_row(picture(index), describe(scene), false.text, f"{split}-{index:05d}-p"))
         rows[-1]["error"] = false.error
     return rows
 

@@ -11,11 +11,6 @@ from sightline.scoring.records import Judged, Verdict
 _OPPOSITE = {"yes": "no", "no": "yes"}
 
 
-def unparsed_share(judged: Sequence[Judged]) -> float:
-    """Share of items whose answer could not be read, those without an answer among them."""
-    return sum(one.verdict.parsed is None for one in judged) / max(len(judged), 1)
-
-
 def bounds(metric: Metric, judged: Sequence[Judged]) -> tuple[float, float]:
     """(all unparsed wrong, all unparsed right)."""
     return metric.value([_as_wrong(one) for one in judged]), metric.value([_as_right(one) for one in judged])
