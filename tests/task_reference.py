@@ -5,8 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sightline.evaluation.tasks.describe import render_task
-from sightline.evaluation.tasks.registry import TASKS, load_task
+from sightline.evaluation.tasks.registry import TASKS, load_task, render_task
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "tasks.md"
 

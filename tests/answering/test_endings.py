@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.answering.endings import cut_note, endings, request_changes, why_empty
+from sightline.answering.requests import cut_note, endings, request_changes, why_empty
 from sightline.types import Answer
 
 CUT_OFF, CUT_SHORT, WHOLE = (

@@ -14,8 +14,7 @@ from PIL import Image
 
 from sightline.data.worlds.descriptions import caption, describe, describe_falsely, description_errors
 from sightline.data.worlds.draw import RGB, draw_scene
-from sightline.data.worlds.options import answer_options
-from sightline.data.worlds.questions import scene_questions
+from sightline.data.worlds.questions import KINDS, answer_options, scene_questions
 from sightline.data.worlds.rows import write_world
 from sightline.data.worlds.scene import (
     CELLS,
@@ -31,7 +30,6 @@ from sightline.data.worlds.scene import (
 )
 from sightline.errors import ConfigError
 
-KINDS = ("count", "colour", "shape", "position", "comparison", "existence", "reading", "chart value")
 PAIR = Scene(
     shapes=(Shape("circle", "red", "large", 0), Shape("square", "blue", "small", 1)), word=Word("cat", "bottom")
 )

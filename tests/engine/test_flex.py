@@ -13,9 +13,8 @@ from torch.nn.attention.flex_attention import create_mask
 from transformers import LlavaForConditionalGeneration
 
 from sightline.engine import selftest
-from sightline.engine.flex import FLEX_ATTENTION, block_mask, can_flex, mask_rule
 from sightline.engine.forest import Forest, build_forest
-from sightline.engine.masks import dense_mask, forest_masks
+from sightline.engine.masks import FLEX_ATTENTION, block_mask, can_flex, dense_mask, forest_masks, mask_rule
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.engine.selftest import choose_route
 from sightline.models.families import family_of

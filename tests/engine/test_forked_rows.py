@@ -12,8 +12,7 @@ import transformers
 
 from sightline.engine import routes, selftest
 from sightline.engine.forest import Forest, build_forest
-from sightline.engine.forked_rows import forked, row_tokens
-from sightline.engine.selftest import choose_route
+from sightline.engine.selftest import choose_route, forked, row_tokens
 from sightline.models.families import family_of
 from sightline.types import PROMPT, TokenSequence
 from tests.engine.test_routes import pixels, with_image, without_image

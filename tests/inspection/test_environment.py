@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from sightline.inspection import environment
-from sightline.inspection.doctor_terminal import print_environment
 from sightline.inspection.environment import CACHE, read_environment
+from sightline.inspection.terminal import print_environment
 from sightline.limits import Memory
 
 

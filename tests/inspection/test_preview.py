@@ -17,7 +17,7 @@ from sightline.errors import ConfigError, DataError
 from sightline.inspection.plan import PlannedRun, chosen_rows
 from sightline.inspection.preview import CUT, DROPPED, FITS, REFUSED, RowPreview, run_preview, token_counts
 from sightline.inspection.preview_page import preview_report, segment_tokens
-from sightline.inspection.preview_terminal import print_preview
+from sightline.inspection.terminal import print_preview
 from sightline.inspection.tiles import cut_picture
 from sightline.inspection.tokens import IMAGE, READ, TRAINED
 from sightline.pages.report import render_report

@@ -19,8 +19,7 @@ from sightline.models import merging
 from sightline.models.adapter_folders import chosen_adapter
 from sightline.models.load import load_vlm
 from sightline.models.merged_folder import write_model
-from sightline.models.merging import MergeSettings, merge_adapter
-from sightline.models.probe import largest_difference, probe
+from sightline.models.merging import MergeSettings, largest_difference, merge_adapter, probe
 from tests.tiny import tiny_llava, tiny_processor
 
 LAYERS = r"model\.language_model.*(q_proj|v_proj)"

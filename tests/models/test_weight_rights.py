@@ -11,7 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sightline.models.weight_rights import give_usual_rights
+from sightline.models.stored_weights import give_usual_rights
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="Windows knows no such rights")
 

@@ -13,8 +13,8 @@ from sightline.evaluation.compare import compare
 from sightline.evaluation.results import EvalResult, summarise
 from sightline.evaluation.vqa import score_answer
 from sightline.evaluation.vqa_report import change_galleries, change_headline, galleries, interval_chart
+from sightline.pages.browser import picture_address
 from sightline.pages.curves import Curve, CurveChart, draw_curves
-from sightline.pages.pictures import picture_address
 from sightline.pages.report import (
     Card,
     Commands,

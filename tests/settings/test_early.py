@@ -14,9 +14,8 @@ import pytest
 from sightline.cli.main import run
 from sightline.errors import InputError
 from sightline.settings import early, hub
-from sightline.settings.early import check_early
+from sightline.settings.early import check_early, require_packages
 from sightline.settings.known import FILE
-from sightline.settings.packages import require_packages
 from tests.known_settings import render_settings
 
 HEAVY = ("torch", "transformers", "trl", "datasets", "peft", "pandas")
@@ -159,15 +158,15 @@ def test_of_a_flag_that_stands_there_twice_the_last_counts_and_a_line_says_so(he
 def test_a_package_that_is_not_there_is_named_with_its_setting(
     settings: dict[str, Any], message: str, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("sightline.settings.packages.find_spec", lambda name: None)
+    monkeypatch.setattr("sightline.settings.early.find_spec", lambda name: None)
     with pytest.raises(InputError, match=f"r.yaml: .*{message}"):
         require_packages(settings, "r.yaml")
-    monkeypatch.setattr("sightline.settings.packages.find_spec", lambda name: name)
+    monkeypatch.setattr("sightline.settings.early.find_spec", lambda name: name)
     require_packages(settings, "r.yaml")
 
 
 def test_settings_that_need_no_package_pass(monkeypatch: Any) -> None:
-    monkeypatch.setattr("sightline.settings.packages.find_spec", lambda name: None)
+    monkeypatch.setattr("sightline.settings.early.find_spec", lambda name: None)
     plain = {"report_to": "none", "attn_implementation": "sdpa", "load_in_4bit": False, "optim": "adamw_torch_fused"}
     require_packages({**plain, "deepspeed": None}, "r.yaml")
 

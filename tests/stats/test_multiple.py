@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sightline.stats.multiple import holm
+from sightline.stats.paired import holm
 
 
 def test_holm_worked_by_hand() -> None:

@@ -10,12 +10,7 @@ import numpy as np
 import pytest
 
 from sightline.stats.intervals import clustered_standard_error
-from sightline.stats.paired import (
-    mcnemar_exact,
-    paired_difference,
-    paired_p_value,
-    standard_error_of_difference,
-)
+from sightline.stats.paired import mcnemar_exact, paired_difference, paired_p_value, standard_error_of_difference
 
 
 def test_difference_worked_by_hand() -> None:

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from sightline.stats.paired import paired_p_value, standard_error_of_difference
-from sightline.stats.power import items_for_error
+from sightline.stats.paired import items_for_error, paired_p_value, standard_error_of_difference
 
 
 def items_needed(before: Sequence[float], after: Sequence[float], clusters: Sequence[int], difference: float) -> int:

@@ -11,13 +11,12 @@ import pytest
 
 from sightline.data.sources.bad_rows import BadRows
 from sightline.errors import ConfigError, DataError
-from sightline.synthesis.boxes import box_lines
 from sightline.synthesis.instructions import INSTRUCTIONS
 from sightline.synthesis.pairs import ALIKE, NO_BETTER, NOTHING, Candidate, Sides, choose_pair
 from sightline.synthesis.prompt_files import SHIPPED, read_prompt
 from sightline.synthesis.replies import ReplyError, read_description, read_pairs, read_score
 from sightline.synthesis.settings import KINDS, PairChoice, SynthesisConfig
-from sightline.synthesis.units import Unit, read_scenes, read_turns
+from sightline.synthesis.units import Unit, box_lines, read_scenes, read_turns
 from tests.tiny import picture
 
 DOG, CAT = "dog: [0.5, 0.0, 0.75, 0.5]", "cat: [0.0, 0.5, 0.1, 1.0]"

@@ -417,7 +417,7 @@ def test_a_worker_that_ends_or_finds_no_shared_memory_ends_the_run_in_one_line(
 def test_a_reporter_that_is_not_installed_is_told_before_rows_are_read(
     name: str, data: Path, tmp_path: Path, monkeypatch: Any, capsys: Any
 ) -> None:
-    monkeypatch.setattr("sightline.settings.packages.find_spec", lambda module: None)
+    monkeypatch.setattr("sightline.settings.early.find_spec", lambda module: None)
     assert run(command(data, "sft", tmp_path / "run", "--report_to", name)) == 2
     printed = capsys.readouterr().err
     assert f"report_to {name} needs {name}, which is not installed. Run `pip install {name}`" in printed

@@ -12,8 +12,7 @@ import pytest
 from datasets import Dataset, Image
 
 from sightline.cli.main import run
-from sightline.data.sources.file_signatures import model_files
-from sightline.data.sources.row_signature import rows_signature
+from sightline.data.sources.file_signatures import model_files, rows_signature
 from sightline.runs import BEGUN, RunFolder
 from sightline.training.begun import FREE_SETTINGS
 from sightline.training.restore import last_whole_checkpoint

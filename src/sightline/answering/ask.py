@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.answering.endings import why_empty
+from sightline.answering.requests import why_empty
 from sightline.data.marks import numbered, without_marks
 from sightline.data.pictures.images import open_image, opened
 from sightline.errors import ConfigError, MachineError

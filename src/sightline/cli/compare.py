@@ -28,7 +28,7 @@ def compare_command(
     comparison = run_compare(run_a, run_b, detect)
     print_comparison(comparison, json)
     if output_dir is not None:
-        from sightline.evaluation.comparison.write import write_comparison
+        from sightline.evaluation.comparison.page import write_comparison
 
         write_comparison(comparison, output_dir, report_pictures)
         print(f"Comparison and report: {output_dir}", file=stderr)

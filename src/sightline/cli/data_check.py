@@ -32,7 +32,7 @@ def check_command(
     from sightline.data.pictures.columns import PictureAccess
     from sightline.data.sources.column_names import read_columns
     from sightline.inspection.check import CheckConfig, run_check
-    from sightline.inspection.check_terminal import print_check
+    from sightline.inspection.terminal import print_check
     from sightline.progress import progress_bar
 
     pictures = PictureAccess(image_folder, allow_urls, keep_missing=True, columns=read_columns(columns))

@@ -37,7 +37,7 @@ def preview_command(
     check_early(argv, *((method,) if method in ("sft", "dpo") else ("sft", "dpo")), writes=False)
     from sightline.inspection.preview import Asked, preview_data
     from sightline.inspection.preview_page import write_page
-    from sightline.inspection.preview_terminal import print_preview
+    from sightline.inspection.terminal import print_preview
 
     preview = preview_data(Asked(source, model, tuple(argv), method, numbers, limit, batch_size))
     print_preview(preview)

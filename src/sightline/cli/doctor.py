@@ -28,7 +28,7 @@ def doctor_command(
     argv = [*(["--config", config] if config is not None else []), *context.args]
     check_early(argv, *((method,) if method in ("sft", "dpo") else ("sft", "dpo")), writes=False)
     from sightline.inspection.doctor import diagnose_recipe
-    from sightline.inspection.doctor_terminal import print_diagnosis, to_json
+    from sightline.inspection.terminal import print_diagnosis, to_json
     from sightline.training.rows import progress
 
     seen = diagnose_recipe(argv, method, progress)
@@ -43,8 +43,8 @@ def doctor_command(
 def _print_environment(as_json: bool) -> None:
     from json import dumps
 
-    from sightline.inspection.doctor_terminal import print_environment
     from sightline.inspection.environment import read_environment
+    from sightline.inspection.terminal import print_environment
     from sightline.runs import plain_data
 
     found = read_environment()

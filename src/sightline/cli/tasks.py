@@ -13,8 +13,7 @@ def list_command(
     """Name each benchmark with its rows and title; so does `sightline tasks` alone."""
     from json import dumps
 
-    from sightline.evaluation.tasks.describe import describe
-    from sightline.evaluation.tasks.registry import TASKS, load_task
+    from sightline.evaluation.tasks.registry import TASKS, describe, load_task
 
     records = [load_task(each) for each in TASKS]
     if json:
@@ -38,8 +37,7 @@ def show_command(
     require_task(name)
     from json import dumps
 
-    from sightline.evaluation.tasks.describe import describe, render_task
-    from sightline.evaluation.tasks.registry import load_task
+    from sightline.evaluation.tasks.registry import describe, load_task, render_task
 
     task = load_task(name)
     print(dumps(describe(task), indent=2, ensure_ascii=False) if json else render_task(task))

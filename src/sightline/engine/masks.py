@@ -1,6 +1,5 @@
-"""Attention masks made from reach: one rule for causality, packing, prefix sharing and padding."""
+"""Attention masks made from reach, dense or as FlexAttention's blocks: one rule for packing, sharing and padding."""
 
-# Dims: R rows, L tokens, Q new tokens, K tokens kept.
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -8,10 +7,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask
 
-from sightline.engine.flex import FLEX_ATTENTION, block_mask
 from sightline.engine.forest import Forest
+
+# Dims: R rows, L tokens, Q new tokens, K tokens kept.
 
 
 def forest_masks(forest: Forest, text_config: Any, both_ways: bool, dtype: torch.dtype) -> Any:
@@ -85,3 +85,45 @@ def _additive(allowed: Tensor, dtype: torch.dtype) -> Tensor:
     """0 where allowed and the dtype's minimum elsewhere, with an axis for the heads."""
     mask = torch.zeros(allowed.shape, dtype=dtype, device=allowed.device)
     return mask.masked_fill_(~allowed, torch.finfo(dtype).min).unsqueeze(1)
+
+
+# Dims: R rows, L tokens.
+
+
+FLEX_ATTENTION = "flex_attention"  # transformers' name
+
+Rule = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+def can_flex(model: Any) -> bool:
+    """Whether FlexAttention is worth a trial: on CUDA, since it has no backward pass on CPU (torch 2.13), where the
+    decoder supports it and would read dense masks in sdpa."""
+    decoder = model.get_decoder()
+    on_cuda = model.get_input_embeddings().weight.device.type == "cuda"
+    return on_cuda and decoder._supports_flex_attn and decoder.config._attn_implementation == "sdpa"
+
+
+def block_mask(
+    reach_RL: Tensor, depth_RL: Tensor, window: int | None = None, block_RL: Tensor | None = None
+) -> BlockMask:
+    """What FlexAttention takes in place of `masks.dense_mask` of the same arguments."""
+    rows, length = reach_RL.shape
+    rule = mask_rule(reach_RL, depth_RL, window, block_RL)
+    # Without compiling, all R x L x L pairs would lie in memory for a moment.
+    compiled = reach_RL.device.type == "cuda"
+    return create_block_mask(rule, rows, None, length, length, device=str(reach_RL.device), _compile=compiled)
+
+
+def mask_rule(reach_RL: Tensor, depth_RL: Tensor, window: int | None = None, block_RL: Tensor | None = None) -> Rule:
+    """Whether in `row` the token `query` may look at the token `key`; the rule of `masks.dense_mask`, pair by pair."""
+
+    def may_look(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        allowed = (key <= query) & (query < reach_RL[row, key])
+        if window is not None:
+            allowed = allowed & (depth_RL[row, query] - depth_RL[row, key] < window)
+        if block_RL is not None:
+            own = block_RL[row, query]
+            allowed = allowed | ((own == block_RL[row, key]) & (own >= 0))
+        return allowed
+
+    return may_look

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sightline.answering.asking import Progress, ask_all
-from sightline.answering.endings import why_empty
 from sightline.answering.journal import Journal
-from sightline.answering.requests import request_of
+from sightline.answering.requests import request_of, why_empty
 from sightline.evaluation.task import JudgeNote
 from sightline.scoring.final_answer import without_thought
 from sightline.scoring.records import Item, Judged, Verdict
 from sightline.types import Answerer, Question
 
 MAX_VERDICT_TOKENS = 16
-LIMIT_FLAG = "--judge_max_new_tokens"
+JUDGE_LIMIT_FLAG = "--judge_max_new_tokens"
 _OPENING = "You compare a response with the correct answer to a question."
 _CLOSING = (
     "Does the response give the correct answer? Say one word: correct, incorrect, or unclear if the response gives no "
@@ -54,7 +53,7 @@ def judge_unparsed(
         answer = answers[request.key]
         one = judged[place]
         notes[one.item.id] = JudgeNote(
-            judge.name, request.question.text, answer.text or why_empty(answer, limit, LIMIT_FLAG)
+            judge.name, request.question.text, answer.text or why_empty(answer, limit, JUDGE_LIMIT_FLAG)
         )
         changed[place] = replace(one, verdict=_verdict(one, answer.text))
     return SecondOpinion(tuple(changed), notes)

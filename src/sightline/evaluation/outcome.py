@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.answering.endings import cut_note, endings
+from sightline.answering.requests import cut_note, endings
 from sightline.evaluation.results import percent
 from sightline.evaluation.samples import SAMPLES, Sample, answer_of, samples_text
 from sightline.evaluation.scores import MetricScore, TaskScores

@@ -12,9 +12,9 @@ from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.exchange.choice import Exchange
 from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
 from sightline.evaluation.requests import Asking
-from sightline.evaluation.run_pictures import find_pictures
 from sightline.evaluation.samples import SAMPLES, Sample, answer_of, blind_answer_of, item_of, sample_of
 from sightline.evaluation.scores import check_profile, judge_items, score_task
+from sightline.evaluation.shown_samples import find_pictures
 from sightline.evaluation.stored_run import MEND, read_samples, read_summary
 from sightline.evaluation.tasks.registry import load_task
 from sightline.pages.report import REPORT, Report, render_report

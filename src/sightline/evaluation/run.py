@@ -11,9 +11,8 @@ from typing import Any
 
 from sightline.answering.answerers import Answering, local_answering, remote_answering, system_opening, vilt_answering
 from sightline.answering.asking import Progress, ask_all
-from sightline.answering.endings import request_changes
 from sightline.answering.journal import Journal
-from sightline.answering.requests import Request
+from sightline.answering.requests import Request, request_changes
 from sightline.errors import ConfigError, nearest
 from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.eval_report import eval_report

@@ -8,8 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from sightline.errors import ConfigError, nearest
-from sightline.evaluation.metrics.bounds import bounds
-from sightline.evaluation.metrics.intervals import metric_interval
+from sightline.evaluation.metrics.intervals import bounds, metric_interval
 from sightline.evaluation.requests import Asking, best_option, scored_options
 from sightline.evaluation.task import Metric, Task
 from sightline.scoring.records import Item, Judged, Verdict

@@ -12,16 +12,15 @@ from transformers.utils.logging import disable_progress_bar
 
 from sightline.disks import told_disk
 from sightline.errors import ConfigError, MachineError, RunFolderError, nearest
-from sightline.models.chat import LLAVA_WORDS, ROLE_TOKENS, chat_template
 from sightline.models.decoders import check_decoder, check_head, check_same_logits, keep_logit_scale
 from sightline.models.folders import reading
 from sightline.models.parts import Part, read_part
-from sightline.models.presets import PRESETS, BuildSpec, preset_spec
+from sightline.models.presets import LLAVA_WORDS, PRESETS, ROLE_TOKENS, BuildSpec, chat_template, preset_spec
 from sightline.models.pretrained import load_pretrained
+from sightline.models.stored_weights import give_usual_rights
 from sightline.models.tokenizers import IMAGE, PAD, build_tokenizer
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 from sightline.models.towers import TowerShape, build_tower, find_tower_shape, tower_folder
-from sightline.models.weight_rights import give_usual_rights
 from sightline.runs import LOCK, RunFolder
 
 __all__ = ["PRESETS", "BuildSpec", "BuiltVlm", "build_vlm", "preset_spec", "save_vlm"]

@@ -9,10 +9,9 @@ from typing import Any
 
 from sightline.errors import InputError, MachineError
 from sightline.models.endpoint import Endpoint
-from sightline.models.posts import Poster
+from sightline.models.posts import SILENCE_S, Poster, Voice
 from sightline.models.replies import Refused, Trouble, TryAgain, Unanswered, read_reply
 from sightline.models.request_fields import RequestFields
-from sightline.models.waits import SILENCE_S, Voice
 from sightline.secrets import redact, without_known
 from sightline.types import CUT, Answer, Question
 

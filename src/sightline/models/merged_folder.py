@@ -17,7 +17,7 @@ from sightline.models.folders import require_settings
 from sightline.models.load import load_model
 from sightline.models.pretrained import stored_file
 from sightline.models.snippet import ask_snippet
-from sightline.models.weight_rights import give_usual_rights
+from sightline.models.stored_weights import give_usual_rights
 from sightline.runs import write_text
 from sightline.secrets import redact
 

@@ -11,9 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from PIL import Image
+from torch import Tensor
 
-from sightline.data.sources.new_folder import new_folder, require_new
+from sightline.data.encoding.prompts import check_template, option_ids, render_prompt
+from sightline.data.pictures.images import opened
+from sightline.data.sources.new_file import new_folder, require_new
 from sightline.disks import told_disk
 from sightline.errors import ConfigError, InputError, MachineError, SightlineError
 from sightline.models.adapter_folders import (
@@ -26,12 +31,12 @@ from sightline.models.adapter_folders import (
 )
 from sightline.models.adapters import kind_of_adapter, load_adapter
 from sightline.models.folders import damaged_file, require_settings
+from sightline.models.generate import plain_logits
 from sightline.models.load import LoadedVlm, load_model, load_processor
 from sightline.models.merged_folder import Origin, WrittenModel, require_same_weights, write_card, write_model
 from sightline.models.patches import patched_config
-from sightline.models.probe import Probed, largest_difference, probe
-from sightline.models.tied_embeddings import tie_again, untie_adapted
 from sightline.models.torchvision_schemas import declare_torchvision_operators
+from sightline.types import Question
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 SIZE = re.compile(r"[1-9]\d*(\.\d+)?(B|KB|MB|GB|TB)")
@@ -236,3 +241,87 @@ def _told(out: Path) -> Iterator[None]:
         if not full:
             raise
         raise MachineError(f"{out} could not be written: {full}") from error
+
+
+def untie_adapted(adapted: Any) -> tuple[Any, ...]:
+    """Gives the output embeddings a weight of their own, and returns the configs that say there is one; none where
+    there are two already.
+
+    PEFT (0.21) adds to the shared weight: an adapter on the input embeddings would then act on the output as well.
+    """
+    model = adapted.get_base_model()
+    tables = [_table(layer) for layer in _embeddings(model)]
+    if len(tables) < 2 or tables[0].weight is not tables[1].weight:
+        return ()
+    tables[1].weight = torch.nn.Parameter(tables[1].weight.detach().clone(), requires_grad=False)
+    parts = (getattr(model.config, name, None) for name in model.config.sub_configs)
+    return tuple(config for config in (model.config, *parts) if getattr(config, "tie_word_embeddings", False))
+
+
+def tie_again(model: Any, configs: tuple[Any, ...]) -> None:
+    """One weight for both where they are equal; else the configs say that there are two."""
+    if not configs:
+        return
+    one, other = _embeddings(model)
+    equal = torch.equal(one.weight, other.weight)
+    if equal:
+        other.weight = one.weight
+    for config in configs:
+        config.tie_word_embeddings = equal
+    model.all_tied_weights_keys = model.get_expanded_tied_weights_keys(all_submodels=True)
+
+
+def _embeddings(model: Any) -> list[Any]:
+    found = (model.get_input_embeddings(), model.get_output_embeddings())
+    return [layer for layer in found if layer is not None]
+
+
+def _table(layer: Any) -> Any:
+    """The model's own layer beneath what PEFT put around it."""
+    while True:
+        inner = getattr(layer, "base_layer", None) or getattr(layer, "original_module", None)
+        if inner is None:
+            return layer
+        layer = inner
+
+
+# Dims: T tokens, V vocabulary.
+
+
+SIDE = 224
+ANSWER = "The picture shows a red circle, two trees and the word 7."
+
+
+@dataclass(frozen=True)
+class Probed:
+    """Logits (T, V), or the reason why there are none."""
+
+    logits_TV: Tensor | None
+    reason: str = ""
+
+
+def probe(loaded: LoadedVlm) -> Probed:
+    """What the model says of the picture, at each token of an answer behind the question."""
+    question = Question("What is in the picture?", (opened(_picture()),))
+    try:
+        check_template(loaded.processor, loaded.name)
+        prompt = render_prompt(loaded.processor, question)
+        ids = option_ids(loaded.processor, ANSWER).tolist()
+        with torch.inference_mode():
+            return Probed(plain_logits(loaded, prompt, ids).float().cpu())
+    except Exception as error:  # a template or a processor that wants something else of a question
+        return Probed(None, f"it could not be asked ({type(error).__name__}: {' '.join(str(error).split())[:150]})")
+
+
+def largest_difference(one: Probed, other: Probed) -> float | None:
+    """The largest difference of a logit as a share of the largest logit; None where one of them is missing."""
+    if one.logits_TV is None or other.logits_TV is None:
+        return None
+    return float((one.logits_TV - other.logits_TV).abs().max() / one.logits_TV.abs().max())
+
+
+def _picture() -> Image.Image:
+    """Shades and an edge, the same each time."""
+    x, y = np.meshgrid(np.arange(SIDE), np.arange(SIDE))
+    channels = (x * 255 // SIDE, y * 255 // SIDE, np.where((x - 112) ** 2 + (y - 90) ** 2 < 2500, 230, 40))
+    return Image.fromarray(np.stack(channels, axis=-1).astype(np.uint8))

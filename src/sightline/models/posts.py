@@ -1,12 +1,14 @@
-"""Post requests to an endpoint, each bounded in size, and in time from connecting to its last byte; no redirects."""
+"""Post requests to an endpoint, each bounded in size and time, without redirects; and what is said while it waits."""
 
 from __future__ import annotations
 
 import asyncio
 import json
 import ssl
+import sys
+import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
@@ -16,6 +18,36 @@ import httpx2
 from sightline.errors import ConfigError, InputError
 from sightline.models.endpoint import Endpoint
 from sightline.models.replies import Posted, Trouble, TryAgain, Unanswered
+
+QUIET_S = 10.0  # after a line about waiting none follows for so long: eight requests wait for one reason
+SILENCE_S = 60.0  # without any reply after which it is said that one is waited for
+
+
+def say_on_stderr(text: str) -> None:
+    """A line where progress goes."""
+    print(text, file=sys.stderr)
+
+
+class Voice:
+    """Says what is worth saying once, and what is said again only after a while."""
+
+    def __init__(self, say: Callable[[str], None] = say_on_stderr) -> None:
+        self._say = say
+        self._said: set[str] = set()
+        self._quiet_until = 0.0
+
+    def once(self, text: str) -> None:
+        """A line that a run reads once."""
+        if text not in self._said:
+            self._said.add(text)
+            self._say(text)
+
+    def now_and_then(self, text: str) -> None:
+        """A line that may be left out where one was said just before."""
+        if time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + QUIET_S
+            self._say(text)
+
 
 CONNECT_S = 20.0
 _GZIP = frozenset({"gzip", "x-gzip", "deflate"})

@@ -14,8 +14,8 @@ from typing import Any
 from sightline.data.encoding.prompts import said_of
 from sightline.models.chat_client import ChatClient, Sleep
 from sightline.models.endpoint import Endpoint
+from sightline.models.posts import Voice, say_on_stderr
 from sightline.models.request_fields import RequestFields
-from sightline.models.waits import Voice, say_on_stderr
 from sightline.secrets import redact
 from sightline.types import Answer, Picture, Placed, Question
 

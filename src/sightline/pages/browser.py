@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from io import BytesIO
+from typing import TYPE_CHECKING, Any
 
-from sightline.pages.pictures import picture_address
+from sightline.data.pictures.images import as_rgb
 from sightline.shown import shown
 from sightline.types import Picture
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 MAX_PICTURES = 300
 MAX_PICTURE_BYTES = 12_000_000
 MAX_SAMPLES = 4_000
+MAX_PICTURE_SIDE = 360
+SMALL_PICTURE_SIDE = 128
 STATUSES = {"right": "Right", "partly": "Partly right", "wrong": "Wrong", "unparsed": "Unparsed", "error": "No answer"}
 
 
@@ -151,3 +158,17 @@ def _caption(total: int, shown: Sequence[ShownSample], pictures: int) -> str:
     if parts:
         parts.append("As many of each kind as there are, spread evenly over the data; samples.jsonl holds all texts.")
     return " ".join(parts)
+
+
+def picture_address(image: Image, max_side: int = MAX_PICTURE_SIDE) -> str:
+    """A data address of the picture, at most `max_side` pixels wide and high; small ones stay exact."""
+    copy = as_rgb(image).copy()
+    copy.thumbnail((max_side, max_side))
+    exact = max(image.size) <= SMALL_PICTURE_SIDE
+    buffer = BytesIO()
+    if exact:
+        copy.save(buffer, format="PNG", optimize=True)
+    else:
+        copy.save(buffer, format="JPEG", quality=86)
+    kind = "png" if exact else "jpeg"
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

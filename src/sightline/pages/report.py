@@ -9,9 +9,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sightline import __version__
-from sightline.pages.browser import SampleBrowser, browser_json
+from sightline.pages.browser import SampleBrowser, browser_json, picture_address
 from sightline.pages.curves import CurveChart, draw_curves
-from sightline.pages.pictures import picture_address
 from sightline.shown import shown
 from sightline.types import Interval, Table
 

@@ -1,4 +1,4 @@
-"""Two systems on the same items: the difference with its interval, its p-value, and McNemar's exact test."""
+"""Two systems on the same items: the difference with its interval and p-value, and how many items would show it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 from scipy import stats
 
-from sightline.stats.intervals import clustered_standard_error, student_quantile, wilson
+from sightline.stats.intervals import clustered_standard_error, normal_quantile, student_quantile, wilson
 from sightline.types import Interval
 
 
@@ -83,3 +83,40 @@ def _changes(before: Sequence[float], after: Sequence[float]) -> np.ndarray:
 
 def _are_shares(scores: Sequence[float]) -> bool:
     return min(scores) >= 0 and max(scores) <= 1
+
+
+POWER = 0.8
+
+
+def items_for_error(items: int, standard_error: float, difference: float, power: float = POWER) -> int:
+    """Items on which a true `difference` is found with probability `power`, given its standard error on `items`.
+
+    Found: a two-sided paired test at 5%. Items come in clusters as these do, and change as much.
+
+    Source: E. Miller, 2024, "Adding error bars to evals", section 5, with paired, clustered errors.
+    """
+    if difference == 0:
+        raise ValueError("No number of items shows a difference of 0; give the smallest that matters, such as 0.01.")
+    return math.ceil(items * (_standard_errors(power) * standard_error / difference) ** 2)
+
+
+def _standard_errors(power: float) -> float:
+    if not 0 < power < 1:
+        raise ValueError(f"Power is a probability between 0 and 1, got {power}.")
+    return normal_quantile() + float(stats.norm.ppf(power))
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Corrected p-values in the given order: the chance of one false alarm among all stays below what they say.
+
+    Source: S. Holm, 1979, "A simple sequentially rejective multiple test procedure".
+
+    >>> holm([0.01, 0.04, 0.03])
+    [0.03, 0.06, 0.06]
+    """
+    corrected = [0.0] * len(p_values)
+    reached = 0.0
+    for rank, index in enumerate(sorted(range(len(p_values)), key=lambda index: p_values[index])):
+        reached = max(reached, min(1.0, (len(p_values) - rank) * p_values[index]))
+        corrected[index] = reached
+    return corrected

@@ -9,13 +9,11 @@ from typing import Any
 
 from sightline.answering.answerers import Answering
 from sightline.answering.asking import Progress, ask_all
-from sightline.answering.endings import LIMIT_FLAG, request_changes, why_empty
 from sightline.answering.journal import Journal
-from sightline.answering.requests import request_of
+from sightline.answering.requests import LIMIT_FLAG, request_changes, request_of, why_empty
 from sightline.data.sources.bad_rows import BadRows
 from sightline.scoring.normalise import normalise
-from sightline.synthesis.outcome import Made
-from sightline.synthesis.picture_files import PictureFiles
+from sightline.synthesis.outcome import Made, PictureFiles
 from sightline.synthesis.prompt_files import PromptFile
 from sightline.synthesis.replies import Pair, ReplyError, read_description, read_pairs
 from sightline.synthesis.settings import SynthesisConfig

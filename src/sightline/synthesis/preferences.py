@@ -12,17 +12,16 @@ from PIL.Image import Image
 
 from sightline.answering.answerers import Answering, system_opening
 from sightline.answering.asking import Progress, ask_all
-from sightline.answering.endings import LIMIT_FLAG, request_changes, why_empty
 from sightline.answering.journal import Journal
-from sightline.answering.requests import request_of
+from sightline.answering.requests import LIMIT_FLAG, Request, request_changes, request_of, why_empty
 from sightline.data.pictures.images import Change
 from sightline.data.pictures.perturbations import Blank, Blur, Noise
+from sightline.evaluation.judge import JUDGE_LIMIT_FLAG
 from sightline.evaluation.task import Task
 from sightline.synthesis.asked import Asked, Questions, reject
-from sightline.synthesis.judging import MAX_VERDICT_TOKENS, judged_sides
-from sightline.synthesis.outcome import Made
+from sightline.synthesis.outcome import Made, PictureFiles
 from sightline.synthesis.pairs import ALIKE, NO_BETTER, NOTHING, Answered, Candidate, Choice, Sides, choose_pair
-from sightline.synthesis.picture_files import PictureFiles
+from sightline.synthesis.replies import ReplyError, read_score
 from sightline.synthesis.settings import CORRUPTION, GOLD, SAMPLES, SynthesisConfig
 from sightline.types import CUT, Picture, Question, Sampling
 
@@ -172,3 +171,45 @@ def _row(asked: Asked, choice: Choice, image: str, system: str, provenance: Mapp
         row["verdicts"] = {"chosen": chosen.verdict, "rejected": rejected.verdict}
     origins = {"chosen_from": chosen.origin, "rejected_from": rejected.origin}
     return {**row, "provenance": {**provenance, **origins, "row": asked.item.name}}
+
+
+MAX_VERDICT_TOKENS = 256
+
+
+def judged_sides(
+    asked: Sequence[Asked],
+    sides: Sequence[Sides],
+    judge: Answering,
+    show_image: bool,
+    journal: Journal,
+    progress: Progress | None = None,
+    limit: int = MAX_VERDICT_TOKENS,
+) -> Answered:
+    """The answers that the judge gave a score, and the verdicts that could not be read."""
+    requests = {
+        (place, candidate): _request(asked[place], candidate, judge.fingerprint, show_image, limit)
+        for place, side in enumerate(sides)
+        for candidate in (*side.better, *side.worse)
+    }
+    answers = ask_all(judge.answerer, requests.values(), journal, progress=progress)
+    scored: list[dict[Candidate, Candidate]] = [{} for _ in asked]
+    rejects: dict[str, dict[str, str]] = {}
+    for (place, candidate), request in requests.items():
+        said = answers[request.key]
+        try:
+            score, _ = read_score(said.text)
+            scored[place][candidate] = replace(candidate, score=score, verdict=said.text)
+        except ReplyError as error:
+            reason = f"judge: {why_empty(said, limit, JUDGE_LIMIT_FLAG) or error}"
+            rejects[request.key] = reject(asked[place], reason, said.text, request.question.text)
+    found = [side.scored(known.get) for side, known in zip(sides, scored, strict=True)]
+    return Answered(found, list(rejects.values()))
+
+
+def _request(asked: Asked, candidate: Candidate, fingerprint: str, show_image: bool, limit: int) -> Request:
+    lines = [f"Question: {asked.text}"]
+    if asked.item.answers:
+        lines.append(f"Reference: {' | '.join(asked.item.answers)}")
+    lines.append(f"Answer: {candidate.text}")
+    pictures = (asked.picture,) if show_image else ()
+    return request_of(Question("\n".join(lines), pictures, limit), fingerprint)

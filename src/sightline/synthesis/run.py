@@ -14,8 +14,7 @@ from sightline.answering.answerers import Answering, local_answering, remote_ans
 from sightline.answering.asking import Progress
 from sightline.answering.journal import Journal
 from sightline.data.sources.bad_rows import BadRows, left_out
-from sightline.data.sources.file_signatures import model_files
-from sightline.data.sources.row_signature import rows_signature
+from sightline.data.sources.file_signatures import model_files, rows_signature
 from sightline.errors import MachineError, RunFolderError
 from sightline.launch.processes import say
 from sightline.runs import CONFIG, RunFolder, plain_data, write_text

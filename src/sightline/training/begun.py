@@ -13,8 +13,7 @@ from typing import Any
 
 from datasets import Dataset
 
-from sightline.data.sources.file_signatures import model_files
-from sightline.data.sources.row_signature import rows_signature
+from sightline.data.sources.file_signatures import model_files, rows_signature
 from sightline.errors import RunFolderError
 from sightline.launch.processes import Processes
 from sightline.runs import RunFolder, flat_names, plain_data

@@ -8,7 +8,7 @@ from typing import Any
 
 from transformers import Trainer
 
-from sightline.models.weight_rights import give_usual_rights
+from sightline.models.stored_weights import give_usual_rights
 from sightline.secrets import HIDDEN, hidden, sealed
 from sightline.training.pushing import require_write_token, told_refusals
 

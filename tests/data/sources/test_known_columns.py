@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from sightline.data.formats.registry import FORMATS
+from sightline.data.sources.column_names import KNOWN, known_names
 from sightline.data.sources.datasets import read_dataset, stream_dataset
-from sightline.data.sources.known_columns import KNOWN, known_names
 
 
 @pytest.mark.parametrize("header", ["question, answer", " Question,Answer", "QUESTION ,aNSWER"])

@@ -11,7 +11,7 @@ from hypothesis import given, strategies as st
 from PIL import Image
 from transformers.models.vilt.image_processing_pil_vilt import ViltImageProcessorPil
 
-from sightline.data.pictures.rand_augment import OPERATIONS, rand_augment
+from sightline.data.pictures.augmentation import OPERATIONS, rand_augment
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_shapes, to_tensors
 from sightline.data.vilt.sources import PictureCheck
 from sightline.errors import DataError

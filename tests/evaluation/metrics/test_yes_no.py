@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sightline.evaluation.metrics.bounds import bounds
+from sightline.evaluation.metrics.intervals import bounds
 from sightline.evaluation.metrics.yes_no import yes_no_metrics
 from sightline.evaluation.profiles import POPE
 from sightline.scoring.records import Judged

@@ -11,7 +11,7 @@ from sightline.data.vilt.sentences import JudgedPictures
 from sightline.errors import DataError
 from sightline.evaluation.tasks.nlvr import TASKS as NLVR
 from sightline.evaluation.tasks.soft_answers import TASKS as SOFT
-from sightline.evaluation.vilt.items import question_items, sentence_items
+from sightline.evaluation.vilt.run import question_items, sentence_items
 from tests.tiny import picture
 
 SCORER = SOFT["soft_answers"].scorers["strict"]

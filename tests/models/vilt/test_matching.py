@@ -12,8 +12,7 @@ from sightline.data.pictures.images import opened
 from sightline.models.vilt.alignment import align
 from sightline.models.vilt.answers import ViltAnswerer
 from sightline.models.vilt.heads import build_answering, build_pretraining, build_ranking
-from sightline.models.vilt.matching import PairScorer
-from sightline.models.vilt.shortlist import shortlist_loss
+from sightline.models.vilt.matching import PairScorer, shortlist_loss
 from sightline.types import Question
 from tests.models.vilt.tiny_vilt import TEXTS, tiny_start
 

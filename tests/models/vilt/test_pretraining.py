@@ -7,11 +7,11 @@ import torch
 from torch.nn import functional
 from transformers import ViltForImageAndTextRetrieval, ViltForMaskedLM, ViltModel
 
+from sightline.models.vilt.alignment import cosine_cost, ipot, transport_cost
 from sightline.models.vilt.embedding import embed_pictures
 from sightline.models.vilt.heads import build_pretraining, build_ranking
 from sightline.models.vilt.pretraining import ViltForPreTraining
 from sightline.models.vilt.start import load_start
-from sightline.models.vilt.transport import cosine_cost, ipot, transport_cost
 from tests.models.vilt.tiny_vilt import tiny_batch, tiny_config, tiny_start
 
 # transformers draws the order of patches; in one order for both, not a bit may differ.

@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.optimize import linprog
 
-from sightline.models.vilt.transport import cosine_cost, ipot, transport_cost
+from sightline.models.vilt.alignment import cosine_cost, ipot, transport_cost
 
 
 def exact_cost(cost: np.ndarray) -> float:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.data.checking.findings import ERROR, KINDS, Example, Findings
-from sightline.data.checking.languages import language_of
-from sightline.data.checking.scripts import script_of
+from sightline.data.checking.languages import language_of, script_of
 from sightline.data.checking.texts import RowText, plain_words
 from sightline.data.encoding.rendering import require_row_words
 from sightline.data.marks import MARK

@@ -14,12 +14,11 @@ from sightline.data.pictures.gathering import gather_pictures
 from sightline.data.pictures.images import image_size, read_whole, rejected_images, row_images, stored_image
 from sightline.data.sources.bad_rows import SHOWN_ROWS, say_once
 from sightline.data.sources.bounds import require_packed
-from sightline.data.sources.column_names import renamed
+from sightline.data.sources.column_names import rename_known, renamed
 from sightline.data.sources.decimals import has_short, in_short_decimals
 from sightline.data.sources.documents import holds_split, require_split
 from sightline.data.sources.file_signatures import folder_signature
 from sightline.data.sources.folders import say_unread, split_files, splits_of
-from sightline.data.sources.known_columns import rename_known
 from sightline.data.sources.row_files import READERS, class_rows, dataset_of, stream_rows
 from sightline.data.sources.saved import is_saved, read_saved
 from sightline.data.sources.shard_table import read_shard_table

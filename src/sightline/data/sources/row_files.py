@@ -11,12 +11,11 @@ from sightline.data.pictures.columns import PictureAccess, PictureFinder, beside
 from sightline.data.pictures.gathering import gather_rows
 from sightline.data.sources.bad_rows import BadRows
 from sightline.data.sources.bounds import require_bytes
-from sightline.data.sources.column_names import renamed_rows
+from sightline.data.sources.column_names import renamed_rows, with_known_names
 from sightline.data.sources.csv_rows import csv_rows
 from sightline.data.sources.decimals import in_short_decimals
 from sightline.data.sources.documents import token_rows
 from sightline.data.sources.json_rows import iterate_jsonl, json_rows, settle, stream_jsonl
-from sightline.data.sources.known_columns import with_known_names
 from sightline.data.sources.large_tables import dataset_of_tables
 from sightline.data.sources.mixed_columns import is_mixed, table_of
 from sightline.data.sources.shard_table import read_shard_table

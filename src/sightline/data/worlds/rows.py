@@ -12,8 +12,7 @@ import numpy as np
 
 from sightline.data.worlds.descriptions import PROMPT, caption, describe, describe_falsely
 from sightline.data.worlds.draw import draw_scene
-from sightline.data.worlds.options import answer_options
-from sightline.data.worlds.questions import scene_questions
+from sightline.data.worlds.questions import answer_options, scene_questions
 from sightline.data.worlds.scene import SPLITS, Scene, Split, single_shape_scenes, world_scenes
 
 Row = dict[str, Any]

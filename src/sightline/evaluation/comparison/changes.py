@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from sightline.evaluation.comparison.pairs import PairedSamples, SamplePair
 from sightline.evaluation.metrics.intervals import difference_spread, metric_difference
 from sightline.evaluation.task import Metric
-from sightline.stats.paired import mcnemar_exact
-from sightline.stats.power import items_for_error
+from sightline.stats.paired import items_for_error, mcnemar_exact
 from sightline.types import Interval
 
 

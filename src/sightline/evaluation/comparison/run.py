@@ -15,7 +15,7 @@ from sightline.evaluation.samples import Sample
 from sightline.evaluation.scores import check_profile
 from sightline.evaluation.stored_run import read_environment, read_samples, read_summary
 from sightline.evaluation.tasks.registry import load_task
-from sightline.stats.multiple import holm
+from sightline.stats.paired import holm
 
 DETECT = 0.01
 

@@ -10,8 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sightline.evaluation.metrics.additive import additive, ratio, table_of
-from sightline.evaluation.metrics.means import mean_score
+from sightline.evaluation.metrics.means import additive, mean_score, ratio, table_of
 from sightline.evaluation.task import Metric
 from sightline.scoring.captions import MAX_N, Tokenizer, bleu_counts, bleu_from, cider_scores, raw_words
 from sightline.scoring.ptb_tokens import ptb_tokens

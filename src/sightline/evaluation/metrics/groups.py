@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from sightline.evaluation.metrics.additive import additive, ratio, table_of
+from sightline.evaluation.metrics.means import additive, ratio, table_of
 from sightline.evaluation.task import Metric
 from sightline.scoring.records import Judged
 

@@ -1,12 +1,13 @@
-"""The interval of any metric, and of its difference between two systems, with pictures as clusters."""
+"""The interval of any metric and of its difference between two systems, and what unparsed answers could make of it."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Hashable, Sequence
+from dataclasses import replace
 
 from sightline.evaluation.task import Metric
-from sightline.scoring.records import Judged
+from sightline.scoring.records import Judged, Verdict
 from sightline.stats.bootstrap import (
     PairedSpread,
     cluster_bootstrap,
@@ -84,3 +85,21 @@ def cluster_of(one: Judged) -> Hashable:
 
 def _scores(before: Sequence[Judged], after: Sequence[Judged]) -> tuple[list[float], list[float]]:
     return [one.verdict.score for one in before], [one.verdict.score for one in after]
+
+
+_OPPOSITE = {"yes": "no", "no": "yes"}
+
+
+def bounds(metric: Metric, judged: Sequence[Judged]) -> tuple[float, float]:
+    """(all unparsed wrong, all unparsed right)."""
+    return metric.value([_as_wrong(one) for one in judged]), metric.value([_as_right(one) for one in judged])
+
+
+def _as_right(one: Judged) -> Judged:
+    return replace(one, verdict=Verdict(1.0, one.item.answers[0])) if one.verdict.parsed is None else one
+
+
+def _as_wrong(one: Judged) -> Judged:
+    """For yes/no questions the wrong answer is said, so that false alarms count in precision."""
+    gold = one.item.answers[0].strip().lower()
+    return replace(one, verdict=Verdict(0.0, _OPPOSITE.get(gold, ""))) if one.verdict.parsed is None else one

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from sightline.evaluation.metrics.additive import additive, ratio, table_of
+from sightline.evaluation.metrics.means import additive, ratio, table_of
 from sightline.evaluation.task import Metric
 from sightline.scoring.records import Judged
 

@@ -9,22 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from PIL.Image import Image
+
 from sightline.answering.asking import Progress
-from sightline.data.pictures.images import read_whole
+from sightline.data.pictures.images import named_key, open_image, read_whole
 from sightline.data.sources.bad_rows import BadRows, left_out
 from sightline.data.sources.documents import require_split
 from sightline.data.vilt.captions import CaptionedPicture, read_captions
 from sightline.data.vilt.questions import AskedPicture, outside_vocabulary, read_questions
-from sightline.data.vilt.sentences import JudgedPictures, read_sentences
-from sightline.data.vilt.sources import Picture, PictureCheck
-from sightline.errors import ConfigError
+from sightline.data.vilt.sentences import LABELS, JudgedPictures, read_sentences
+from sightline.data.vilt.sources import Picture, Picture as StoredPicture, PictureCheck
+from sightline.errors import ConfigError, DataError
 from sightline.evaluation.eval_config import EvalConfig
-from sightline.evaluation.items import Items
+from sightline.evaluation.items import Items, fingerprint
 from sightline.evaluation.outcome import RESULTS, RunResult
 from sightline.evaluation.run import run_eval
 from sightline.evaluation.sources import DataChoice
-from sightline.evaluation.task import Task
-from sightline.evaluation.vilt.items import question_items, sentence_items
+from sightline.evaluation.task import Source, Task
+from sightline.evaluation.tasks.registry import load_task
+from sightline.evaluation.tasks.soft_answers import soft_item
 from sightline.evaluation.vilt.retrieval import RetrievalResult, evaluate_retrieval, retrieval_json
 from sightline.evaluation.vilt.retrieval_report import retrieval_report
 from sightline.models.pretrained import load_pretrained
@@ -33,6 +36,7 @@ from sightline.models.vilt.matching import PairScorer
 from sightline.models.vilt.start import load_shape
 from sightline.pages.report import REPORT, render_report
 from sightline.runs import RunFolder
+from sightline.scoring.records import Item
 
 R = TypeVar("R", CaptionedPicture, AskedPicture, JudgedPictures)
 
@@ -145,3 +149,55 @@ def _run_retrieval(config: ViltEvalConfig, say: Callable[[str], None]) -> Retrie
         run.write_json(RESULTS, retrieval_json(result))
         run.write_text(REPORT, render_report(retrieval_report(result, rows)))
     return result
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A picture in a file or in memory, opened when it is needed."""
+
+    stored: StoredPicture
+    key: str
+    name: str
+
+    def open(self) -> Image:
+        return open_image(self.stored, self.name)
+
+
+def question_items(rows: Sequence[AskedPicture], data: str, bad_rows: Sequence[str] = ()) -> tuple[Task, Items]:
+    """Questions as items of `soft_answers`.
+
+    Raises:
+        DataError: no row has answers to compare with.
+    """
+    if not any(row.scores for row in rows):
+        raise DataError(f"{rows[0].name}: no row has answers. For VQAv2 name its --annotations.")
+    found = tuple(
+        soft_item(row.id, row.name, row.question, _shown(row.picture, row.name), row.scores, row.kind) for row in rows
+    )
+    return load_task("soft_answers"), _items(found, data, bad_rows)
+
+
+def sentence_items(rows: Sequence[JudgedPictures], data: str, bad_rows: Sequence[str] = ()) -> tuple[Task, Items]:
+    """Sentences as items of `custom` with the options false and true, clustered by the groups that share pictures."""
+    found = tuple(
+        Item(
+            id=row.id,
+            name=row.name,
+            question=row.sentence,
+            pictures=tuple(_shown(picture, row.name) for picture in row.pictures),
+            options=LABELS,
+            answers=("AB"[row.label],),
+            category=LABELS[row.label],
+            facts={"cluster": row.group},
+        )
+        for row in rows
+    )
+    return load_task("custom"), _items(found, data, bad_rows)
+
+
+def _shown(picture: StoredPicture, name: str) -> _Shown:
+    return _Shown(picture, named_key(picture, name), name)
+
+
+def _items(items: tuple[Item, ...], data: str, bad_rows: Sequence[str]) -> Items:
+    return Items(items, Source("file", str(Path(data))), fingerprint(items), tuple(bad_rows))

@@ -1,4 +1,4 @@
-"""Pairs of pictures and texts through a ViLT: each embedded once, pairs batched by size, nothing padded or masked."""
+"""Pairs of pictures and texts through a ViLT, embedded once and batched by size; cheap shortlists; faster poolers."""
 
 from __future__ import annotations
 
@@ -11,14 +11,43 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.nn import functional
 
 from sightline.data.vilt.pictures import PictureReader, to_tensors
 from sightline.data.vilt.sources import Picture
 from sightline.data.vilt.words import encode_texts
-from sightline.models.vilt.embedding import as_pictures, embed_pictures, embed_texts
-from sightline.models.vilt.pooling import pool
-from sightline.models.vilt.shortlist import pictures_alone, texts_alone
+from sightline.models.vilt.embedding import as_pictures, embed_pictures, embed_texts, encode
 from sightline.models.vilt.start import picture_shape
+
+# Dims: B pairs, L tokens, Q tokens that ask, H hidden.
+
+
+def pool(model: Any, hidden_BLH: Tensor) -> Tensor:
+    """What `ViltModel` gives as `pooler_output` in evaluation for embedded tokens, none of them padding: (B, H).
+
+    The pooler reads the first token. So the last layer needs keys and values of all tokens, but the query, the output
+    and the feed-forward part of the first alone: with 12 layers a 14th of all work is left out.
+    """
+    layers = list(model.encoder.layer)
+    for layer in layers[:-1]:
+        hidden_BLH = _run(layer, hidden_BLH, hidden_BLH.shape[1])
+    pooled: Tensor = model.pooler(model.layernorm(_run(layers[-1], hidden_BLH, 1)))
+    return pooled
+
+
+def _run(layer: Any, hidden_BLH: Tensor, asking: int) -> Tensor:
+    """One layer for the first `asking` tokens, which look at all, (B, Q, H); as `ViltLayer`, with fused attention."""
+    parts = layer.attention.attention
+    normalised = layer.layernorm_before(hidden_BLH)
+    heads = parts.num_attention_heads
+    query = parts.query(normalised[:, :asking]).unflatten(2, (heads, -1)).transpose(1, 2)
+    key = parts.key(normalised).unflatten(2, (heads, -1)).transpose(1, 2)
+    value = parts.value(normalised).unflatten(2, (heads, -1)).transpose(1, 2)
+    seen = functional.scaled_dot_product_attention(query, key, value).transpose(1, 2).flatten(2)
+    middle = hidden_BLH[:, :asking] + layer.attention.output.dense(seen)
+    out: Tensor = middle + layer.output.dense(layer.intermediate(layer.layernorm_after(middle)))
+    return out
+
 
 # Dims: N pictures, M texts, B pairs, L tokens, P patches with the picture's own token, H hidden.
 
@@ -162,3 +191,32 @@ def _chunks(indices: np.ndarray, size: int) -> Iterator[np.ndarray]:
 
 def _ones(states_BLH: Tensor) -> Tensor:
     return torch.ones(states_BLH.shape[:2], dtype=torch.long, device=states_BLH.device)
+
+
+# Dims: B rows, N pictures, M texts, L tokens, P patches with the picture's own token, H hidden.
+
+# Differences of cosines are small; CLIP's initial temperature makes them count.
+TEMPERATURE = 0.07
+
+
+def texts_alone(model: Any, texts_BLH: Tensor, mask_BL: Tensor) -> Tensor:
+    """Unit vectors (B, H) of texts that saw no picture, from the pooler of a `ViltModel`: no weight is added."""
+    return functional.normalize(model.pooler(encode(model, texts_BLH, mask_BL)).float(), dim=-1)
+
+
+def pictures_alone(model: Any, patches_BPH: Tensor, mask_BP: Tensor) -> Tensor:
+    """Unit vectors (B, H) of pictures that saw no text, from the pooler at the picture's own token."""
+    return functional.normalize(model.pooler(encode(model, as_pictures(model, patches_BPH), mask_BP)).float(), dim=-1)
+
+
+def shortlist_loss(pictures_BH: Tensor, texts_BH: Tensor, same_BB: Tensor) -> Tensor:
+    """Cross-entropy, in both directions, of finding each row's own partner among the batch.
+
+    Args:
+        same_BB: True where two rows show one picture: neither is wrong for the other.
+    """
+    scores = pictures_BH @ texts_BH.T / TEMPERATURE
+    others = same_BB & ~torch.eye(len(same_BB), dtype=torch.bool, device=same_BB.device)
+    scores = scores.masked_fill(others, torch.finfo(scores.dtype).min)
+    own = torch.arange(len(scores), device=scores.device)
+    return (functional.cross_entropy(scores, own) + functional.cross_entropy(scores.T, own)) / 2

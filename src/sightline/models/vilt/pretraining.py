@@ -18,8 +18,8 @@ from transformers.models.vilt.modeling_vilt import (
     ViltPreTrainedModel,
 )
 
+from sightline.models.vilt.alignment import cosine_cost, ipot, transport_cost
 from sightline.models.vilt.embedding import Patches, embed_pictures, embed_texts, encode_pairs
-from sightline.models.vilt.transport import cosine_cost, ipot, transport_cost
 
 # Dims: B pairs, L tokens, P patches with the picture's own token in front, H hidden, V vocabulary.
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from sightline.data.pictures.rand_augment import rand_augment
+from sightline.data.pictures.augmentation import rand_augment
 from sightline.data.vilt.pictures import PictureReader, to_tensors
 from sightline.data.vilt.sources import Picture
 

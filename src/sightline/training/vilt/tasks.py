@@ -28,7 +28,7 @@ from sightline.data.vilt.words import NOT_MASKED, WordMasker, encode_texts
 from sightline.errors import ConfigError
 from sightline.models.vilt.embedding import embed_pictures, embed_texts
 from sightline.models.vilt.heads import build_answering, build_judging, build_pretraining, build_ranking
-from sightline.models.vilt.shortlist import pictures_alone, shortlist_loss, texts_alone
+from sightline.models.vilt.matching import pictures_alone, shortlist_loss, texts_alone
 from sightline.models.vilt.start import Start
 from sightline.training.vilt.rows import DrawnRow, PictureLoader, generator_of
 from sightline.training.vilt.settings import ViltSettings

@@ -1,20 +1,39 @@
-"""The environment and a diagnosis on a terminal."""
+"""A doctor's diagnosis, a data check and a preview of rows on a terminal."""
 
 from __future__ import annotations
 
+import json
 import sys
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
+from rich.tree import Tree
 
 from sightline.console import console_on
+from sightline.data.checking.check import DataCheck
+from sightline.data.checking.findings import ERROR, NOTE, WARNING
+from sightline.inspection.check import PAGE, check_json
+from sightline.inspection.check_tables import (
+    answers_table,
+    count_text,
+    first_cases,
+    leaks_table,
+    overview_table,
+    verdict,
+)
 from sightline.inspection.doctor import Diagnosis
 from sightline.inspection.environment import Environment, Package
 from sightline.inspection.findings import Finding
 from sightline.inspection.memory import MemoryEstimate
+from sightline.inspection.preview import CUT, FITS, BatchPreview, Preview, RowPreview, token_counts
+from sightline.inspection.preview_page import cut_at, segment_tokens
+from sightline.inspection.tokens import IMAGE, TRAINED, Token
+from sightline.inspection.tree import Segment
 from sightline.runs import plain_data
+from sightline.shown import shown
 from sightline.tables import print_pairs, print_table
 from sightline.types import Table
 
@@ -166,3 +185,133 @@ def to_json(seen: Diagnosis) -> dict[str, Any]:
     content: dict[str, Any] = plain_data(seen)
     content["rows"] = {**rows, **sums, "placeholders": seen.rows.placeholders}
     return {**content, "seconds": seen.seconds, "failed": seen.failed}
+
+
+FINDING_STYLES = {ERROR: "bold red", WARNING: "yellow", NOTE: "cyan"}
+
+
+def print_check(check: DataCheck, as_json: bool, folder: Path | None = None) -> None:
+    """The tables and findings on stdout; or the record as JSON there, and the rest on stderr."""
+    file = sys.stderr if as_json else sys.stdout
+    _print_overview(check, file)
+    if check.answers.frequent:
+        print_table(answers_table(check), file)
+    if check.leaks:
+        print_table(leaks_table(check), file)
+    _print_findings(check, file)
+    if as_json:
+        print(json.dumps(check_json(check), ensure_ascii=False, indent=2))
+    if folder is not None:
+        print(f"Record and page: {folder / PAGE}", file=sys.stderr)
+
+
+def _print_overview(check: DataCheck, file: TextIO) -> None:
+    console = console_on(file)
+    console.print(Text(shown(check.source), style="bold"))
+    print_pairs([(name, value) for name, value in overview_table(check).rows], file)
+    console.print()
+
+
+def _print_findings(check: DataCheck, file: TextIO) -> None:
+    console = console_on(file)
+    for finding in check.findings:
+        what = f"  {finding.title}: {count_text(finding)}"
+        cases = "\n".join(f"    {line}" for line in first_cases(finding).split("\n"))
+        console.print(Text.assemble((finding.severity, FINDING_STYLES[finding.severity]), what), soft_wrap=True)
+        console.print(Text(shown(cases), style="dim"), soft_wrap=True)
+        console.print(Text(f"    {finding.advice}"), soft_wrap=True)
+    rate = check.rows / check.seconds if check.seconds else 0
+    style = "bold green" if check.is_clean else "bold red"
+    speed = f" {check.seconds:.1f} s, {rate:,.0f} rows a second."
+    console.print(Text.assemble("\n", (verdict(check), style), speed), soft_wrap=True)
+
+
+TOKEN_STYLES = {
+    "read": "default",
+    TRAINED: "bold black on green3",
+    IMAGE: "bold black on sky_blue1",
+    "behind": "strike red",
+}
+LONGEST_SEGMENT = 100  # characters of a segment's text in the tree
+
+
+def print_preview(preview: Preview) -> None:
+    """The preview on stdout."""
+    console = console_on(sys.stdout)
+    legend = Text.assemble(
+        ("trained", TOKEN_STYLES[TRAINED]),
+        "  read  ",
+        ("image", TOKEN_STYLES[IMAGE]),
+        "  ",
+        ("cut", TOKEN_STYLES["behind"]),
+    )
+    console.print(legend)
+    for row in preview.rows:
+        console.print()
+        _print_row(console, row, preview)
+    if preview.batch is not None:
+        console.print()
+        _print_forest(console, preview.batch)
+
+
+def _print_row(console: Console, row: RowPreview, preview: Preview) -> None:
+    if row.error or row.fit is None:
+        console.print(Text(shown(row.error), style="red"))
+        return
+    counts = token_counts(row)
+    color = {FITS: "green", CUT: "yellow"}.get(row.fit.outcome, "red")
+    title = Text.assemble((shown(row.name), "bold"), " \N{MIDDLE DOT} ", (row.fit.sentence, color))
+    title.append(f" \N{MIDDLE DOT} {counts['read']:,} read, {counts[IMAGE]:,} image, {counts[TRAINED]:,} trained")
+    console.print(title)
+    for number, picture in enumerate(row.pictures, start=1):
+        console.print(Text(f"  image {number}: {picture.sentence}", style="sky_blue3"))
+    if row.augmented:
+        console.print(Text(f"  augmentation {preview.plan.settings.training.augmentation}: the page shows samples"))
+    for part in row.parts:
+        label = Text(f"  {part.label}: ", style="bold") if part.label else Text("  ")
+        console.print(label.append_text(_text(part.tokens, cut_at(row, preview))))
+
+
+def _text(tokens: tuple[Token, ...], cut: int) -> Text:
+    text = Text()
+    marked = False
+    for token in tokens:
+        if token.start + token.count > cut and not marked:
+            text.append(
+                f"\N{BOX DRAWINGS HEAVY VERTICAL}max_length {cut:,}\N{BOX DRAWINGS HEAVY VERTICAL}", style="bold red"
+            )
+            marked = True
+        words = (
+            f"[image {token.image}: {token.count:,} tokens]"
+            if token.kind == IMAGE
+            else token.text.replace("\n", "\N{RETURN SYMBOL}\n")
+        )
+        text.append(shown(words), style=TOKEN_STYLES["behind" if token.start >= cut else token.kind])
+    return text
+
+
+def _print_forest(console: Console, batch: BatchPreview) -> None:
+    forest = batch.forest
+    title = Text.assemble(
+        (f"A batch of {len(batch.rows)} rows as a forest", "bold"),
+        f" \N{MIDDLE DOT} tokens: plain {forest.plain:,}, forest {forest.shared:,}: ",
+        (f"{100 * forest.saved:.0f}% saved", "bold green"),
+    )
+    drawn = Tree(title, guide_style="dim")
+    for tree in forest.trees:
+        _grow(drawn, tree, batch)
+    console.print(drawn)
+
+
+def _grow(parent: Tree, segment: Segment, batch: BatchPreview) -> None:
+    label = Text(f"{segment.tokens:,} ", style="bold")
+    if len(segment.members) > 1:
+        label.append(f"\N{MULTIPLICATION SIGN}{len(segment.members)} ", style="bold green")
+    words = _text(segment_tokens(batch, segment), sys.maxsize)
+    words.truncate(LONGEST_SEGMENT, overflow="ellipsis")
+    label.append_text(words)
+    if not segment.branches:
+        label.append(f"  {', '.join(batch.labels[member] for member in segment.members)}", style="dim")
+    node = parent.add(label)
+    for branch in segment.branches:
+        _grow(node, branch, batch)
