@@ -9,7 +9,7 @@ ROWS = (
     ("demo",),
     ("inspection", "synthesis"),
     ("training", "evaluation"),
-    ("answering", "scoring"),
+    ("answering", "scoring", "logbook"),
     ("engine", "models"),
     ("pages",),
     ("data",),

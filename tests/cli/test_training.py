@@ -248,8 +248,8 @@ def test_ctrl_c_leaves_a_checkpoint_and_the_resumed_run_ends_like_an_uninterrupt
 
 
 def with_ctrl_c(usual: Any) -> Any:
-    def add(trainer: Any, folder: Any, others: Any) -> None:
-        usual(trainer, folder, others)
+    def add(trainer: Any, callbacks: Any) -> None:
+        usual(trainer, callbacks)
         trainer.add_callback(CtrlC())
 
     return add

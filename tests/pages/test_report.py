@@ -14,7 +14,7 @@ from sightline.evaluation.results import EvalResult, summarise
 from sightline.evaluation.vqa import score_answer
 from sightline.evaluation.vqa_report import change_galleries, change_headline, galleries, interval_chart
 from sightline.pages.browser import picture_address
-from sightline.pages.curves import Curve, CurveChart, draw_curves
+from sightline.pages.curves import Curve, CurveChart
 from sightline.pages.report import (
     Card,
     Commands,
@@ -108,13 +108,6 @@ def test_text_is_escaped() -> None:
     card = Card(None, "<script>alert(1)</script>", "a & b", (Verdict("", "<b>", None),))
     page = render_report(Report("<i>", sections=(Section("S", (Gallery("", (card,)),)),)))
     assert "<script" not in page and "&lt;script&gt;" in page and "a &amp; b" in page
-
-
-def test_curves_leave_out_points_that_are_not_finite_and_take_the_colours_of_the_page() -> None:
-    svg = draw_curves(CURVES)
-    assert svg.startswith("<svg viewBox=") and svg.endswith("</svg>")
-    assert "var(--series-0)" in svg and "var(--series-1)" in svg and "#0404" not in svg
-    assert svg == draw_curves(CURVES), "the same chart is drawn the same"
 
 
 def test_pictures_are_small_and_exact_where_they_were_small() -> None:

@@ -72,8 +72,8 @@ def acting(monkeypatch: pytest.MonkeyPatch, *callbacks: TrainerCallback) -> None
     """Runs begun from now on have these callbacks, too."""
     usual: Any = vars(loop)["add_callbacks"]
 
-    def add(trainer: Any, folder: Any, others: Any) -> None:
-        usual(trainer, folder, others)
+    def add(trainer: Any, others: Any) -> None:
+        usual(trainer, others)
         for callback in callbacks:
             trainer.add_callback(callback)
 

@@ -39,10 +39,15 @@ class Storable:
 
 
 class FeatureStore:
-    """Encodes images as `encode_images` does, and takes from disk what it finds there."""
+    """Encodes images as `encode_images` does, and takes from disk what it finds there.
+
+    Attributes:
+        found: images of batches whose features were stored.
+    """
 
     def __init__(self, store: TensorStore, stage: str, model: Any, processor: Any) -> None:
         self.store = store
+        self.found = 0
         self._stage = stage
         self._watch: Unchanged | None = Unchanged(model, _left_out(model, stage), frozen=True, processor=processor)
 
@@ -78,6 +83,7 @@ class FeatureStore:
             if part is None:
                 return None
             parts.append(part)
+        self.found += len(parts)
         return parts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from sightline.answering.requests import Request
 from sightline.config import place
 from sightline.errors import ConfigError
 from sightline.evaluation.eval_config import CUSTOM
+from sightline.evaluation.metrics.intervals import metric_interval
 from sightline.evaluation.requests import Asking, requests_of
 from sightline.evaluation.scores import judge_items
 from sightline.evaluation.sources import DataChoice, load_items
@@ -38,11 +40,21 @@ class _Part:
     requests: list[Request]
 
     def scores(self, answers: Mapping[str, Answer]) -> dict[str, float]:
-        """Every metric of the task's default profile, the share of unparsed answers and the number of errors."""
+        """Every metric of the task's default profile, the share of unparsed answers and the number of errors.
+
+        Metrics that are resampled in one product have the ends of their 95% intervals beside them, as `NAME_low` and
+        `NAME_high`; of others it would take longer than a step.
+        """
         profile = self.task.default_profile
         given = [answers[request.key] for request in self.requests]
         judged = judge_items(self.task, self.items, given, profile, Asking())
-        found = {metric.name: metric.value(judged) for metric in self.task.metrics[profile]}
+        found: dict[str, float] = {}
+        for metric in self.task.metrics[profile]:
+            found[metric.name] = metric.value(judged)
+            if metric.mean or metric.sums is not None:
+                interval = metric_interval(metric, judged)
+                if math.isfinite(interval.low):
+                    found |= {f"{metric.name}_low": interval.low, f"{metric.name}_high": interval.high}
         unparsed = sum(one.verdict.parsed is None and not one.error for one in judged)
         return {**found, "unparsed": unparsed / len(judged), "errors": sum(bool(one.error) for one in judged)}
 

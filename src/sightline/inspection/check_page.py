@@ -18,10 +18,10 @@ from sightline.inspection.check_tables import (
     overview_table,
     verdict,
 )
+from sightline.pages.browser import side_by_side
 from sightline.pages.report import Block, Card, Gallery, Headline, Listing, Notice, Report, Section, Verdict
 
 SHOWN_SIDE = 300
-GAP = 12
 NEVER_OPENED = ("missing", "denied", "unreadable", "too_large", "remote")
 
 
@@ -83,7 +83,7 @@ def _galleries(checked: Checked) -> Iterator[Gallery]:
 def _card(checked: Checked, finding: Finding, case: Example) -> Card:
     pictures = [_picture(checked, finding.kind, place) for place in case.places]
     shown = [picture for picture in pictures if picture is not None]
-    image = _side_by_side(shown) if shown else None
+    image = side_by_side(shown) if shown else None
     right = {ERROR: False, WARNING: None, NOTE: None}[finding.severity]
     return Card(image, case.row, "", (Verdict("", case.detail, right),) if case.detail else ())
 
@@ -103,16 +103,3 @@ def _picture(checked: Checked, kind: str, place: Place) -> Image.Image | None:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
     rgb.thumbnail((SHOWN_SIDE, SHOWN_SIDE))
     return rgb
-
-
-def _side_by_side(pictures: list[Image.Image]) -> Image.Image:
-    """The pictures in one row, centred, on white."""
-    if len(pictures) == 1:
-        return pictures[0]
-    width = sum(picture.width for picture in pictures) + GAP * (len(pictures) - 1)
-    row = Image.new("RGB", (width, max(picture.height for picture in pictures)), "white")
-    left = 0
-    for picture in pictures:
-        row.paste(picture, (left, (row.height - picture.height) // 2))
-        left += picture.width + GAP
-    return row

@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ LOST = ("Connection closed by peer", "Connection reset by peer", "Broken pipe", 
 ENDED = "Another process of this run ended before this one, and the run with it; its own message says why."
 
 _joined: list[Processes] = []  # the processes of this run, while they are joined
+_hearing: ContextVar[list[str] | None] = ContextVar("hearing", default=None)
 
 
 @dataclass(frozen=True)
@@ -116,6 +118,20 @@ def say(text: str) -> None:
     """Prints a line on stderr, in the first process alone: what all of them would say."""
     if is_first():
         print(text, file=sys.stderr)
+        lines = _hearing.get()
+        if lines is not None:
+            lines.append(text)
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """What is said as long as the context lasts, for whoever shows it elsewhere, too."""
+    lines: list[str] = []
+    token = _hearing.set(lines)
+    try:
+        yield lines
+    finally:
+        _hearing.reset(token)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ MAX_PICTURE_BYTES = 12_000_000
 MAX_SAMPLES = 4_000
 MAX_PICTURE_SIDE = 360
 SMALL_PICTURE_SIDE = 128
+GAP = 12
 STATUSES = {"right": "Right", "partly": "Partly right", "wrong": "Wrong", "unparsed": "Unparsed", "error": "No answer"}
 
 
@@ -172,3 +173,18 @@ def picture_address(image: Image, max_side: int = MAX_PICTURE_SIDE) -> str:
         copy.save(buffer, format="JPEG", quality=86)
     kind = "png" if exact else "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def side_by_side(pictures: Sequence[Image]) -> Image:
+    """The pictures in one row, centred, on white."""
+    from PIL import Image as Pillow
+
+    if len(pictures) == 1:
+        return pictures[0]
+    width = sum(picture.width for picture in pictures) + GAP * (len(pictures) - 1)
+    row = Pillow.new("RGB", (width, max(picture.height for picture in pictures)), "white")
+    left = 0
+    for picture in pictures:
+        row.paste(picture, (left, (row.height - picture.height) // 2))
+        left += picture.width + GAP
+    return row

@@ -1,30 +1,38 @@
-"""Training curves as an SVG drawing whose colours follow the page around it."""
+"""Curves over common axes as inline SVG: thinned to what a screen shows, labels in the page's own letters."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import StringIO
-from typing import Any
+from html import escape
 
 import numpy as np
 
-# Colours that stand for the page's CSS variables; matplotlib writes them as they are, and the page's own take over.
-_VARIABLES = {"#010101": "var(--soft)", "#020202": "var(--line)", "#030303": "var(--ink)"} | {
-    f"#04040{index}": f"var(--series-{index})" for index in range(5)
-}
+from sightline.shown import shown
+
 SMOOTHED_FROM = 40
 WINDOW_SHARE = 20
+MAX_BUCKETS = 300  # of which a thinned curve keeps the lowest and the highest point each
+MARKED_TO = 12  # points that get a dot each
+COLOURS = 5
+SIDE = 1000  # of the drawing, which a page stretches to its width
+TICKS = 5
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Points of one line, in order of x; points that are not finite are left out."""
+    """Points of one line, in order of x; the line breaks where y is not finite.
+
+    Attributes:
+        low, high: ends of the interval of each point, drawn as a band; empty where there are none.
+    """
 
     name: str
-    x: tuple[float, ...]
-    y: tuple[float, ...]
+    x: Sequence[float] | np.ndarray
+    y: Sequence[float] | np.ndarray
+    low: Sequence[float] | np.ndarray = ()
+    high: Sequence[float] | np.ndarray = ()
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class CurveChart:
 
     Attributes:
         smooth: draw a running mean over the points of long curves, and the points themselves faintly.
+        log: a logarithmic y axis, on which only points above 0 have a place.
     """
 
     title: str
@@ -41,66 +50,223 @@ class CurveChart:
     curves: tuple[Curve, ...]
     caption: str = ""
     smooth: bool = True
+    log: bool = False
 
 
 def draw_curves(chart: CurveChart) -> str:
-    """The chart as an `<svg>` element without size and title, to be put into a page."""
-    import matplotlib
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
+    """The chart without its title as HTML, as wide as its place and with letters of the page's size.
 
-    # Text stays text; ids are drawn from the chart, so that several drawings on a page do not share them.
-    style = {"svg.fonttype": "none", "svg.hashsalt": repr(chart), "font.size": 9.5, "path.simplify": True}
-    with matplotlib.rc_context(style):
-        figure = Figure(figsize=(5.6, 2.9), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes = figure.add_subplot()
-        _style_axes(axes, chart)
-        for index, curve in enumerate(chart.curves):
-            _draw_curve(axes, curve, f"#04040{index % 5}", chart.smooth)
-        if len(chart.curves) > 1:
-            axes.legend(frameon=False, labelcolor="#030303", fontsize=9)
-        buffer = StringIO()
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-    return _themed(buffer.getvalue())
-
-
-def _style_axes(axes: Any, chart: CurveChart) -> None:
-    axes.set_xlabel(chart.x_label, color="#010101")
-    axes.set_ylabel(chart.y_label, color="#010101")
-    axes.tick_params(colors="#010101", length=0, pad=5)
-    axes.grid(axis="y", color="#020202", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.margins(x=0.01)
-    for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom")
-        spine.set_color("#020202")
+    A curve of any length costs about as much as one of 600 points: of more, each of 300 stretches of x keeps its
+    lowest and its highest.
+    """
+    lines = [_Line.of(curve, index, chart) for index, curve in enumerate(chart.curves)]
+    across = _axis([line.x for line in lines], whole=True)
+    up = _axis([part for line in lines for part in line.spread], log=chart.log)
+    drawing = [f'<path class="grid" d="{"".join(f"M0 {_down(up.place(tick))}H{SIDE}" for tick in up.ticks)}"/>']
+    drawing += [part for line in lines for part in line.drawn(across, up)]
+    letters = [f'<span class="y" style="bottom:{up.percent(tick)}%">{up.label(tick)}</span>' for tick in up.ticks]
+    letters += [
+        f'<span class="x" style="left:{across.percent(one)}%">{across.label(one)}</span>' for one in across.ticks
+    ]
+    named = escape(shown(f"{chart.title}: {_told(chart)}"))
+    y_label = f"{chart.y_label} (log scale)" if chart.log else chart.y_label
+    return (
+        f'{_legend(lines)}<div class="plot" role="img" aria-label="{named}"><div class="y-name">{_text(y_label)}</div>'
+        f'<div class="field"><svg viewBox="0 0 {SIDE} {SIDE}" preserveAspectRatio="none" aria-hidden="true">'
+        f'{"".join(drawing)}</svg>{"".join(letters)}</div><div class="x-name">{_text(chart.x_label)}</div></div>'
+    )
 
 
-def _draw_curve(axes: Any, curve: Curve, colour: str, smooth: bool) -> None:
-    points = [(x, y) for x, y in zip(curve.x, curve.y, strict=True) if math.isfinite(x) and math.isfinite(y)]
-    x, y = [point[0] for point in points], [point[1] for point in points]
-    is_long = smooth and len(points) >= SMOOTHED_FROM
-    if is_long:
-        axes.plot(x, y, color=colour, linewidth=0.9, alpha=0.28)
-        y = _running_mean(y, max(2, len(y) // WINDOW_SHARE))
-    marker = "o" if len(points) < 8 else None
-    axes.plot(x, y, color=colour, linewidth=1.9, marker=marker, markersize=4, label=curve.name, solid_capstyle="round")
+@dataclass(frozen=True)
+class _Axis:
+    """One direction: what it spans, and where its labels stand."""
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    log: bool = False
+
+    def place(self, value: np.ndarray | float) -> np.ndarray:
+        """Where values lie, from 0 to the drawing's side; the axis is of their logarithm where `log`."""
+        return SIDE * (np.asarray(value, float) - self.low) / (self.high - self.low)
+
+    def percent(self, value: float) -> str:
+        """The same in percent."""
+        return f"{float(self.place(value)) * 100 / SIDE:.2f}"
+
+    def label(self, tick: float) -> str:
+        """A tick as a reader writes it."""
+        return short_number(10**tick if self.log else tick)
 
 
-def _running_mean(values: Sequence[float], window: int) -> list[float]:
+def short_number(value: float) -> str:
+    """A number in few letters.
+
+    >>> [short_number(value) for value in (0, 0.25, 1200, 25000, 1500000, 0.00002)]
+    ['0', '0.25', '1200', '25k', '1.5M', '2e-5']
+    """
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if limit <= abs(value) < 1e12:
+            return f"{value / {'G': 1e9, 'M': 1e6, 'k': 1e3}[unit]:.4g}{unit}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.4g}"
+    mantissa, letter, power = text.partition("e")
+    text = f"{mantissa}e{int(power)}" if letter else text
+    return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A curve as it is drawn: thinned, and on a logarithmic axis as logarithms.
+
+    Attributes:
+        faint: the points behind a running mean; empty where none is drawn.
+    """
+
+    name: str
+    index: int
+    x: np.ndarray
+    y: np.ndarray
+    faint: tuple[np.ndarray, np.ndarray]
+    band: tuple[np.ndarray, np.ndarray, np.ndarray]
+    log: bool
+
+    @classmethod
+    def of(cls, curve: Curve, index: int, chart: CurveChart) -> _Line:
+        x, y = np.asarray(curve.x, float), _scaled(curve.y, chart.log)
+        known, nothing = np.isfinite(y), np.zeros(0)
+        faint, band = (nothing, nothing), (nothing, nothing, nothing)
+        if len(curve.low):
+            low, high = _scaled(curve.low, chart.log), _scaled(curve.high, chart.log)
+            kept = np.isfinite(low) & np.isfinite(high)
+            band = (x[kept], low[kept], high[kept])
+        thinned = _thinned(x, y)
+        if chart.smooth and known.sum() >= SMOOTHED_FROM:
+            faint, mean = thinned, np.full(len(y), np.nan)
+            mean[known] = _running_mean(y[known], max(2, int(known.sum()) // WINDOW_SHARE))
+            thinned = _thinned(x, mean)
+        return cls(curve.name, index, *thinned, faint, band, chart.log)
+
+    @property
+    def spread(self) -> tuple[np.ndarray, ...]:
+        """All that the y axis must reach."""
+        return self.y, self.faint[1], self.band[1], self.band[2]
+
+    @property
+    def style(self) -> str:
+        """Its colour, and dashes where the colours have begun again."""
+        dashes = ";stroke-dasharray:7 5" if self.index % (2 * COLOURS) >= COLOURS else ""
+        return f"--c:var(--series-{self.index % COLOURS}){dashes}"
+
+    def drawn(self, across: _Axis, up: _Axis) -> list[str]:
+        """Its parts, those behind first."""
+        parts = []
+        if len(self.band[0]):
+            x, low, high = across.place(self.band[0]), up.place(self.band[1]), up.place(self.band[2])
+            edge = [f"{one:.1f} {_down(two)}" for one, two in zip([*x, *x[::-1]], [*high, *low[::-1]], strict=True)]
+            parts.append(f'<path class="band" style="{self.style}" d="M{"L".join(edge)}Z"/>')
+        for kind, (x, y) in (("faint", self.faint), ("line", (self.x, self.y))):
+            if len(x):
+                parts.append(f'<path class="{kind}" style="{self.style}" d="{_path(across.place(x), up.place(y))}"/>')
+        if np.isfinite(self.y).sum() <= MARKED_TO:
+            known = np.isfinite(self.y)
+            dots = zip(across.place(self.x[known]), up.place(self.y[known]), strict=True)
+            d = "".join(f"M{x:.1f} {_down(y)}h.01" for x, y in dots)
+            parts.append(f'<path class="dots" style="--c:var(--series-{self.index % COLOURS})" d="{d}"/>')
+        return parts
+
+
+def _scaled(values: Sequence[float] | np.ndarray, log: bool) -> np.ndarray:
+    found = np.asarray(values, float)
+    if not log:
+        return np.where(np.isfinite(found), found, np.nan)
+    usable = np.isfinite(found) & (found > 0)
+    return np.log10(found, out=np.full(len(found), np.nan), where=usable)
+
+
+def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The lowest and the highest point of each stretch, in order, with a gap wherever one was between them."""
+    known = np.flatnonzero(np.isfinite(y))
+    if len(known) <= 2 * MAX_BUCKETS and len(y) <= 2 * len(known) + 2:
+        return x, y
+    kept = known
+    if len(known) > 2 * MAX_BUCKETS:
+        buckets = np.array_split(known, MAX_BUCKETS)
+        ends = [(bucket[np.argmin(y[bucket])], bucket[np.argmax(y[bucket])]) for bucket in buckets]
+        kept = np.unique([known[0], *np.ravel(ends), known[-1]])
+    missing = np.cumsum(~np.isfinite(y))
+    gaps = np.flatnonzero(np.diff(missing[kept]) > 0) + 1
+    return np.insert(x[kept], gaps, x[kept][gaps]), np.insert(y[kept], gaps, np.nan)
+
+
+def _running_mean(values: np.ndarray, window: int) -> np.ndarray:
     """Mean of the last `window` values at each point; of fewer at the start."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
-    starts = np.maximum(np.arange(len(values)) - window + 1, 0)
     ends = np.arange(len(values)) + 1
-    means: list[float] = ((sums[ends] - sums[starts]) / (ends - starts)).tolist()
+    starts = np.maximum(ends - window, 0)
+    means: np.ndarray = (sums[ends] - sums[starts]) / (ends - starts)
     return means
 
 
-def _themed(svg: str) -> str:
-    drawing = svg[svg.index("<svg") :]
-    for colour, variable in _VARIABLES.items():
-        drawing = drawing.replace(colour, variable)
-    head, rest = drawing.split(">", 1)
-    view = head.split('viewBox="', 1)[1].split('"', 1)[0]
-    return f'<svg viewBox="{view}" xmlns:xlink="http://www.w3.org/1999/xlink" role="img">{rest.strip()}'
+def _axis(parts: Sequence[np.ndarray], whole: bool = False, log: bool = False) -> _Axis:
+    """What the values span, a little more in y, with about four labels at round numbers."""
+    values = np.concatenate([np.asarray(part, float) for part in parts] or [np.zeros(0)])
+    values = values[np.isfinite(values)]
+    low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
+    if high <= low:
+        room = 1.0 if whole else abs(low) / 10 or 1.0
+        low, high = low - room, high + room
+    elif not whole:
+        low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
+    return _Axis(low, high, _ticks(low, high, whole or (log and high - low >= 2)), log)
+
+
+def _ticks(low: float, high: float, whole: bool) -> tuple[float, ...]:
+    raw = (high - low) / TICKS
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(power * factor for factor in (1, 2, 2.5, 5, 10) if power * factor >= raw * 0.999)
+    step = max(1.0, math.ceil(step)) if whole else step
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return tuple(round(number * step, 12) for number in range(first, last + 1))
+
+
+def _down(place: np.ndarray | float) -> str:
+    return f"{SIDE - float(place):.1f}"
+
+
+def _path(x: np.ndarray, y: np.ndarray) -> str:
+    parts: list[str] = []
+    joined = False
+    for one, two in zip(x.tolist(), y.tolist(), strict=True):
+        if math.isfinite(two):
+            parts.append(f"{'L' if joined else 'M'}{one:.1f} {SIDE - two:.1f}")
+        joined = math.isfinite(two)
+    return "".join(parts)
+
+
+def _legend(lines: Sequence[_Line]) -> str:
+    if len(lines) < 2:
+        return ""
+    names = (
+        f'<span><i class="{"dashed" if "dash" in line.style else ""}" style="--c:var(--series-{line.index % COLOURS})">'
+        f"</i>{_text(line.name)}</span>"
+        for line in lines
+    )
+    return f'<div class="legend">{"".join(names)}</div>'
+
+
+def _told(chart: CurveChart) -> str:
+    """The chart in a sentence, for those who do not see it."""
+    told = []
+    for curve in chart.curves:
+        x, y = np.asarray(curve.x, float), np.asarray(curve.y, float)
+        known = np.flatnonzero(np.isfinite(y))
+        if len(known):
+            first, last = known[0], known[-1]
+            told.append(f"{curve.name} {y[first]:.4g} at {chart.x_label} {x[first]:g}, {y[last]:.4g} at {x[last]:g}")
+        else:
+            told.append(f"{curve.name} without points")
+    return "; ".join(told)
+
+
+def _text(text: str) -> str:
+    return escape(shown(text))

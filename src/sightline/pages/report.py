@@ -119,7 +119,7 @@ class Folded:
     """A table behind a line that opens it."""
 
     summary: str
-    table: Table
+    table: Table | Listing
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Callbacks of every training run: a progress bar, and a metrics file."""
+"""What a training run shows while it trains: a progress bar, or lines; in place of transformers' own printing."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from transformers.trainer import DEFAULT_PROGRESS_CALLBACK
 
 from sightline.errors import MachineError
 from sightline.progress import ProgressLines, new_bar, shows_bars
-from sightline.runs import RunFolder
 
 SHOWN_METRICS = ("loss", "mean_token_accuracy", "rewards/accuracies", "rewards/margins", "eval_loss", "learning_rate")
 
@@ -67,18 +66,6 @@ class ProgressBar(TrainerCallback):
         self._live = self._bar = self._lines = None
 
 
-class MetricsFile(TrainerCallback):
-    """Every logged record as a line of the run folder's metrics.jsonl."""
-
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if state.is_world_process_zero and logs:
-            numbers = {name: _number(value) for name, value in logs.items()}
-            self._folder.append_metrics({"step": state.global_step, **numbers})
-
-
 def require_reporters(training: Any) -> None:
     """Raise MachineError where a package that `report_to` names is not installed."""
     known = INTEGRATION_TO_CALLBACK.keys() - set(get_available_reporting_integrations())
@@ -90,16 +77,9 @@ def require_reporters(training: Any) -> None:
         )
 
 
-def add_callbacks(trainer: Trainer, folder: RunFolder, others: Sequence[TrainerCallback]) -> None:
-    """Gives the trainer the metrics file and `others` in place of transformers' own printing."""
+def add_callbacks(trainer: Trainer, callbacks: Sequence[TrainerCallback]) -> None:
+    """Gives the trainer the callbacks in place of transformers' own printing."""
     for callback in (DEFAULT_PROGRESS_CALLBACK, ProgressCallback, PrinterCallback):  # the first is a notebook's there
         trainer.remove_callback(callback)
-    for added in (MetricsFile(folder), *others):
+    for added in callbacks:
         trainer.add_callback(added)
-
-
-def _number(value: Any) -> Any:
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        return value

@@ -11,8 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sightline.engine.selftest import RouteChoice
+from sightline.pages.report import Card
 from sightline.training.loss_window import LossWindow
+from sightline.training.row_guard import RowGuard
 from sightline.training.sealed_trainer import SealedTrainer
+from sightline.training.shared_work import SharedWork
 
 NUMBERED = re.compile(r"checkpoint-(\d+)")  # not what somebody made of one, `checkpoint-2-merged` say
 STAGING, REPLACED = ".checkpoint-*.partial", ".checkpoint-*.replaced"
@@ -25,9 +29,16 @@ class CheckpointTrainer(SealedTrainer):
     removes old ones, by their time, which a clock that goes back spoils.
     """
 
+    route: RouteChoice | None = None
+    shared_work: SharedWork | None = None
+    row_guard: RowGuard | None = None
     _staging: Path | None = None
     _is_alone = False
     _loss_window: LossWindow | None = None
+
+    def shown_rows(self) -> tuple[tuple[Card, ...], str]:
+        """A few training rows for the run's page, and a sentence about them."""
+        raise NotImplementedError
 
     @property
     def loss_window(self) -> LossWindow:

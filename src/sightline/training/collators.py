@@ -110,7 +110,7 @@ def skip_in_batches(trainer: Any) -> None:
     if not isinstance(trainer.data_collator, SFTCollator | PreferenceCollator | ProcessorCollator):
         return
     tested = trainer.eval_dataset
-    guard = trainer.data_collator.guard
+    guard = trainer.row_guard = trainer.data_collator.guard
     guard.skip = True
     guard.datasets = (trainer.train_dataset, *(tested.values() if isinstance(tested, dict) else [tested]))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from sightline.data.encoding.lengths import Lengths, RowReader, describe, fit_le
 from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.data.tables import is_table, why_no_table
 from sightline.errors import ConfigError
+from sightline.launch.processes import say
 from sightline.progress import tracked
 
 
@@ -46,8 +46,7 @@ def fit_datasets(trainer: Any, encoder: SequenceEncoder, preferences: bool, pack
         if not is_table(dataset) or limit is None:
             return dataset, None
         rows = _read(trainer, dataset, name, encoder, preferences)
-        if trainer.accelerator.is_main_process:
-            print(describe(rows.lengths, rows.reader.source, limit, policy), file=sys.stderr)
+        say(describe(rows.lengths, rows.reader.source, limit, policy))
         return dataset.select(rows.lengths.kept) if rows.lengths.dropped else dataset, rows
 
     trainer.train_dataset, read = fit(trainer.train_dataset, "train_dataset")

@@ -11,6 +11,7 @@ from datasets import IterableDataset
 from torch.utils.data import DataLoader, Sampler
 
 from sightline.engine.selftest import RouteChoice
+from sightline.pages.report import Card
 from sightline.training.augmentation import AugmentingCollator, training_batches
 from sightline.training.card import write_card
 from sightline.training.checkpoints import CheckpointTrainer
@@ -18,6 +19,8 @@ from sightline.training.given_rows import given_rows
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.row_names import FindRow, named_rows
 from sightline.training.sampler import ImageGroupSampler, describe_order
+from sightline.training.shared_work import SharedWork
+from sightline.training.shown_rows import shown_rows
 from sightline.training.stream_position import StreamPosition
 
 
@@ -36,6 +39,15 @@ class ForestTrainer(CheckpointTrainer):
     find_row: FindRow | None = None
     _is_vision_dataset: bool
     _in_columns: Callable[[Any], Any] | None = None
+
+    def shown_rows(self) -> tuple[tuple[Card, ...], str]:
+        return shown_rows(self)
+
+    def training_step(self, model: Any, inputs: dict[str, Any], *others: Any) -> Any:
+        if self.shared_work is None:
+            self.shared_work = SharedWork()
+        self.shared_work.count(inputs)
+        return super().training_step(model, inputs, *others)
 
     def get_train_dataloader(self) -> DataLoader:
         if isinstance(self.train_dataset, IterableDataset) and self._stream_position() is None:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 from sightline.errors import MachineError, Stopped
-from sightline.launch.processes import say
+from sightline.launch.processes import heard, say
 from sightline.models.pretrained import refused_pickles
 from sightline.runs import RunFolder
 from sightline.training.callbacks import ProgressBar, add_callbacks
 from sightline.training.failures import told_failure
 from sightline.training.interruption import Interruption
 from sightline.training.restore import last_whole_checkpoint, step_of
+from sightline.training.run_log import RunLog
 from sightline.training.workers import dead_workers_named, found_no_room
 
 RESUME = "--resume_from_checkpoint true --output_dir"
@@ -42,21 +43,28 @@ class Trained:
 
 
 @contextmanager
-def told_start(is_resumed: bool) -> Iterator[None]:
-    """What a run does before it trains; a signal that ends it meanwhile says that nothing is lost."""
+def told_start(is_resumed: bool) -> Iterator[list[str]]:
+    """What a run does before it trains, and what it says of it; a signal that ends it meanwhile says that nothing is
+    lost."""
     try:
-        yield
+        with heard() as said:
+            yield said
     except (KeyboardInterrupt, Stopped):
         kept = "checkpoints are as they were, and the same command goes on" if is_resumed else "the same command starts"
         say(f"Ended before training: {kept} again.")
         raise
 
 
-def train_to_the_end(trainer: Any, folder: RunFolder, title: str, checkpoint: str | None) -> Trained:
+def train_to_the_end(
+    trainer: Any, folder: RunFolder, title: str, checkpoint: str | None, said: Sequence[str] = ()
+) -> Trained:
     """Trains from the checkpoint, or from the start, and saves the model, in a folder that is this run's alone.
 
     A step that fails, a full disk or a signal leaves a checkpoint of the last whole step, as far as one can be written,
     and stderr says where it is and how to go on.
+
+    Args:
+        said: what the run said of its rows and settings before, for its page.
 
     Raises:
         InputError: a row that cannot be used was met.
@@ -68,8 +76,9 @@ def train_to_the_end(trainer: Any, folder: RunFolder, title: str, checkpoint: st
     found_no_room()  # forgets what a late worker of another run in this process said
     first, start = step_of(checkpoint), time.perf_counter()
     bar, interruption = ProgressBar(title), Interruption(trainer)
-    add_callbacks(trainer, folder, (bar, interruption))
-    with interruption.heard():
+    log = RunLog(trainer, folder, title, said)
+    add_callbacks(trainer, (log, bar, interruption))
+    with interruption.heard(), log.kept():
         try:
             with refused_pickles(checkpoint or str(folder.path)), dead_workers_named():
                 outcome = trainer.train(resume_from_checkpoint=checkpoint)

@@ -18,6 +18,7 @@ from sightline.engine.forest import grow_trees
 from sightline.engine.packing import Unit, deal_rows
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, DataError
+from sightline.launch.processes import say
 from sightline.training.fitting import ReadRows
 from sightline.training.sampler import order_seed
 
@@ -113,8 +114,7 @@ def pack_dataset(trainer: Any, read: ReadRows, image_keys: list[str]) -> tuple[P
     batch = args.per_device_train_batch_size * args.world_size
     dealt = deal_rows(units, budget, max_images, multiple=batch, seed=order_seed(args))
     rows = [tuple(index for unit in row for index in unit.members) for row in dealt]
-    if trainer.accelerator.is_main_process:
-        print(_summary(dealt, budget), file=sys.stderr)
+    say(_summary(dealt, budget))
     columns = trainer._remove_unused_columns(trainer.train_dataset, description="training")
     return PackedRows(columns, rows), budget
 

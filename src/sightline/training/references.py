@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from sightline.engine.fingerprint import (
 from sightline.engine.store import TensorStore
 from sightline.engine.unchanged import Unchanged
 from sightline.errors import ConfigError
+from sightline.launch.processes import say
 from sightline.progress import tracked
 from sightline.training.augmentation import policy_of
 
@@ -132,8 +132,7 @@ def moving_reference(trainer: Any) -> bool:
         reason = f"the run trains {moving}, which stays when the adapters are off, so that the reference moves with it"
     if getattr(trainer.args, "reference_store", "auto") == "on":
         raise ConfigError(f"reference_store is on, but {reason}. Set reference_store to auto or off.")
-    if trainer.accelerator.is_main_process:
-        print(f"References are not stored: {reason}, as in TRL.", file=sys.stderr)
+    say(f"References are not stored: {reason}, as in TRL.")
     return True
 
 
@@ -156,9 +155,8 @@ def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences
     store = _open_store(trainer, base, fingerprint(weights, settings_fingerprint(base, adapters=adapters)))
     rows_of = _rows_of_keys(trainer, references)
     missing = _take(store, rows_of, references)
-    if missing and trainer.accelerator.is_main_process:
-        stored = len(rows_of) - len(missing)
-        print(f"References: {stored:,} of {len(rows_of):,} rows are stored.", file=sys.stderr)
+    if missing:
+        say(f"References: {len(rows_of) - len(missing):,} of {len(rows_of):,} rows are stored.")
     _compute(trainer, store, _share(trainer, rows_of, missing), references)
     trainer.accelerator.wait_for_everyone()
     store.refresh()

@@ -126,7 +126,7 @@ def _train(
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
     processes.first_does(lambda: folder.require_free(resume))
-    with told_start(resume):
+    with told_start(resume) as said:
         require_reporters(training)
         source = model_source(settings)
         if resume and settings.script.skip_bad_rows:
@@ -153,7 +153,7 @@ def _train(
         if processes.first:
             folder.write_json("route.json", trainer.route)
         try:
-            trained = train_to_the_end(trainer, folder, title, checkpoint)
+            trained = train_to_the_end(trainer, folder, title, checkpoint, said)
         except DataError as error:
             error.args = (f"{error} Or resume without such rows: --resume_from_checkpoint true --skip_bad_rows true.",)
             raise

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +18,7 @@ from sightline.engine.feature_store import FeatureStore, find_storable, measure_
 from sightline.engine.fingerprint import processor_fingerprint, stored_under
 from sightline.engine.store import TensorStore, limit_bytes
 from sightline.errors import ConfigError
+from sightline.launch.processes import say
 from sightline.models.families import family_of
 from sightline.training.augmentation import policy_of
 from sightline.training.references import STORE_CHOICES, is_sharded, planned_rows
@@ -76,17 +76,21 @@ class Estimate:
 
 class StoreKeeper(TrainerCallback):
     """Writes collected features at each checkpoint and epoch, takes in what other processes wrote, and looks closely
-    whether the model still is the one that they came from."""
+    whether the model still is the one that they came from.
+
+    Attributes:
+        features: the store that batches ask.
+    """
 
     def __init__(self, features: FeatureStore) -> None:
-        self._features = features
+        self.features = features
         self._store = features.store
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._features.holds(thorough=True)
+        self.features.holds(thorough=True)
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._features.holds(thorough=True)
+        self.features.holds(thorough=True)
 
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._store.flush()
@@ -131,8 +135,7 @@ def store_features(
         return None
     store, estimate = opened
     used = choice == "on" or estimate.pays
-    if trainer.accelerator.is_main_process:
-        print(f"Features {'are' if used else 'are not'} stored: {estimate}.", file=sys.stderr)
+    say(f"Features {'are' if used else 'are not'} stored: {estimate}.")
     if not used:
         return None
     trainer.add_callback(StoreKeeper(store))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from sightline.data.formats import has_images
 from sightline.data.tables import row_columns
 from sightline.errors import ConfigError
+from sightline.launch.processes import say
 
 
 def require_completions(args: Any, datasets: dict[str, Any]) -> None:
@@ -37,8 +37,6 @@ def require_completions(args: Any, datasets: dict[str, Any]) -> None:
 def say_what_is_trained(trainer: Any) -> None:
     """One line on stderr, from the main process: which tokens of a row the loss counts, and how to change that."""
     collator, columns = trainer.data_collator, set(row_columns(trainer.train_dataset))
-    if not trainer.accelerator.is_main_process:
-        return
     completions = {"prompt", "completion"} <= columns
     said = []
     if completions and collator.completion_only_loss:
@@ -49,4 +47,4 @@ def say_what_is_trained(trainer: Any) -> None:
         said.append("the assistant's turns of messages")
     elif "messages" in columns:
         said.append("every token of messages, questions too, as in TRL (assistant_only_loss: the assistant's alone)")
-    print(f"Trained: {' and '.join(said) or 'every token of the text'}.", file=sys.stderr)
+    say(f"Trained: {' and '.join(said) or 'every token of the text'}.")

@@ -58,7 +58,7 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
     resume = bool(training.resume_from_checkpoint)
     folder = RunFolder(Path(training.output_dir))
     processes.first_does(lambda: folder.require_free(resume))
-    with told_start(resume):
+    with told_start(resume) as said:
         require_reporters(training)
         task = TASKS[name](settings)
         read = _Rows(task, str(settings.data.train_data), True, settings.data.skip_bad_rows)
@@ -81,7 +81,7 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
         if resume:
             processes.first_does(lambda: _check_same_model(checkpoint_of(training), trainer.model.config, start))
     with opened_folder(folder, settings, begun, processes) as checkpoint:
-        trained = train_to_the_end(trainer, folder, f"ViLT {name}", checkpoint)
+        trained = train_to_the_end(trainer, folder, f"ViLT {name}", checkpoint, said)
         if processes.first:
             write_vilt_card(folder, name, settings, start, trainer.model)
         push_model(trainer, folder)
@@ -163,6 +163,7 @@ def _trainer(
         data_collator=functools.partial(guard.batch, collate),
         processing_class=start.processor,
     )
+    trainer.row_guard = guard
     return trainer
 
 

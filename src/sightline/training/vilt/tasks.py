@@ -30,6 +30,8 @@ from sightline.models.vilt.embedding import embed_pictures, embed_texts
 from sightline.models.vilt.heads import build_answering, build_judging, build_pretraining, build_ranking
 from sightline.models.vilt.matching import pictures_alone, shortlist_loss, texts_alone
 from sightline.models.vilt.start import Start
+from sightline.pages.report import Card, Verdict
+from sightline.training.shown_rows import small_picture
 from sightline.training.vilt.rows import DrawnRow, PictureLoader, generator_of
 from sightline.training.vilt.settings import ViltSettings
 
@@ -84,6 +86,16 @@ class Task(ABC):
     def losses(self, model: Any, batch: Batch) -> Losses:
         """The loss of a batch and its parts."""
 
+    def card(self, row: Any) -> Card:
+        """A row for the page of the run."""
+        pictures = [picture for picture, _ in self.pictures([row])]
+        asked, learnt = self.told(row)
+        return Card(small_picture(pictures, row.name), asked, "", (Verdict("", learnt, True),), row.name)
+
+    @abstractmethod
+    def told(self, row: Any) -> tuple[str, str]:
+        """The text of a row that is only read, and what it teaches."""
+
     def _split(self, is_training: bool) -> str | None:
         data = self.settings.data
         return data.split if is_training else data.eval_split
@@ -120,6 +132,9 @@ class _OfCaptions(Task):
 
     def texts(self, rows: Sequence[Pair]) -> Iterator[str]:
         return (text for row in rows for text in (row.caption, *row.asked))
+
+    def told(self, row: Pair) -> tuple[str, str]:
+        return "", row.caption
 
 
 class Pretraining(_OfCaptions):
@@ -203,6 +218,10 @@ class Answering(Task):
 
     def texts(self, rows: Sequence[AskedPicture]) -> Iterator[str]:
         return (row.question for row in rows)
+
+    def told(self, row: AskedPicture) -> tuple[str, str]:
+        best = sorted(row.scores, key=row.scores.__getitem__, reverse=True)
+        return row.question, ", ".join(f"{answer} ({row.scores[answer]:g})" for answer in best[:3]) or "no known answer"
 
     def build(self, start: Start, rows: Sequence[AskedPicture]) -> Any:
         data = self.settings.data
@@ -293,6 +312,9 @@ class Judging(Task):
 
     def texts(self, rows: Sequence[JudgedPictures]) -> Iterator[str]:
         return (row.sentence for row in rows)
+
+    def told(self, row: JudgedPictures) -> tuple[str, str]:
+        return row.sentence, "true" if row.label else "false"
 
     def build(self, start: Start, rows: Sequence[JudgedPictures]) -> Any:
         return build_judging(start, len(rows[0].pictures))

@@ -9,12 +9,16 @@ import torch
 from torch.optim import Optimizer
 from transformers import TrainerCallback
 
+from sightline.pages.browser import spread
+from sightline.pages.report import Card
 from sightline.training.checkpoints import CheckpointTrainer
+from sightline.training.shown_rows import SHOWN_ROWS
 from sightline.training.vilt.rows import DrawnRows
 from sightline.training.vilt.tasks import Task
 
 # Heads of fine-tuning lie outside the body under these names, as in transformers' classes.
 BODY = "vilt."
+SHOWN = "Some training rows: text, pictures before they are brought to the model's size, and what is to be learnt."
 
 
 class EpochOfDraws(TrainerCallback):
@@ -39,6 +43,10 @@ class ViltTrainer(CheckpointTrainer):
         # The losses are means of a batch: accumulated steps are averaged, whatever the forward's signature promises.
         self.model_accepts_loss_kwargs = False
         self.add_callback(EpochOfDraws(self.train_dataset))
+
+    def shown_rows(self) -> tuple[tuple[Card, ...], str]:
+        rows = [self.train_dataset[index].row for index in spread(range(len(self.train_dataset)), SHOWN_ROWS)]
+        return tuple(self._task.card(row) for row in rows), SHOWN
 
     def compute_loss(
         self, model: Any, inputs: dict[str, Any], return_outputs: bool = False, num_items_in_batch: Any = None

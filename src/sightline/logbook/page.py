@@ -1,0 +1,250 @@
+"""The page of a training run: curves, scores, what was shared, its rows, samples, settings and machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from sightline.logbook.charts import EVAL, score_charts, training_charts
+from sightline.logbook.metrics import SECONDS, Metrics
+from sightline.logbook.story import FAILED, FINISHED, TRAINING, Shared, Story
+from sightline.pages.report import (
+    Block,
+    Card,
+    Folded,
+    Gallery,
+    Headline,
+    Listing,
+    Notice,
+    Report,
+    Section,
+)
+from sightline.runs import flat_names
+from sightline.types import Table
+
+MAX_CELL = 400  # letters of a setting's value
+LATEST = 10  # records of which the headline takes the mean
+LONGEST_SAID = 1500
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """All that a page is made of.
+
+    Attributes:
+        name: the run folder's.
+        given: the settings that the recipe and the flags named, secrets hidden.
+        environment: environment.json.
+        samples: training rows with their pictures.
+        samples_note: why there are none, or how they were chosen.
+    """
+
+    name: str
+    story: Story
+    metrics: Metrics
+    given: Mapping[str, Any]
+    environment: Mapping[str, Any]
+    samples: tuple[Card, ...] = ()
+    samples_note: str = ""
+
+
+def run_page(run: RunRecord) -> Report:
+    """The page of one run, as far as it has come."""
+    sections = (
+        Section("Training", _curves(run)),
+        Section("Scores", _scores(run), "What the model in training answers to the tasks at each evaluation."),
+        Section("What was shared", _sharing(run.story)),
+        Section("Rows", _rows(run.story)),
+        Section("Samples", (Gallery("", run.samples),) if run.samples else (), run.samples_note),
+        Section("Settings", _settings(run)),
+        Section("Machine", (Listing("", ("name", "value"), _machine(run.environment)),)),
+    )
+    return Report(
+        title=run.name,
+        subtitle=_subtitle(run.story),
+        headlines=_headlines(run),
+        sections=tuple(section for section in sections if section.blocks),
+        facts=tuple((name, value) for name, value in (("model", run.story.model), ("data", run.story.data)) if value),
+        note="The intervals of scores are 95% and clustered by picture.",
+    )
+
+
+def told_state(story: Story) -> str:
+    """How far a run came, in a sentence."""
+    steps = f"step {story.step:,}" + (f" of {story.max_steps:,}" if story.max_steps else "")
+    if story.state == TRAINING:
+        return f"In training: {steps} at {story.written}. Where no process trains any more, it was killed after that."
+    if story.state == FINISHED:
+        return f"Finished: {steps} at {story.written}."
+    how = "Failed" if story.state == FAILED else "Stopped"
+    return f"{how} at {steps}, {story.written}: {story.told}"
+
+
+def _subtitle(story: Story) -> str:
+    of = f" of {story.model}" if story.model else ""
+    on = f" on {story.data}" if story.data else ""
+    return f"{story.title}{of}{on}."
+
+
+def _headlines(run: RunRecord) -> tuple[Headline, ...]:
+    story, metrics = run.story, run.metrics
+    tone = {FAILED: "bad", FINISHED: "good"}.get(story.state, "")
+    of = f"of {story.max_steps:,}, " if story.max_steps else ""
+    state = "in training" if story.state == TRAINING else story.state
+    found = [Headline(f"{story.step:,}", "steps", of + state, tone)]
+    if metrics["loss"].steps:
+        values = metrics["loss"].known[1][-LATEST:]
+        loss = f"{values.mean():.4g}" if len(values) else "not finite"
+        held_out = metrics["eval_loss"].last
+        detail = f"in evaluation {held_out:.4g}" if math.isfinite(held_out) else _of_records(len(values))
+        found.append(Headline(loss, "training loss", detail, "" if len(values) else "bad"))
+    for name, label in (("rewards/accuracies", "of pairs: chosen over rejected"), *_named_scores(metrics)):
+        value = metrics[name].last
+        if math.isfinite(value):
+            found.append(Headline(_percent(value), label, _interval(metrics, name)))
+    seconds = metrics[SECONDS].last
+    if math.isfinite(seconds):
+        rate = metrics.rate(story.rows_per_step).last
+        found.append(Headline(_duration(seconds), "of training", f"{rate:.3g} rows a second" if rate == rate else ""))
+    return tuple(found[:5])
+
+
+def _of_records(count: int) -> str:
+    return "the last record" if count == 1 else f"mean of the last {count} records"
+
+
+def _named_scores(metrics: Metrics) -> list[tuple[str, str]]:
+    return [(name, name.removeprefix(EVAL).replace("_", " ")) for name in metrics.scores()[:2]]
+
+
+def _curves(run: RunRecord) -> tuple[Block, ...]:
+    story = run.story
+    tone = {FAILED: "bad", FINISHED: "good"}.get(story.state, "")
+    blocks: list[Block] = [Notice(told_state(story), tone)]
+    for part in story.parts:
+        blocks.append(Notice(f"Gone on with from step {part.until:,}. Before: {part.told}."))
+    charts = training_charts(run.metrics, story.rows_per_step)
+    return (*blocks, *(charts or (Notice("No step has been logged yet."),)))
+
+
+def _scores(run: RunRecord) -> tuple[Block, ...]:
+    metrics = run.metrics
+    names = [name for name in metrics.of_tasks() if not name.endswith(("_low", "_high"))]
+    if not names:
+        return ()
+    steps = sorted({step for name in names for step in metrics[name].steps})
+    by_step = {name: dict(zip(metrics[name].steps, metrics[name].values, strict=True)) for name in names}
+    rows = tuple(
+        (f"{step:,.0f}", *(_with_interval(metrics, name, step, by_step[name].get(step)) for name in names))
+        for step in steps
+    )
+    table = Table("", ("step", *(name.removeprefix(EVAL).replace("_", " ") for name in names)), rows, is_summed=False)
+    return (*score_charts({"": metrics}), table)
+
+
+def _with_interval(metrics: Metrics, name: str, step: float, value: float | None) -> str:
+    if value is None or not math.isfinite(value):
+        return "\N{EN DASH}"
+    if name.endswith("_errors"):
+        return f"{value:.0f}"
+    if name.endswith("_unparsed"):
+        return _percent(value)
+    ends = [dict(zip(series.steps, series.values, strict=True)).get(step) for series in _ends(metrics, name)]
+    return f"{value:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if None not in ends else "")
+
+
+def _interval(metrics: Metrics, name: str) -> str:
+    low, high = (series.last for series in _ends(metrics, name))
+    return f"95% interval {_percent(low)} to {_percent(high)}" if math.isfinite(low + high) else ""
+
+
+def _ends(metrics: Metrics, name: str) -> tuple[Any, Any]:
+    return metrics[f"{name}_low"], metrics[f"{name}_high"]
+
+
+def _sharing(story: Story) -> tuple[Block, ...]:
+    rows = [("route", story.route, story.reason)] if story.route else []
+    if story.shared is not None:
+        rows += _saved(story.shared)
+    return (Listing("", ("what", "how much", "why"), tuple(rows)),) if rows else ()
+
+
+def _saved(shared: Shared) -> list[tuple[str, str, str]]:
+    """Tokens and pictures that no batch held twice."""
+    rows = []
+    if shared.tokens_alone:
+        saved = 1 - shared.tokens_read / shared.tokens_alone
+        told = f"{shared.tokens_read:,} read, where rows of their own have {shared.tokens_alone:,}"
+        rows.append(("tokens", f"{saved:.1%} saved", told))
+    if shared.pictures_shown:
+        saved = 1 - shared.pictures_read / shared.pictures_shown
+        told = f"{shared.pictures_read:,} in batches, where their rows show {shared.pictures_shown:,}"
+        rows.append(("pictures", f"{saved:.1%} saved", told))
+    if shared.features_stored:
+        part = shared.features_stored / max(shared.pictures_read, 1)
+        told = f"{shared.features_stored:,} of {shared.pictures_read:,} pictures of batches came from the store"
+        rows.append(("stored features", f"{part:.1%} found", told))
+    return rows
+
+
+def _rows(story: Story) -> tuple[Block, ...]:
+    counts = [
+        (name, "streamed" if count is None else f"{count:,}", "train" if name == "training" else "are evaluated")
+        for name, count in story.rows.items()
+    ]
+    if story.left_out:
+        counts.append(("left out of batches", f"{story.left_out:,}", "as they turned out bad; stderr names them"))
+    said = [(f"{number}", text[:LONGEST_SAID]) for number, text in enumerate(story.said, start=1)]
+    blocks: list[Block] = [Listing("", ("rows", "how many", "of them"), tuple(counts))] if counts else []
+    if said:
+        blocks.append(Listing("What the run said before its first step", ("line", "text"), tuple(said)))
+    return tuple(blocks)
+
+
+def _settings(run: RunRecord) -> tuple[Block, ...]:
+    blocks: list[Block] = []
+    if run.given:
+        blocks.append(Listing("Given by the recipe and the flags", ("setting", "value"), setting_rows(run.given)))
+    if run.story.settings:
+        everything = Listing("", ("setting", "value"), setting_rows(run.story.settings))
+        blocks.append(Folded(f"All {len(everything.rows):,} settings, defaults among them", everything))
+    return tuple(blocks)
+
+
+def setting_rows(settings: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Names and values in the order of names, nested ones flat."""
+    flat = flat_names(settings)
+    return tuple((name, shown_value(flat[name])) for name in sorted(flat))
+
+
+def shown_value(value: Any) -> str:
+    """A setting's value as a recipe writes it, cut where it is very long."""
+    text = str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+    return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}\N{HORIZONTAL ELLIPSIS}"
+
+
+def _machine(environment: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    names = ("time", "command", "platform", "processor", "cpus", "devices", "python", "commit", "variables", "packages")
+    rows = []
+    for name in names:
+        value = environment.get(name)
+        if isinstance(value, Mapping):
+            value = ", ".join(f"{key} {part}" for key, part in value.items())
+        elif isinstance(value, list):
+            value = ", ".join(map(str, value))
+        if value not in (None, ""):
+            rows.append((name, str(value)))
+    return tuple(rows)
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.1f}%"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    minutes, _ = divmod(int(seconds), 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
