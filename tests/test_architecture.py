@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -82,6 +83,58 @@ def test_the_rule_of_layers_finds_imports_that_point_up_or_sideways(file, code, 
     path.write_text(code)
     found = violations(path)
     assert len(found) == bool(wrong) and wrong in "".join(found)
+
+
+def imported_files() -> dict[Path, set[Path]]:
+    """The files of the package that each of its files imports when it is loaded, not inside functions."""
+    files = {".".join(("sightline", *path.relative_to(SOURCE).with_suffix("").parts)): path for path in source_files()}
+    files |= {name.removesuffix(".__init__"): path for name, path in files.items() if name.endswith(".__init__")}
+    found: dict[Path, set[Path]] = {}
+    for path in source_files():
+        names: list[str] = []
+        for node in outside_functions(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                names += [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                inner = (f"{node.module}.{alias.name}" for alias in node.names)
+                names += [name if name in files else node.module for name in inner]
+        found[path] = {files[name] for name in names if name in files} - {path}
+    return found
+
+
+def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
+    """The nodes that run when a file is loaded: neither inside functions nor for type checkers alone."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
+            continue
+        yield child
+        yield from outside_functions(child)
+
+
+def floors(arrows: dict[Path, set[Path]], folder: str) -> int:
+    """How many files of a folder stand on one another at most; CycleError where they go in a circle."""
+    inside = {path for path in arrows if path.is_relative_to(SOURCE / folder)}
+    order = TopologicalSorter({path: arrows[path] & inside for path in inside})
+    floor: dict[Path, int] = {}
+    for path in order.static_order():
+        floor[path] = 1 + max((floor[below] for below in arrows[path] & inside), default=0)
+    return max(floor.values())
+
+
+def test_no_files_import_each_other_in_a_circle():
+    assert floors(imported_files(), ".") > 0
+
+
+def test_a_circle_of_files_is_found():
+    one, two = SOURCE / "one.py", SOURCE / "two.py"
+    with pytest.raises(CycleError):
+        floors({one: {two}, two: {one}}, ".")
+
+
+def test_files_of_the_evaluation_stand_on_few_floors():
+    assert floors(imported_files(), "evaluation") <= 9
 
 
 @every_file

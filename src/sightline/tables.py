@@ -25,6 +25,11 @@ _GAP = 2  # columns between two, one of padding and one of the box
 _NUMBER = re.compile(r"\W*\d")
 
 
+def percent(share: float) -> str:
+    """A share as text with one digit: `93.8%`."""
+    return f"{100 * share:.1f}%"
+
+
 def print_table(table: Table, file: TextIO | None = None) -> None:
     """Print a table, numbers to the right, a sum set apart; to stdout by default.
 

@@ -118,27 +118,6 @@ class Picture(Protocol):
 
 
 @dataclass(frozen=True)
-class VqaRow:
-    """One question about one image (or none), with its gold answers.
-
-    Attributes:
-        name: where the row came from ("test.jsonl row 3"), for messages.
-        image: the picture; None asks the question blind.
-        image_key: content key of the picture, the cluster of intervals.
-        kind: question kind for the per-kind table; empty when the data has none.
-    """
-
-    name: str
-    question: str
-    answers: tuple[str, ...]
-    image: Image | None = None
-    image_key: str = ""
-    kind: str = ""
-    options: tuple[str, ...] = ()
-    id: str = ""
-
-
-@dataclass(frozen=True)
 class Sampling:
     """How to draw an answer where the likeliest one is not wanted: tokens at a temperature above 0, from a seed."""
 
@@ -226,10 +205,11 @@ class ConcurrentAnswerer(Answerer, Protocol):
     """An answerer that works at several questions at once, and may know a later one's answer first.
 
     Attributes:
-        patience: questions in a row that may fail before it is not asked any more.
+        patience: questions in a row that may fail before it is not asked any more; infinite where it may even answer
+            none of them.
     """
 
-    patience: int
+    patience: float
 
     def answer_as_ready(self, questions: Sequence[Question]) -> Iterable[Placed]:
         """One answer per question, in any order, yielded as soon as it is known."""
@@ -250,21 +230,6 @@ class Interval:
     high: float
     n: int
     clusters: int = 0
-
-
-@dataclass(frozen=True)
-class ItemResult:
-    """One evaluated item: question, answer, verdict."""
-
-    id: str
-    name: str
-    question: str
-    answers: tuple[str, ...]
-    prediction: str
-    score: float
-    image_key: str = ""
-    kind: str = ""
-    error: str = ""
 
 
 @dataclass(frozen=True)

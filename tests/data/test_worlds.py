@@ -94,30 +94,38 @@ def test_captions_mostly_break_off_after_two_things():
     ],
 )
 def test_hand_worked_description_errors(text, expected):
-    found = description_errors(PAIR, text)
+    found = description_errors(describe(PAIR), text)
     assert (found.invented, found.missing, found.wrong, found.unparsed) == expected
 
 
 def test_bars_are_checked_by_colour_and_value():
-    found = description_errors(CHART, "red bar: 4; a blue bar of 7")
+    found = description_errors(describe(CHART), "red bar: 4; a blue bar of 7")
     assert (found.invented, found.missing, found.wrong) == (("blue bar",), ("yellow bar",), ("red bar: 4",))
 
 
 def test_of_two_alike_the_mention_takes_the_one_it_fits():
     alike = Scene(shapes=(Shape("circle", "red", "large", 0), Shape("circle", "red", "small", 3)))
     text = "a red circle at the top right, a small red circle at the bottom right"
-    assert description_errors(alike, text).wrong == ("red circle: top right",)
+    assert description_errors(describe(alike), text).wrong == ("red circle: top right",)
 
 
 def test_true_descriptions_have_no_error_and_false_ones_exactly_theirs(scenes):
     rng = np.random.default_rng(0)
     for scene in scenes:
-        assert not description_errors(scene, describe(scene)).any
+        assert not description_errors(describe(scene), describe(scene)).any
         false = describe_falsely(scene, rng)
-        found = description_errors(scene, false.text)
+        found = description_errors(describe(scene), false.text)
         assert len(found.invented + found.missing) == 1, false.text
         assert found.invented if false.error == "invented" else found.missing, false.text
         assert not found.wrong and not found.unparsed, false.text
+
+
+def test_a_description_is_read_back_to_every_object_of_its_scene(scenes):
+    for scene in scenes:
+        names = [shape.name for shape in scene.shapes]
+        names += [f"word '{scene.word.text}'"] if scene.word else []
+        names += [f"{bar.colour} bar" for bar in scene.chart.bars] if scene.chart else []
+        assert Counter(description_errors(describe(scene), "").missing) == Counter(names)
 
 
 def test_answers_agree_with_the_scene_by_an_independent_reading(scenes):

@@ -1,10 +1,10 @@
-"""An answerer with stored answers, and rows to ask it about."""
+"""An answerer with stored answers that remembers what it was asked."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from sightline.types import Answer, Question, VqaRow
+from sightline.types import Answer, Question
 
 
 class StoredAnswerer:
@@ -20,8 +20,3 @@ class StoredAnswerer:
             self.asked.append(question)
             stored = self.answers[question.text]
             yield Answer("", error=str(stored)) if isinstance(stored, Exception) else Answer(stored)
-
-
-def vqa_row(index: int, gold: str, kind: str = "", picture: int = 0) -> VqaRow:
-    """The question `q<index>` about picture number `picture`."""
-    return VqaRow(f"test.jsonl row {index + 1}", f"q{index}", (gold,), None, f"picture {picture}", kind, (), str(index))

@@ -13,7 +13,7 @@ from sightline.data.pictures.images import OpenPicture
 from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.outcome import RunResult, TaskOutcome, category_table, outcome_table, shown
 from sightline.evaluation.samples import sample_of
-from sightline.evaluation.scores import score_task
+from sightline.evaluation.scores import majority_baseline, score_task
 from sightline.evaluation.tasks.registry import load_task
 from sightline.pages.report import render_report
 from sightline.scoring.records import Item, Judged, Verdict
@@ -61,6 +61,7 @@ def outcome(name: str, said: list[str], blind: list[str] | None = None, **data: 
         scores=scores,
         samples=samples,
         blind=replace(score_task(task, unseeing, "strict"), task=name) if blind else None,
+        majority=majority_baseline(task, [one.item for one in seeing], "strict"),
     )
 
 
@@ -81,15 +82,18 @@ def test_the_table_has_score_interval_unparsed_share_bound_and_the_blind_score(r
     seeing, blind, majority = table.rows
     assert (seeing[0], *seeing[1:3], *seeing[4:]) == ("colours accuracy", "8", "75.0%", "12.5%", "87.5%")
     assert blind[0].strip() == "without pictures" and blind[2] == "25.0%"
-    assert (majority[0].strip(), *majority[1:]) == ("always 'red'", "", "100.0%", "", "", "")
+    assert (majority[0].strip(), *majority[1:3], *majority[4:]) == ("always 'red'", "", "100.0%", "", "")
     assert table.caption == (
         "8 questions, 4 pictures\nAt best: were all right that could not be read (unparsed).\n"
         "colours: prompt official, profile strict"
     )
-    assert [row[:3] for row in category_table(result.tasks["colours"]).rows] == [
-        ("near", "4", "75.0%"),
-        ("far", "4", "75.0%"),
+    by_category = category_table(result.tasks["colours"])
+    assert by_category.header[4:] == ("without pictures", "majority")
+    assert [(*row[:3], *row[4:]) for row in by_category.rows] == [
+        ("near", "4", "75.0%", "25.0%", "100.0%"),
+        ("far", "4", "75.0%", "25.0%", "100.0%"),
     ]
+    assert category_table(result.tasks["colours"], with_all=True).rows[-1][:3] == ("all", "8", "75.0%")
 
 
 def test_values_are_shown_in_the_unit_of_their_metric() -> None:
@@ -104,6 +108,9 @@ def test_the_page_of_one_task_shows_its_figures_and_what_the_pictures_are_worth(
         "+50.0",
         "points owed to the pictures",
         "without them: 25.0%",
+        "-25.0",
+        "points above the majority",
+        "the most frequent answers: 100.0%",
         "87.5% if all of these were right",
         "near (4)",
         "Left out, as they could not be used: 1 rows. An old copy.",

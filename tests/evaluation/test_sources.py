@@ -281,6 +281,19 @@ class TestCustom:
         assert (first.id, first.answers, first.category, first.facts["hint"]) == ("x", ("red", "Red"), "colour", "h")
         assert (second.answers, second.pictures) == (("4",), ())
 
+    @pytest.mark.parametrize("column", ["category", "kind", "question_type", "answer_type"])
+    def test_each_spelling_of_the_category_is_read(self, tmp_path: Path, column: str) -> None:
+        (item,) = self.load(tmp_path, {"question": "q", "answer": "red", column: "count"})
+        assert item.category == "count"
+
+    def test_equal_pictures_have_one_key_whatever_file_they_are_in(self, tmp_path: Path) -> None:
+        for name, colour in (("b", "blue"), ("c", "red")):
+            Image.new("RGB", (4, 3), colour).save(tmp_path / f"{name}.png")
+        asked = [{"question": "q", "answer": "red", "image": f"{name}.png"} for name in "abc"]
+        first, second, third = (item.pictures[0] for item in self.load(tmp_path, *asked))
+        assert first.key == third.key != second.key
+        assert second.open().getpixel((0, 0)) == (0, 0, 255)
+
     @pytest.mark.parametrize(
         ("row", "message"),
         [

@@ -14,21 +14,26 @@ if TYPE_CHECKING:
     from sightline.models.load import LoadedVlm
     from sightline.models.vilt.answers import ViltSpeaker
 
+QUESTION_ALONE = "question alone"  # of models that know no instructions
+BY_ID = "not known: stored predictions"  # what the model was asked; here the id of an item is all that is asked
+
 
 @dataclass(frozen=True)
 class Answering:
     """An answerer and what its answers depend on.
 
     Attributes:
-        fingerprint: part of every answer's key in the journal.
+        fingerprint: part of every answer's key in the journal; empty where answers are stored already.
         provenance: what a reproduction must have alike, for `results.json`.
-        bare: whether it is asked the question alone, whatever a task's prompt says around it.
+        prompt: how it is asked, whatever the settings say: QUESTION_ALONE or BY_ID; empty where they say it.
+        notes: what someone must know who reads the scores.
     """
 
     answerer: Answerer
     fingerprint: str
     provenance: Mapping[str, Any]
-    bare: bool = False
+    prompt: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def local_answering(
@@ -76,7 +81,7 @@ def vilt_answering(speaker: ViltSpeaker) -> Answering:
         "answers": fingerprint(speaker.answers),
         "decoding": {"strategy": "the most probable answer"},
     }
-    return Answering(speaker, stored_under(provenance), provenance, bare=True)
+    return Answering(speaker, stored_under(provenance), provenance, prompt=QUESTION_ALONE)
 
 
 def _known_of(model: Any, inner: Any, processor: Any) -> dict[str, Any]:

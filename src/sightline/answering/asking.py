@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+import math
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
 from sightline.answering.journal import Journal
 from sightline.answering.requests import Request
@@ -57,11 +58,7 @@ def ask_all(
                 if progress is not None:
                     progress(done, len(asked))
                 watched.see(request, placed.answer)
-        if all(answer.error for answer in known.values()):
-            raise MachineError(
-                f"{answerer.name} answered none of {len(window)} questions. "
-                f"The first error: {known[window[0].key].error}"
-            )
+        watched.look_back(window, known)
     processes.wait()
     return journal.read() if journal is not None and processes.count > 1 else known
 
@@ -74,6 +71,13 @@ class _Failures:
         self._patience = answerer.patience if isinstance(answerer, ConcurrentAnswerer) else None
         self._expected = expected
         self._in_a_row = 0
+
+    def look_back(self, window: list[Request], known: Mapping[str, Answer]) -> None:
+        """Raises MachineError where nothing is known but errors."""
+        if self._patience != math.inf and all(answer.error for answer in known.values()):
+            raise MachineError(
+                f"{self._name} answered none of {len(window)} questions. The first error: {known[window[0].key].error}"
+            )
 
     def see(self, request: Request, answer: Answer) -> None:
         """Raises MachineError where patience is at its end."""

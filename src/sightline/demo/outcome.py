@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from shlex import quote
 from typing import Any
 
+from sightline.demo.exam import DESCRIPTIONS, QUESTIONS
 from sightline.demo.preferences import PairCounts
 from sightline.demo.stages import Stage
-from sightline.demo.standing import Standing, error_shares
-from sightline.evaluation.compare import Comparison, compare, comparison_table
-from sightline.evaluation.results import EvalResult, results_table, to_json
+from sightline.evaluation.comparison.changes import TaskChange, task_change
+from sightline.evaluation.comparison.pairs import PairedSamples, SamplePair
+from sightline.evaluation.comparison.run import RunComparison
+from sightline.evaluation.comparison.tables import category_changes, p_sign
+from sightline.evaluation.metrics.intervals import cluster_of
+from sightline.evaluation.metrics.means import mean_score
+from sightline.evaluation.outcome import MAJORITY, WITHOUT_PICTURES, RunResult, category_table, to_json
+from sightline.evaluation.scores import TaskScores
 from sightline.pages.report import Commands
-from sightline.types import Interval, Table, VqaRow
+from sightline.stats.intervals import clustered_mean
+from sightline.types import Interval, Table
 
 SMOKE_TEST = (
     "--quick is a smoke test: all steps ran, on too few scenes to learn anything. Leave it out for a model that sees."
@@ -29,20 +37,18 @@ class DemoOutcome:
 
     Attributes:
         folder: the demo's folder.
-        blind: the trained model asked without pictures.
-        majority: always the most frequent answer of a question's kind.
-        example: the first held-out question.
+        before: the trained model.
+        after: the aligned one.
+        comparison: before against after.
         is_quick: it was a smoke test.
     """
 
     folder: Path
-    before: Standing
-    after: Standing
-    blind: EvalResult
-    majority: EvalResult
+    before: RunResult
+    after: RunResult
+    comparison: RunComparison
     pairs: PairCounts
     stages: tuple[Stage, ...]
-    example: VqaRow
     is_quick: bool = False
 
     @property
@@ -50,15 +56,27 @@ class DemoOutcome:
         """What the figures are not to be read as; empty where they are a result."""
         return SMOKE_TEST if self.is_quick else ""
 
-    @cached_property
-    def accuracy_change(self) -> Comparison:
+    @property
+    def sides(self) -> Mapping[str, TaskScores]:
+        """The scores of the questions: those of both models and of the baselines."""
+        trained = self.before.tasks[QUESTIONS].sides
+        return {"aligned": self.after.tasks[QUESTIONS].scores, "trained": trained.pop("score"), **trained}
+
+    @property
+    def accuracy_change(self) -> TaskChange:
         """Questions before and after alignment, paired by item."""
-        return compare(self.before.questions, self.after.questions)
+        return self.comparison.tasks[QUESTIONS]
 
     @cached_property
-    def error_change(self) -> Comparison:
+    def error_change(self) -> TaskChange:
         """Shares of descriptions with an invented or missing object, paired by picture; less is better."""
-        return compare(error_shares(self.before.descriptions), error_shares(self.after.descriptions))
+        change = self.comparison.tasks[DESCRIPTIONS]
+        pairs = (
+            SamplePair(*(replace(one, score=1 - one.score) for one in (pair.before, pair.after)))
+            for pair in change.samples.pairs
+        )
+        title = "Descriptions with an invented or missing object (less is better)"
+        return task_change(DESCRIPTIONS, title, mean_score("errors"), PairedSamples(tuple(pairs)), change.detect)
 
     @property
     def seconds(self) -> float:
@@ -67,41 +85,40 @@ class DemoOutcome:
 
     def questions_table(self) -> Table:
         """Accuracy of the trained model per kind, beside the baselines."""
-        table = results_table(self.before.questions, self.blind, self.majority)
+        table = category_table(self.before.tasks[QUESTIONS], with_all=True)
         return replace(table, title="Held-out questions, trained model")
 
     def accuracy_table(self) -> Table:
         """Accuracy per kind before and after alignment."""
-        table = comparison_table(self.before.questions, self.after.questions, self.accuracy_change)
-        return replace(table, title="Held-out questions, before and after alignment")
+        table = category_changes(self.accuracy_change, with_all=True)
+        title = "Held-out questions, before (A) and after (B) alignment"
+        return replace(table, title=title, caption=_evidence(self.accuracy_change, "improved", "worsened"))
 
     def errors_table(self) -> Table:
         """Share of descriptions with an invented or missing object before and after alignment."""
-        before, after = (error_shares(standing.descriptions) for standing in (self.before, self.after))
-        table = comparison_table(before, after, self.error_change)
-        mended, spoilt = len(self.error_change.worsened), len(self.error_change.improved)
-        caption = (
-            f"{mended} descriptions mended, {spoilt} spoilt of {len(self.error_change.pairs)}; "
-            f"McNemar's exact test p = {self.error_change.p_value:.2g}"
-        )
-        title = "Descriptions with an invented or missing object (less is better)"
-        return Table(title, table.header, table.rows, caption)
+        table = category_changes(self.error_change, with_all=True)
+        return replace(table, caption=_evidence(self.comparison.tasks[DESCRIPTIONS], "mended", "spoilt"))
 
     def next_commands(self) -> Commands:
-        """Three commands to try."""
+        """Commands to try."""
         sightline = "sightline" if shutil.which("sightline") else quote(sys.argv[0])  # as it was called
         model, world = quote(str(self.folder / "model")), self.folder / "world"
         picture = quote(str(world / "images" / "heldout-00000.png"))
+        example, scores = self.before.tasks[QUESTIONS].samples[0], self.folder / "scores"
         return Commands(
             "What to try next",
             (
                 (
-                    f"{sightline} ask {model} {picture} {quote(self.example.question)}",
-                    f"Ask the aligned model about a picture that it never saw. Right is: {self.example.answers[0]}.",
+                    f"{sightline} ask {model} {picture} {quote(example.question)}",
+                    f"Ask the aligned model about a picture that it never saw. Right is: {example.answers[0]}.",
                 ),
                 (
                     f"{sightline} eval --model {model} --data {quote(str(world / 'heldout.jsonl'))}",
                     "Evaluate it on every held-out question.",
+                ),
+                (
+                    f"{sightline} compare {quote(str(scores / 'trained'))} {quote(str(scores / 'aligned'))}",
+                    "See what alignment changed, question by question.",
                 ),
                 (
                     f"{sightline} sft --model_name_or_path {model} --dataset_name rows.jsonl --max_length none "
@@ -113,23 +130,35 @@ class DemoOutcome:
 
     def to_json(self) -> dict[str, Any]:
         """What `results.json` and `--json` hold."""
-        before, after = (error_shares(standing.descriptions) for standing in (self.before, self.after))
+        shares = {name: _interval(scores.metrics[0].interval) for name, scores in self.sides.items()}
         return {
             "model": str(self.folder / "model"),
-            "accuracy": _interval(self.before.questions.accuracy),
-            "accuracy_after": _interval(self.after.questions.accuracy),
-            "accuracy_change": _interval(self.accuracy_change.difference),
-            "blind_accuracy": _interval(self.blind.accuracy),
-            "majority_accuracy": _interval(self.majority.accuracy),
-            "description_errors": _interval(before.accuracy),
-            "description_errors_after": _interval(after.accuracy),
-            "description_errors_change": _interval(self.error_change.difference),
+            "accuracy": shares["trained"],
+            "accuracy_after": shares["aligned"],
+            "accuracy_change": _interval(self.accuracy_change.overall.difference),
+            "blind_accuracy": shares[WITHOUT_PICTURES],
+            "majority_accuracy": shares[MAJORITY],
+            "description_errors": _interval(_errors(self.before)),
+            "description_errors_after": _interval(_errors(self.after)),
+            "description_errors_change": _interval(self.error_change.overall.difference),
             "pairs": {"own_mistakes": self.pairs.own, "altered_truths": self.pairs.altered},
-            "questions": to_json(self.before.questions),
-            "questions_after": to_json(self.after.questions),
+            "questions": to_json(self.before)["tasks"][QUESTIONS],
+            "questions_after": to_json(self.after)["tasks"][QUESTIONS],
             "seconds": round(self.seconds, 1),
             "stages": {stage.name: round(stage.seconds, 1) for stage in self.stages},
         }
+
+
+def _errors(result: RunResult) -> Interval:
+    """The share of descriptions with an invented or missing object."""
+    judged = result.tasks[DESCRIPTIONS].scores.judged
+    return clustered_mean([1 - one.verdict.score for one in judged], [cluster_of(one) for one in judged])
+
+
+def _evidence(change: TaskChange, better: str, worse: str) -> str:
+    overall = change.overall
+    test = f"; McNemar's exact test: {p_sign(change.mcnemar)}" if change.mcnemar is not None else ""
+    return f"{overall.improved} {better}, {overall.worsened} {worse} of {overall.difference.n}{test}"
 
 
 def _interval(interval: Interval) -> dict[str, Any]:

@@ -9,13 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sightline.answering.asking import Progress
-from sightline.data.worlds.descriptions import describe, describe_falsely, description_errors
+from sightline.data.worlds.descriptions import describe, describe_falsely
 from sightline.data.worlds.rows import picture_name, preference_row
 from sightline.data.worlds.scene import Scene
-from sightline.demo.standing import MAX_DESCRIPTION_TOKENS
-from sightline.evaluation.vqa import answer_rows
-from sightline.types import Answerer, VqaRow
+from sightline.evaluation.samples import Sample
 
 
 @dataclass(frozen=True)
@@ -31,18 +28,15 @@ class PairCounts:
     altered: int
 
 
-def write_preferences(
-    path: Path, answerer: Answerer, rows: Sequence[VqaRow], scenes: Sequence[Scene], progress: Progress
-) -> PairCounts:
-    """Let the model describe the training scenes, `rows` in the order of `scenes`, and write one pair for each."""
+def write_preferences(path: Path, described: Sequence[Sample], scenes: Sequence[Scene]) -> PairCounts:
+    """One pair for each training scene; `described` is what the model said of them, in their order."""
     rng = np.random.default_rng(len(scenes))
     own = 0
-    described = answer_rows(rows, answerer, max_new_tokens=MAX_DESCRIPTION_TOKENS, progress=progress)
     with path.open("w", encoding="utf-8") as lines:
-        for index, (item, scene) in enumerate(zip(described, scenes, strict=True)):
-            mistaken = bool(item.prediction) and description_errors(scene, item.prediction).objects_differ
-            rejected = item.prediction if mistaken else describe_falsely(scene, rng).text
-            row = preference_row(picture_name("train", index), describe(scene), rejected, item.id)
+        for index, (sample, scene) in enumerate(zip(described, scenes, strict=True)):
+            mistaken = bool(sample.prediction) and sample.score == 0
+            rejected = sample.prediction if mistaken else describe_falsely(scene, rng).text
+            row = preference_row(picture_name("train", index), describe(scene), rejected, sample.id)
             lines.write(json.dumps(row) + "\n")
             own += mistaken
     return PairCounts(own, len(scenes) - own)

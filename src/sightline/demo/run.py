@@ -5,24 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from sightline.answering.local import LocalAnswerer
-from sightline.data.sources.datasets import read_dataset
 from sightline.data.worlds.rows import WorldFiles, write_world
 from sightline.data.worlds.scene import world_scenes
+from sightline.demo.exam import describe_training, examine, read_exam
 from sightline.demo.outcome import DemoOutcome
-from sightline.demo.preferences import PairCounts, write_preferences
+from sightline.demo.preferences import write_preferences
 from sightline.demo.report import demo_report
 from sightline.demo.settings import DemoConfig, training_settings
 from sightline.demo.stages import Stages
-from sightline.demo.standing import MAX_ANSWER_TOKENS, Exam, Standing, find_standing
 from sightline.errors import RunFolderError
-from sightline.evaluation.baselines import majority_baseline
-from sightline.evaluation.results import EvalResult
-from sightline.evaluation.rows import DatasetRows, read_vqa_rows
-from sightline.evaluation.vqa import evaluate
-from sightline.models.load import load_vlm
-from sightline.pages.report import render_report
-from sightline.progress import progress_bar
+from sightline.evaluation.comparison.run import run_compare
+from sightline.pages.report import REPORT, render_report
 from sightline.runs import LOCK, RunFolder
 from sightline.training.run import run_dpo, run_sft
 
@@ -45,37 +38,36 @@ def run_demo(config: DemoConfig) -> DemoOutcome:
 
 
 def _told(config: DemoConfig, run: RunFolder) -> DemoOutcome:
-    stages = Stages()
+    stages, scores = Stages(), config.output_dir / "scores"
     with stages.stage("Draw a world"):
         world = _write_world(config)
-        exam = _exam(config, world)
+        exam = read_exam(config, world)
     with stages.stage("Build a model and teach it to see single shapes"):
         looked = run_sft(training_settings(config, "look", "look", world.look))
     with stages.stage("Train it on whole scenes and questions"):
         trained = run_sft(training_settings(config, "sft", "trained", world.train, looked.folder))
-        answerer = LocalAnswerer(load_vlm(trained.folder))
     with stages.stage("Evaluate on scenes it never saw"):
-        before = _ask("trained", answerer, exam)
-        blind = _ask_blind(answerer, exam)
+        before = examine(trained.folder, exam, scores / "trained")
     with stages.stage("Collect its mistakes"):
-        pairs = _write_pairs(config, world, answerer)
+        described = describe_training(trained.folder, config, world)
+        scenes = world_scenes(config.seed, config.size.described, "train")
+        pairs = write_preferences(config.world / PAIRS, described.samples, scenes)
     with stages.stage("Align it with them"):
         aligned = run_dpo(training_settings(config, "dpo", "model", config.world / PAIRS, trained.folder))
     with stages.stage("Evaluate again"):
-        after = _ask("aligned", LocalAnswerer(load_vlm(aligned.folder)), exam)
+        after = examine(aligned.folder, exam, scores / "aligned")
+        comparison = run_compare(scores / "trained", scores / "aligned")
     outcome = DemoOutcome(
         folder=config.output_dir,
         before=before,
         after=after,
-        blind=blind,
-        majority=majority_baseline(exam.questions),
+        comparison=replace(comparison, labels=("trained", "aligned")),
         pairs=pairs,
         stages=tuple(stages.done),
-        example=exam.questions[0],
         is_quick=config.quick,
     )
     run.write_json("results.json", outcome.to_json())
-    run.write_text("report.html", render_report(demo_report(outcome, exam)))
+    run.write_text(REPORT, render_report(demo_report(outcome, exam)))
     return outcome
 
 
@@ -95,30 +87,3 @@ def _write_world(config: DemoConfig) -> WorldFiles:
         look_scenes=size.look_scenes,
         caption_every=size.caption_every,
     )
-
-
-def _exam(config: DemoConfig, world: WorldFiles) -> Exam:
-    scenes = world_scenes(config.seed, config.size.heldout_scenes, "heldout")
-    return Exam(_rows(world.heldout, config.size.questions), _rows(world.heldout_descriptions), scenes)
-
-
-def _rows(path: Path, limit: int | None = None) -> DatasetRows:
-    return read_vqa_rows(read_dataset(path), path, limit)
-
-
-def _ask(label: str, answerer: LocalAnswerer, exam: Exam) -> Standing:
-    with progress_bar("Answering") as progress:
-        return find_standing(label, answerer, exam, progress)
-
-
-def _ask_blind(answerer: LocalAnswerer, exam: Exam) -> EvalResult:
-    with progress_bar("Answering without pictures") as progress:
-        return replace(evaluate(answerer, exam.questions, True, MAX_ANSWER_TOKENS, progress), label="blind")
-
-
-def _write_pairs(config: DemoConfig, world: WorldFiles, answerer: LocalAnswerer) -> PairCounts:
-    scenes = world_scenes(config.seed, config.size.described, "train")
-    with progress_bar("Describing") as progress:
-        return write_preferences(
-            config.world / PAIRS, answerer, _rows(world.train_descriptions, config.size.described), scenes, progress
-        )

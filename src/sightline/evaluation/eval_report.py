@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from sightline.evaluation.outcome import RunResult, TaskOutcome, category_table, outcome_table, shown
-from sightline.evaluation.results import percent
-from sightline.evaluation.samples import Sample
 from sightline.evaluation.scores import MetricScore, TaskScores
-from sightline.evaluation.shown_samples import shown_answer, shown_sample, status_of
-from sightline.pages.browser import MAX_PICTURES, STATUSES, ShownSample, browser
+from sightline.evaluation.shown_samples import shown_with_blind
+from sightline.pages.browser import MAX_PICTURES, STATUSES, browser
 from sightline.pages.report import Block, Folded, Headline, IntervalChart, IntervalRow, Listing, Notice, Report, Section
+from sightline.tables import percent
 from sightline.types import Interval, Picture
 
 MAX_HEADLINE_TASKS = 4
@@ -74,7 +73,11 @@ def _headlines(outcomes: list[TaskOutcome]) -> tuple[Headline, ...]:
     score = scores.metrics[0]
     found = [_headline(scores, _words(score.name))]
     if outcome.blind is not None:
-        found.append(_blind_headline(score, outcome.blind.metrics[0]))
+        blind = outcome.blind.metrics[0]
+        found.append(_gap_headline(score, blind, "points owed to the pictures", "without them"))
+    if outcome.majority is not None:
+        majority = outcome.majority.scores.metrics[0]
+        found.append(_gap_headline(score, majority, "points above the majority", "the most frequent answers"))
     bound = f"{shown(score.bounds[1], score.scale)} if all of these were right"
     found.append(Headline(percent(scores.unparsed / count), "unparsed", bound if scores.unparsed else ""))
     if scores.errors:
@@ -89,21 +92,21 @@ def _headline(scores: TaskScores, label: str) -> Headline:
     return Headline(shown(interval.value, score.scale), label, detail if math.isfinite(interval.low) else "")
 
 
-def _blind_headline(score: MetricScore, blind: MetricScore) -> Headline:
-    """How far the score lies from the one without pictures."""
-    gap = share(score).value - share(blind).value
-    without = f"without them: {shown(blind.interval.value, blind.scale)}"
-    return Headline(f"{100 * gap:+.1f}", "points owed to the pictures", without, "good" if gap > 0 else "bad")
+def _gap_headline(score: MetricScore, baseline: MetricScore, label: str, whose: str) -> Headline:
+    """How far the score lies from that of a baseline."""
+    gap = share(score).value - share(baseline).value
+    without = f"{whose}: {shown(baseline.interval.value, baseline.scale)}"
+    return Headline(f"{100 * gap:+.1f}", label, without, "good" if gap > 0 else "bad")
 
 
 def _score_blocks(result: RunResult) -> tuple[Block, ...]:
-    blind = any(outcome.blind for outcome in result.tasks.values())
+    names = _series(result.tasks.values())
     rows = tuple(
-        IntervalRow(name, _with_blind(outcome.scores.metrics[0], _blind_score(outcome), blind))
+        IntervalRow(name, _intervals(names, {side: scores.metrics[0] for side, scores in outcome.sides.items()}))
         for name, outcome in result.tasks.items()
     )
-    chart = IntervalChart("", _series(blind), rows, "Headline metric of each task, in percent of full marks.")
-    return (chart, outcome_table(result)) if len(rows) > 1 or blind else (outcome_table(result),)
+    chart = IntervalChart("", names, rows, "Headline metric of each task, in percent of full marks.")
+    return (chart, outcome_table(result)) if len(rows) > 1 or len(names) > 1 else (outcome_table(result),)
 
 
 def _category_sections(outcomes: list[TaskOutcome]) -> tuple[Section, ...]:
@@ -111,45 +114,41 @@ def _category_sections(outcomes: list[TaskOutcome]) -> tuple[Section, ...]:
     for outcome in outcomes:
         if len(outcome.scores.categories) < 2:
             continue
-        blind = outcome.blind.categories if outcome.blind else {}
-        rows = tuple(
-            IntervalRow(f"{name} ({score.interval.n:,})", _with_blind(score, blind.get(name), bool(blind)))
-            for name, score in outcome.scores.categories.items()
-        )
-        title = outcome.title if len(outcomes) > 1 else ""
-        shown = next(iter(outcome.scores.categories.values())).name
-        caption = f"{_words(shown).capitalize()} per category; in brackets the items."
-        blocks.append(IntervalChart(title, _series(bool(blind)), rows, caption))
+        chart = category_chart(outcome.scores.categories, outcome.sides)
+        blocks.append(replace(chart, title=outcome.title if len(outcomes) > 1 else ""))
         blocks.append(Folded("As numbers", category_table(outcome)))
     return (Section("By category", tuple(blocks)),) if blocks else ()
 
 
-def _blind_score(outcome: TaskOutcome) -> MetricScore | None:
-    return outcome.blind.metrics[0] if outcome.blind is not None else None
+def category_chart(categories: Mapping[str, MetricScore], sides: Mapping[str, TaskScores]) -> IntervalChart:
+    """The headline per category, a colour for each side."""
+    names = tuple(sides)
+    rows = tuple(
+        IntervalRow(
+            f"{name} ({score.interval.n:,})",
+            _intervals(names, {side: scores.categories[name] for side, scores in sides.items()}),
+        )
+        for name, score in categories.items()
+    )
+    shown = next(iter(categories.values())).name
+    return IntervalChart("", names, rows, f"{_words(shown).capitalize()} per category; in brackets the items.")
 
 
-def _with_blind(score: MetricScore, blind: MetricScore | None, has_blind: bool) -> tuple[Interval | None, ...]:
-    return (share(score), share(blind) if blind is not None else None) if has_blind else (share(score),)
+def _series(outcomes: Iterable[TaskOutcome]) -> tuple[str, ...]:
+    """The sides that any of the tasks has."""
+    return tuple(dict.fromkeys(name for outcome in outcomes for name in outcome.sides))
 
 
-def _series(has_blind: bool) -> tuple[str, ...]:
-    return ("with pictures", "without pictures") if has_blind else ("score",)
+def _intervals(names: Iterable[str], found: Mapping[str, MetricScore]) -> tuple[Interval | None, ...]:
+    return tuple(share(found[name]) if name in found else None for name in names)
 
 
 def _sample_blocks(
     outcomes: list[TaskOutcome], pictures: Mapping[str, Picture], max_pictures: int, note: str
 ) -> tuple[Block, ...]:
-    samples = [_shown(sample) for outcome in outcomes for sample in outcome.samples]
+    samples = [shown_with_blind(sample) for outcome in outcomes for sample in outcome.samples]
     found = browser(samples, STATUSES, pictures, max_pictures)
     return (Notice(note), found) if note else (found,)
-
-
-def _shown(sample: Sample) -> ShownSample:
-    answers = [shown_answer(sample)]
-    if sample.blind is not None:
-        blind = {name: getattr(sample.blind, name) for name in ("prediction", "parsed", "score", "error")}
-        answers = [shown_answer(sample, "with pictures"), shown_answer(replace(sample, **blind), "without pictures")]
-    return shown_sample(sample, status_of(sample), answers)
 
 
 def _settings_listing(result: RunResult) -> Listing:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sightline.answering.requests import cut_note, endings
-from sightline.evaluation.results import percent
-from sightline.evaluation.samples import SAMPLES, Sample, answer_of, samples_text
-from sightline.evaluation.scores import MetricScore, TaskScores
+from sightline.evaluation.requests import Asking
+from sightline.evaluation.samples import SAMPLES, Sample, answer_of, sample_of, samples_text
+from sightline.evaluation.scores import Majority, MetricScore, TaskScores, judge_items, majority_baseline, score_task
+from sightline.evaluation.task import JudgeNote, Task
 from sightline.runs import RunFolder
-from sightline.types import Interval, Table
+from sightline.scoring.records import Judged
+from sightline.tables import percent
+from sightline.types import Answer, Interval, Table
 
 RESULTS = "results.json"
+WITHOUT_PICTURES, MAJORITY = "without pictures", "majority"
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,7 @@ class TaskOutcome:
     Attributes:
         data: source, revision and fingerprint of the items, what was left out, and what makes them doubtful.
         blind: the scores without pictures, where that was asked.
+        majority: the scores of the most frequent gold answers, where answers are closed.
     """
 
     title: str
@@ -33,6 +38,14 @@ class TaskOutcome:
     scores: TaskScores
     samples: tuple[Sample, ...]
     blind: TaskScores | None = None
+    majority: Majority | None = None
+
+    @property
+    def sides(self) -> dict[str, TaskScores]:
+        """What stands side by side in tables and charts: the scores, and those of the baselines that there are."""
+        blind, majority = self.blind, self.majority.scores if self.majority is not None else None
+        named = {"score": self.scores, WITHOUT_PICTURES: blind, MAJORITY: majority}
+        return {name: scores for name, scores in named.items() if scores is not None}
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -53,6 +66,53 @@ class TaskOutcome:
     def public_name(self) -> str:
         """The task's name, or where its data are in doubt one that nobody takes for the benchmark's."""
         return f"{self.scores.task}_unverified" if self.doubts else self.scores.task
+
+
+@dataclass(frozen=True)
+class Said:
+    """What was asked for an item and what came back; `blind` is the answer without pictures, where that was asked."""
+
+    prompt: str
+    answer: Answer
+    blind: Answer | None = None
+
+
+def outcome_of(
+    task: Task,
+    judged: Sequence[Judged],
+    said: Sequence[Said],
+    profile: str,
+    asking: Asking,
+    about: Mapping[str, Any],
+    notes: Mapping[str, JudgeNote],
+) -> TaskOutcome:
+    """The outcome of a task's judged items.
+
+    Args:
+        about: title, prompt, max_new_tokens and data of the outcome.
+        notes: a judge's, by item id.
+    """
+    items = [one.item for one in judged]
+    unseeing = [one.blind for one in said if one.blind is not None]
+    blind = judge_items(task, items, unseeing, profile, asking) if unseeing else None
+    samples = tuple(
+        sample_of(
+            task.name,
+            one,
+            said[place].prompt,
+            said[place].answer,
+            (blind[place], unseeing[place]) if blind is not None else None,
+            notes.get(one.item.id),
+        )
+        for place, one in enumerate(judged)
+    )
+    return TaskOutcome(
+        **about,
+        scores=score_task(task, judged, profile),
+        samples=samples,
+        blind=score_task(task, blind, profile) if blind is not None else None,
+        majority=majority_baseline(task, items, profile),
+    )
 
 
 @dataclass(frozen=True)
@@ -90,22 +150,33 @@ def write_outcome(result: RunResult, run: RunFolder) -> None:
 
 
 def outcome_table(result: RunResult) -> Table:
-    """A line per task with its headline metric, then its other metrics, and the headline without pictures and of the
-    one answer that is right most often. At best: were all right that could not be read."""
+    """A line per task with its headline metric, then its other metrics, and the headline of the baselines: without
+    pictures, and the most frequent gold answers. At best: were all right that could not be read."""
     header = ("task", "items", "score", "95% interval", "unparsed", "at best")
     rows = [row for outcome in result.tasks.values() for row in _task_rows(outcome)]
     return Table(result.model, header, tuple(rows), _caption(result), is_summed=False)
 
 
-def category_table(outcome: TaskOutcome) -> Table:
-    """The headline metric, or what stands for it there, per category."""
+def category_table(outcome: TaskOutcome, with_all: bool = False) -> Table:
+    """The headline metric, or what stands for it there, per category, beside that of the baselines.
+
+    Args:
+        with_all: whether a last row has the headline of all items.
+    """
+    (_, scores), *baselines = outcome.sides.items()
     rows = [
-        (name, f"{score.interval.n:,}", shown(score.interval.value, score.scale), _interval(score))
-        for name, score in outcome.scores.categories.items()
+        _category_row(name, score, [other.categories[name] for _, other in baselines])
+        for name, score in scores.categories.items()
     ]
-    names = {score.name for score in outcome.scores.categories.values()}
-    header = ("category", "items", *names, "95% interval")
-    return Table(outcome.title, header, tuple(rows), is_summed=False)
+    if with_all:
+        rows.append(_category_row("all", scores.metrics[0], [other.metrics[0] for _, other in baselines]))
+    names = {score.name for score in scores.categories.values()}
+    header = ("category", "items", *names, "95% interval", *(name for name, _ in baselines))
+    return Table(outcome.title, header, tuple(rows), is_summed=with_all)
+
+
+def _category_row(name: str, score: MetricScore, baselines: Sequence[MetricScore]) -> tuple[str, ...]:
+    return (name, f"{score.interval.n:,}", *_cells(score), *(_cells(other)[0] for other in baselines))
 
 
 def shown(value: float, scale: float) -> str:
@@ -129,11 +200,16 @@ def _task_rows(outcome: TaskOutcome) -> list[tuple[str, ...]]:
     if outcome.blind is not None:
         blind = outcome.blind.metrics[0]
         unread = percent(outcome.blind.unparsed / count)
-        rows.append((f"{_INDENT}without pictures", "", *_cells(blind), unread, _at_best(blind)))
-    if scores.majority is not None:
-        always = f"{_INDENT}always '{scores.majority.answer:.40}'"
-        rows.append((always, "", percent(scores.majority.value), "", "", ""))
+        rows.append((f"{_INDENT}{WITHOUT_PICTURES}", "", *_cells(blind), unread, _at_best(blind)))
+    if outcome.majority is not None:
+        rows.append((f"{_INDENT}{_always(outcome.majority)}", "", *_cells(outcome.majority.scores.metrics[0]), "", ""))
     return rows
+
+
+def _always(majority: Majority) -> str:
+    """What the majority baseline says, in a few words."""
+    answers = dict.fromkeys(majority.answers.values())
+    return f"always '{next(iter(answers)):.40}'" if len(answers) == 1 else "majority of each category"
 
 
 def _cells(score: MetricScore) -> tuple[str, str]:
@@ -180,15 +256,23 @@ def _task_json(outcome: TaskOutcome) -> dict[str, Any]:
         "max_new_tokens": outcome.max_new_tokens,
         "n": count,
         "clusters": scores.metrics[0].interval.clusters,
-        "metrics": {score.name: _metric_json(score) for score in scores.metrics},
+        "metrics": _metrics_json(scores),
         "unparsed": {"count": scores.unparsed, "share": scores.unparsed / count},
         "errors": scores.errors,
         "finish_reasons": outcome.endings,
-        "majority": vars(scores.majority) if scores.majority is not None else None,
+        "majority": _majority_json(outcome.majority) if outcome.majority is not None else None,
         "categories": {name: _metric_json(score) for name, score in scores.categories.items()},
-        "blind": {score.name: _metric_json(score) for score in outcome.blind.metrics} if outcome.blind else None,
+        "blind": _metrics_json(outcome.blind) if outcome.blind is not None else None,
         "data": outcome.data,
     }
+
+
+def _majority_json(majority: Majority) -> dict[str, Any]:
+    return {"answers": majority.answers, "metrics": _metrics_json(majority.scores)}
+
+
+def _metrics_json(scores: TaskScores) -> dict[str, Any]:
+    return {score.name: _metric_json(score) for score in scores.metrics}
 
 
 def _metric_json(score: MetricScore) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sightline.answering.answerers import BY_ID, Answering
+from sightline.answering.stored import StoredAnswerer
 from sightline.data.sources.answers import plain_text
 from sightline.errors import DataError, nearest
 from sightline.evaluation.items import Items
@@ -60,6 +62,18 @@ def read_predictions(path: Path, column: str = "") -> Predictions:
     records = read_records(path)
     columns = list(dict.fromkeys(name for record in records for name in record))
     return Predictions(path, _said_column(columns, column, path.name), tuple(records))
+
+
+def stored_answering(predictions: Predictions, items: Items, name: str) -> Answering:
+    """The stored answers as whoever gave them would answer; called `name`, or by their file.
+
+    Raises:
+        DataError: as `predicted_answers`.
+    """
+    matched = predicted_answers(predictions, items)
+    answers = {item.id: answer for item, answer in zip(items.items, matched.answers, strict=True)}
+    answerer = StoredAnswerer(name or str(predictions.path), answers)
+    return Answering(answerer, fingerprint="", provenance={}, prompt=BY_ID, notes=matched.notes)
 
 
 def predicted_answers(predictions: Predictions, items: Items) -> Matched:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from sightline.answering.answerers import BY_ID, QUESTION_ALONE
 from sightline.answering.requests import Request, request_of
 from sightline.errors import InputError
-from sightline.evaluation.task import Task, as_asked
+from sightline.evaluation.task import Prompt, Task, as_asked
 from sightline.scoring.records import Item
 from sightline.types import Answer, Question
 
@@ -15,7 +16,6 @@ METHODS = ("generate", "likelihood")
 LIKELIHOOD_OF = ("letter", "text")
 LIKELIHOOD_NORMS = ("sum", "token", "byte")
 YES_NO = ("Yes", "No")
-QUESTION_ALONE = "question alone"  # the prompt of models that know no instructions; every task has it
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,13 @@ class Asking:
     enable_thinking: bool | None = None
 
 
+_OF_ANY_TASK: dict[str, Prompt] = {QUESTION_ALONE: as_asked, BY_ID: lambda item: item.id}
+
+
 def requests_of(task: Task, items: Iterable[Item], asking: Asking, model: str, blind: bool = False) -> list[Request]:
     """One request per item, in order; `model` is the fingerprint of whoever answers, `blind` leaves out pictures."""
     alone = asking.prompt == QUESTION_ALONE
-    render = as_asked if alone else task.prompts[asking.prompt or task.default_prompt]
+    render = _OF_ANY_TASK.get(asking.prompt) or task.prompts[asking.prompt or task.default_prompt]
     requests = []
     for item in items:
         _require_place(item, asking, alone)

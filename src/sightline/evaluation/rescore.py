@@ -10,10 +10,10 @@ from typing import Any
 from sightline.errors import DataError
 from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.exchange.choice import Exchange
-from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
+from sightline.evaluation.outcome import RunResult, Said, TaskOutcome, outcome_of, write_outcome
 from sightline.evaluation.requests import Asking
-from sightline.evaluation.samples import SAMPLES, Sample, answer_of, blind_answer_of, item_of, sample_of
-from sightline.evaluation.scores import check_profile, judge_items, score_task
+from sightline.evaluation.samples import SAMPLES, Sample, answer_of, blind_answer_of, item_of
+from sightline.evaluation.scores import check_profile, judge_items
 from sightline.evaluation.shown_samples import find_pictures
 from sightline.evaluation.stored_run import MEND, read_samples, read_summary
 from sightline.evaluation.tasks.registry import load_task
@@ -82,12 +82,14 @@ def _score_again(
     task = load_task(name)
     chosen = check_profile(task, profile)
     items = [item_of(sample) for sample in samples]
-    given = [answer for answer in map(blind_answer_of, samples) if answer is not None]
-    if len(given) not in (0, len(items)):
-        raise DataError(f"{run / SAMPLES}: {len(given)} of {len(items)} items of {name} have a blind answer. {MEND}")
+    said = [Said(sample.prompt, answer_of(sample), blind_answer_of(sample)) for sample in samples]
+    blind = sum(one.blind is not None for one in said)
+    if blind not in (0, len(items)):
+        raise DataError(f"{run / SAMPLES}: {blind} of {len(items)} items of {name} have a blind answer. {MEND}")
+    about = {part: record[part] for part in ("title", "prompt", "max_new_tokens", "data")}
     try:
-        judged = judge_items(task, items, map(answer_of, samples), chosen, asking)
-        blind = judge_items(task, items, given, chosen, asking) if given else None
+        judged = judge_items(task, items, (one.answer for one in said), chosen, asking)
+        return outcome_of(task, judged, said, chosen, asking, about, notes={})
     except (
         AttributeError,
         LookupError,
@@ -97,23 +99,3 @@ def _score_again(
         raise DataError(
             f"{run / SAMPLES}: the items of {name} do not hold what its scorer reads ({error!r:.200}). {MEND}"
         ) from error
-    again = tuple(
-        sample_of(
-            name,
-            one,
-            sample.prompt,
-            answer_of(sample),
-            (blind[place], given[place]) if blind is not None else None,
-            None,
-        )
-        for place, (sample, one) in enumerate(zip(samples, judged, strict=True))
-    )
-    return TaskOutcome(
-        title=record["title"],
-        prompt=record["prompt"],
-        max_new_tokens=record["max_new_tokens"],
-        data=record["data"],
-        scores=score_task(task, judged, chosen),
-        samples=again,
-        blind=score_task(task, blind, chosen) if blind is not None else None,
-    )

@@ -9,7 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sightline.answering.answerers import Answering, local_answering, remote_answering, system_opening, vilt_answering
+from sightline.answering.answerers import (
+    BY_ID,
+    Answering,
+    local_answering,
+    remote_answering,
+    system_opening,
+    vilt_answering,
+)
 from sightline.answering.asking import Progress, ask_all
 from sightline.answering.journal import Journal
 from sightline.answering.requests import Request, request_changes
@@ -18,11 +25,10 @@ from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.eval_report import eval_report
 from sightline.evaluation.items import Items, say_of_rows
 from sightline.evaluation.judge import SecondOpinion, judge_unparsed
-from sightline.evaluation.outcome import RunResult, TaskOutcome, write_outcome
-from sightline.evaluation.predictions import Matched, predicted_answers, read_predictions
-from sightline.evaluation.requests import QUESTION_ALONE, requests_of
-from sightline.evaluation.samples import sample_of
-from sightline.evaluation.scores import check_profile, judge_items, score_task
+from sightline.evaluation.outcome import RunResult, Said, TaskOutcome, outcome_of, write_outcome
+from sightline.evaluation.predictions import read_predictions, stored_answering
+from sightline.evaluation.requests import requests_of
+from sightline.evaluation.scores import check_profile, judge_items
 from sightline.evaluation.sources import load_items
 from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.registry import load_task
@@ -40,8 +46,7 @@ from sightline.types import Answer
 
 @dataclass(frozen=True)
 class _Part:
-    """A task of the run, with its items and what is asked of each, without pictures too where that is wanted, or the
-    answers that are stored already."""
+    """A task of the run, with its items and what is asked of each, without pictures too where that is wanted."""
 
     task: Task
     items: Items
@@ -49,7 +54,6 @@ class _Part:
     profile: str
     requests: list[Request]
     blind: list[Request]
-    stored: Matched | None = None
 
 
 ReadTasks = Callable[[EvalConfig], list[tuple[Task, Items]]]
@@ -94,7 +98,7 @@ def run_eval(
         if processes.first:
             for task, items in tasks:
                 say_of_rows(task.name, items)
-        answering = _open(config, processes)
+        answering = _open(config, tasks, processes)
         parts = [_part(task, items, config, answering) for task, items in tasks]
         judge = remote_answering(config.judging_endpoint(config.judge)) if config.judge is not None else None
         begun = _begun(config, parts, answering)
@@ -104,12 +108,15 @@ def run_eval(
         journal = Journal(run.path, processes.rank) if run is not None else None
         asked = [request for part in parts for request in (*part.requests, *part.blind)]
         shown = progress if processes.first else None
-        answers = ask_all(answering.answerer, asked, journal, processes, shown) if answering is not None else {}
+        if answering.fingerprint:
+            answers = ask_all(answering.answerer, asked, journal, processes, shown)
+        else:  # stored answers need no journal, and every process has them all
+            answers = ask_all(answering.answerer, asked, progress=shown)
         if not processes.first:
             return None
-        outcomes = {part.task.name: _outcome(config, part, answers, journal, judge) for part in parts}
+        outcomes = {part.task.name: _outcome(config, part, answers, answering.notes, journal, judge) for part in parts}
         result = RunResult(
-            model=answering.answerer.name if answering is not None else config.model or str(config.predictions),
+            model=answering.answerer.name,
             settings=_settings(config),
             provenance=_provenance(answering, answers),
             tasks=outcomes,
@@ -141,10 +148,11 @@ def _checked_task(name: str, config: EvalConfig) -> Task:
     return task
 
 
-def _open(config: EvalConfig, processes: Processes) -> Answering | None:
-    """Who answers; None where the answers are stored."""
+def _open(config: EvalConfig, tasks: list[tuple[Task, Items]], processes: Processes) -> Answering:
+    """Who answers; predictions belong to the only task."""
     if config.predictions is not None:
-        return None
+        found = read_predictions(Path(config.predictions), config.prediction_column)
+        return stored_answering(found, tasks[0][1], config.model)
     if config.endpoint is not None:
         return remote_answering(config.asked_endpoint(config.endpoint), system_opening(config.asking.system))
     if is_vilt(config.model):
@@ -168,10 +176,9 @@ def _check_bare(config: EvalConfig) -> None:
             )
 
 
-def _part(task: Task, items: Items, config: EvalConfig, answering: Answering | None) -> _Part:
-    asking, fingerprint = config.asking, answering.fingerprint if answering is not None else ""
-    if answering is not None and answering.bare:
-        asking = replace(asking, prompt=QUESTION_ALONE)
+def _part(task: Task, items: Items, config: EvalConfig, answering: Answering) -> _Part:
+    fingerprint = answering.fingerprint
+    asking = replace(config.asking, prompt=answering.prompt or config.asking.prompt)
     return _Part(
         task=task,
         items=items,
@@ -179,18 +186,10 @@ def _part(task: Task, items: Items, config: EvalConfig, answering: Answering | N
         profile=check_profile(task, config.profile),
         requests=requests_of(task, items.items, asking, fingerprint),
         blind=requests_of(task, items.items, asking, fingerprint, blind=True) if config.blind else [],
-        stored=_stored(config, items),
     )
 
 
-def _stored(config: EvalConfig, items: Items) -> Matched | None:
-    """The answers of a file of predictions; None where they are yet to be asked for."""
-    if config.predictions is None:
-        return None
-    return predicted_answers(read_predictions(Path(config.predictions), config.prediction_column), items)
-
-
-def _begun(config: EvalConfig, parts: list[_Part], answering: Answering | None) -> dict[str, Any]:
+def _begun(config: EvalConfig, parts: list[_Part], answering: Answering) -> dict[str, Any]:
     """What answers depend on: who answers with which settings, how is asked, and each task's prompt and items."""
     asked = {
         part.task.name: {
@@ -202,7 +201,7 @@ def _begun(config: EvalConfig, parts: list[_Part], answering: Answering | None) 
     }
     methods = {name: getattr(config.asking, name) for name in ("method", "likelihood_of")}
     return {
-        "answers": dict(answering.provenance) if answering is not None else str(config.predictions),
+        "answers": dict(answering.provenance) or str(config.predictions),
         **methods,
         "limit": config.choice.limit,
         "task": asked,
@@ -232,35 +231,29 @@ def _outcome(
     config: EvalConfig,
     part: _Part,
     answers: Mapping[str, Answer],
+    notes: tuple[str, ...],
     journal: Journal | None,
     judge: Answering | None,
 ) -> TaskOutcome:
-    task, items = part.task, part.items.items
-    stored = part.stored.answers if part.stored is not None else None
-    given = stored if stored is not None else [answers[request.key] for request in part.requests]
-    blind_given = [answers[request.key] for request in part.blind]
-    opinion = _judged_again(config, judge_items(task, items, given, part.profile, config.asking), journal, judge)
-    blind = judge_items(task, items, blind_given, part.profile, config.asking) if part.blind else None
-    samples = tuple(
-        sample_of(
-            task.name,
-            one,
-            part.requests[place].question.text if stored is None else "",
-            given[place],
-            (blind[place], blind_given[place]) if blind is not None else None,
-            opinion.notes.get(one.item.id),
+    task, asking = part.task, config.asking
+    blind = [answers[request.key] for request in part.blind]
+    said = [
+        Said(
+            "" if part.prompt == BY_ID else request.question.text,
+            answers[request.key],
+            blind[place] if blind else None,
         )
-        for place, one in enumerate(opinion.judged)
-    )
-    return TaskOutcome(
-        title=task.title if task.name != CUSTOM else Path(part.items.source.place).name,
-        prompt=part.prompt if stored is None else "not known: stored predictions",
-        max_new_tokens=config.asking.max_new_tokens or task.max_new_tokens,
-        data=_data(part, config.choice.limit),
-        scores=score_task(task, opinion.judged, part.profile),
-        samples=samples,
-        blind=score_task(task, blind, part.profile) if blind is not None else None,
-    )
+        for place, request in enumerate(part.requests)
+    ]
+    judged = judge_items(task, part.items.items, (one.answer for one in said), part.profile, asking)
+    opinion = _judged_again(config, judged, journal, judge)
+    about = {
+        "title": task.title if task.name != CUSTOM else Path(part.items.source.place).name,
+        "prompt": part.prompt,
+        "max_new_tokens": asking.max_new_tokens or task.max_new_tokens,
+        "data": _data(part, notes, config.choice.limit),
+    }
+    return outcome_of(task, opinion.judged, said, part.profile, asking, about, opinion.notes)
 
 
 def _judged_again(
@@ -272,7 +265,7 @@ def _judged_again(
     return judge_unparsed(judged, judge.answerer, judge.fingerprint, journal, limit=config.judge_max_new_tokens)
 
 
-def _data(part: _Part, limit: int | None) -> dict[str, Any]:
+def _data(part: _Part, notes: tuple[str, ...], limit: int | None) -> dict[str, Any]:
     items = part.items
     return {
         **vars(items.source),
@@ -280,7 +273,7 @@ def _data(part: _Part, limit: int | None) -> dict[str, Any]:
         "fingerprint": items.fingerprint,
         "bad_rows": list(items.bad_rows),
         "doubts": list(doubts(part.task, items, limit)),
-        "notes": [*items.notes, *(part.stored.notes if part.stored is not None else ())],
+        "notes": [*items.notes, *notes],
     }
 
 
@@ -294,11 +287,11 @@ def _settings(config: EvalConfig) -> dict[str, Any]:
     return settings
 
 
-def _provenance(answering: Answering | None, answers: Mapping[str, Answer]) -> dict[str, Any]:
+def _provenance(answering: Answering, answers: Mapping[str, Answer]) -> dict[str, Any]:
     """What answers came by: who answered, what it was asked otherwise than meant, and by which versions."""
     changes = request_changes(answers.values())
     return {
-        **(answering.provenance if answering is not None else {}),
+        **answering.provenance,
         **({"request_changes": list(changes)} if changes else {}),
         "versions": _versions(),
     }

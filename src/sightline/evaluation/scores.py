@@ -14,6 +14,7 @@ from sightline.evaluation.task import Metric, Task
 from sightline.scoring.records import Item, Judged, Verdict
 from sightline.types import Answer, Interval
 
+_YES_NO = ("yes", "no")
 _ENDLESS_NUMBER = re.compile(r"\d{300}")  # a float ends at 309 digits
 
 
@@ -32,14 +33,6 @@ class MetricScore:
 
 
 @dataclass(frozen=True)
-class Majority:
-    """The gold answer that is right most often, and its accuracy: what is right without looking at anything."""
-
-    answer: str
-    value: float
-
-
-@dataclass(frozen=True)
 class TaskScores:
     """What an answerer made of a task.
 
@@ -49,7 +42,6 @@ class TaskScores:
             where there are none.
         unparsed: items whose answer the profile could not read; they count as wrong.
         errors: items that got no answer; they count as wrong, too.
-        majority: what always giving one answer scores; None where the headline is no accuracy.
     """
 
     task: str
@@ -59,7 +51,18 @@ class TaskScores:
     categories: Mapping[str, MetricScore]
     unparsed: int
     errors: int
-    majority: Majority | None = None
+
+
+@dataclass(frozen=True)
+class Majority:
+    """What someone scores who looks at nothing, and always gives the most frequent gold answer of a category.
+
+    Attributes:
+        answers: that answer by category; that of items without one is under "".
+    """
+
+    answers: Mapping[str, str]
+    scores: TaskScores
 
 
 def check_profile(task: Task, profile: str) -> str:
@@ -123,8 +126,42 @@ def score_task(task: Task, judged: Sequence[Judged], profile: str) -> TaskScores
         categories={name: _score(in_category, members) for name, members in per_category.items()},
         unparsed=sum(_is_unparsed(one) for one in judged),
         errors=sum(bool(one.error) for one in judged),
-        majority=_majority(judged) if metrics[0].name == "accuracy" else None,
     )
+
+
+def majority_baseline(task: Task, items: Sequence[Item], profile: str) -> Majority | None:
+    """The baseline of items whose answers are closed; None where they are open.
+
+    Closed are options, yes and no, and any other answers of which each is that of two items on average. They are
+    counted in the items themselves, whatever their case, of several golds of an item the most frequent one; of answers
+    that are equally frequent the first in the alphabet is taken.
+    """
+    if not all(item.answers for item in items):
+        return None
+    golds = [_usual_gold(item) for item in items]
+    plain = {gold.lower() for gold in golds}
+    always_closed = all(item.options or gold.lower() in _YES_NO for item, gold in zip(items, golds, strict=True))
+    if not always_closed and 2 * len(plain) > len(items):
+        return None
+    counts: dict[str, Counter[str]] = {}
+    for item, gold in zip(items, golds, strict=True):
+        counts.setdefault(item.category, Counter())[gold.lower()] += 1
+    written = {gold.lower(): gold for gold in reversed(golds)}
+    answers = {category: written[_most_frequent(counted)] for category, counted in counts.items()}
+    said = [Answer(answers[item.category]) for item in items]
+    return Majority(answers, score_task(task, judge_items(task, items, said, profile, Asking()), profile))
+
+
+def _usual_gold(item: Item) -> str:
+    """The most frequent of an item's gold answers, the first of several."""
+    golds = [gold.strip() for gold in item.answers]
+    (usual, _), *_ = Counter(map(str.lower, golds)).most_common(1)
+    return next(gold for gold in golds if gold.lower() == usual)
+
+
+def _most_frequent(counts: Counter[str]) -> str:
+    """The answer counted most; of several the first in the alphabet, so that the order of items decides nothing."""
+    return min(counts, key=lambda answer: (-counts[answer], answer))
 
 
 def _judge_options(item: Item, answer: Answer, asking: Asking, scorer: Callable[[Item, str], Verdict]) -> Judged:
@@ -138,16 +175,6 @@ def _judge_options(item: Item, answer: Answer, asking: Asking, scorer: Callable[
 
 def _score(metric: Metric, judged: Sequence[Judged]) -> MetricScore:
     return MetricScore(metric.name, metric_interval(metric, judged), metric.scale, bounds(metric, judged))
-
-
-def _majority(judged: Sequence[Judged]) -> Majority | None:
-    """The best single answer; of several the first in the alphabet. None where no answer is gold more than once."""
-    counts = Counter(gold for one in judged for gold in {gold.strip().lower() for gold in one.item.answers})
-    if not counts or max(counts.values()) < 2:
-        return None
-    best = min(counts, key=lambda gold: (-counts[gold], gold))
-    shown = next(gold.strip() for one in judged for gold in one.item.answers if gold.strip().lower() == best)
-    return Majority(shown, counts[best] / len(judged))
 
 
 def _is_unparsed(one: Judged) -> bool:

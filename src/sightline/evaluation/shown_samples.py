@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import Any
 
 from sightline.errors import DataError, InputError
 from sightline.evaluation.samples import Sample
@@ -13,9 +13,6 @@ from sightline.evaluation.task import Source
 from sightline.evaluation.tasks.registry import load_task
 from sightline.pages.browser import ShownAnswer, ShownSample
 from sightline.types import Picture
-
-if TYPE_CHECKING:
-    pass
 
 
 def shown_sample(sample: Sample, tag: str, answers: Iterable[ShownAnswer]) -> ShownSample:
@@ -32,6 +29,15 @@ def shown_sample(sample: Sample, tag: str, answers: Iterable[ShownAnswer]) -> Sh
         pictures=sample.pictures,
         answers=tuple(answers),
     )
+
+
+def shown_with_blind(sample: Sample) -> ShownSample:
+    """A sample under its status, with its answer, and the one without pictures where there is one."""
+    answers = [shown_answer(sample)]
+    if sample.blind is not None:
+        blind = {name: getattr(sample.blind, name) for name in ("prediction", "parsed", "score", "error")}
+        answers = [shown_answer(sample, "with pictures"), shown_answer(replace(sample, **blind), "without pictures")]
+    return shown_sample(sample, status_of(sample), answers)
 
 
 def shown_answer(sample: Sample, label: str = "") -> ShownAnswer:

@@ -38,6 +38,7 @@ TASKS = {
     "puzzlevqa": "puzzlevqa",
     "visonlyqa_real": "visonlyqa",
     "soft_answers": "soft_answers",
+    "scene_descriptions": "scene_descriptions",
     "custom": "custom",
 }
 

@@ -163,13 +163,3 @@ def test_mmmu_disciplines_hold_each_of_the_30_subjects_once() -> None:
     ]
     values = {metric.name: metric.value(scored) for metric in MMMU.metrics["strict"]}
     assert values == {"accuracy": 5 / 30, **{name: float(name == "Science") for name in MMMU_DISCIPLINES}}
-
-
-def test_the_majority_baseline_is_the_best_single_answer() -> None:
-    """Of four questions "no" is gold in three, once beside another; letter case aside."""
-    golds = (["no"], ["No", "none"], ["yes"], ["NO"])
-    judged = [Judged(item(gold, id=str(place)), "", Verdict(0.0, "x")) for place, gold in enumerate(golds)]
-    majority = score_task(load_task("custom"), judged, "strict").majority
-    assert majority is not None and (majority.answer, majority.value) == ("no", 0.75)
-    assert score_task(load_task("custom"), judged[1:3], "strict").majority is None, "no answer is gold twice"
-    assert score_task(load_task("pope"), judged, "strict").majority is None, "its headline is no accuracy"

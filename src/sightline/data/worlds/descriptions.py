@@ -111,15 +111,15 @@ def describe_falsely(scene: Scene, rng: np.random.Generator) -> FalseDescription
     return FalseDescription(describe(_with_one_more(scene, rng)), "invented")
 
 
-def description_errors(scene: Scene, text: str) -> DescriptionErrors:
-    """Every invented, missing and wrong object of a description, by exact comparison with the scene.
+def description_errors(truth: str, text: str) -> DescriptionErrors:
+    """Every invented, missing and wrong object of a description, by exact comparison with the true one of `describe`.
 
     An object is known by its name: colour and shape, the printed word, or a bar's colour. A shape with another colour
     is therefore one invented and one missing object. Of several objects of one name, each mention takes the one that
     it fits best.
     """
     said, residue = _parse(text.lower())
-    there = _mentions(scene)
+    there, _ = _parse(truth.lower())
     fit = {mention: _fit(mention, there) for mention in said}
     invented, wrong = [], []
     for mention in sorted(said, key=fit.__getitem__):
@@ -159,15 +159,6 @@ def _with_one_more(scene: Scene, rng: np.random.Generator) -> Scene:
 def _free_cells(scene: Scene) -> list[int]:
     taken = {shape.cell for shape in scene.shapes} | cells_of_word(scene.word)
     return [cell for cell in range(len(CELLS)) if cell not in taken]
-
-
-def _mentions(scene: Scene) -> list[_Mention]:
-    mentions = [_Mention(shape.name, (shape.size, CELLS[shape.cell])) for shape in scene.shapes]
-    if scene.word:
-        mentions.append(_Mention(f"word '{scene.word.text}'", (scene.word.place,)))
-    if scene.chart:
-        mentions.extend(_Mention(f"{bar.colour} bar", (str(bar.value),)) for bar in scene.chart.bars)
-    return mentions
 
 
 def _parse(text: str) -> tuple[list[_Mention], tuple[str, ...]]:

@@ -88,7 +88,7 @@ def comparison_report(
     changes = list(comparison.tasks.values())
     before, after = comparison.labels
     check = comparison.reproduction
-    samples = [_shown(pair) for change in changes for pair in change.samples.pairs]
+    samples = [shown_pair(pair) for change in changes for pair in change.samples.pairs]
     found = browser(samples, FILTERS, pictures, max_pictures)
     return Report(
         title=f"{after} against {before}",
@@ -161,7 +161,8 @@ def _share(change: Change, scale: float) -> Interval:
     return Interval(found.value / scale, found.low / scale, found.high / scale, found.n, found.clusters)
 
 
-def _shown(pair: SamplePair) -> ShownSample:
+def shown_pair(pair: SamplePair) -> ShownSample:
+    """Both answers to an item, under the tag of what became of them."""
     return shown_sample(pair.after, _tag(pair), (shown_answer(pair.before, "A"), shown_answer(pair.after, "B")))
 
 

@@ -53,11 +53,13 @@ def evidence_table(comparison: RunComparison) -> Table:
     return Table("Items that flipped", header, tuple(rows), caption, is_summed=False)
 
 
-def category_changes(change: TaskChange) -> Table:
-    """The change per category."""
+def category_changes(change: TaskChange, with_all: bool = False) -> Table:
+    """The change per category, and `with_all` that of all items in a last row."""
     rows = [(name, *_cells(each, change.category_scale)) for name, each in change.categories.items()]
+    if with_all:
+        rows.append(("all", *_cells(change.overall, change.scale)))
     header = ("category", "items", "A", "B", "change", "95% interval")
-    return Table(change.title, header, tuple(rows), "Not corrected for the number of categories.", is_summed=False)
+    return Table(change.title, header, tuple(rows), "Not corrected for the number of categories.", with_all)
 
 
 def check_rows(check: Reproduction) -> tuple[tuple[str, str, str], ...]:

@@ -11,9 +11,9 @@ import numpy as np
 
 from sightline.data.vilt.captions import CaptionedPicture
 from sightline.errors import ConfigError
-from sightline.evaluation.results import percent
 from sightline.models.vilt.matching import PairScorer
 from sightline.stats.intervals import clustered_mean
+from sightline.tables import percent
 from sightline.types import Interval, Table
 
 DEPTHS = (1, 5, 10)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from sightline.data.pictures.images import open_image
 from sightline.data.vilt.captions import CaptionedPicture
-from sightline.evaluation.results import percent
 from sightline.evaluation.vilt.retrieval import (
     DEPTHS,
     TO_PICTURES,
@@ -17,6 +16,7 @@ from sightline.evaluation.vilt.retrieval import (
     retrieval_table,
 )
 from sightline.pages.report import Card, Gallery, Headline, IntervalChart, IntervalRow, Report, Section, Verdict
+from sightline.tables import percent
 
 _FOUND = "Each text with the pictures that it ranks first; the right one is marked."
 
