@@ -5,10 +5,10 @@ BIN := .venv/bin
 INSTALLED := .venv/installed.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test unit slow soak check bench docs
+.PHONY: help demo test unit slow soak test-next check bench docs
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*## ' Makefile | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 22
+	@grep -E '^[a-z-]+:.*## ' Makefile | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 22
 
 demo: $(INSTALLED)  ## train, evaluate, align and compare a small VLM on this machine; results in $(DEMO)/
 	$(BIN)/sightline demo --output_dir $(DEMO)
@@ -23,6 +23,9 @@ slow: $(INSTALLED)  ## the tests that train and evaluate
 
 soak: $(INSTALLED)  ## long trials that `make test` leaves out
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m soak --durations=5
+
+test-next: $(INSTALLED)  ## engine and trainers on the newest transformers, TRL and PEFT, in an environment of its own
+	$(BIN)/python -m tests.next_versions
 
 check: $(INSTALLED)  ## lint and types
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,18 @@ def test_trunks_of_one_length_pass_together_and_each_token_of_a_trunk_once(case:
     score_sequences(case.model, case.facts, build_forest(rows, 0), {}, "fork")
     handle.remove()
     assert passed == [2 * 4, 4 * 2]
+
+
+def test_layers_may_hand_over_their_arguments_with_keys_and_values() -> None:
+    """As those of transformers 5.24 do."""
+    key, value = torch.ones(2, 1, 3, 4), torch.zeros(2, 1, 3, 4)
+    assert fork.BranchStates().update(key, value, 0, kwargs={"position_ids": None}) == (key, value)
+
+
+def test_the_cache_goes_by_the_name_that_this_version_has(case: Case) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", FutureWarning)
+        case.shared()
 
 
 @given(st.lists(st.lists(st.integers(5, 7), min_size=2, max_size=7), min_size=1, max_size=6))

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
+import transformers
 from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
@@ -21,6 +22,8 @@ from sightline.types import FamilyFacts
 if TYPE_CHECKING:
     from transformers.modeling_layers import GradientCheckpointingLayer
 
+# What a decoder calls the cache it is given; 5.24 takes the old name with a warning until 5.40.
+CACHE = "cache" if tuple(map(int, transformers.__version__.split(".")[:2])) >= (5, 24) else "past_key_values"
 MIN_BRANCH = 2  # below it layers run the kernels of decoding, which are not made for training: fla's raise in backward
 
 
@@ -57,8 +60,8 @@ class BranchStates:
         left, self._left = self._left, None
         return left or {}
 
-    def update(self, key: Tensor, value: Tensor, layer_idx: int, *_: Any) -> tuple[Tensor, Tensor]:
-        """Keys and values of the trunk and of these tokens."""
+    def update(self, key: Tensor, value: Tensor, layer_idx: int, *_: Any, **__: Any) -> tuple[Tensor, Tensor]:
+        """Keys and values of the trunk and of these tokens; layers of transformers 5.24 also hand over `kwargs`."""
         whole_key = self._continued("key", layer_idx, key, dim=-2)
         whole_value = self._continued("value", layer_idx, value, dim=-2)
         self._leave("key", layer_idx, whole_key)
@@ -201,8 +204,8 @@ class _Decoder:
                 input_ids=self._ids_T[index_BQ].masked_fill(is_pad_BQ, self._filler),
                 position_ids=self._positions[..., index_BQ],
                 attention_mask=self._masks(token_BQ.shape[1], past_length),
-                past_key_values=states,
                 use_cache=False,
+                **{CACHE: states},
                 **images,
             ).last_hidden_state
         if states is not None and len(states.layers) < self._config.num_hidden_layers:

@@ -18,7 +18,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from sightline.engine.features import embedded, encode_images, pick_inputs, placed
 from sightline.engine.forest import NO_LABEL, Forest
-from sightline.engine.fork import fork_hidden
+from sightline.engine.fork import CACHE, fork_hidden
 from sightline.engine.logprobs import EdgeScores, LogitRule, score_edges
 from sightline.engine.masks import forest_masks
 from sightline.errors import ConfigError
@@ -75,8 +75,8 @@ def read_forest(
         attention_mask=forest_masks(
             forest, text_config, bool(facts.both_ways), model.get_input_embeddings().weight.dtype
         ),
-        past_key_values=cache,
         use_cache=cache is not None,
+        **{CACHE: cache},
         **inputs,
     ).last_hidden_state
     return hidden_RLH
@@ -90,7 +90,7 @@ def read_step(model: Any, facts: FamilyFacts, ids_RQ: Tensor, positions: Tensor,
         decoder = model.get_submodule(facts.decoder)
         inputs = {"inputs_embeds": model.get_input_embeddings()(ids_RQ)}
     hidden_RQH: Tensor = decoder(
-        position_ids=positions, attention_mask=masks, past_key_values=cache, use_cache=True, **inputs
+        position_ids=positions, attention_mask=masks, use_cache=True, **{CACHE: cache}, **inputs
     ).last_hidden_state
     return hidden_RQH
 
