@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sightline.answering.requests import why_empty
 from sightline.data.marks import numbered, without_marks
@@ -21,7 +22,7 @@ MAX_NEW_TOKENS = 128
 
 def ask(
     model: LoadedVlm | str | Path,
-    image: str | Path | bytes | Image,
+    image: str | Path | bytes | Image | Mapping[str, Any],
     question: str,
     max_new_tokens: int = MAX_NEW_TOKENS,
     system: str = "",
@@ -32,7 +33,7 @@ def ask(
     Args:
         model: what `load_vlm` returned, or a folder or Hub id. A name is loaded anew at each call, so load a model that
             you ask several times. A folder may also hold a ViLT that was trained on questions.
-        image: a file, the bytes of a file, or a PIL image.
+        image: a file, the bytes of a file, a PIL image, or the image of a dataset's row.
         question: plain text; `<image>` in it says where the image stands, before the text by default.
         max_new_tokens: the longest answer, in tokens.
         system: a system message before the question.

@@ -149,6 +149,7 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
     ) -> None:
         require_all_processes(args)
         trl_arguments = for_family(model, without_code(args, (model, ref_model), trl_arguments))
+        _load_reference_alike(args, model)
         rows = GivenRows.of(train_dataset, eval_dataset, data_collator)
         if data_collator is None:
             self._in_columns = partial(_prepared, args=args)
@@ -268,3 +269,13 @@ def _prepared(dataset: Any, args: Any) -> Any:
         if part is not None:
             require_trainable_lists(part, "the dataset", args.world_size if args is not None else 1)
     return prepared(dataset, to_preference_columns)
+
+
+def _load_reference_alike(args: Any, model: Any) -> None:
+    """Lets TRL load a named model's reference with the attention that the model's folder asks for, like the model.
+
+    TRL (1.16) asks for the policy's attention by name otherwise, which transformers refuses where the vision tower has
+    no SDPA (BiT, the tower of the preset nano).
+    """
+    if isinstance(model, str) and args is not None and not isinstance(args.model_init_kwargs, str):
+        args.model_init_kwargs = {"attn_implementation": None, **(args.model_init_kwargs or {})}
