@@ -11,7 +11,7 @@ import torch
 from sightline.answering.local import LocalAnswerer
 from sightline.data.encoding.prompts import opening_of, render_prompt
 from sightline.data.pictures.images import opened
-from sightline.engine.next_tokens import NextTokens
+from sightline.engine.decode import NextTokens
 from sightline.errors import ConfigError, InputError
 from sightline.models.generate import plain_logits, plain_option_scores
 from sightline.models.load import LoadedVlm

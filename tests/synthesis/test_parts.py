@@ -12,7 +12,7 @@ import pytest
 from sightline.data.sources.bad_rows import BadRows
 from sightline.errors import ConfigError, DataError
 from sightline.synthesis.instructions import INSTRUCTIONS
-from sightline.synthesis.pairs import ALIKE, NO_BETTER, NOTHING, Candidate, Sides, choose_pair
+from sightline.synthesis.preferences import ALIKE, NO_BETTER, NOTHING, Candidate, Sides, choose_pair
 from sightline.synthesis.prompt_files import SHIPPED, read_prompt
 from sightline.synthesis.replies import ReplyError, read_description, read_pairs, read_score
 from sightline.synthesis.settings import KINDS, PairChoice, SynthesisConfig

@@ -15,8 +15,7 @@ def sft_command(context: typer.Context) -> None:
     To evaluate, set eval_strategy. The rows are those of eval_dataset_name, or the share test_split_size of the
     training rows, or the split dataset_test_split.
     """
-    from sightline.settings.early import check_early
-    from sightline.settings.required import require_named
+    from sightline.settings.early import check_early, require_named
 
     given = check_early(context.args, "sft")
     if given is not None:

@@ -18,8 +18,7 @@ from sightline.engine.forest import build_forest
 from sightline.errors import DataError
 from sightline.inspection.plan import PlannedRun, chosen_rows, given_settings, plan_run
 from sightline.inspection.tiles import CutPicture, cut_picture
-from sightline.inspection.tokens import IMAGE, Token, read_tokens, trained
-from sightline.inspection.tree import DrawnForest, draw_forest
+from sightline.inspection.tokens import IMAGE, DrawnForest, Token, draw_forest, read_tokens, trained
 from sightline.training.sampler import order_seed
 from sightline.training.sharing import image_keys
 

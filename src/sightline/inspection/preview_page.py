@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sightline.inspection.preview import CUT, FITS, BatchPreview, Preview, RowPreview, token_counts
-from sightline.inspection.tokens import Token
-from sightline.inspection.tree import Segment
+from sightline.inspection.tokens import Segment, Token
 from sightline.pages.browser import picture_address
 from sightline.pages.report import Drawing, Headline, Notice, Report, Section, page_environment, render_report
 from sightline.runs import write_text

@@ -30,8 +30,7 @@ from sightline.inspection.findings import Finding
 from sightline.inspection.memory import MemoryEstimate
 from sightline.inspection.preview import CUT, FITS, BatchPreview, Preview, RowPreview, token_counts
 from sightline.inspection.preview_page import cut_at, segment_tokens
-from sightline.inspection.tokens import IMAGE, TRAINED, Token
-from sightline.inspection.tree import Segment
+from sightline.inspection.tokens import IMAGE, TRAINED, Segment, Token
 from sightline.runs import plain_data
 from sightline.shown import shown
 from sightline.tables import print_pairs, print_table

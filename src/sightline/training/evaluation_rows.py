@@ -9,7 +9,7 @@ from sightline.data.sources.documents import holds_split
 from sightline.data.sources.text_files import row_kind
 from sightline.errors import ConfigError
 from sightline.launch.processes import say
-from sightline.settings.required import require_dataset
+from sightline.settings.early import require_dataset
 from sightline.training.arguments import EvaluationSource, MixtureSource, TrainingSettings
 
 

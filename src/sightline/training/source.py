@@ -24,7 +24,7 @@ from sightline.models.folders import (
 from sightline.models.load import processor_source
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
-from sightline.settings.required import require_start
+from sightline.settings.early import require_start
 from sightline.training.arguments import TrainingSettings
 from sightline.training.folder_code import loaded_by_trl
 

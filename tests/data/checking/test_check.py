@@ -11,7 +11,7 @@ from datasets import Dataset
 
 from sightline.data.checking.check import DataCheck, Source, check_data
 from sightline.data.checking.findings import KINDS, MAX_EXAMPLES
-from sightline.data.checking.pictures import PictureFacts, inspect_picture
+from sightline.data.checking.scan import PictureFacts, inspect_picture
 from sightline.data.pictures.columns import PictureAccess
 from sightline.data.sources.datasets import read_dataset
 from tests.data.checking.trap_files import noise_picture

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sightline.data.checking.pictures import inspect_picture
+from sightline.data.checking.scan import inspect_picture
 from sightline.data.pictures.columns import PictureAccess, PictureFinder
 from sightline.data.pictures.images import content_key, open_image
 from sightline.errors import DataError
@@ -100,7 +100,7 @@ def test_traps_take_no_memory(traps):
     """The bomb alone would take 178 MB as pixels of one byte, and 534 MB in RGB."""
     code = """
 import resource, sys
-from sightline.data.checking.pictures import inspect_picture
+from sightline.data.checking.scan import inspect_picture
 inspect_picture(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 for path in sys.argv[2:]:

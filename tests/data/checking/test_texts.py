@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sightline.data.checking.languages import SHORT, language_of, script_of
+from sightline.data.checking.rows import SHORT, language_of, script_of
 from sightline.data.checking.texts import plain_words, read_texts
 
 

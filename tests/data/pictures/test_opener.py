@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sightline.data.checking.pictures import inspect_picture
+from sightline.data.checking.scan import inspect_picture
 from sightline.data.pictures.images import image_size, named_key, open_image, read_whole, stored_key
 from sightline.data.pictures.opener import FORMATS, MAX_PIXELS, PictureError, opened_picture, pixel_limit
 from sightline.errors import ConfigError, DataError

@@ -18,7 +18,7 @@ from datasets import Dataset, Image, IterableDataset
 from sightline.data.formats import conversations, preference_rows, sft_rows
 from sightline.data.mixtures import join
 from sightline.data.pictures.images import stored_key
-from sightline.data.sources import kept_rows
+from sightline.data.sources import kept_rows, shards
 from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.data.sources.file_signatures import file_signature, places_signature
 from tests.tiny import picture
@@ -169,13 +169,11 @@ def test_a_stream_of_equal_size_and_time_is_read_anew(name: str, content: Any, t
 
 
 def test_a_tar_shard_is_read_anew_by_another_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from sightline.data.sources import shard_table
-
     (tmp_path / "rows.tar").write_bytes(shard("red"))
     read_dataset(tmp_path / "rows.tar")
-    monkeypatch.setattr(shard_table, "encoding_version", lambda: "another")
+    monkeypatch.setattr(shards, "encoding_version", lambda: "another")
     monkeypatch.setattr(
-        shard_table, "read_shards", lambda paths, skip_broken: iter([{"question": "what ?", "answer": "RED"}])
+        shards, "read_shards", lambda paths, skip_broken: iter([{"question": "what ?", "answer": "RED"}])
     )
     assert read_dataset(tmp_path / "rows.tar")["answer"][:] == ["RED"]
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sightline.data.sources.option_columns import options_meant
+from sightline.data.sources.answers import options_meant
 
 FEW, MANY = ["cat", "dog", "hen"], [f"word{number}" for number in range(30)]
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sightline.data.sources.shard_table import SHARD_ROWS, read_shard_table
+from sightline.data.sources.shards import SHARD_ROWS, read_shard_table
 from tests.tiny import picture
 
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from sightline.data.encoding.bounded_templates import bound_templates
 from sightline.data.encoding.processors import Layout, layout_of, prompt_ids, require_own_words
-from sightline.data.encoding.templating import missing_template, templated
+from sightline.data.encoding.rendering import missing_template, templated
 from sightline.errors import DataError, InputError
 from sightline.types import Picture, Question, Turn
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from sightline.data.sources.answers import answer_texts, column_answers, plain_text
+from sightline.data.sources.answers import answer_texts, column_answers, options_meant, plain_text
 from sightline.data.sources.datasets import row_name
-from sightline.data.sources.option_columns import options_meant
 from sightline.errors import DataError
 
 Row = dict[str, Any]

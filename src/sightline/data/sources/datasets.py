@@ -21,8 +21,7 @@ from sightline.data.sources.file_signatures import folder_signature
 from sightline.data.sources.folders import say_unread, split_files, splits_of
 from sightline.data.sources.row_files import READERS, class_rows, dataset_of, stream_rows
 from sightline.data.sources.saved import is_saved, read_saved
-from sightline.data.sources.shard_table import read_shard_table
-from sightline.data.sources.shards import PICTURES
+from sightline.data.sources.shards import PICTURES, read_shard_table
 from sightline.data.sources.text_files import row_kind
 from sightline.errors import ConfigError, DataError, nearest
 from sightline.settings.hub import unreachable

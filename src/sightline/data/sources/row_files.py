@@ -18,8 +18,7 @@ from sightline.data.sources.documents import token_rows
 from sightline.data.sources.json_rows import iterate_jsonl, json_rows, settle, stream_jsonl
 from sightline.data.sources.large_tables import dataset_of_tables
 from sightline.data.sources.mixed_columns import is_mixed, table_of
-from sightline.data.sources.shard_table import read_shard_table
-from sightline.data.sources.shards import PICTURES, read_shards, shard_problem
+from sightline.data.sources.shards import PICTURES, read_shard_table, read_shards, shard_problem
 from sightline.data.sources.text_files import opened_text, row_kind
 from sightline.errors import DataError
 from sightline.launch.processes import say

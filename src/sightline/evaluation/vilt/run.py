@@ -28,8 +28,7 @@ from sightline.evaluation.sources import DataChoice
 from sightline.evaluation.task import Source, Task
 from sightline.evaluation.tasks.registry import load_task
 from sightline.evaluation.tasks.soft_answers import soft_item
-from sightline.evaluation.vilt.retrieval import RetrievalResult, evaluate_retrieval, retrieval_json
-from sightline.evaluation.vilt.retrieval_report import retrieval_report
+from sightline.evaluation.vilt.retrieval import RetrievalResult, evaluate_retrieval, retrieval_json, retrieval_report
 from sightline.models.pretrained import load_pretrained
 from sightline.models.vilt.heads import load_head, task_of
 from sightline.models.vilt.matching import PairScorer
