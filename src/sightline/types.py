@@ -125,9 +125,12 @@ class Sampling:
     seed: int
 
 
+SYSTEM = "system"
+
+
 @dataclass(frozen=True)
 class Turn:
-    """What was said before a question: by "system", "user" or "assistant"; pictures are marked as in a question."""
+    """What was said before a question: by SYSTEM, "user" or "assistant"; pictures are marked as in a question."""
 
     role: str
     text: str
@@ -140,9 +143,9 @@ class Question:
     Attributes:
         text: "<image 1>" marks where the first picture stands; pictures without a mark come before the first text of
             the user.
-        turns: what was said before, in order; pictures are numbered over all texts.
+        turns: what was said before, in order, a system message first; pictures are numbered over all texts.
         options: where there are some, the answer is the log-probability of each instead of a text.
-        sampling: None for the likeliest answer.
+        sampling: None for the likeliest answer; several samples are so many questions, each with its seed.
     """
 
     text: str

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from sightline.answering.local import LocalAnswerer
-from sightline.data.encoding.prompts import opening_of, render_prompt
+from sightline.answering.requests import framed
+from sightline.data.encoding.prompts import render_prompt
 from sightline.data.pictures.images import opened
 from sightline.engine.decode import NextTokens
 from sightline.errors import ConfigError, InputError
@@ -372,14 +373,13 @@ def test_an_answer_says_whether_its_end_is_there(loaded: LoadedVlm, questions: l
 
 @pytest.mark.parametrize("share", [True, False])
 def test_a_system_message_is_read_before_every_question(loaded: LoadedVlm, share: bool) -> None:
-    opening = opening_of(loaded.processor, "tiny", system="describe the red square")
     asked = [Question(text, shown(0), 8) for text in TEXTS]
+    behind = [framed(question, "describe the red square") for question in asked]
     plain = [answer.text for answer in LocalAnswerer(loaded, share=share, say=silent).answer(asked)]
-    answerer = LocalAnswerer(loaded, share=share, say=silent, opening=opening)
-    framed = [answer.text for answer in answerer.answer(asked)]
-    assert framed != plain
-    for question, text in zip(asked, framed, strict=True):
-        prompt = render_prompt(loaded.processor, question, opening)
+    said = [answer.text for answer in LocalAnswerer(loaded, share=share, say=silent).answer(behind)]
+    assert said != plain
+    for question, text in zip(behind, said, strict=True):
+        prompt = render_prompt(loaded.processor, question)
         inputs = loaded.processor(
             images=[prompt.pictures[0].open()], text=prompt.text, return_tensors="pt", add_special_tokens=False
         )

@@ -270,11 +270,32 @@ def test_fields_that_a_server_refuses_are_in_the_results_of_a_resumed_run_too(
 
 def test_a_system_message_changes_what_a_model_here_is_asked(model: str, data: str, tmp_path: Path) -> None:
     results = [finished(config(model, data, system=system)) for system in ("", "describe the red square")]
-    plain, framed = (result.provenance for result in results)
-    assert "opening" not in plain and framed["opening"][0]["role"] == "system"
-    assert {name: framed[name] for name in plain} == dict(plain)
+    plain, framed = results
+    assert plain.provenance == framed.provenance and framed.settings["system"] == "describe the red square"
+    said = [[sample.prediction for sample in result.tasks["custom"].samples] for result in results]
+    assert said[0] != said[1]
     with pytest.raises(InputError, match="--enable_thinking: the chat template of .* knows no enable_thinking"):
         finished(config(model, data, enable_thinking=True))
+
+
+def test_no_answer_under_one_system_message_is_taken_for_another(model: str, data: str, tmp_path: Path) -> None:
+    """The journal's keys hold the message, and --resume refuses another one, or none."""
+    first = config(model, data, tmp_path / "run", system="be brief")
+    finished(first)
+    for other in ("", "be kind"):
+        with pytest.raises(RunFolderError, match="system be brief, now"):
+            run_eval(replace(first, asking=replace(first.asking, system=other), resume=True))
+    begun = tmp_path / "run" / "begun.json"
+    begun.write_text("{}")  # as of a run that did not record it
+    journal = tmp_path / "run" / "journal" / "0.jsonl"
+    before = len(journal.read_text().splitlines())
+    finished(replace(first, asking=replace(first.asking, system=""), resume=True))
+    assert len(journal.read_text().splitlines()) == 2 * before, "every question was asked again"
+
+
+def test_a_system_message_shows_no_picture(model: str, data: str) -> None:
+    with pytest.raises(ConfigError, match="--system: a system message shows no picture, got 'like <image 1>'"):
+        run_eval(config(model, data, system="like <image 1>"))
 
 
 def test_two_runs_in_one_folder_at_once_are_refused(server: Server, data: str, tmp_path: Path) -> None:

@@ -43,23 +43,25 @@ def local_answering(
     chat template, what stands around questions, tokenizer, decoding, and our own way from rows and pictures to its
     inputs.
 
+    Args:
+        system: a system message that questions will bring.
+
     Raises:
         InputError: the model's chat template takes no system message, or no `enable_thinking`.
     """
     from sightline.answering.local import LocalAnswerer
-    from sightline.data.encoding.prompts import opening_of
+    from sightline.data.encoding.prompts import template_arguments
     from sightline.engine.fingerprint import adapter_settings, fingerprint, generation_settings, stored_under
 
     processor: Any = loaded.processor
-    opening = opening_of(processor, loaded.name, system, enable_thinking)
-    answerer = LocalAnswerer(loaded, batch_tokens, opening=opening)
+    arguments = template_arguments(processor, loaded.name, system, enable_thinking)
+    answerer = LocalAnswerer(loaded, batch_tokens, arguments=arguments)
     rules = answerer.rules
     provenance = {
         **_known_of(loaded.model, loaded.inner, processor),
         "adapter_settings": adapter_settings(loaded.model),
         "chat_template": fingerprint(processor.chat_template, processor.tokenizer.chat_template),
-        **({"opening": list(opening.messages)} if opening.messages else {}),
-        **({"template_arguments": dict(opening.arguments)} if opening.arguments else {}),
+        **({"template_arguments": arguments} if arguments else {}),
         "attention": str(loaded.model.config.get_text_config()._attn_implementation),
         "decoding": {
             "strategy": "greedy",
@@ -104,11 +106,6 @@ def _known_of(model: Any, inner: Any, processor: Any) -> dict[str, Any]:
         "tokenizer": tokenizer_fingerprint(processor.tokenizer),
         "dtype": str(model.dtype),
     }
-
-
-def system_opening(system: str) -> list[dict[str, Any]]:
-    """The messages before each question to a server: the system's, or none."""
-    return [{"role": "system", "content": system}] if system.strip() else []
 
 
 def remote_answering(endpoint: Endpoint, opening: Sequence[dict[str, Any]] = ()) -> Answering:

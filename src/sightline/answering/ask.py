@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sightline.answering.requests import why_empty
+from sightline.answering.requests import framed, why_empty
 from sightline.data.marks import numbered, without_marks
 from sightline.data.pictures.images import open_image, opened
 from sightline.errors import ConfigError, MachineError
@@ -51,7 +51,7 @@ def ask(
     """
     picture = opened(open_image(image, "ask"))
     bare = isinstance(model, str | Path) and is_bare(str(model), system, enable_thinking)
-    asked = about(picture, question, max_new_tokens, bare)
+    asked = framed(about(picture, question, max_new_tokens, bare), system)
     answerer = _vilt(str(model)) if bare else single_answerer(_loaded(model), system, enable_thinking)
     return single_answer(answerer, asked).text
 
@@ -71,10 +71,10 @@ def about(picture: Picture, question: str, max_new_tokens: int, bare: bool) -> Q
 def single_answerer(loaded: LoadedVlm, system: str, enable_thinking: bool | None) -> Answerer:
     """A loaded model that shares nothing, since a single question has nothing to share."""
     from sightline.answering.local import LocalAnswerer
-    from sightline.data.encoding.prompts import opening_of
+    from sightline.data.encoding.prompts import template_arguments
 
-    opening = opening_of(loaded.processor, loaded.name, system, enable_thinking)
-    return LocalAnswerer(loaded, share=False, opening=opening)
+    arguments = template_arguments(loaded.processor, loaded.name, system, enable_thinking)
+    return LocalAnswerer(loaded, share=False, arguments=arguments)
 
 
 def single_answer(answerer: Answerer, question: Question) -> Answer:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sightline.data.encoding.processors import expand_images, process_images
-from sightline.data.encoding.prompts import Opening, Prompt, check_template, ids_around, option_ids, render_prompt
+from sightline.data.encoding.prompts import Prompt, check_template, ids_around, option_ids, render_prompt
 from sightline.engine.decode import NextTokens, Prompts, decode
 from sightline.engine.decode_selftest import choose_decoding
 from sightline.engine.features import KeptFeatures, PictureTable, Shown, shown_pictures
@@ -68,7 +68,7 @@ class LocalAnswerer:
         batch_tokens: tokens of prompts and answers that one batch holds; by default 4096 on a CPU, 16384 on a GPU. It
             is halved when memory runs out.
         share: whether to share at all.
-        opening: what stands around every question.
+        arguments: of the chat template, besides the messages.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class LocalAnswerer:
         batch_tokens: int | None = None,
         share: bool = True,
         say: Callable[[str], None] | None = None,
-        opening: Opening | None = None,
+        arguments: Mapping[str, Any] | None = None,
     ) -> None:
         check_template(loaded.processor, loaded.name)
         self.name = loaded.name
         self.loaded = loaded
-        self.opening = opening
+        self.arguments = arguments
         self.facts = family_of(loaded.model)
         self.rules = greedy_rules(loaded.model)
         default = BATCH_TOKENS.get(loaded.model.device.type, BATCH_TOKENS["cuda"])
@@ -127,7 +127,7 @@ class LocalAnswerer:
         asked = []
         for place, question in enumerate(questions):
             try:
-                prompt = render_prompt(self.loaded.processor, question, self.opening)
+                prompt = render_prompt(self.loaded.processor, question, self.arguments)
                 shown = shown_pictures(self.loaded.processor, prompt.pictures)
                 behind = sum(len(option_ids(self.loaded.processor, option)) for option in question.options)
                 tokens = len(prompt.ids_L) + (behind or question.max_new_tokens)

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from sightline.data.marks import count_marks
 from sightline.errors import ConfigError
-from sightline.types import CUT, Answer, Question
+from sightline.types import CUT, SYSTEM, Answer, Question, Turn
 from sightline.values import read_as
 
 
@@ -20,6 +21,19 @@ class Request:
 
     key: str
     question: Question
+
+
+def framed(question: Question, system: str) -> Question:
+    """The question behind a system message, where there is one.
+
+    Raises:
+        ConfigError: the message marks a picture.
+    """
+    if not system.strip():
+        return question
+    if count_marks(system):
+        raise ConfigError(f"--system: a system message shows no picture, got '{system:.60}'. Take the mark out.")
+    return replace(question, turns=(Turn(SYSTEM, system), *question.turns))
 
 
 def request_of(question: Question, model: str) -> Request:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
-    from sightline.models.endpoint import Endpoint
     from sightline.types import Answerer, Question
 
 
@@ -31,7 +30,7 @@ def ask_command(
     A ViLT that was trained on questions chooses among its answers, and shows the best with their probabilities.
     """
     from sightline.answering.ask import about, is_bare, single_answerer
-    from sightline.answering.requests import read_thinking
+    from sightline.answering.requests import framed, read_thinking
     from sightline.data.pictures.images import open_image, opened
     from sightline.errors import ConfigError
     from sightline.models.endpoint import Endpoint, read_extra_body, with_thinking
@@ -43,10 +42,14 @@ def ask_command(
         raise ConfigError("adapter: only a model on this machine takes one. Leave it out.")
     picture = opened(open_image(image, "ask"))
     bare = not endpoint and is_bare(model, system, thinking)
-    asked = about(picture, question, max_new_tokens, bare)
+    asked = framed(about(picture, question, max_new_tokens, bare), system)
     if endpoint:
+        from sightline.models.remote import EndpointAnswerer
+
         body = with_thinking(fields, thinking, "--extra_body")
-        answerer = _remote(Endpoint(endpoint, model, api_key_env, timeout_s=timeout_s, extra_body=body), system)
+        answerer: Answerer = EndpointAnswerer(
+            Endpoint(endpoint, model, api_key_env, timeout_s=timeout_s, extra_body=body)
+        )
     elif bare:
         _ask_vilt(model, image, asked, top, json)
         return
@@ -55,13 +58,6 @@ def ask_command(
 
         answerer = single_answerer(load_vlm(model, adapter=adapter), system, thinking)
     _show(answerer, image, question, asked, json)
-
-
-def _remote(endpoint: Endpoint, system: str) -> Answerer:
-    from sightline.answering.answerers import system_opening
-    from sightline.models.remote import EndpointAnswerer
-
-    return EndpointAnswerer(endpoint, system_opening(system))
 
 
 def _show(answerer: Answerer, image: str, asked: str, question: Question, json: bool) -> None:

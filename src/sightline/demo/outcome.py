@@ -75,7 +75,7 @@ class DemoOutcome:
             SamplePair(*(replace(one, score=1 - one.score) for one in (pair.before, pair.after)))
             for pair in change.samples.pairs
         )
-        title = "Descriptions with an invented or missing object (less is better)"
+        title = "Descriptions with an invented or missing object, before (A) and after (B); less is better"
         return task_change(DESCRIPTIONS, title, mean_score("errors"), PairedSamples(tuple(pairs)), change.detect)
 
     @property

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sightline.answering.answerers import BY_ID, QUESTION_ALONE
-from sightline.answering.requests import Request, request_of
+from sightline.answering.requests import Request, framed, request_of
 from sightline.errors import InputError
 from sightline.evaluation.task import Prompt, Task, as_asked
 from sightline.scoring.records import Item
-from sightline.types import Answer, Question
+from sightline.types import SYSTEM, Answer, Question
 
 METHODS = ("generate", "likelihood")
 LIKELIHOOD_OF = ("letter", "text")
@@ -58,7 +58,7 @@ def requests_of(task: Task, items: Iterable[Item], asking: Asking, model: str, b
             options=scored_options(item, asking.likelihood_of) if asking.method == "likelihood" else (),
             turns=item.turns,
         )
-        requests.append(request_of(question, model))
+        requests.append(request_of(framed(question, asking.system), model))
     return requests
 
 
@@ -68,7 +68,7 @@ def _require_place(item: Item, asking: Asking, alone: bool) -> None:
         raise InputError(
             f"{item.name}: this model reads a question alone, and there are turns before it. Leave out such rows."
         )
-    if asking.system.strip() and any(turn.role == "system" for turn in item.turns):
+    if asking.system.strip() and any(turn.role == SYSTEM for turn in item.turns):
         raise InputError(
             f"--system: {item.name} has a system message of its own. Leave --system out, or take that out."
         )

@@ -9,14 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sightline.answering.answerers import (
-    BY_ID,
-    Answering,
-    local_answering,
-    remote_answering,
-    system_opening,
-    vilt_answering,
-)
+from sightline.answering.answerers import BY_ID, Answering, local_answering, remote_answering, vilt_answering
 from sightline.answering.asking import Progress, ask_all
 from sightline.answering.journal import Journal
 from sightline.answering.requests import Request, request_changes
@@ -154,7 +147,7 @@ def _open(config: EvalConfig, tasks: list[tuple[Task, Items]], processes: Proces
         found = read_predictions(Path(config.predictions), config.prediction_column)
         return stored_answering(found, tasks[0][1], config.model)
     if config.endpoint is not None:
-        return remote_answering(config.asked_endpoint(config.endpoint), system_opening(config.asking.system))
+        return remote_answering(config.asked_endpoint(config.endpoint))
     if is_vilt(config.model):
         _check_bare(config)
         return vilt_answering(load_speaker(config.model, processes.device))
@@ -203,6 +196,7 @@ def _begun(config: EvalConfig, parts: list[_Part], answering: Answering) -> dict
     return {
         "answers": dict(answering.provenance) or str(config.predictions),
         **methods,
+        **({"system": config.asking.system} if config.asking.system else {}),
         "limit": config.choice.limit,
         "task": asked,
     }

@@ -10,10 +10,10 @@ from typing import Any
 
 from PIL.Image import Image
 
-from sightline.answering.answerers import Answering, system_opening
+from sightline.answering.answerers import Answering
 from sightline.answering.asking import Progress, ask_all
 from sightline.answering.journal import Journal
-from sightline.answering.requests import LIMIT_FLAG, Request, request_changes, request_of, why_empty
+from sightline.answering.requests import LIMIT_FLAG, Request, framed, request_changes, request_of, why_empty
 from sightline.data.pictures.images import Change
 from sightline.data.pictures.perturbations import Blank, Blur, Noise
 from sightline.evaluation.judge import JUDGE_LIMIT_FLAG
@@ -23,7 +23,7 @@ from sightline.synthesis.asked import Asked, Questions, reject
 from sightline.synthesis.outcome import Made, PictureFiles
 from sightline.synthesis.replies import ReplyError, read_score
 from sightline.synthesis.settings import CORRUPTION, GOLD, SAMPLES, SynthesisConfig
-from sightline.types import CUT, Picture, Question, Sampling
+from sightline.types import CUT, SYSTEM, Picture, Question, Sampling
 
 KEPT_UNDER_NOISE, BLUR_SHARE = 0.1, 0.06
 
@@ -96,7 +96,7 @@ def _answered(
     """What may be chosen and rejected for each question, not yet scored; empty answers are none."""
     limit, asked = config.max_new_tokens or questions.task.max_new_tokens, questions.rows
     requests = {
-        (place, origin): request_of(question, answering.fingerprint)
+        (place, origin): request_of(framed(question, config.system or ""), answering.fingerprint)
         for place, one in enumerate(asked)
         for origin, question in _questions(config, one, limit)
     }
@@ -160,9 +160,10 @@ def _row(asked: Asked, choice: Choice, image: str, system: str, provenance: Mapp
     """A pair in TRL's conversational form."""
     chosen, rejected = choice.chosen, choice.rejected
     assert chosen is not None and rejected is not None, "a choice without a reason has both"
+    before = [{"role": SYSTEM, "content": system}] if system.strip() else []
     row = {
         "image": image,
-        "prompt": [*system_opening(system), {"role": "user", "content": asked.text}],
+        "prompt": [*before, {"role": "user", "content": asked.text}],
         "chosen": [{"role": "assistant", "content": chosen.text}],
         "rejected": [{"role": "assistant", "content": rejected.text}],
         "scores": {"chosen": chosen.score, "rejected": rejected.score},

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sightline.answering.answerers import Answering, local_answering, remote_answering, system_opening
+from sightline.answering.answerers import Answering, local_answering, remote_answering
 from sightline.answering.asking import Progress
 from sightline.answering.journal import Journal
 from sightline.data.sources.bad_rows import BadRows, left_out
@@ -139,7 +139,7 @@ def _policy(config: SynthesisConfig) -> Answering:
 
         loaded = load_vlm(config.pairs.policy)
         return local_answering(loaded, system=config.system or "", enable_thinking=config.enable_thinking)
-    return remote_answering(config.asked_endpoint, system_opening(config.system or ""))
+    return remote_answering(config.asked_endpoint)
 
 
 def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dict[str, Any]:

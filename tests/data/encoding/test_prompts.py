@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from sightline.data.encoding.prompts import opening_of, option_ids, render_prompt, said_of
+from sightline.data.encoding.prompts import option_ids, render_prompt, said_of, template_arguments
 from sightline.errors import DataError, InputError
-from sightline.types import Question
+from sightline.types import Question, Turn
 from tests.tiny import tiny_processor
 
 
@@ -80,38 +80,33 @@ def with_template(template: str) -> Any:
     return processor
 
 
+FRAMED = Question("what ?", turns=(Turn("system", " be brief "),))
+
+
 @pytest.mark.parametrize("template", [TAKES_PARTS, TAKES_TEXT, TAKES_FIRST])
 def test_a_system_message_goes_into_the_template_in_the_form_that_it_takes(template: str) -> None:
     processor = with_template(template)
-    opening = opening_of(processor, "tiny", system=" be brief ")
-    text = render_prompt(processor, Question("what ?"), opening).text
+    assert template_arguments(processor, "tiny", system=" be brief ") == {}
+    text = render_prompt(processor, FRAMED).text
     assert "be brief" in text and text.index("be brief") < text.index("what ?") and "type" not in text
 
 
 @pytest.mark.parametrize(
-    ("template", "said"), [(LEAVES_OUT, "it leaves the message out"), (REFUSES, "it says: System role not supported")]
+    ("template", "said"), [(LEAVES_OUT, "leaves a system message out"), (REFUSES, "refuses it: System role not supp")]
 )
 def test_a_template_without_a_place_for_a_system_message_is_named(template: str, said: str) -> None:
-    with pytest.raises(
-        InputError, match=rf"--system: the chat template of tiny has no place .*\({said}\). Leave it out"
-    ):
-        opening_of(with_template(template), "tiny", system="be brief")
+    with pytest.raises(InputError, match=rf"--system: the chat template of tiny has no place .*{said}"):
+        template_arguments(with_template(template), "tiny", system="be brief")
+    with pytest.raises(DataError, match=said):
+        render_prompt(with_template(template), FRAMED)
 
 
 def test_whether_to_think_is_an_argument_of_the_template() -> None:
     processor = with_template(THINKS)
     texts = {
-        thinking: render_prompt(processor, Question("?"), opening_of(processor, "tiny", "", thinking)).text
+        thinking: render_prompt(processor, Question("?"), template_arguments(processor, "tiny", "", thinking)).text
         for thinking in (None, True, False)
     }
     assert texts[False].endswith("<think></think>") and texts[None] == texts[True] != texts[False]
     with pytest.raises(InputError, match="--enable_thinking: the chat template of tiny knows no enable_thinking"):
-        opening_of(with_template(TAKES_PARTS), "tiny", "", False)
-
-
-def test_without_anything_around_it_a_prompt_is_what_it_was() -> None:
-    processor = tiny_processor()
-    assert (
-        render_prompt(processor, Question("?"), opening_of(processor, "tiny")).text
-        == render_prompt(processor, Question("?")).text
-    )
+        template_arguments(with_template(TAKES_PARTS), "tiny", "", False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from sightline.data.encoding.bounded_templates import bound_templates
 from sightline.data.encoding.processors import Layout, layout_of, prompt_ids, require_own_words
 from sightline.data.encoding.rendering import missing_template, templated
 from sightline.errors import DataError, InputError
-from sightline.types import Picture, Question, Turn
+from sightline.types import SYSTEM, Picture, Question, Turn
 
 MARK = re.compile(r"<image (\d+)>")
 
@@ -35,19 +35,6 @@ class Prompt:
     ids_L: np.ndarray
     pictures: tuple[Picture, ...]
     adds_tokens: bool
-
-
-@dataclass(frozen=True)
-class Opening:
-    """What stands around every question, in the form that a model's chat template takes.
-
-    Attributes:
-        messages: before the question.
-        arguments: of the template.
-    """
-
-    messages: tuple[Mapping[str, Any], ...] = ()
-    arguments: Mapping[str, Any] = field(default_factory=dict)
 
 
 def adopt_template(processor: Any) -> None:
@@ -74,11 +61,17 @@ def check_template(processor: Any, name: str) -> None:
         raise InputError(f"{name}: {missing_template(processor)}")
 
 
-def opening_of(processor: Any, name: str, system: str = "", enable_thinking: bool | None = None) -> Opening:
-    """A system message and whether the model is to think, as the processor's template takes them.
+def template_arguments(
+    processor: Any, name: str, system: str = "", enable_thinking: bool | None = None
+) -> dict[str, Any]:
+    """What a chat template is told besides messages: whether the model is to think.
+
+    Args:
+        name: the model's.
+        system: a system message that questions will bring.
 
     Raises:
-        InputError: it has no chat template, or one that does nothing with them; `name` is the model's.
+        InputError: there is no chat template, or one that has no place for these.
     """
     check_template(processor, name)
     if enable_thinking is not None and "enable_thinking" not in str(processor.chat_template):
@@ -86,50 +79,56 @@ def opening_of(processor: Any, name: str, system: str = "", enable_thinking: boo
             f"--enable_thinking: the chat template of {name} knows no enable_thinking, so it would change nothing. "
             "Leave it out."
         )
-    arguments = {} if enable_thinking is None else {"enable_thinking": enable_thinking}
-    return Opening(_system_messages(processor, name, system) if system.strip() else (), arguments)
-
-
-def _system_messages(processor: Any, name: str, system: str) -> tuple[Mapping[str, Any], ...]:
-    """The system message as parts, or as a text where the template wants one."""
-    said = "it leaves the message out"
-    asked = {"role": "user", "content": [{"type": "text", "text": "?"}]}
-    for content in ([{"type": "text", "text": system}], system):
-        message = {"role": "system", "content": content}
+    if system.strip():
         try:
-            text = processor.apply_chat_template([message, asked], add_generation_prompt=True, tokenize=False)
-        except Exception as error:  # a template may raise anything for what it does not take
-            said = f"it says: {error}"
-            continue
-        if system.strip() in text and "'type': 'text'" not in text:  # Python's words for a list that is taken as a text
-            return (message,)
-    raise InputError(
-        f"--system: the chat template of {name} has no place for a system message ({said}). Leave it out, and put "
-        "what it says into the questions."
-    )
+            render_prompt(processor, Question("?", turns=(Turn(SYSTEM, system),)))
+        except InputError as error:
+            raise InputError(
+                f"--system: the chat template of {name} has no place for a system message. Leave it out, and put what "
+                f"it says into the questions. What came of it: {error}"
+            ) from error
+    return {} if enable_thinking is None else {"enable_thinking": enable_thinking}
 
 
-def render_prompt(processor: Any, question: Question, opening: Opening | None = None) -> Prompt:
-    """The prompt of a question and the turns before it, behind what `opening` puts before them.
+def render_prompt(processor: Any, question: Question, arguments: Mapping[str, Any] | None = None) -> Prompt:
+    """The prompt of a question and the turns before it; `arguments` are those of the template.
 
     Raises:
-        DataError: the text marks a picture that the question does not have.
+        DataError: the text marks a picture that the question does not have, or the template leaves out what is said.
     """
     said = said_of(question)
     pictures = tuple(part for one in said for part in one.parts if not isinstance(part, str))
-    messages = [{"role": one.role, "content": [_as_part(part) for part in one.parts]} for one in said]
-    opening = opening or Opening()
     with templated("A question", processor):
-        text: str = processor.apply_chat_template(
-            [*opening.messages, *messages],
-            add_generation_prompt=True,
-            tokenize=False,
-            **opening.arguments,
-        )
+        text = _rendered(processor, said, arguments or {})
     bos = processor.tokenizer.bos_token
     adds_tokens = layout_of(processor) == Layout() and not (bos and text.startswith(bos))
     ids_L = _text_ids(processor, text, adds_tokens, (("", ""),) * len(pictures))
     return Prompt(text, ids_L, pictures, adds_tokens)
+
+
+def _rendered(processor: Any, said: Sequence[Said], arguments: Mapping[str, Any]) -> str:
+    """The messages by the template, a system message in parts or as a text, whichever of them it takes."""
+    systems = [part for one in said if one.role == SYSTEM for part in one.parts if isinstance(part, str)]
+    refused: Exception | None = None
+    for as_text in (False, True) if systems else (False,):
+        messages = [_message(one, as_text and one.role == SYSTEM) for one in said]
+        try:
+            text: str = processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **arguments)
+        except Exception as error:  # a template may raise anything for what it does not take
+            refused = refused or error
+            continue
+        # A list of parts that a template takes for a text is written as Python writes it.
+        if all(system.strip() in text and f"'text': {system!r}" not in text for system in systems):
+            return text
+    if refused is not None:
+        raise refused
+    raise DataError("The chat template leaves a system message out. Put what it says into the questions.")
+
+
+def _message(said: Said, as_text: bool) -> dict[str, Any]:
+    if as_text:
+        return {"role": said.role, "content": "".join(part for part in said.parts if isinstance(part, str))}
+    return {"role": said.role, "content": [_as_part(part) for part in said.parts]}
 
 
 def ids_around(processor: Any, prompt: Prompt, around: Sequence[tuple[str, str]]) -> np.ndarray:
