@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from sightline.data.sources.bad_rows import BadRows
+from sightline.data.sources.column_names import read_columns
+from sightline.data.sources.stored import DatasetTable
 from sightline.errors import ConfigError, DataError
 from sightline.synthesis.instructions import INSTRUCTIONS
 from sightline.synthesis.preferences import ALIKE, NO_BETTER, NOTHING, Candidate, Sides, choose_pair
 from sightline.synthesis.prompt_files import SHIPPED, read_prompt
 from sightline.synthesis.replies import ReplyError, read_description, read_pairs, read_score
 from sightline.synthesis.settings import KINDS, PairChoice, SynthesisConfig
-from sightline.synthesis.units import Unit, box_lines, read_scenes, read_turns
+from sightline.synthesis.units import Unit, box_lines, read_scenes, read_turns, source_table
 from tests.tiny import picture
 
 DOG, CAT = "dog: [0.5, 0.0, 0.75, 0.5]", "cat: [0.0, 0.5, 0.1, 1.0]"
@@ -66,6 +68,11 @@ def written(folder: Path, rows: list[dict[str, Any]]) -> str:
     return str(folder / "rows.jsonl")
 
 
+def rows_of(source: str, **given: Any) -> DatasetTable:
+    pairs = PairChoice(policy="model")
+    return source_table(SynthesisConfig(source, "preferences", Path("out.jsonl"), pairs=pairs, **given))
+
+
 def test_captions_and_boxes_of_a_picture_are_shown_together(tmp_path: Path) -> None:
     """A row a caption, as many files have it; the second row repeats one. Boxes are of a picture of 40 x 40."""
     rows = [
@@ -75,15 +82,15 @@ def test_captions_and_boxes_of_a_picture_are_shown_together(tmp_path: Path) -> N
         {"image": 0, "caption": "a dog runs", "objects": None},
     ]
     source = written(tmp_path, rows)
-    units = read_scenes(source, None, None, BadRows())
+    units = read_scenes(rows_of(source), None, BadRows())
     assert [unit.shown for unit in units] == ["a dog runs\none dog\n\ndog: [0.0, 0.0, 0.5, 1.0]", "a cat"]
     assert [unit.name for unit in units] == ["rows.jsonl row 1", "rows.jsonl row 2"]
-    assert len(read_scenes(source, None, 1, BadRows())) == 1
+    assert len(read_scenes(rows_of(source), 1, BadRows())) == 1
 
 
 def test_questions_to_paraphrase_are_shown_as_lines_of_json(tmp_path: Path) -> None:
     source = written(tmp_path, [{"image": 0, "question": "what is it ?", "answer": "a “dog”"}])
-    (unit,) = read_turns(source, None, None, BadRows())
+    (unit,) = read_turns(rows_of(source), None, BadRows())
     assert unit.shown == '{"question": "what is it ?", "answer": "a “dog”"}'
     messages = [
         {"role": "system", "content": "be brief"},
@@ -92,10 +99,10 @@ def test_questions_to_paraphrase_are_shown_as_lines_of_json(tmp_path: Path) -> N
         {"role": "user", "content": [{"type": "text", "text": "why ?"}]},
         {"role": "assistant", "content": [{"type": "text", "text": "it barks"}]},
     ]
-    (unit,) = read_turns(written(tmp_path, [{"image": 0, "messages": messages}]), None, None, BadRows())
+    (unit,) = read_turns(rows_of(written(tmp_path, [{"image": 0, "messages": messages}])), None, BadRows())
     assert (unit.system, unit.pairs) == ("be brief", (("what is it ?", "a dog"), ("why ?", "it barks")))
     with pytest.raises(DataError, match="row 1: expected turns of user and assistant in alternation, got user, user"):
-        read_turns(written(tmp_path, [{"image": 0, "messages": [messages[1], messages[3]]}]), None, None, BadRows())
+        read_turns(rows_of(written(tmp_path, [{"image": 0, "messages": [messages[1], messages[3]]}])), None, BadRows())
 
 
 @pytest.mark.parametrize(
@@ -107,7 +114,15 @@ def test_questions_to_paraphrase_are_shown_as_lines_of_json(tmp_path: Path) -> N
 )
 def test_a_row_without_captions_or_picture_is_named(row: dict[str, Any], message: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=message):
-        read_scenes(written(tmp_path, [row]), None, None, BadRows())
+        read_scenes(rows_of(written(tmp_path, [row])), None, BadRows())
+
+
+def test_columns_of_a_source_may_have_names_of_their_own(tmp_path: Path) -> None:
+    source = written(tmp_path, [{"image": 0, "q": "what is it ?", "a": "a dog"}])
+    (unit,) = read_turns(rows_of(source, columns=read_columns("question=q,answer=a")), None, BadRows())
+    assert unit.pairs == (("what is it ?", "a dog"),)
+    with pytest.raises(DataError, match="rows.jsonl: --columns question=p: there is no column 'p'"):
+        rows_of(source, columns=read_columns("question=p"))
 
 
 PAIR = '{"question": "What is it?", "answer": "A dog."}'

@@ -18,6 +18,7 @@ def synthesize_command(
     endpoint: str = typer.Option("", "--endpoint", help="OpenAI-compatible server: http://127.0.0.1:8000/v1."),
     model: str = typer.Option("", "--model", help="The model's name there."),
     split: str | None = typer.Option(None, "--split", help="Split of a dataset that has several."),
+    columns: str = typer.Option("", "--columns", help="Your names of columns: question=q,answer=a,image=img."),
     prompts: Path | None = typer.Option(None, "--prompts", help="Folder whose KIND.yaml replaces the shipped prompt."),
     limit: int | None = typer.Option(None, "--limit", help="Only the first so many pictures, or questions."),
     concurrency: int = typer.Option(8, "--concurrency", help="Requests to a server in flight."),
@@ -50,6 +51,7 @@ def synthesize_command(
     from sys import stderr, stdout
 
     from sightline.answering.requests import read_thinking
+    from sightline.data.sources.column_names import read_columns
     from sightline.models.endpoint import read_extra_body, read_judge_body
     from sightline.progress import progress_bar
     from sightline.runs import plain_data
@@ -64,7 +66,7 @@ def synthesize_command(
     config = SynthesisConfig(
         source, kind, output_path, endpoint, model, split, prompts, limit, concurrency, api_key_env, seed, temperature,
         max_new_tokens, show_image, pairs, system or None, read_thinking(enable_thinking), read_extra_body(extra_body),
-        timeout_s, skip_bad_rows,
+        timeout_s, skip_bad_rows, read_columns(columns) or None,
     )  # fmt: skip
     with progress_bar("Asking") as progress:
         result = run_synthesis(config, progress)

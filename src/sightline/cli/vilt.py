@@ -73,6 +73,7 @@ def evaluate_command(
     skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
     candidates: int | None = typer.Option(None, "--candidates", help="Retrieval: score so many pictures per text."),
     compare: bool = typer.Option(False, "--compare", help="With candidates: score all as well, show the loss."),
+    columns: str = typer.Option("", "--columns", help="Your names of columns: question=q,answer=a,image=img."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder: results, samples, report."),
     resume: bool = typer.Option(False, "--resume", help="Go on with the answers in --output_dir."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the table on stderr."),
@@ -84,6 +85,7 @@ def evaluate_command(
     """
     from json import dumps
 
+    from sightline.data.sources.column_names import read_columns
     from sightline.evaluation.outcome import RunResult
     from sightline.evaluation.terminal import print_run
     from sightline.evaluation.vilt.retrieval import retrieval_json, retrieval_table
@@ -92,8 +94,9 @@ def evaluate_command(
     from sightline.tables import print_table
 
     config = ViltEvalConfig(
-        model, data, image_folder, annotations, split, limit, skip_bad_rows, candidates, compare, output_dir, resume
-    )
+        model, data, image_folder, annotations, split, limit, skip_bad_rows, candidates, compare, output_dir, resume,
+        read_columns(columns),
+    )  # fmt: skip
     with progress_bar("Evaluating") as progress:
         result = run_vilt_eval(config, progress, say=lambda text: print(text, file=sys.stderr))
     if isinstance(result, RunResult):

@@ -111,7 +111,7 @@ def where_to_get(source: Source) -> str:
 def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
     """What `--data` names. A Hub id takes split and configuration from the task's own Hub source, unless given."""
     path, names = Path(data).expanduser(), choice.columns
-    if path.is_file() and path.suffix.lower() == ".tsv" and (task.sources or has_picture_cells(path, names)):
+    if path.is_file() and row_kind(path) == ".tsv" and (task.sources or has_picture_cells(path, names)):
         require_split(path, choice.split)
         return _open_tsv(Source("tsv", data, columns=str(names)), path, names)
     if path.exists() or path.is_symlink() or row_kind(path) in READERS or path.is_absolute() or data.startswith("."):

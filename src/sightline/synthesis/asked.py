@@ -44,7 +44,7 @@ def read_questions(config: SynthesisConfig, bad: BadRows) -> Questions:
         DataError: rows cannot be used, or have no gold answer where nothing else tells good from bad; the first of
             them, where they may not be left out.
     """
-    table = source_table(config.source, config.split, bad.skip)
+    table = source_table(config)
     task = load_task(QUESTION_TASK if "question" in table.dataset.column_names else CAPTION_TASK)
     asked: dict[tuple[str, str], Asked] = {}
     opened: set[str] = set()

@@ -12,12 +12,13 @@ from sightline.answering.asking import Progress, ask_all
 from sightline.answering.journal import Journal
 from sightline.answering.requests import LIMIT_FLAG, request_changes, request_of, why_empty
 from sightline.data.sources.bad_rows import BadRows
+from sightline.data.sources.stored import DatasetTable
 from sightline.scoring.normalise import normalise
 from sightline.synthesis.outcome import Made, PictureFiles
 from sightline.synthesis.prompt_files import PromptFile
 from sightline.synthesis.replies import Pair, ReplyError, read_description, read_pairs
 from sightline.synthesis.settings import SynthesisConfig
-from sightline.synthesis.units import Unit, read_scenes, read_turns
+from sightline.synthesis.units import Unit, read_scenes, read_turns, source_table
 from sightline.types import CUT, Answer, Question, Sampling
 
 
@@ -26,11 +27,11 @@ class Instruction:
     """A kind of row.
 
     Attributes:
-        read: units of a source: name, split, limit, and where bad rows are noted.
+        read: units of a source's rows: the rows, how many units, and where bad rows are noted.
         parse: a reply's questions and answers; raises ReplyError.
     """
 
-    read: Callable[[str, str | None, int | None, BadRows], list[Unit]]
+    read: Callable[[DatasetTable, int | None, BadRows], list[Unit]]
     parse: Callable[[str, Unit], tuple[Pair, ...]]
     max_new_tokens: int
 
@@ -47,7 +48,7 @@ INSTRUCTIONS: dict[str, Instruction] = {
 
 def read_units(config: SynthesisConfig, prompt: PromptFile, bad: BadRows) -> list[Unit]:
     """What a reply is asked for, from the source. Raises DataError where a row cannot be used, nor be left out."""
-    units = INSTRUCTIONS[config.kind].read(config.source, config.split, config.limit, bad)
+    units = INSTRUCTIONS[config.kind].read(source_table(config), config.limit, bad)
     return [_with_question(unit, prompt, config.seed) for unit in units]
 
 

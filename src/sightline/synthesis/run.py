@@ -108,7 +108,7 @@ def _counted(ask: Callable[..., Made], bad_rows: int, provenance: Mapping[str, A
 
 def _begun(config: SynthesisConfig) -> dict[str, Any]:
     """The rows of the source and the files of a model here: what a run that goes on must find as it was."""
-    rows = source_table(config.source, config.split, config.skip_bad_rows).dataset
+    rows = source_table(config).dataset
     model = model_files(config.pairs.policy) if config.pairs.policy else {}
     return {
         "source rows": f"{len(rows):,} of content {rows_signature(rows)[:8]}",

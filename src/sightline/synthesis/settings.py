@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sightline.data.sources.column_names import ColumnNames
 from sightline.errors import ConfigError, nearest
 from sightline.models.endpoint import DEFAULT_KEY_VARIABLE, DEFAULT_TIMEOUT_S, JUDGE, Endpoint, with_thinking
 
@@ -60,6 +61,7 @@ class SynthesisConfig:
         extra_body: further fields of each request to the endpoint.
         timeout_s: how long a server may take for one reply.
         skip_bad_rows: leave out rows that cannot be used, and list them.
+        columns: names given to columns of the source before its rows are read.
     """
 
     source: str
@@ -82,6 +84,7 @@ class SynthesisConfig:
     extra_body: Mapping[str, Any] | None = None
     timeout_s: float = DEFAULT_TIMEOUT_S
     skip_bad_rows: bool = False
+    columns: ColumnNames | None = None
 
     def __post_init__(self) -> None:
         pairs = self.pairs

@@ -11,10 +11,12 @@ from typing import Any
 from sightline.data.formats import to_sft_columns
 from sightline.data.pictures.columns import PictureAccess
 from sightline.data.sources.bad_rows import BadRows
+from sightline.data.sources.column_names import OWN_NAMES
 from sightline.data.sources.datasets import read_dataset
 from sightline.data.sources.stored import DatasetPicture, DatasetTable, Row
 from sightline.errors import DataError
 from sightline.synthesis.replies import Pair
+from sightline.synthesis.settings import SynthesisConfig
 
 CAPTIONS, OBJECTS, PICTURES = ("captions", "caption"), ("objects", "boxes"), ("image", "images")
 
@@ -39,13 +41,14 @@ class Unit:
     question: str = ""
 
 
-def source_table(source: str, split: str | None, skip_bad_rows: bool) -> DatasetTable:
-    """The rows of a source, those whose pictures are missing among them."""
-    access = PictureAccess(keep_missing=True, skip_bad_rows=skip_bad_rows)
-    return DatasetTable(read_dataset(source, split, pictures=access), Path(source).name)
+def source_table(config: SynthesisConfig) -> DatasetTable:
+    """The rows of the source, those whose pictures are missing among them."""
+    names = config.columns or OWN_NAMES
+    access = PictureAccess(keep_missing=True, skip_bad_rows=config.skip_bad_rows, columns=names)
+    return DatasetTable(read_dataset(config.source, config.split, pictures=access), Path(config.source).name)
 
 
-def read_scenes(source: str, split: str | None, limit: int | None, bad: BadRows) -> list[Unit]:
+def read_scenes(table: DatasetTable, limit: int | None, bad: BadRows) -> list[Unit]:
     """A unit for each of the first `limit` pictures, with the captions and boxes of all its rows.
 
     Rows of a picture below the first picture beyond the limit are not read.
@@ -57,7 +60,6 @@ def read_scenes(source: str, split: str | None, limit: int | None, bad: BadRows)
     captions: dict[str, list[str]] = {}
     boxes: dict[str, list[str]] = {}
     opened: set[str] = set()
-    table = source_table(source, split, bad.skip)
     for index in range(len(table)):
         with bad.of_row(index):
             row = table.row(index)
@@ -73,14 +75,13 @@ def read_scenes(source: str, split: str | None, limit: int | None, bad: BadRows)
     return [replace(unit, shown=_text(captions[key], boxes[key])) for key, unit in units.items()]
 
 
-def read_turns(source: str, split: str | None, limit: int | None, bad: BadRows) -> list[Unit]:
+def read_turns(read: DatasetTable, limit: int | None, bad: BadRows) -> list[Unit]:
     """A unit for each of the first `limit` rows of questions and answers.
 
     Raises:
         DataError: other columns, or rows whose turns do not alternate or that have not one picture; the first of them,
             where they may not be left out.
     """
-    read = source_table(source, split, bad.skip)
     table = DatasetTable(to_sft_columns(read.dataset, read.source), read.source)
     units: list[Unit] = []
     opened: set[str] = set()

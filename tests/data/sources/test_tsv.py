@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import bz2
 import csv
+import gzip
 import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +18,8 @@ from PIL import Image
 
 from sightline.data.sources.tsv import LONGEST_CELL, TsvTable, read_tsv
 from sightline.errors import DataError
+from sightline.evaluation.sources import DataChoice, load_items
+from sightline.evaluation.tasks.registry import load_task
 
 HEADER = ["index", "image", "question", "A", "B", "answer"]
 
@@ -45,6 +50,45 @@ def test_pictures_may_be_data_addresses(tmp_path: Path) -> None:
     shown = [[picture.open().size for picture in read.row(index).cells["image"]] for index in range(4)]
     assert shown == [[(4, 3)], [(4, 3), (5, 2)], [(4, 3)], [(4, 3)]]
     assert read.row(0).cells["image"][0].key == read.row(2).cells["image"][0].key
+
+
+@pytest.mark.parametrize("name", ["Made.tsv.gz", "MADE.TSV", "utf-16.tsv", "utf-32.tsv.bz2", "packed.tsv"])
+def test_pictures_of_packed_tables_and_other_encodings_are_those_of_plain_ones(name: str, tmp_path: Path) -> None:
+    plain = table(tmp_path, row(1, RED, "größe?"), row(2, BLUE), row(3, "1"))
+    content = (tmp_path / "Made.tsv").read_bytes()
+    if name.startswith("utf"):
+        content = content.decode().encode(name.partition(".")[0])
+    packers: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".bz2": bz2.compress}
+    pack: Callable[[bytes], bytes] = gzip.compress if name == "packed.tsv" else packers.get(Path(name).suffix, bytes)
+    (tmp_path / name).write_bytes(pack(content))
+    read = read_tsv(tmp_path / name)
+    assert read.md5 == plain.md5 and read.columns == plain.columns
+    for index in range(3):
+        one, other = read.row(index), plain.row(index)
+        assert one.name == other.name.replace("Made.tsv", name) and one.cells["question"] == other.cells["question"]
+        assert one.cells["image"][0].key == other.cells["image"][0].key
+        assert one.cells["image"][0].open().tobytes() == other.cells["image"][0].open().tobytes()
+    found = load_items(load_task("custom"), DataChoice(str(tmp_path / name)))
+    assert [item.question for item in found.items][0] == "größe?" and len(found.items) == 3
+
+
+def test_text_of_another_encoding_is_named(tmp_path: Path) -> None:
+    table(tmp_path, row(1))
+    content = (tmp_path / "Made.tsv").read_bytes()
+    (tmp_path / "Made.tsv").write_bytes(content.decode().encode("utf-16-le"))
+    with pytest.raises(DataError, match=r"Made.tsv: expected text in UTF-8, or with the mark \(BOM\)"):
+        read_tsv(tmp_path / "Made.tsv")
+    (tmp_path / "Made.tsv.gz").write_bytes(gzip.compress(content)[:-9])
+    with pytest.raises(DataError, match=r"Made.tsv.gz is no whole packed file"):
+        read_tsv(tmp_path / "Made.tsv.gz")
+
+
+def test_pictures_lie_beside_the_table_or_beside_what_it_is_a_link_to(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "a.png").write_bytes(base64.b64decode(RED))
+    (tmp_path / "data" / "Made.tsv").write_text("index\timage_path\tquestion\tanswer\n1\ta.png\tq\tA\n")
+    (tmp_path / "Made.tsv").symlink_to(tmp_path / "data" / "Made.tsv")
+    assert read_tsv(tmp_path / "Made.tsv").row(0).cells["image"][0].open().size == (4, 3)
 
 
 def test_rows_pictures_and_indices_are_those_of_vlmevalkit(shared: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.sources.bad_rows import BadRows
+from sightline.data.sources.text_files import row_stem
 from sightline.errors import DataError
 from sightline.notation import read_json
 
@@ -94,7 +95,7 @@ def coco_captions(content: Record, file: Path, bad: BadRows) -> Iterator[Caption
         name = f"{file.name} annotation {index + 1}"
         with bad.of_row(name), as_published(name):
             captions.setdefault(annotation["image_id"], []).append(_text(annotation["caption"]))
-    subset = file.stem.rpartition("_")[2]  # captions_train2017.json: the pictures lie in train2017
+    subset = row_stem(file).rpartition("_")[2]  # captions_train2017.json: the pictures lie in train2017
     for index, image in enumerate(_listed(content, "images", file)):
         name = f"{file.name} image {index + 1}"
         with bad.of_row(name), as_published(name):

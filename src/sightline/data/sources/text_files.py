@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import codecs
+import functools
 import io
 import lzma
+import os
 import shlex
+import shutil
+import tempfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +39,11 @@ def row_kind(path: Path) -> str:
         inner = row_kind(path.with_suffix(""))
         return inner if inner in UNPACKED_KINDS else suffix
     return OTHER_NAMES.get(suffix, suffix)
+
+
+def row_stem(path: Path) -> str:
+    """The name of a file without the suffix that `row_kind` tells, and that of its packing: `val` of val.json.gz."""
+    return Path(path.stem).stem if path.suffix.lower() in PACKED else path.stem
 
 
 @contextmanager
@@ -70,11 +79,46 @@ def _unpacked(path: Path) -> Any:
     """The bytes of a file; of one that is packed those inside, counted."""
     with path.open("rb") as file:
         head = file.read(6)
-    opener = next((opener for mark, opener in COMPRESSED.items() if head.startswith(mark)), None)
-    is_text = path.suffix.lower() not in PACKED and head.isascii() and not head.startswith(b"\x1f")  # a column "BZh"
-    if opener is None or is_text:
+    if not _is_packed(path, head):
         return path.open("rb")
+    opener = next(opener for mark, opener in COMPRESSED.items() if head.startswith(mark))
     return io.BufferedReader(_Bytes(Unpacked(opener(path, "rb"), path)), HEAD_BYTES * 16)
+
+
+def plain_text(path: Path) -> Path:
+    """A file of the same text in UTF-8 that is not packed: the file itself, or a copy that goes with the process.
+
+    Raises:
+        DataError: as `opened_text`.
+    """
+    with path.open("rb") as file:
+        head = file.read(HEAD_BYTES)
+    marked = any(head.startswith(mark) for mark, name in MARKS if name != "utf-8-sig")
+    if not marked and not _is_packed(path, head):
+        _require_no_zeros(head, "utf-8-sig", path)
+        return path
+    status = path.stat()
+    return _plain_copy(path.absolute(), status.st_size, status.st_mtime_ns)
+
+
+@functools.cache
+def _plain_copy(path: Path, size: int, changed: int) -> Path:
+    copy = Path(_copies().name) / f"{len(os.listdir(_copies().name))}.txt"
+    with opened_text(path, newline="") as text, copy.open("w", encoding="utf-8", newline="") as file:
+        shutil.copyfileobj(text, file)
+    return copy
+
+
+@functools.cache
+def _copies() -> tempfile.TemporaryDirectory[str]:
+    return tempfile.TemporaryDirectory(prefix="sightline-")
+
+
+def _is_packed(path: Path, head: bytes) -> bool:
+    if not any(head.startswith(mark) for mark in COMPRESSED):
+        return False
+    is_text = head[:6].isascii() and not head.startswith(b"\x1f")  # a column "BZh"
+    return path.suffix.lower() in PACKED or not is_text
 
 
 class _Bytes(io.RawIOBase):

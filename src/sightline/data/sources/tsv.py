@@ -13,10 +13,12 @@ from typing import BinaryIO
 
 from PIL.Image import Image
 
+from sightline.data.pictures.columns import beside
 from sightline.data.pictures.images import open_image, stored_key
 from sightline.data.sources.bounds import VALUE_BYTES, allow_long_cells
 from sightline.data.sources.column_names import OWN_NAMES, ColumnNames, new_names
 from sightline.data.sources.stored import FilePicture, Row
+from sightline.data.sources.text_files import plain_text, row_stem
 from sightline.errors import DataError
 from sightline.types import Picture
 
@@ -29,7 +31,11 @@ LONGEST_CELL = VALUE_BYTES // 4  # csv buffers a cell with 4 bytes a character, 
 
 @dataclass(frozen=True)
 class TsvPicture:
-    """A picture in base64 in a cell of a TSV file, read again whenever it is opened."""
+    """A picture in base64 in a cell of a TSV file, read again whenever it is opened.
+
+    Attributes:
+        path: the file as plain text.
+    """
 
     path: Path
     offset: int
@@ -66,7 +72,7 @@ class TsvTable:
 
     Attributes:
         columns: the header.
-        md5: of the file's bytes, as publishers name it.
+        md5: of the file's bytes, as publishers name it; of one that is packed or in UTF-16, of its text in UTF-8.
     """
 
     path: Path
@@ -95,12 +101,13 @@ def read_tsv(path: Path, names: ColumnNames = OWN_NAMES) -> TsvTable:
     Raises:
         DataError: no header with an `index`, no rows, not in UTF-8, or a quote that is never closed.
     """
-    with path.open("rb") as file:
+    place = plain_text(path)
+    with place.open("rb") as file:
         records = _Records(file, path, 0)
         header = next(records, None)
         columns = _columns(header, path, names)
         _check_header(columns, path)
-        rows = [_read_record(raw, number, columns, path) for number, raw in enumerate(records, start=1)]
+        rows = [_read_record(raw, number, columns, path, place) for number, raw in enumerate(records, start=1)]
         md5 = records.digest.hexdigest()
     if not rows:
         raise DataError(f"{path.name} has a header and no rows. Download it again.")
@@ -110,7 +117,7 @@ def read_tsv(path: Path, names: ColumnNames = OWN_NAMES) -> TsvTable:
 
 def has_picture_cells(path: Path, names: ColumnNames = OWN_NAMES) -> bool:
     """Whether a file's header names VLMEvalKit's columns: `index`, and `image` or `image_path`."""
-    with path.open("rb") as file:
+    with plain_text(path).open("rb") as file:
         columns = set(_columns(next(_Records(file, path, 0), None), path, names))
     return "index" in columns and bool(columns & {"image", "image_path"})
 
@@ -195,7 +202,7 @@ def _check_header(columns: list[str], path: Path) -> None:
         raise DataError(f"{path.name}: the header names {', '.join(twice)} more than once. Rename one of the columns.")
 
 
-def _read_record(raw: _Raw, number: int, columns: list[str], path: Path) -> _Record:
+def _read_record(raw: _Raw, number: int, columns: list[str], path: Path, place: Path) -> _Record:
     name = f"{path.name} row {number}"
     if raw.problem:
         return _Record(name, {}, problem=raw.problem)
@@ -211,7 +218,7 @@ def _read_record(raw: _Raw, number: int, columns: list[str], path: Path) -> _Rec
         elif len(image) <= REFERENCE_CHARACTERS:
             record.reference = image
         else:
-            record.pictures = _base64_pictures(image, raw.offset, columns.index("image"), path, record.name)
+            record.pictures = _base64_pictures(image, raw.offset, columns.index("image"), place, record.name)
     except (binascii.Error, ValueError) as error:
         record.problem = f"the image is no base64 ({error}). Download the file again."
     except OSError as error:
@@ -227,10 +234,12 @@ def _base64_pictures(cell: str, offset: int, column: int, path: Path, name: str)
 
 
 def _file_pictures(cell: str, path: Path, name: str) -> tuple[Picture, ...]:
-    """Pictures of an `image_path` cell; paths count from the file's folder, or from `images/NAME` in it."""
+    """Pictures of an `image_path` cell; paths count from the file's folder, or from `images/NAME` in it, or from the
+    same of what the file is a link to."""
     pictures = []
     for part in _parts(cell) if cell else []:
-        places = (path.parent / part, path.parent / "images" / path.stem / part)
+        folders = (path.parent, *beside(path))
+        places = [one for folder in folders for one in (folder / part, folder / "images" / row_stem(path) / part)]
         place = next((place for place in places if place.is_file()), None)
         if place is None:
             raise FileNotFoundError(f"image '{part}' not found in {places[0].parent} or {places[1].parent}")

@@ -16,6 +16,7 @@ from sightline.data.sources.documents import (
     require_split,
     token_caption,
 )
+from sightline.data.sources.text_files import row_kind
 from sightline.data.vilt.sources import (
     Picture,
     PictureCheck,
@@ -27,6 +28,7 @@ from sightline.data.vilt.sources import (
     read_lines,
     read_records,
     require_file,
+    require_own_names,
     text_of,
 )
 from sightline.errors import DataError
@@ -79,19 +81,22 @@ def read_captions(
 
 
 def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[CaptionedPicture]:
-    if file.suffix in (".arrow", ".token", ".txt", ".tsv"):
+    kind = row_kind(file)
+    if kind in (".arrow", ".token", ".txt", ".tsv"):
         require_split(file, split)
-    if file.suffix == ".arrow":
+        require_own_names(pictures.check, file)
+    if kind == ".arrow":
         return _from_arrow(file, pictures.check)
-    if file.suffix in (".token", ".txt", ".tsv"):
+    if kind in (".token", ".txt", ".tsv"):
         return _from_tokens(file, pictures)
-    if file.suffix == ".jsonl":
+    if kind == ".jsonl":
         return _from_rows(file, pictures, split)
-    if file.suffix != ".json":
+    if kind != ".json":
         raise DataError(f"{path_hint(file)} Expected .json, .jsonl, .token, .txt, .tsv or .arrow.")
     content = read_json(file)
     if isinstance(content, list):
         return _from_rows(file, pictures, split)
+    require_own_names(pictures.check, file)
     if isinstance(content, dict) and {"images", "annotations"} <= set(content):
         require_split(file, split)
         return _from_records(coco_captions(content, file, pictures.check.bad), pictures)
@@ -126,7 +131,7 @@ def _from_tokens(file: Path, pictures: PictureFolder) -> Iterator[CaptionedPictu
 
 
 def _from_rows(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[CaptionedPicture]:
-    records = read_records(file, pictures.check.bad)
+    records = read_records(file, pictures.check)
     if not any("split" in record for record in records.values()):
         require_split(file, split)
     first = next(iter(records.values()), {})

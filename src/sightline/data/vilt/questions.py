@@ -11,6 +11,7 @@ from typing import Any
 from sightline.data.marks import without_marks
 from sightline.data.sources.answers import column_answers, written_list
 from sightline.data.sources.documents import as_published, vqav2_questions
+from sightline.data.sources.text_files import row_kind
 from sightline.data.vilt.sources import (
     Picture,
     PictureCheck,
@@ -23,6 +24,7 @@ from sightline.data.vilt.sources import (
     read_lines,
     read_records,
     require_file,
+    require_own_names,
     text_of,
 )
 from sightline.errors import DataError
@@ -95,7 +97,7 @@ def answer_vocabulary(rows: Iterable[AskedPicture], min_count: int = 1) -> list[
 def read_vocabulary(path: str | Path) -> list[str]:
     """The answers of a file: JSON, a list or a mapping of numbers to answers, or text with one answer a line."""
     file = require_file(path)
-    if file.suffix != ".json":
+    if row_kind(file) != ".json":
         return [line.strip() for line in read_lines(file)]
     content = read_json(file)
     content = content.get("label2ans", content) if isinstance(content, dict) else content
@@ -142,15 +144,18 @@ def plain_answer(answer: Any) -> str:
 
 
 def _read(file: Path, pictures: PictureFolder, annotations: str | Path | None) -> Iterator[AskedPicture]:
-    if file.suffix == ".arrow":
+    kind = row_kind(file)
+    if kind == ".arrow":
+        require_own_names(pictures.check, file)
         return _from_arrow(file, pictures.check)
-    if file.suffix == ".json":
+    if kind == ".json":
         content = read_json(file)
         if isinstance(content, dict):
+            require_own_names(pictures.check, file)
             return _from_vqav2(file, content, pictures, annotations)
-    if file.suffix not in (".json", ".jsonl"):
-        raise DataError(f"{file}: expected questions as .json, .jsonl or .arrow, got '{file.suffix}'.")
-    return _from_rows(read_records(file, pictures.check.bad), pictures)
+    if kind not in (".json", ".jsonl"):
+        raise DataError(f"{file}: expected questions as .json, .jsonl or .arrow, got '{kind}'.")
+    return _from_rows(read_records(file, pictures.check), pictures)
 
 
 def _from_vqav2(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightline.data.sources.documents import as_published
+from sightline.data.sources.text_files import row_kind, row_stem
 from sightline.data.vilt.sources import (
     Picture,
     PictureCheck,
@@ -17,6 +18,7 @@ from sightline.data.vilt.sources import (
     read_arrow,
     read_records,
     require_file,
+    require_own_names,
     text_of,
 )
 from sightline.errors import DataError
@@ -62,7 +64,11 @@ def read_sentences(
     file = require_file(path)
     owned, check = check is not None, check or PictureCheck()
     pictures = pictures_beside(file, image_folder, check)
-    rows = list(_from_arrow(file, check) if file.suffix == ".arrow" else _from_rows(file, pictures))
+    if row_kind(file) == ".arrow":
+        require_own_names(check, file)
+        rows = list(_from_arrow(file, check))
+    else:
+        rows = list(_from_rows(file, pictures))
     if not owned or not rows:
         check.bad.settle(len(rows))
     counts = {len(row.pictures): row.name for row in rows}
@@ -73,7 +79,7 @@ def read_sentences(
 
 
 def _from_rows(file: Path, pictures: PictureFolder) -> Iterator[JudgedPictures]:
-    for name, record in read_records(file, pictures.check.bad).items():
+    for name, record in read_records(file, pictures.check).items():
         with pictures.check.bad.of_row(name):
             yield from _of_row(record, name, file, pictures)
 
@@ -113,7 +119,7 @@ def _pictures(record: Record, name: str, file: Path, pictures: PictureFolder) ->
     if identifier.count("-") >= 3:
         yield tuple(pictures.find(stem, name, folder + stem) for stem in stems)
     elif identifier:
-        stems = [f"{file.stem}-{identifier}-{order}.png" for order in range(PERMUTATIONS)]
+        stems = [f"{row_stem(file)}-{identifier}-{order}.png" for order in range(PERMUTATIONS)]
         yield from ((pictures.find(folder + stem, name, f"images/{folder}{stem}", stem),) for stem in stems)
     else:
         raise DataError(f"{name}: expected image, images or an identifier, found {', '.join(record)}.")

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sightline.data.pictures.columns import beside
 from sightline.data.pictures.images import image_size
 from sightline.data.sources.bad_rows import BadRows
+from sightline.data.sources.column_names import OWN_NAMES, ColumnNames, renamed_rows, with_known_names
 from sightline.data.sources.json_rows import good_records, row_in
 from sightline.data.sources.saved import require_arrow_end
-from sightline.errors import DataError
+from sightline.data.sources.text_files import opened_text
+from sightline.errors import ConfigError, DataError
 from sightline.notation import NotationError, read_json as parse_json
 
 # An encoded picture, or the path of its file.
@@ -27,11 +31,13 @@ class PictureCheck:
     Attributes:
         measure: a picture's width and height, or DataError with the row's name: from its head, or `read_whole`.
         sizes: those of the pictures that can be used.
+        columns: names given to the columns of rows before they are read.
     """
 
     bad: BadRows = field(default_factory=BadRows)
     measure: Callable[[Picture, str], tuple[int, int]] = image_size
     sizes: dict[Picture, tuple[int, int]] = field(default_factory=dict)
+    columns: ColumnNames = OWN_NAMES
     _refused: dict[Picture, str] = field(default_factory=dict)
 
     def require(self, picture: Picture, row: str) -> None:
@@ -54,10 +60,10 @@ class PictureFolder:
     """Where pictures lie.
 
     Attributes:
-        folder: what paths count from.
+        folders: what paths count from.
     """
 
-    folder: Path
+    folders: tuple[Path, ...]
     check: PictureCheck
 
     def find(self, path: str, row: str, *others: str) -> str:
@@ -66,13 +72,13 @@ class PictureFolder:
         Raises:
             DataError: none is, or it is no picture that can be used; begins with the row.
         """
-        for candidate in (path, *others):
-            found = str(self.folder / candidate)
+        for folder, candidate in itertools.product(self.folders, (path, *others)):
+            found = str(folder / candidate)
             if os.path.isfile(found):  # False where Path.is_file raises: a text of thousands of characters
                 self.check.require(found, row)
                 return found
         raise DataError(
-            f"{row}: image '{path[:200]}' not found in {self.folder}. Paths count from the file's folder, or from "
+            f"{row}: image '{path[:200]}' not found in {self.folders[0]}. Paths count from the file's folder, or from "
             "--image_folder; mend the path or drop the row."
         )
 
@@ -81,21 +87,38 @@ def read_json(path: Path) -> Any:
     """The content of a JSON file.
 
     Raises:
-        DataError: it is missing, no UTF-8 or no JSON.
+        DataError: it is no text or no JSON.
     """
     try:
-        return parse_json(path.read_text(encoding="utf-8-sig"), unique=True, for_table=True)
-    except FileNotFoundError as error:
-        raise DataError(f"There is no file {path}. Paths count from {Path.cwd()}.") from error
-    except (UnicodeDecodeError, NotationError) as error:
+        return parse_json(_text(path), unique=True, for_table=True)
+    except NotationError as error:
         raise DataError(f"{path}: expected JSON, got {error}. Mend or convert the file.") from error
 
 
-def read_records(path: Path, bad: BadRows) -> dict[str, Record]:
+def read_records(path: Path, check: PictureCheck) -> dict[str, Record]:
     """The records of a JSONL file, or of a JSON file that holds a list of them, by the names of their rows.
 
     Lines and elements that are no objects are noted.
     """
+    records = _records(path, check.bad)
+    rows = with_known_names(renamed_rows(records.values(), check.columns, path.name), path.name)
+    return dict(zip(records, rows, strict=True)) if records else {}
+
+
+def require_own_names(check: PictureCheck, path: Path) -> None:
+    """Nothing where the columns of a file, which all are called alike that are published so, are not to be renamed.
+
+    Raises:
+        ConfigError: they are.
+    """
+    if check.columns:
+        raise ConfigError(
+            f"columns: {path} is a published file, whose names are known. Leave {check.columns} out, or name rows as "
+            ".jsonl or a list in .json."
+        )
+
+
+def _records(path: Path, bad: BadRows) -> dict[str, Record]:
     text = _text(path)
     if text.lstrip().startswith("["):
         content = read_json(path)
@@ -184,22 +207,22 @@ def require_file(path: str | Path) -> Path:
     """
     found = Path(path).expanduser()
     if not found.is_file():
+        if found.is_symlink():
+            raise DataError(f"{path} is a link to {found.readlink()}, which is not there. Mend it, or copy the file.")
         raise DataError(f"There is no file {path}. Paths count from {Path.cwd()}.")
     return found
 
 
 def pictures_beside(path: Path, image_folder: str | None, check: PictureCheck) -> PictureFolder:
-    """The folder given for pictures, or else the one that holds the file."""
-    folder = Path(image_folder).expanduser() if image_folder else path.absolute().parent
+    """The folder given for pictures, or else the one that holds the file, and that of what it is a link to."""
+    if not image_folder:
+        return PictureFolder((path.absolute().parent, *beside(path)), check)
+    folder = Path(image_folder).expanduser()
     if not folder.is_dir():
         raise DataError(f"image_folder: there is no folder {folder}. Paths count from {Path.cwd()}.")
-    return PictureFolder(folder, check)
+    return PictureFolder((folder,), check)
 
 
 def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(
-            f"{path} is not encoded in UTF-8 ({error.reason} at byte {error.start}). Convert it."
-        ) from error
+    with opened_text(path) as file:
+        return file.read()

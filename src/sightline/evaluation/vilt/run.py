@@ -14,6 +14,7 @@ from PIL.Image import Image
 from sightline.answering.asking import Progress
 from sightline.data.pictures.images import named_key, open_image, read_whole
 from sightline.data.sources.bad_rows import BadRows, left_out
+from sightline.data.sources.column_names import OWN_NAMES, ColumnNames
 from sightline.data.sources.documents import require_split
 from sightline.data.vilt.captions import CaptionedPicture, read_captions
 from sightline.data.vilt.questions import AskedPicture, outside_vocabulary, read_questions
@@ -49,6 +50,7 @@ class ViltEvalConfig:
         candidates: for retrieval, score only so many pictures of each text in full.
         compare: score everything as well, to see what the shortlist loses.
         resume: go on with the answers in `output_dir`; retrieval cannot.
+        columns: names given to columns before rows are read.
     """
 
     model: str
@@ -62,6 +64,7 @@ class ViltEvalConfig:
     compare: bool = False
     output_dir: Path | None = None
     resume: bool = False
+    columns: ColumnNames = OWN_NAMES
 
 
 def run_vilt_eval(
@@ -88,7 +91,7 @@ def _questions(config: ViltEvalConfig, say: Callable[[str], None]) -> tuple[Task
     from transformers import AutoConfig
 
     require_split(Path(config.data), config.split)
-    check = PictureCheck(BadRows(config.skip_bad_rows))
+    check = PictureCheck(BadRows(config.skip_bad_rows), columns=config.columns)
     rows = read_questions(config.data, config.image_folder, config.annotations, check)
     rows = _usable(rows, lambda row: (row.picture,), config, check)
     outside = outside_vocabulary(rows, load_pretrained(AutoConfig, config.model).id2label.values())
@@ -99,7 +102,7 @@ def _questions(config: ViltEvalConfig, say: Callable[[str], None]) -> tuple[Task
 
 def _sentences(config: ViltEvalConfig) -> tuple[Task, Items]:
     require_split(Path(config.data), config.split)
-    check = PictureCheck(BadRows(config.skip_bad_rows))
+    check = PictureCheck(BadRows(config.skip_bad_rows), columns=config.columns)
     rows = _usable(read_sentences(config.data, config.image_folder, check), lambda row: row.pictures, config, check)
     return sentence_items(rows, config.data, check.bad.problems)
 
@@ -136,7 +139,7 @@ def _run_retrieval(config: ViltEvalConfig, say: Callable[[str], None]) -> Retrie
     run = RunFolder(config.output_dir, resume_by="") if config.output_dir is not None else None
     if run is not None:
         run.check()
-    check = PictureCheck(BadRows(config.skip_bad_rows))
+    check = PictureCheck(BadRows(config.skip_bad_rows), columns=config.columns)
     rows = read_captions(config.data, config.image_folder, config.split, check)
     rows = _usable(rows, lambda row: (row.picture,), config, check)
     if check.bad.problems:

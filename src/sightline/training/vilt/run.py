@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.sources.bad_rows import BadRows, left_out
+from sightline.data.sources.column_names import read_columns
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_shapes
 from sightline.data.vilt.sources import PictureCheck
 from sightline.errors import ConfigError
@@ -22,7 +23,7 @@ from sightline.training.pushing import push_model
 from sightline.training.row_guard import RowGuard
 from sightline.training.vilt.card import write_vilt_card
 from sightline.training.vilt.rows import DrawnRows, PictureLoader
-from sightline.training.vilt.settings import ViltModelArguments, ViltSettings
+from sightline.training.vilt.settings import ViltDataArguments, ViltModelArguments, ViltSettings
 from sightline.training.vilt.tasks import TASKS, Answering, Task
 from sightline.training.vilt.trainer import ViltTrainer
 
@@ -61,7 +62,7 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
     with told_start(resume) as said:
         require_reporters(training)
         task = TASKS[name](settings)
-        read = _Rows(task, str(settings.data.train_data), True, settings.data.skip_bad_rows)
+        read = _Rows(task, str(settings.data.train_data), True, settings.data)
         start = _start(settings, task, read.rows)
         shape = picture_shape(start.processor)
         rows = read.fitting(shape)
@@ -69,7 +70,7 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
             start = _start(settings, task, rows)  # whose vocabulary is of the rows that train
         held_out = None
         if settings.data.eval_data:
-            held_out = _Rows(task, settings.data.eval_data, False, settings.data.skip_bad_rows).fitting(shape)
+            held_out = _Rows(task, settings.data.eval_data, False, settings.data).fitting(shape)
         asked = settings.model
         records = (settings.data, asked, settings.objectives, training)
         content = {"training": rows, "evaluation": held_out}
@@ -91,9 +92,9 @@ def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
 class _Rows:
     """The rows of a file with the heads of their pictures read; bad ones are refused together, or left out and said."""
 
-    def __init__(self, task: Task, source: str, is_training: bool, skip_bad_rows: bool) -> None:
+    def __init__(self, task: Task, source: str, is_training: bool, data: ViltDataArguments) -> None:
         self._task, self._source = task, source
-        self._check = PictureCheck(BadRows(skip_bad_rows))
+        self._check = PictureCheck(BadRows(data.skip_bad_rows), columns=read_columns(data.columns, "columns"))
         self.rows = task.read(source, is_training, self._check)
 
     def fitting(self, shape: PictureShape) -> list[Any]:

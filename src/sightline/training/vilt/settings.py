@@ -29,6 +29,10 @@ class ViltDataArguments:
     annotations: str | None = field(default=None, metadata={"help": "VQAv2's annotations beside its questions."})
     eval_annotations: str | None = field(default=None, metadata={"help": "The same for eval_data."})
     answers: str | None = field(default=None, metadata={"help": "File of answers; made from the questions if unset."})
+    columns: dict[str, str] | str | None = field(
+        default=None,
+        metadata={"help": "Names given to columns of both files: question=q,answer=a,image=img, or a mapping."},
+    )
     skip_bad_rows: bool = field(
         default=False,
         metadata={"help": "Leave out and count rows that cannot be used, before training and in the middle of it."},
