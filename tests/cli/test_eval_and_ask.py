@@ -151,7 +151,8 @@ def test_a_model_at_an_endpoint_is_asked_about_a_picture(
     server.reply = lambda number, body: completion(None, "length", reasoning="hm")
     assert run(asked) == 1
     assert (
-        "could not answer: cut off in its thought after 128 tokens: raise --max_new_tokens" in capsys.readouterr().err
+        "could not answer: no word within 128 tokens, as where a thought is longer: raise --max_new_tokens"
+        in capsys.readouterr().err
     )
 
 

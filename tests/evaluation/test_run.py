@@ -326,7 +326,9 @@ def test_a_judge_that_thinks_too_long_says_so(server: Server, choices: str, tmp_
     )  # fmt: skip
     samples = finished(settings).tasks["custom"].samples
     assert samples[0].judge is not None
-    assert samples[0].judge.said == "cut off in its thought after 32 tokens: raise --judge_max_new_tokens"
+    assert (
+        samples[0].judge.said == "no word within 32 tokens, as where a thought is longer: raise --judge_max_new_tokens"
+    )
     assert (server.bodies[0]["max_tokens"], server.bodies[0]["top_k"]) == (32, 1)
 
 

@@ -40,7 +40,7 @@ def test_a_thought_that_fills_the_answer_is_asked_once_and_said_once(server: Ser
     )
     assert answers == [Answer(), Answer()] and {answer.finish_reason for answer in answers} == {"length"}
     assert len(server.bodies) == 2
-    assert said == ["An answer was cut off in its thought after 64 tokens: raise --max_new_tokens."]
+    assert said == ["An answer had no word within 64 tokens, as where a thought is longer: raise --max_new_tokens."]
 
 
 @pytest.mark.parametrize("asked", ["1", "0", "-3", "nan", "soon"])

@@ -17,7 +17,7 @@ from sightline.cli.main import run
 from sightline.errors import ConfigError, InputError, MachineError, RunFolderError
 from sightline.models import merging
 from sightline.models.adapter_folders import chosen_adapter
-from sightline.models.load import load_vlm
+from sightline.models.load import LoadedVlm, load_vlm
 from sightline.models.merged_folder import write_model
 from sightline.models.merging import MergeSettings, largest_difference, merge_adapter, probe
 from tests.tiny import tiny_llava, tiny_processor
@@ -79,6 +79,29 @@ def test_every_kind_of_adapter_that_changes_weights_gives_the_logits_of_base_and
     assert merged.difference is not None and merged.difference < 1e-5
     assert (largest_difference(before, after) or 0) < 1e-5 < (largest_difference(alone, after) or 0)
     assert not (tmp_path / "out" / "adapter_config.json").exists()
+
+
+@pytest.mark.parametrize("start", ["pissa_niter_4", "PiSSA_niter_4", "lora_ga"])
+def test_an_adapter_whose_base_would_be_drawn_anew_is_refused_until_it_is_plain_lora(
+    base: Path, tmp_path: Path, start: str
+) -> None:
+    settings = peft.LoraConfig(target_modules=LAYERS, init_lora_weights=start.lower())
+    adapted = peft.get_peft_model(load_vlm(base, "float32").model, settings)
+    adapted.save_pretrained(tmp_path / "initial")
+    for name, value in adapted.named_parameters():
+        if "lora_" in name:
+            value.data = value.data + 0.2 * torch.randn_like(value)
+    adapted.save_pretrained(tmp_path / "adapter")
+    written = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    (tmp_path / "adapter" / "adapter_config.json").write_text(json.dumps({**written, "init_lora_weights": start}))
+    merging = MergeSettings(str(tmp_path / "adapter"), tmp_path / "out")
+    for use in (lambda: load_vlm(tmp_path / "adapter"), lambda: merge_adapter(merging)):
+        with pytest.raises(InputError, match=f"adapter was begun by init_lora_weights='{start}', which took a part"):
+            use()
+    adapted.save_pretrained(tmp_path / "plain", path_initial_model_for_weight_conversion=str(tmp_path / "initial"))
+    asked = probe(load_vlm(tmp_path / "plain", device="cpu"))
+    trained = probe(LoadedVlm(adapted.eval(), load_vlm(base).processor, "trained", adapted=True))
+    assert (largest_difference(asked, trained) or 0) < 1e-5
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,10 @@ def test_a_judge_that_thinks_too_long_and_answers_that_are_cut_are_told(server: 
     with pytest.raises(MachineError, match="answers cut at their longest .raise --max_new_tokens"):
         run_synthesis(configured(tmp_path, server, questions(tmp_path), **pairs))
     reject = json.loads((tmp_path / "pairs.run" / "rejects.jsonl").read_text().splitlines()[0])
-    assert reject["reason"] == "judge: cut off in its thought after 99 tokens: raise --judge_max_new_tokens"
+    assert (
+        reject["reason"]
+        == "judge: no word within 99 tokens, as where a thought is longer: raise --judge_max_new_tokens"
+    )
 
 
 def test_a_system_message_is_sent_and_stands_in_the_rows(server: Server, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_replies_that_are_cut_say_so(server: Server, tmp_path: Path) -> None:
     result = run_synthesis(configured(tmp_path, server, concurrency=1, max_new_tokens=70))
     reasons = " ".join(row["reason"] for row in rows_of(result.run_folder / "rejects.jsonl"))
     assert ", cut at 70 tokens: raise --max_new_tokens" in reasons
-    assert "no reply came: cut off in its thought after 70 tokens: raise --max_new_tokens" in reasons
+    assert "no reply came: no word within 70 tokens, as where a thought is longer: raise --max_new_tokens" in reasons
 
 
 def test_a_separator_of_lines_inside_a_reply_is_text(server: Server, tmp_path: Path) -> None:

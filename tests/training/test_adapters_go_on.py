@@ -17,11 +17,11 @@ from sightline.cli.main import run
 from sightline.errors import ConfigError, InputError
 from sightline.models.load import load_vlm
 from sightline.training.arguments import read_settings
-from sightline.training.dpo import DPOConfig
+from sightline.training.dpo import DPOConfig, DPOTrainer
 from sightline.training.run import dpo_trainer, sft_trainer
-from sightline.training.sft import SFTConfig
+from sightline.training.sft import SFTConfig, SFTTrainer
 from sightline.training.source import model_source
-from tests.tiny import picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
+from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
 
 LAYERS = r"model\.language_model.*(q_proj|v_proj)"
 FLAGS = (
@@ -195,3 +195,16 @@ def test_an_adapter_that_does_not_fit_is_refused_before_a_step(
         settings = settings_of(config_class, "--model_name_or_path", str(folder))
         with pytest.raises(InputError, match=expected):
             build(settings, model_source(settings), Dataset.from_list([]), None)
+
+
+@pytest.mark.parametrize(("trainer", "config"), [(SFTTrainer, SFTConfig), (DPOTrainer, DPOConfig)])
+def test_an_adapter_that_could_not_be_loaded_as_it_was_trained_is_refused_or_said(
+    trainer: Any, config: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = Dataset.from_list(preference_rows(2, 1) if config is DPOConfig else demonstrations())
+    adapters = peft.LoraConfig(target_modules=["q_proj"], init_lora_weights="pissa_niter_2", r=2)
+    given = {"args": config(str(tmp_path), **SHORT_RUN), "train_dataset": rows, "processing_class": tiny_processor()}
+    with pytest.raises(ConfigError, match="init_lora_weights: expected a start .* got 'pissa_niter_2'"):
+        trainer(tiny_llava(), peft_config=adapters, **given)
+    trainer(peft.get_peft_model(tiny_llava(), adapters), **given)  # whose script may save it as plain LoRA
+    assert "what is saved cannot be loaded. Where it is trained, save it as plain LoRA" in caplog.text

@@ -70,10 +70,10 @@ LIMIT_FLAG = "--max_new_tokens"
 
 
 def why_empty(answer: Answer, limit: int, flag: str = LIMIT_FLAG) -> str:
-    """Why an answer says nothing, in words: its error, or that it was cut off in its thought; empty for neither."""
+    """Why an answer says nothing, in words: its error, or that it was cut before its first word; empty for neither."""
     if answer.error or answer.text or answer.finish_reason != CUT:
         return answer.error
-    return f"cut off in its thought after {limit} tokens: raise {flag}"
+    return f"no word within {limit} tokens, as where a thought is longer: raise {flag}"
 
 
 def cut_note(answers: Iterable[Answer], limit: int, flag: str = LIMIT_FLAG) -> str:
@@ -83,9 +83,9 @@ def cut_note(answers: Iterable[Answer], limit: int, flag: str = LIMIT_FLAG) -> s
     if not cut:
         return ""
     silent = sum(not answer.text for answer in cut)
-    thought = f", {silent:,} of them in their thought" if silent else ""
+    wordless = f", {silent:,} of them before their first word" if silent else ""
     were = "was" if len(cut) == 1 else "were"
-    return f"{len(cut):,} of {len(all_answers):,} answers {were} cut at {limit:,} tokens{thought}: raise {flag}"
+    return f"{len(cut):,} of {len(all_answers):,} answers {were} cut at {limit:,} tokens{wordless}: raise {flag}"
 
 
 def endings(answers: Iterable[Answer]) -> dict[str, int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -47,14 +49,12 @@ def synthesize_command(
 
     Captions and boxes become conversations, descriptions or reasoning, questions paraphrases, own answers preferences.
     """
-    from json import dumps
     from sys import stderr, stdout
 
     from sightline.answering.requests import read_thinking
     from sightline.data.sources.column_names import read_columns
     from sightline.models.endpoint import read_extra_body, read_judge_body
     from sightline.progress import progress_bar
-    from sightline.runs import plain_data
     from sightline.synthesis.run import run_synthesis
     from sightline.synthesis.settings import PairChoice, SynthesisConfig
     from sightline.tables import print_table
@@ -72,4 +72,12 @@ def synthesize_command(
         result = run_synthesis(config, progress)
     print_table(result.table(), stderr if json else stdout)
     if json:
-        print(dumps(plain_data(result.record), ensure_ascii=False, indent=2))
+        _print_record(result.record)
+
+
+def _print_record(record: Mapping[str, Any]) -> None:
+    from json import dumps
+
+    from sightline.runs import plain_data
+
+    print(dumps(plain_data(record), ensure_ascii=False, indent=2))

@@ -16,6 +16,12 @@ INSTEAD = (
     "Name that model where it is now: `MODEL --adapter {adapter}` in ask, `--model MODEL --adapter {adapter}` in eval, "
     "`--model_name_or_path MODEL --adapter {adapter}` in sft and dpo, `--base MODEL` in merge."
 )
+CONVERTED = (
+    "Where it is trained, save it as plain LoRA: `model.save_pretrained(INITIAL)` before the first step, and at the "
+    "end `model.save_pretrained(FOLDER, path_initial_model_for_weight_conversion=INITIAL)`; or begin by pissa or "
+    "olora, which are the same each time."
+)
+_UNLASTING = re.compile(r"pissa_niter_.*|corda|lora_ga")
 _CHECKPOINT = re.compile(r"checkpoint-\d+")
 _CACHED = re.compile(r"models--(.+)")
 
@@ -53,6 +59,28 @@ def base_of_adapter(folder: str) -> Base:
     _require_here(folder, name)
     require_no_adapter(name, folder)
     return Base(name, revision if isinstance(revision, str) and not Path(name).is_dir() else None)
+
+
+def unlasting_start(init_lora_weights: Any) -> str:
+    """How a LoRA began that changed its base as no file tells and no load does again (PEFT 0.21): `pissa_niter_N` by
+    random numbers, `corda` and `lora_ga` by data; empty for any other."""
+    start = str(init_lora_weights)
+    return start if _UNLASTING.fullmatch(start.lower()) else ""
+
+
+def require_lasting_start(folder: str) -> None:
+    """Nothing where an adapter's file and its base are all that it takes to answer as it was trained.
+
+    Raises:
+        InputError: the base was changed when the adapter was begun.
+    """
+    start = unlasting_start(require_settings(Path(folder, SETTINGS)).get("init_lora_weights"))
+    if start:
+        raise InputError(
+            f"{folder} was begun by init_lora_weights={start!r}, which took a part out of its base model that the file "
+            "does not hold and that PEFT would draw anew: it would answer otherwise than it was trained. "
+            f"{CONVERTED}"
+        )
 
 
 def require_no_adapter(base: str, adapter: str) -> None:

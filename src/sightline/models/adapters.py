@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import InputError, nearest
-from sightline.models.adapter_folders import SETTINGS
+from sightline.models.adapter_folders import SETTINGS, require_lasting_start
 from sightline.models.folders import reading, require_settings
 from sightline.models.pretrained import refused_pickles
 
@@ -32,6 +32,7 @@ def load_adapter(model: PreTrainedModel, adapter: str, trainable: bool = False) 
     with reading(adapter, "The adapter"):
         if Path(adapter, SETTINGS).is_file():
             kind_of_adapter(adapter)
+            require_lasting_start(adapter)
         return _adapted(model, adapter, trainable)
 
 

@@ -112,8 +112,8 @@ class ChatClient:
             self._heard = time.monotonic()
             if not answer.text and answer.finish_reason == CUT:
                 self._voice.once(
-                    f"An answer was cut off in its thought after {question.max_new_tokens} tokens: raise "
-                    f"{self.endpoint.flags.limit}."
+                    f"An answer had no word within {question.max_new_tokens} tokens, as where a thought is longer: "
+                    f"raise {self.endpoint.flags.limit}."
                 )
             return Answer(without_known(answer.text), finish_reason=answer.finish_reason, changes=changes)
         raise Unanswered(f"the endpoint refuses one field after the other ({self._told()})")

@@ -66,7 +66,7 @@ class Posted:
 
 
 def read_reply(posted: Posted) -> Answer:
-    """The answer of a reply, with the reason why it ended. One that was cut off in its thought is empty.
+    """The answer of a reply, with the reason why it ended. One that was cut before its first word is empty.
 
     Raises:
         TryAgain: another attempt may help.

@@ -10,8 +10,8 @@ from typing import Any
 from peft import PeftModel
 
 from sightline.data.encoding.prompts import adopt_template
-from sightline.errors import InputError
-from sightline.models.adapter_folders import keep_base_name
+from sightline.errors import ConfigError, InputError
+from sightline.models.adapter_folders import CONVERTED, keep_base_name, unlasting_start
 from sightline.models.families import FAMILIES, family_of
 from sightline.models.patches import patched_config
 from sightline.types import FamilyFacts
@@ -26,6 +26,7 @@ def for_family(model: Any, trl_arguments: dict[str, Any]) -> dict[str, Any]:
     Raises:
         InputError: the model is an encoder-decoder.
     """
+    _require_lasting(trl_arguments.get("peft_config"))
     adopt_template(trl_arguments.get("processing_class"))
     config = patched_config(model)
     if config is None:
@@ -51,8 +52,28 @@ def decoder_layers(facts: FamilyFacts) -> str:
     return rf"{re.escape(facts.decoder)}\..*\.({'|'.join(facts.linear_layers)})"
 
 
+def _require_lasting(adapters: Any) -> None:
+    """Raise ConfigError for an adapter that could not be loaded as it was trained."""
+    start = unlasting_start(getattr(adapters, "init_lora_weights", None))
+    if start:
+        raise ConfigError(
+            f"init_lora_weights: expected a start that a saved adapter can be loaded from; got {start!r}, which takes "
+            "a part out of the base model that no file holds. Take pissa or olora, or give the trainer a PeftModel, "
+            "and save it yourself as plain LoRA (PEFT's path_initial_model_for_weight_conversion)."
+        )
+
+
 def settle_adapters(trainer: Any) -> None:
-    """Lets the adapters of a trainer that was made name their base for good, and says where they stand."""
+    """Lets the adapters of a trainer that was made name their base for good, and says where they stand, and of those
+    that cannot be loaded as they were trained how to save them."""
+    for name, settings in getattr(trainer.model, "peft_config", {}).items():
+        if start := unlasting_start(getattr(settings, "init_lora_weights", None)):
+            logger.warning(
+                "The adapter %s began by init_lora_weights=%r: what is saved cannot be loaded. %s",
+                name,
+                start,
+                CONVERTED,
+            )
     keep_base_name(trainer.model, (trainer.args.model_init_kwargs or {}).get("revision"))
     report_adapted_tower(trainer.model)
 
