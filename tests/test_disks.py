@@ -17,6 +17,10 @@ from sightline.disks import told_disk
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "Disk quota exceeded. Free space there"),
         (RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)"), "No space left on"),
         (OSError(errno.ENOENT, "No such file or directory", "a"), ""),
+        (
+            FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"),
+            "No usable temporary directory found",
+        ),
         (ValueError("bad"), ""),
     ],
 )

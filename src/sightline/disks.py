@@ -19,10 +19,13 @@ _ADVICE = {
     }.items()
 }
 _ADVICE.pop(0, None)
+_NO_TEMPORARY = "No usable temporary directory"  # Python's words, without a class or a number of their own
 
 
 def told_disk(error: BaseException) -> str:
-    """What to say of an error that means a disk without room, or one that fails; empty for any other error."""
+    """What to say of an error that means a disk without room, one that fails, or none for temporary files; else ''."""
+    if _NO_TEMPORARY in str(error):
+        return f"{getattr(error, 'strerror', None) or error}. Name a folder that can be written by TMPDIR."
     number = getattr(error, "errno", None)
     if number not in _ADVICE:
         told = str(error)  # libraries written in other languages keep the words alone

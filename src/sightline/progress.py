@@ -29,11 +29,30 @@ SECONDS_BETWEEN_MOVES = 0.05
 Item = TypeVar("Item")
 
 
+_doing: list[str] = []  # what this process is at, the innermost last
+
+
+@contextmanager
+def doing(what: str) -> Iterator[None]:
+    """Says in a log that is silent for a while what is done meanwhile, where nobody can tell how far it is."""
+    _doing.append(what)
+    try:
+        yield
+    finally:
+        _doing.remove(what)
+
+
+def what_is_done() -> str:
+    """What this process is at, as `doing` was told; empty where it was not."""
+    return next(iter(_doing[::-1]), "")
+
+
 @contextmanager
 def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     """Shows how far something is, by calling what it gives with (done, all)."""
     if not shows_bars():
-        yield ProgressLines(title).move
+        with doing(title):
+            yield ProgressLines(title).move
         return
     with new_bar() as bar:
         task, moved = bar.add_task(title, total=None), 0.0

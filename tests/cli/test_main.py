@@ -62,6 +62,11 @@ def raising(error):
         (DataError("train.jsonl row 12: no answer."), 2, "error: train.jsonl row 12: no answer.\n"),
         (MachineError("The disk is full."), 1, "error: The disk is full.\n"),
         (
+            RuntimeError("Could not determine home directory."),
+            1,
+            "error: no home folder is known. Name one by HOME.\n",
+        ),
+        (
             NotADirectoryError(20, "Not a directory", "photo.jpg/runs"),
             2,
             "error: photo.jpg/runs: Not a directory. Name another path, or mend this one.\n",
@@ -74,9 +79,18 @@ def test_errors_become_a_message_and_an_exit_code(capsys, monkeypatch, error, co
     assert capsys.readouterr().err == message
 
 
-def test_an_interrupt_exits_with_130(monkeypatch):
+def test_an_interrupt_says_so_and_exits_with_130(monkeypatch, capsys):
     monkeypatch.setattr(main, "build_app", app_that(raising(KeyboardInterrupt())))
     assert main.run(["go"]) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_an_interrupt_while_modules_are_imported_is_one_line(tmp_path):
+    (tmp_path / "typer.py").write_text("raise KeyboardInterrupt")
+    path = os.pathsep.join([str(tmp_path), *sys.path])
+    command = [sys.executable, "-m", "sightline", "tasks"]
+    done = subprocess.run(command, env={**os.environ, "PYTHONPATH": path}, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (130, "Interrupted.\n")
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), FileExistsError("a bug")])

@@ -10,6 +10,8 @@ import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file, save_file
+from transformers import AutoConfig
+from transformers.utils import logging
 
 from sightline import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from sightline.errors import ConfigError, InputError
@@ -227,3 +229,9 @@ def test_weights_in_a_pickle_of_tensors_alone_load_as_ever(folder):
     torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
     (folder / "model.safetensors").unlink()
     assert load_vlm(folder).model.dtype == torch.float32
+
+
+def test_weights_are_read_without_a_bar_which_would_fill_a_log(plain):
+    logging.enable_progress_bar()
+    pretrained.load_pretrained(AutoConfig, plain)
+    assert not logging.is_progress_bar_enabled()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -9,7 +10,8 @@ from typing import Any
 import pytest
 
 import sightline
-from sightline.errors import InputError
+from sightline.errors import InputError, MachineError
+from sightline.models.folders import reading
 from sightline.training.run import quiet_input_errors
 
 SETTINGS: Any = SimpleNamespace(model=SimpleNamespace(model_name_or_path="nano"), script=SimpleNamespace(preset=None))
@@ -27,3 +29,21 @@ def test_what_a_library_says_of_settings_is_an_input_error() -> None:
 def test_a_fault_of_our_own_stays_what_it_is() -> None:
     with pytest.raises(ValueError, match="odd"), quiet_input_errors(SETTINGS):
         fail_in(str(Path(sightline.__file__).resolve().parent / "training" / "dpo.py"))
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/tmp/x"),
+            "/tmp/x: No space left on device. Free space",
+        ),
+        (OSError(errno.EIO, "Input/output error"), "Input/output error. The disk or its connection fails"),
+        (FileNotFoundError(2, "No usable temporary directory found in ['/tmp']"), "found in .*by TMPDIR"),
+    ],
+)
+def test_a_disk_that_fails_in_a_library_is_the_machines(error: OSError, said: str) -> None:
+    with pytest.raises(MachineError, match=said), quiet_input_errors(SETTINGS):
+        exec(compile("raise error", "/lib/python3/tempfile.py", "exec"), {"error": error})
+    with pytest.raises(MachineError, match=said), reading("nano", "The model"):
+        raise error

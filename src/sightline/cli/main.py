@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import errno
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 from typer._click.exceptions import ClickException  # of the one minor version that pyproject.toml allows
 
 from sightline.cli.environment import set_quiet_defaults
+from sightline.cli.heartbeat import heartbeat
 from sightline.cli.locale import told_unencodable, use_utf8
 from sightline.cli.output import make_output_safe, safe_output
 from sightline.cli.settings_help import UPSTREAM
@@ -25,7 +27,8 @@ from sightline.launch.processes import end_by_itself, is_first, launched, say
 from sightline.secrets import remember_command
 
 SHOWN = frozenset({"-h", "--help", "--version", *UPSTREAM})  # what prints and ends, before any verb
-NO_TEMPORARY = "No usable temporary directory"  # Python's words, without a class or a number of their own
+INTERRUPTED = 128 + signal.SIGINT
+NO_HOME = "Could not determine home directory"  # Python's words, without a class of their own
 OWN_FAULT = (
     "\nThis is a fault of Sightline's, not of yours. Please report it where you got Sightline from, with the lines "
     "above and what `sightline doctor` prints last."
@@ -50,13 +53,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _exit_code(stop)
     except KeyboardInterrupt:
         say("Interrupted.")
-        return 130
+        return INTERRUPTED
     except SightlineError as error:
         if not error.said:
             print(f"{_speaker()}error: {error}", file=sys.stderr)
         return error.exit_code
-    except OSError as error:
-        return _told_os_error(error)
+    except (OSError, RuntimeError) as error:
+        return _told_of_machine(error)
     except UnicodeEncodeError as error:
         told = told_unencodable(error)
         if not told:
@@ -71,12 +74,16 @@ def _answer(arguments: Sequence[str] | None) -> Any:
 
     Raises:
         SystemExit: the line cannot be read, or asked for help.
+        KeyboardInterrupt: Ctrl-C.
         MachineError: help or the version was asked for, and lost.
     """
     if is_first():
         try:
-            return build_app()(args=arguments, prog_name="sightline", standalone_mode=True)
+            with heartbeat():
+                return build_app()(args=arguments, prog_name="sightline", standalone_mode=True)
         except SystemExit as stop:
+            if stop.code == INTERRUPTED:  # which Typer makes of Ctrl-C, without a word
+                raise KeyboardInterrupt from None
             if not stop.code and not SHOWN.isdisjoint(sys.argv[1:] if arguments is None else arguments):
                 require_output()
             raise
@@ -91,22 +98,20 @@ def _speaker() -> str:
     return "" if is_first() else f"rank {launched().rank}: "
 
 
-def _told_os_error(error: OSError) -> int:
-    """Says what is wrong with a path or a disk, and gives the exit code.
+def _told_of_machine(error: OSError | RuntimeError) -> int:
+    """Says what is wrong with a path, a disk or the home folder, and gives the exit code.
 
     Raises:
-        OSError: nothing that a path or more space would mend.
+        OSError, RuntimeError: nothing that a path or more space would mend.
     """
-    told = told_disk(error)
-    if NO_TEMPORARY in str(error):
-        told = f"{error.strerror}. Name a folder that can be written by TMPDIR."
+    told = "no home folder is known. Name one by HOME." if NO_HOME in str(error) else told_disk(error)
     if told:
         print(f"{_speaker()}error: {told}", file=sys.stderr)
         return 1
     kinds = NotADirectoryError | IsADirectoryError | FileExistsError | PermissionError
-    if not isinstance(error, kinds) and error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
+    if not isinstance(error, OSError) or error.filename is None:
         raise error
-    if error.filename is None:
+    if not isinstance(error, kinds) and error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
         raise error
     print(
         f"{_speaker()}error: {error.filename}: {error.strerror}. Name another path, or mend this one.", file=sys.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -35,12 +36,18 @@ def make_output_safe() -> None:
 
 
 class SafeStream:
-    """A stream of text that `clean` goes over first; in all else the stream itself."""
+    """A stream of text that `clean` goes over first; in all else the stream itself.
+
+    Attributes:
+        last: when something was written last, by the monotonic clock.
+    """
 
     def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
         self._stream, self._clean = stream, clean
+        self.last = time.monotonic()
 
     def write(self, text: str) -> int:
+        self.last = time.monotonic()
         self._stream.write(self._clean(text))
         return len(text)
 

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from sightline.disks import told_disk
 from sightline.errors import InputError, MachineError, SightlineError
 from sightline.models.pretrained import check_code, load_pretrained
 from sightline.models.stored_weights import INDEX, index_problem, loading_problem, weights_problem
@@ -29,7 +30,7 @@ def reading(folder: str, what: str, mend: str = "") -> Iterator[None]:
     """What is raised while a part of a model is read, as an InputError; `what` is that part ("The model").
 
     Transformers, tokenizers and safetensors check little of what they read: a value of another kind raises whatever
-    the code that first uses it does. What the machine lacks (memory, a package) passes as it is.
+    the code that first uses it does. What the machine lacks (memory, a disk that works, a package) passes as it is.
     """
     try:
         yield
@@ -42,6 +43,8 @@ def reading(folder: str, what: str, mend: str = "") -> Iterator[None]:
     except Exception as error:
         if type(error).__name__ == "OutOfMemoryError":
             raise
+        if told_disk(error):
+            raise MachineError(f"{what} {folder} could not be loaded: {told_disk(error)}") from error
         raise InputError(
             f"{what} {folder} could not be loaded: {why_unreadable(folder, error)} {mend}".strip()
         ) from error

@@ -13,6 +13,7 @@ from typing import Any
 
 from sightline.errors import InputError
 from sightline.launch.processes import say
+from sightline.progress import doing
 
 SETTINGS = (
     "config.json",
@@ -40,6 +41,9 @@ def load_pretrained(kind: Any, name: str | Path, settings: Mapping[str, Any] = _
             lie in a pickle that would run something.
         OSError, ValueError: as transformers raises them.
     """
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # a bar per file of weights, which fills a log with its moves; downloads keep theirs
     where, revision = str(name), settings.get("revision")
     code = code_beside(where, revision)
     reports = bool(code) and _is_model(kind) and "output_loading_info" not in settings
@@ -49,7 +53,7 @@ def load_pretrained(kind: Any, name: str | Path, settings: Mapping[str, Any] = _
     try:
         if code and kind.__name__ == "AutoProcessor":  # finds its own class by the config alone (transformers 5.23)
             asked["config"] = load_pretrained(_auto_config(), where, {"revision": revision})
-        with never_asking(), refused_pickles(where):
+        with never_asking(), refused_pickles(where), doing(f"Loading {where}"):
             loaded = kind.from_pretrained(where, trust_remote_code=False, **asked)
     except (ValueError, KeyError) as error:
         code = code or code_beside(where, revision)  # of a Hub id that was fetched just now

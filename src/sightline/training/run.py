@@ -15,8 +15,9 @@ from datasets import Dataset
 
 from sightline.data.formats.registry import Goal
 from sightline.data.sources.kept_rows import maps_in_temporary_files
+from sightline.disks import told_disk
 from sightline.engine.selftest import RouteChoice
-from sightline.errors import ConfigError, DataError, InputError
+from sightline.errors import ConfigError, DataError, InputError, MachineError
 from sightline.launch.processes import Processes, joined_processes, say
 from sightline.models.folders import is_misfit, why_unreadable
 from sightline.runs import RunFolder
@@ -173,6 +174,8 @@ def quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
     except (ValueError, OSError) as error:
         if Path(traceback.extract_tb(error.__traceback__)[-1].filename).is_relative_to(_PACKAGE):
             raise
+        if told_disk(error):
+            raise MachineError(told_disk(error)) from error
         raise InputError(f"{settings.model.model_name_or_path or settings.script.preset}: {error}") from error
     except RuntimeError as error:
         name = settings.model.model_name_or_path

@@ -24,6 +24,7 @@ from sightline.data.sources.saved import is_saved, read_saved
 from sightline.data.sources.shards import PICTURES, read_shard_table
 from sightline.data.sources.text_files import row_kind
 from sightline.errors import ConfigError, DataError, nearest
+from sightline.progress import doing
 from sightline.settings.hub import unreachable
 
 if TYPE_CHECKING:
@@ -323,7 +324,8 @@ def _load(name: str, split: str | None, config: str | None, **known_by: str) -> 
 
     unreachable()
     try:
-        return _choose_split(load_dataset(name, config, **known_by), split, name)
+        with doing(f"Reading {name}"):
+            return _choose_split(load_dataset(name, config, **known_by), split, name)
     except DataError:
         raise
     except ConnectionError as error:

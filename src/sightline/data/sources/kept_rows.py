@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.data.sources.file_signatures import file_signature
 from sightline.data.version import encoding_version
+from sightline.progress import doing
 from sightline.runs import write_text
 
 if TYPE_CHECKING:
@@ -37,11 +38,15 @@ def map_rows(dataset: Dataset, function: Callable[..., Any], parameters: Iterabl
     signatures = [path.name if path.parent == ours else file_signature(path) for path in files]
     parts = [encoding_version(), dataset._fingerprint, dataset.features, *parameters, *signatures]
     key = hashlib.blake2b(repr(parts).encode(), digest_size=16).hexdigest()
+    title = options.get("desc") or "Reading rows"
     if ours is None:
-        return dataset.map(function, new_fingerprint=key, **options)
+        with doing(title):
+            return dataset.map(function, new_fingerprint=key, **options)
     place = ours / f"{key}.arrow"
     whole = _is_whole(place)
-    kept = dataset.map(function, new_fingerprint=key, cache_file_name=str(place), load_from_cache_file=whole, **options)
+    options |= {"cache_file_name": str(place), "load_from_cache_file": whole}
+    with doing(title):
+        kept = dataset.map(function, new_fingerprint=key, **options)
     with contextlib.suppress(OSError):
         if whole:
             os.utime(place)
