@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sightline.cli import heartbeat as module
+from sightline import progress
 from sightline.cli.heartbeat import heartbeat
 from sightline.cli.output import safe_output
 from sightline.progress import doing, what_is_done
@@ -37,7 +37,7 @@ def test_a_command_that_speaks_is_left_to_speak(capsys: pytest.CaptureFixture[st
 def test_a_terminal_shows_bars_and_no_lines(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "shows_bars", lambda: True)
+    monkeypatch.setattr(progress, "shows_bars", lambda: True)
     with safe_output(), heartbeat(0.02):
         time.sleep(0.1)
     assert capsys.readouterr().err == ""

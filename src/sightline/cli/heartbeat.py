@@ -9,23 +9,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sightline.cli.output import SafeStream
-from sightline.progress import SECONDS_BETWEEN_LINES, shows_bars, told_time, what_is_done
 from sightline.shown import under
 
-SILENT_S = SECONDS_BETWEEN_LINES + 5  # a line of progress that is due comes first
+SILENT_S = 35.0  # a line of progress is due after 30, and comes first
 
 
 @contextmanager
 def heartbeat(between: float = SILENT_S) -> Iterator[None]:
     """While it is open, no `between` seconds pass without a line in a log; nothing on a terminal, which shows bars."""
     messages = under(sys.stderr)
-    if shows_bars() or not isinstance(messages, SafeStream):
+    if not isinstance(messages, SafeStream):
         yield
         return
     start, ended = time.monotonic(), threading.Event()
 
     def beat() -> None:
         while not ended.wait(max(messages.last + between - time.monotonic(), between / 10)):
+            from sightline.progress import shows_bars, told_time, what_is_done  # imports rich, which help must not
+
+            if shows_bars():
+                return
             if time.monotonic() - messages.last >= between:
                 done = what_is_done() or "Working"
                 sys.stderr.write(f"{done}, {told_time(time.monotonic() - start)} so far\n")
