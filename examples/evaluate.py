@@ -33,13 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
 
     task = result.tasks["custom"]
-    score, majority = task.scores.metrics[0], task.scores.majority
-    low, high = score.interval.low, score.interval.high
-    print(f"{score.name}: {score.interval.value:.1%}, between {low:.1%} and {high:.1%} with 95% confidence.")
-    if task.blind is not None:
-        print(f"Without images: {task.blind.metrics[0].interval.value:.1%}.")
-    if majority is not None:
-        print(f"Always {majority.answer!r}: {majority.value:.1%}.")
+    for name, scores in task.sides.items():  # the model, the model without images, always the most frequent answer
+        metric = scores.metrics[0]
+        value, low, high = metric.interval.value, metric.interval.low, metric.interval.high
+        print(f"{name}: {metric.name} {value:.1%}, between {low:.1%} and {high:.1%} with 95% confidence.")
     print(f"Every answer with its image: {given.output_dir / 'report.html'}")
 
 

@@ -86,9 +86,11 @@ def test_python_md_is_written_from_the_docstrings():
 def test_mypy_knows_the_types_of_the_public_names(tmp_path):
     assert (ROOT / "src" / "sightline" / "py.typed").is_file()
     (tmp_path / "well.py").write_text(WELL_TYPED)
+    examples = [str(ROOT / "examples" / f"{name}.py") for name in ("sft_own_data", "dpo", "evaluate", "compare")]
     (tmp_path / "wrong.py").write_text(WRONG)
     settings = ["--config-file", str(ROOT / "pyproject.toml"), "--no-error-summary"]
-    command = [sys.executable, "-m", "mypy", *settings, str(tmp_path / "well.py"), str(tmp_path / "wrong.py")]
+    files = [str(tmp_path / "well.py"), str(tmp_path / "wrong.py"), *examples]
+    command = [sys.executable, "-m", "mypy", *settings, *files]
     found = subprocess.run(command, capture_output=True, encoding="utf-8", cwd=ROOT)
     lines = [line for line in found.stdout.splitlines() if "error" in line]
     assert [line.rsplit("[")[-1] for line in lines] == ["arg-type]", "call-arg]", "call-arg]"], (

@@ -1,4 +1,4 @@
-"""Recipes: read YAML, expand variables, check values of settings, wherever they were given."""
+"""Recipes: read YAML, expand variables, and check every value."""
 
 from __future__ import annotations
 

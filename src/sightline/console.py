@@ -1,4 +1,4 @@
-"""The rich console of all tables and bars: its own colours and moves reach the terminal, those in texts are shown."""
+"""The rich console of all tables and bars: it shows our colours and makes texts of others harmless."""
 
 from __future__ import annotations
 

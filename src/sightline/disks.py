@@ -1,4 +1,4 @@
-"""What to say of a disk that takes or gives nothing more: full, read-only, broken, or gone from the network."""
+"""Messages for disk errors: full, read-only, broken, or gone from the network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The memory and the CPUs that this process may use: the machine's, less what a control group or `ulimit` allows."""
+"""Memory and CPUs that this process may use, limits of control groups and `ulimit` included."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file that one process holds at a time; whoever ends or is killed lets go of it."""
+"""A file lock for one process at a time, released when the process ends or is killed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What someone needs to reproduce what was computed here: interpreter, packages, machine, commit, command."""
+"""Record what reproduces a result: interpreter, packages, machine, commit and command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON and YAML that others wrote, read within bounds: depth, digits, aliases; what is wrong is told in a phrase."""
+"""Read JSON and YAML of others within bounds of depth, digits and aliases, with short error messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Progress on stderr: a bar that vanishes on a terminal, and else a plain line now and then, which a log keeps."""
+"""Progress on stderr: a bar on a terminal, a plain line now and then in a log file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The folder of a run: what was asked, on what machine, what came out; written whole or not at all."""
+"""Run folders: settings, environment and results, each file written completely or not at all."""
 
 from __future__ import annotations
 

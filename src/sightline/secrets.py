@@ -1,4 +1,4 @@
-"""Secrets: which settings, variables and parts of addresses are secret, and texts and records without them."""
+"""Find secrets in settings, variables and addresses, and hide them in texts and records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as a terminal may show them: what would steer it, turn its lines around or stay unseen is spelt out."""
+"""Make texts safe to print: control characters and hidden characters are spelt out."""
 
 from __future__ import annotations
 

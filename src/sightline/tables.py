@@ -1,4 +1,4 @@
-"""Tables and pairs of facts on a terminal or in a file: where there is little room names wrap, numbers never."""
+"""Tables on a terminal or in a file: names wrap where space is short, numbers never do."""
 
 from __future__ import annotations
 

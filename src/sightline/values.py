@@ -1,4 +1,4 @@
-"""A setting's value, read as its annotation wants it: `010` is a number where a number is due, text where text is."""
+"""Convert a setting to its annotated type: `"1e-5"` becomes a float where a float is expected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Marks in texts that stand for pictures, however they are spelt, and texts as parts with each picture in its place."""
+"""Image marks in texts (`<image>`, `[img]`, ...): find them, number them, and split texts at them."""
 
 from __future__ import annotations
 

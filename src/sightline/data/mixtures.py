@@ -1,4 +1,4 @@
-"""Several sources as one dataset: how many rows of each, which ones by a seed, in columns that fit together."""
+"""Mix several sources into one dataset: how many rows of each, drawn by a seed, in common columns."""
 
 from __future__ import annotations
 

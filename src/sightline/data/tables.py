@@ -1,4 +1,4 @@
-"""Tables: datasets whose rows can be counted and stay as they are, unlike streams and rows that a transform makes."""
+"""Tell tables (countable, fixed rows) from streams and from rows that a transform makes when read."""
 
 from __future__ import annotations
 

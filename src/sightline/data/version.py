@@ -1,4 +1,4 @@
-"""The version of what Sightline makes of rows and pictures: part of every key under which something is kept."""
+"""The version of our data processing, part of every key under which a result is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answer many prompts at once: what they share is read once, and each grows its own branch, token by chosen token."""
+"""Answer many prompts at once: their common part is read once, and each answer grows its own branch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Find out on the user's own model and prompts whether decoding on a forest equals the model's own forward."""
+"""Test on the user's model and prompts that decoding on a forest equals the model's own forward."""
 
 # Dims: N prompts, T decoded tokens, V vocabulary.
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Features of images on disk: an image passes a frozen vision tower once, however many epochs and runs show it."""
+"""Store image features on disk, so that a frozen vision tower reads each image once over epochs and runs."""
 
 # Dims: F feature rows of all distinct images, H hidden. S rows and W width of what the projector takes.
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Encode each distinct image once, keep its features while needed, and put them behind a forest's placeholders."""
+"""Encode each distinct image once, keep its features while needed, put them at a forest's placeholders."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What stored tensors and answers depend on, as short hashes: weights, settings, processor, precision, versions."""
+"""Short hashes of what results depend on: weights, settings, processor, precision, versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Run a forest on a recurrent decoder: each trunk passes once, and its branches go on from copies of its states."""
+"""Run a forest on a recurrent decoder: each trunk once, then its branches from copies of its states."""
 
 # Dims: R rows, L tokens of a row, N sequences, G trunks of one length T, B branches, Q tokens of the longest branch,
 # K tokens that a pass may look at, F feature rows, H hidden, E edges.

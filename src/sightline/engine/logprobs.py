@@ -1,4 +1,4 @@
-"""Log-probabilities of labels from hidden states, projected in chunks so that full logits never exist."""
+"""Compute log-probabilities of labels from hidden states in chunks, so that full logits never exist."""
 
 # Dims: E scored edges, H hidden, V vocabulary, C edges of one chunk.
 from __future__ import annotations

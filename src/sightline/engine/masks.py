@@ -1,4 +1,4 @@
-"""Attention masks made from reach, dense or as FlexAttention's blocks: one rule for packing, sharing and padding."""
+"""Make attention masks from reach, dense or as FlexAttention's blocks: one rule for all sharing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deal examples to packed rows: as few rows as a budget of tokens and images allows, all of like length."""
+"""Bin-pack examples into rows under a token and an image budget."""
 
 from __future__ import annotations
 

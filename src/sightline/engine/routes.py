@@ -1,4 +1,4 @@
-"""Run a batch on a model: `mask`, one forward over the forest, `fork`, trunks then branches, or `plain`, every row.
+"""Run a batch on a model: `mask` (one forward), `fork` (trunks, then branches) or `plain` (every row).
 
 `score_forest` is the entry for training and for likelihoods; `read_forest` and `read_step` serve decoding, and
 `score_plain` is what the self-test holds the routes against.

@@ -1,4 +1,4 @@
-"""Choose a route on the user's own model and rows: the fastest that matches plain within tolerance, and say why."""
+"""Choose the fastest route that equals plain rows on the user's model and rows, and say why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tensors on disk by content key: shards written whole or not at all, verified when read, kept within a limit."""
+"""Store tensors on disk by content key: whole shards, verified when read, within a size limit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether parts of a model are still what they were when something was computed with them, cheap to ask each batch."""
+"""Check cheaply, at each batch, whether parts of a model changed since something was computed with them."""
 
 from __future__ import annotations
 

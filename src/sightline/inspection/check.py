@@ -1,4 +1,4 @@
-"""Run `sightline data check`: read the sources, check them, write the record and its page."""
+"""Run `sightline data check`: read the sources, check them, write the record and the page."""
 
 from __future__ import annotations
 

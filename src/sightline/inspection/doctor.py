@@ -1,4 +1,4 @@
-"""A run before any GPU hour: rows, gradients by module, memory, time, stores, route, and what is wrong with it."""
+"""Diagnose a run before you spend GPU time: rows, gradients, memory, time, stores, route."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The machine and the packages that a run would meet, what is missing and why, and what to do about it."""
+"""Inspect the machine and packages: what is missing, why it matters, what to do."""
 
 from __future__ import annotations
 

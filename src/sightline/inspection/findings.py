@@ -1,4 +1,4 @@
-"""What is wrong with a run, in one sentence each, and what to do about it."""
+"""Findings about a planned run, one sentence each, with advice."""
 
 from __future__ import annotations
 

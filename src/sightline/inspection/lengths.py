@@ -1,4 +1,4 @@
-"""Every row of a run held against its limits: kept, cut, dropped, refused, and how much of it is trained."""
+"""Hold every row against the run's limits: kept, cut, dropped or refused."""
 
 from __future__ import annotations
 

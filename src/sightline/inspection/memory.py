@@ -1,4 +1,4 @@
-"""The peak memory of a training step, estimated before it runs: what its parts take, and when they are there at once.
+"""Estimate the peak memory of a training step before it runs.
 
 Activations are counted, not guessed: hooks see each tensor that the backward pass keeps in one forward pass over a
 single row, and the count is scaled to the batch, what belongs to pictures by pixels and the rest by tokens. The

@@ -1,4 +1,4 @@
-"""The modules of a model as people speak of them, what of each trains, and whether gradients reach it."""
+"""Name the modules of a model, count what each trains, and check that gradients arrive."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a training command would start from: its settings, processor, family facts, and rows as it would read them."""
+"""Plan a training command without running it: settings, processor, family facts, rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model will see: rows as training feeds them, pictures as they are cut, and what a batch shares."""
+"""Show what the model will see: rows as trained, images as cut, and what a batch shares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a preview: rows with coloured tokens, pictures as they are cut, a batch as a tree."""
+"""The page of a preview: rows with coloured tokens, images as cut, a batch as a tree."""
 
 from __future__ import annotations
 

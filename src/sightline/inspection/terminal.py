@@ -1,4 +1,4 @@
-"""A doctor's diagnosis, a data check and a preview of rows on a terminal."""
+"""Print a diagnosis, a data check or a preview on a terminal."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A picture as a processor cuts it: the very pixels that the model gets, tile by tile, with the tokens of each."""
+"""Cut an image as the processor does: the exact pixels of each tile, with its tokens."""
 
 # Dims: N tiles, K tokens that an image's placeholder becomes.
 from __future__ import annotations

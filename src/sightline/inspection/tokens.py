@@ -1,4 +1,4 @@
-"""Sequences as a reader can follow them: tokens as text, trained or not, and a batch's forest as shared segments."""
+"""Show sequences to a reader: tokens as text, trained or not, and a batch's forest as shared segments."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few real steps of a run, on the batches that decide: gradients by module, peak memory, seconds."""
+"""Run a few real training steps: gradients by module, peak memory, seconds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the processes of a run meet: who has come, who lives, what one tells all, and why one ended."""
+"""How the processes of a run meet: who is there, who is alive, shared messages, why one ended."""
 
 from __future__ import annotations
 

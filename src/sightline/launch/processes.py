@@ -1,4 +1,4 @@
-"""The processes that share a run under `accelerate launch` or `torchrun`: which one this is, and doing things once."""
+"""Which of the run's processes this one is, and how to do something only once."""
 
 from __future__ import annotations
 

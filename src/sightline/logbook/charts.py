@@ -1,4 +1,4 @@
-"""The curves of training: which metrics share a chart, what their axes are called, what was not finite."""
+"""Arrange training curves in charts: which metrics share one, axis names, values that are not finite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The numbers that a run logged, by name, each with its steps: from metrics.jsonl, or as they come."""
+"""The logged numbers of a run by name and step, from metrics.jsonl or while it runs."""
 
 from __future__ import annotations
 

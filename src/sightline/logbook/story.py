@@ -1,4 +1,4 @@
-"""What a training run is and how far it came: training.json, written beside the page and read by `compare`."""
+"""The record of a training run and its progress, training.json, for the page and for `compare`."""
 
 from __future__ import annotations
 

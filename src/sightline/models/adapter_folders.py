@@ -1,4 +1,4 @@
-"""Which adapter a folder or Hub id holds and which model it was trained on, told before anything is loaded."""
+"""Read which adapter a folder or Hub id holds, and which base model it needs, before loading anything."""
 
 from __future__ import annotations
 

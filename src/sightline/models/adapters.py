@@ -1,4 +1,4 @@
-"""Put a PEFT adapter on a model, every weight of it in its place, or refuse it with how many have one."""
+"""Load a PEFT adapter onto a model: every weight finds its place, or it is refused with a count."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Build a VLM in LLaVA's shape: a vision tower, a projector and a decoder, with all that asking it takes."""
+"""Build a VLM in LLaVA's shape from a vision tower, a projector and a decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask an endpoint for chat completions, again where that may help, and by the fields that its server takes."""
+"""Ask an endpoint for chat completions: retry where that may help, use the fields that it accepts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a causal language model does outside of its layers, kept where LLaVA's classes leave it out, or refused."""
+"""Keep or refuse what a decoder does outside its layers and LLaVA's classes would omit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an OpenAI-compatible server is, what is asked of it besides the question, and how patiently."""
+"""Settings of an OpenAI-compatible server: address, model, extra fields, patience."""
 
 from __future__ import annotations
 

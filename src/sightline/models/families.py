@@ -1,4 +1,4 @@
-"""What is known of each model family: image inputs, where features enter, positions, masks, routes. Data, no code."""
+"""Facts about each model family: image inputs, features, positions, masks, routes. Data, no code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model's folder that transformers cannot read: one line that names the damaged file, in place of a traceback."""
+"""Explain in one line why transformers cannot read a model's folder: name the damaged file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask a model in transformers' own ways, one row per prompt: `generate` in left-padded batches, and its forward."""
+"""Ask a model in transformers' own way: `generate` in left-padded batches, and its forward."""
 
 # Dims: L tokens, T tokens behind a prompt, V vocabulary.
 from __future__ import annotations

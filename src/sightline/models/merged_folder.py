@@ -1,4 +1,4 @@
-"""Write a merged model as its base lies: in so many files, with its generation settings, processor and licence."""
+"""Write a merged model like its base: shards, generation settings, processor and licence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fold an adapter into its base: an ordinary model folder that answers as the two do together."""
+"""Merge an adapter into its base: an ordinary model folder that gives the same answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read a part of a VLM to be built, tower or decoder: a config, a JSON file of one, or a pretrained folder."""
+"""Read a part of a VLM to build: a config, a JSON file of one, or a pretrained folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Corrections of transformers 5.23 that single families need, applied when such a model is loaded by us."""
+"""Corrections of transformers 5.23 for single families, applied when we load such a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Post requests to an endpoint, each bounded in size and time, without redirects; and what is said while it waits."""
+"""Send requests to an endpoint: bounded in size and time, no redirects, waits are announced."""
 
 from __future__ import annotations
 

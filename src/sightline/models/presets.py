@@ -1,4 +1,4 @@
-"""What a VLM is built from, and the presets: a table of such specifications; with LLaVA's chat template."""
+"""Presets: a table of the parts that a VLM is built from, with LLaVA's chat template."""
 
 from __future__ import annotations
 

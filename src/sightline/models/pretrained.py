@@ -1,4 +1,4 @@
-"""Load what transformers reads from a folder or a Hub id, by its own classes: code that came with it is never run."""
+"""Load from a folder or Hub id with transformers' own classes; code in the folder never runs."""
 
 from __future__ import annotations
 

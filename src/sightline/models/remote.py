@@ -1,4 +1,4 @@
-"""Ask a model behind an OpenAI-compatible HTTP endpoint: vLLM, SGLang, a hosted model, or `sightline serve`."""
+"""Ask a model behind an OpenAI-compatible endpoint: vLLM, SGLang or a hosted model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the replies of chat endpoints: answers in every form that servers give them, and what a failure means."""
+"""Read replies of chat endpoints: answers in every form, and the meaning of failures."""
 
 from __future__ import annotations
 

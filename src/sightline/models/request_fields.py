@@ -1,4 +1,4 @@
-"""The fields of a chat request, and which of them a server takes: learned from what it refuses, and said."""
+"""Learn which fields of a chat request a server accepts, and report the ones it refuses."""
 
 from __future__ import annotations
 

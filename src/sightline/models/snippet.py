@@ -1,4 +1,4 @@
-"""How a model is asked, for its card: code that runs where the model can be found by its name."""
+"""Write the code for a model card that asks the model by its Hub name."""
 
 
 def ask_snippet(repository: str, model: str = "") -> str:

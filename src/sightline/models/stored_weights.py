@@ -1,4 +1,4 @@
-"""The weights of a folder: held against its config.json before any is loaded, and given their rights when written."""
+"""Check a folder's weights against its config.json before loading; set file rights after writing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A small byte-level tokenizer for models built from scratch: one token per everyday word, bytes for the rest."""
+"""Build a small byte-level tokenizer: one token per everyday word, bytes for the rest."""
 
 from __future__ import annotations
 

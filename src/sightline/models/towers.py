@@ -1,4 +1,4 @@
-"""Vision towers of built models: make one from a config or a folder, and find what its hidden states look like."""
+"""Vision towers of built models: make one from a config or a folder, and find its output shape."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The samples of a report to look through: filters, search, and as many pictures as a page should carry."""
+"""The sample browser of a report: filters, search, and a bounded number of images."""
 
 from __future__ import annotations
 

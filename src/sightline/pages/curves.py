@@ -1,4 +1,4 @@
-"""Curves over common axes as inline SVG: thinned to what a screen shows, labels in the page's own letters."""
+"""Draw curves over common axes as inline SVG, thinned to what a screen shows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A report as one HTML page that needs no other file: headline figures, tables, charts, curves, pictures."""
+"""Write a report as one HTML page that needs no other file: figures, tables, charts, curves, images."""
 
 from __future__ import annotations
 

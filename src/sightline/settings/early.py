@@ -1,4 +1,4 @@
-"""Settings of a training command and the packages they need, checked before TRL, torch, a model or rows are read."""
+"""Check a training command's settings and packages before TRL, torch, models or rows are read."""
 
 from __future__ import annotations
 

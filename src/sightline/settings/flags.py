@@ -1,4 +1,4 @@
-"""Settings on a command line: `--key value`, as it was typed."""
+"""Read settings from a command line: `--key value`, as typed."""
 
 from __future__ import annotations
 

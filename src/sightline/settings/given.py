@@ -1,4 +1,4 @@
-"""What a recipe and flags say, under today's names and of the kinds that their settings want."""
+"""Combine recipe and flags under today's names, with values of the right kinds."""
 
 from __future__ import annotations
 

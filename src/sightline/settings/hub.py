@@ -1,4 +1,4 @@
-"""Whether the Hub can be reached, asked once and within seconds; what is cached is used where it cannot."""
+"""Check once, within seconds, whether the Hub can be reached; otherwise use what is cached."""
 
 from __future__ import annotations
 

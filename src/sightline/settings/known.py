@@ -1,4 +1,4 @@
-"""The settings of the training commands, with kinds, defaults and meanings, read without TRL or transformers."""
+"""The settings of training commands with kinds, defaults and meanings, read without TRL or transformers."""
 
 from __future__ import annotations
 

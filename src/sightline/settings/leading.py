@@ -1,4 +1,4 @@
-"""What stands before the first `--key` of a training command: recipe, model and rows, told apart by what they are."""
+"""Tell recipe, model and rows apart before the first `--key` of a training command."""
 
 from __future__ import annotations
 

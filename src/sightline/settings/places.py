@@ -1,4 +1,4 @@
-"""Whether what settings name is there, and what is to be written can be: models, rows, files, folders of runs."""
+"""Check that models, rows, files and folders in the settings exist, and that outputs can be written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What settings and arguments of TRL and transformers were called in scripts of 2024, and what became of each."""
+"""Old names of settings and arguments (2024) of TRL and transformers, and what replaced them."""
 
 from __future__ import annotations
 

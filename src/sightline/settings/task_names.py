@@ -1,4 +1,4 @@
-"""Every task by name, with the file that holds its record: names are known and checked without the evaluation."""
+"""Names of all tasks and their files, so that names are checked without importing evaluation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people type for a setting and what it is called here: other tools' names, short ones, other spellings."""
+"""Other tools' names, short forms and spellings of our settings."""
 
 from __future__ import annotations
 

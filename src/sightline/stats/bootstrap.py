@@ -1,4 +1,4 @@
-"""95% intervals of any metric by drawing whole clusters (pictures) again: percentiles of the resampled values.
+"""95% intervals of any metric by resampling whole clusters (images).
 
 A metric that is a function of sums over items is resampled in one matrix product; any other is computed anew for each
 resample, which is why it gets fewer.

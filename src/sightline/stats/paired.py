@@ -1,4 +1,4 @@
-"""Two systems on the same items: the difference with its interval and p-value, and how many items would show it."""
+"""Compare two systems on the same items: difference, interval, p-value, and items needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions about pictures to make preference pairs of, with gold answers where the rows have some."""
+"""Questions about images from which preference pairs are made, with gold answers where known."""
 
 from __future__ import annotations
 

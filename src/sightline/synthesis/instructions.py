@@ -1,4 +1,4 @@
-"""Rows to learn from by imitation: conversations, descriptions, reasoning and paraphrases from a model's replies."""
+"""Make training rows from a model's replies: conversations, descriptions, reasoning, paraphrases."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a synthesis made: rows, replies that could not be used, counts, and the pictures' names."""
+"""The result of a synthesis: rows, rejected replies, counts; image paths relative to the output file."""
 
 from __future__ import annotations
 

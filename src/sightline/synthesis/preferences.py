@@ -1,4 +1,4 @@
-"""Preference pairs from a model's own answers: drawn ones, scored against gold or by a judge, or of spoilt pictures."""
+"""Make preference pairs from a model's own answers: scored by gold or a judge, or from spoilt images."""
 
 from __future__ import annotations
 

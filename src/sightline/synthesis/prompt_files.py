@@ -1,4 +1,4 @@
-"""Prompts of synthesis, one YAML file a kind: a system message, worked examples, questions to draw from."""
+"""Read the prompts of synthesis, one YAML file per kind: system message, examples, questions."""
 
 from __future__ import annotations
 

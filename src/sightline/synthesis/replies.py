@@ -1,4 +1,4 @@
-"""Read replies strictly: JSON in the form that was asked for, of a picture that the writer claims to see."""
+"""Read replies strictly: JSON in the requested form, about an image that the writer claims to see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Synthesise rows: read the source, ask what the journal does not know, read the replies, write."""
+"""Synthesise rows: read the source, ask what the journal lacks, read the replies, write."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `sightline data synthesize` is asked for, checked for settings that exclude each other."""
+"""Settings of `sightline data synthesize`, checked for conflicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What replies are asked for: pictures with their captions and boxes, or rows whose words are put in another way."""
+"""Units of synthesis: images with captions and boxes, or rows to paraphrase."""
 
 from __future__ import annotations
 

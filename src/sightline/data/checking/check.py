@@ -1,4 +1,4 @@
-"""Check datasets: one pass over the training data and each evaluation source, then what stands in them twice."""
+"""Check datasets: one pass over training and evaluation data, then a search for duplicates and leaks."""
 
 from __future__ import annotations
 

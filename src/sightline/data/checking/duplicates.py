@@ -1,4 +1,4 @@
-"""What stands in a dataset twice: pictures, the same or copies, rows, and questions that are answered both ways."""
+"""Find duplicates: equal images, near copies, equal rows, and questions with different answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Findings of a data check: what was found, how often, in which rows, and what to do; the table of all kinds."""
+"""Findings of a data check: kind, count, rows and advice; with the table of all kinds."""
 
 from __future__ import annotations
 

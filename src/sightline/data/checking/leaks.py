@@ -1,4 +1,4 @@
-"""What evaluation data share with training data: pictures, copies of pictures, questions about them."""
+"""Find evaluation data in training data: equal images, near copies, equal questions."""
 
 from __future__ import annotations
 

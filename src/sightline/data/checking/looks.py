@@ -1,4 +1,4 @@
-"""How pictures look at a glance, and for each the one that looks most like it: found exactly among 100,000 and more."""
+"""Perceptual hashes of images, and an exact nearest-neighbour search among them."""
 
 # Dims: N pictures, M pictures among which one is sought, C cells of a look (8 x 8, three colours), G groups of cells
 # (4 x 4, three colours), P pairs.

@@ -1,4 +1,4 @@
-"""Check the words of every row, their language among them; keep what duplicates, leaks and statistics are found by."""
+"""Check the words and language of every row, and keep what the search for duplicates and leaks needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One pass over a dataset: every row read once, every distinct picture decoded once, in threads, its traps noted."""
+"""Scan a dataset once, in threads: every row is read once, every distinct image decoded and inspected once."""
 
 from __future__ import annotations
 

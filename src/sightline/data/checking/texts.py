@@ -1,4 +1,4 @@
-"""What a row says, whatever its columns: questions with their answers, placeholders, and roles that take no turns."""
+"""Read questions, answers, placeholders and roles from a row, whatever its columns."""
 
 from __future__ import annotations
 

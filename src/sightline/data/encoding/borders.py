@@ -1,4 +1,4 @@
-"""Which of the text that a processor writes for an image can be tokenized apart from the words around it."""
+"""Find the text around an image that can be tokenized on its own, apart from the words beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chat templates of others, rendered within bounds: time, the size of every value, and nothing of Python itself."""
+"""Render chat templates of others within bounds of time and size, without access to Python."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read every row before any training hour: images open, placeholders match, answers are there and fit."""
+"""Check every row before training: images open, placeholders match, answers exist and fit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of a row longer than `max_length`: its answer loses its end, its prompt words, or it has no place."""
+"""Apply `length_policy` to rows longer than `max_length`: cut the answer, shorten the prompt, drop, or raise."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How many tokens each row of a dataset has, found without opening its images, and which rows `max_length` lets in."""
+"""Count every row's tokens from image sizes alone, and keep the rows that fit."""
 
 from __future__ import annotations
 

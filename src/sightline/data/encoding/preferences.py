@@ -1,4 +1,4 @@
-"""Preference rows: a pair for each rejected answer, and the pictures that a chosen answer is held against."""
+"""Preference rows: make one pair for each rejected answer, and read `rejected_images`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a processor makes of images, and what it writes into a prompt by itself."""
+"""Run a processor on images, and expand the placeholders that it writes into a prompt."""
 
 # Dims: L tokens of a text, K tokens that an image's placeholder becomes.
 from __future__ import annotations

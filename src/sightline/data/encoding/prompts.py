@@ -1,4 +1,4 @@
-"""Render questions by a model's chat template: text with one placeholder per picture, and its token ids."""
+"""Render questions by a model's chat template: text with one placeholder per image, and its token ids."""
 
 # Dims: L tokens of a text.
 from __future__ import annotations

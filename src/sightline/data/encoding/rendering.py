@@ -1,4 +1,4 @@
-"""Rows as the texts that a chat template makes of them, and which of their characters the assistant says."""
+"""Render rows by a chat template, and find which characters the assistant says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turn rows into sequences and image tensors: each distinct image is processed once, each text once."""
+"""Turn rows into token sequences and image tensors; each distinct image and text is processed once."""
 
 # Dims: L tokens of a sequence.
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Bring rows of any supported format into TRL's columns, without touching their images."""
+"""Convert rows of any supported format to TRL's columns, without opening their images."""
 
 from __future__ import annotations
 

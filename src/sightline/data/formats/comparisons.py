@@ -1,4 +1,4 @@
-"""Preference data of RLAIF-V, RLHF-V and VLFeedback as prompt, chosen and rejected."""
+"""Convert preferences of RLAIF-V, RLHF-V and VLFeedback to prompt, chosen and rejected."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conversations of LLaVA, ShareGPT and their relatives as chat messages, `<image>` marks as image parts."""
+"""Convert conversations of LLaVA, ShareGPT and similar formats to chat messages with image parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Write the rows of any source in another format: TRL's, LLaVA's, or Parquet with the pictures inside."""
+"""Write rows in another format: TRL's, LLaVA's, or Parquet with the images inside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a table as a format makes them of others: TRL's columns, the pictures left closed; bad rows told together."""
+"""Convert a table's rows to TRL's columns with closed images, and report bad rows together."""
 
 from __future__ import annotations
 

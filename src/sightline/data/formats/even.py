@@ -1,4 +1,4 @@
-"""Rows of TRL's columns made even: where one is messages all are, numbers are texts, a conversation stands once."""
+"""Make rows of TRL's columns uniform: messages everywhere or nowhere, numbers as texts, no repeated turns."""
 
 from __future__ import annotations
 

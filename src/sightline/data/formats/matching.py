@@ -1,4 +1,4 @@
-"""What tells formats of the same columns apart: the first rows, which have them."""
+"""Tell formats with the same columns apart by their first rows."""
 
 from __future__ import annotations
 

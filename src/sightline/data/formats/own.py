@@ -1,4 +1,4 @@
-"""Rows in TRL's own columns: texts and messages made even, each picture where a mark stands; bad rows told together."""
+"""Read rows in TRL's own columns: make texts and messages uniform, place images, report bad rows together."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Prompts with each picture where their marks stand; a prompt that shows pictures which are not there is refused."""
+"""Put each image where its mark stands in the prompt; refuse prompts whose images are missing."""
 
 from __future__ import annotations
 

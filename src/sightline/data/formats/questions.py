@@ -1,4 +1,4 @@
-"""Questions with answers, captions and labels of pictures as prompt and completion."""
+"""Convert questions with answers, captions and image labels to prompt and completion."""
 
 from __future__ import annotations
 

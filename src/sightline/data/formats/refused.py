@@ -1,4 +1,4 @@
-"""Rows that would train as what they are not: answers labelled wrong, unseen videos, rows of another kind."""
+"""Refuse rows that would train wrongly: wrong answers, videos that no model sees, rows of another kind."""
 
 from __future__ import annotations
 

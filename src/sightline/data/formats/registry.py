@@ -1,4 +1,4 @@
-"""The table of row formats: the columns by which each is known, an example row, and what becomes of it."""
+"""The table of row formats: the columns that identify each, an example row, and its conversion."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Messages as TRL reads them of what people write: other names of roles, parts without a type, numbers, JSON texts."""
+"""Convert messages as people write them (other role names, parts without type, JSON texts) to TRL's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of TRL's columns as rows of the formats that are written: TRL's own, and LLaVA's conversations."""
+"""Convert rows of TRL's columns to the formats that we write: TRL's and LLaVA's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Augment training pictures by a named policy, RandAugment and scanned pages too: by seed, epoch and pixels alone."""
+"""Augment training images by a named policy, such as RandAugment; draws depend on seed, epoch and pixels."""
 
 from __future__ import annotations
 

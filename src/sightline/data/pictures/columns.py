@@ -1,4 +1,4 @@
-"""Image columns as closed pictures: paths found, base64 decoded, web addresses fetched where that is allowed."""
+"""Normalise image columns without opening images: resolve paths, decode base64, download allowed URLs."""
 
 from __future__ import annotations
 

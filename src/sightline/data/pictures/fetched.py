@@ -1,4 +1,4 @@
-"""Pictures that were fetched from the web: files of the cache folder, named by their content and found by address."""
+"""Cache of downloaded images: files named by content, found by address."""
 
 from __future__ import annotations
 

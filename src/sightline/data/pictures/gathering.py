@@ -1,4 +1,4 @@
-"""All pictures of a row in one column, whatever columns, records and message parts name them."""
+"""Gather all images of a row in one column, whether columns, records or message parts name them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Open a picture wherever it lies, as upright RGB, and key it by its pixels."""
+"""Open an image from any place as upright RGB, and key it by its pixels."""
 
 from __future__ import annotations
 

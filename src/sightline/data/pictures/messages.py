@@ -1,4 +1,4 @@
-"""Pictures that stand inside messages, taken out in the order in which they are shown; a placeholder stays for each."""
+"""Take images out of messages in the order in which they appear, and leave placeholders."""
 
 from __future__ import annotations
 

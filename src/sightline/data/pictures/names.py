@@ -1,4 +1,4 @@
-"""Columns that hold pictures under any name: told by their type, their name and their first values."""
+"""Find columns that hold images by their type, their name and their first values."""
 
 from __future__ import annotations
 

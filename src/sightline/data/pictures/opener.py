@@ -1,4 +1,4 @@
-"""The one door to encoded pictures: regular files, formats of a list, a limit of pixels, every failure as one error."""
+"""The only way to open encoded images: listed formats, a limit of pixels, one kind of error."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures that differ from a row's own: a small part of one, or a blank, noisy or blurred one of its size."""
+"""Make images that differ from a row's own: a small crop, or a blank, noisy or blurred image."""
 
 from __future__ import annotations
 

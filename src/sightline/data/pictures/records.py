@@ -1,4 +1,4 @@
-"""What a record, a text of base64 or an address names as a picture."""
+"""Read what names an image: a record, a base64 text or an address."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fetch a picture from the web without reaching into private networks: https, public addresses, bounded, checked."""
+"""Download an image safely: https, public addresses only, bounded in size and time, checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a cell says as an answer or its options: texts, numbers, booleans, lists, records, and lists written as text."""
+"""Read answers and options from a cell: text, number, boolean, list, record, or a list written as text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that cannot be used: the first of them listed with why, or left out, counted and said where that is wished."""
+"""List the first rows that cannot be used with the reason, or leave such rows out and count them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How much a small file may become when it is read, stated once; beyond it a line says the number."""
+"""Limits of how large a small file may become when it is unpacked or read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names of columns as people write them, made plain, and those that rows call otherwise (`question=q`), renamed."""
+"""Clean column names (spaces, case), and rename columns as the user asks (`question=q`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of tables of text, CSV and TSV: every value as it stands there, what is amiss named by row or line."""
+"""Read rows of CSV and TSV files; values stay as written, errors name the row or line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read rows from a file, a folder or the Hub into a `datasets.Dataset`, with pictures left closed."""
+"""Read rows from a file, a folder or the Hub into a `datasets.Dataset` with closed images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers of 16 and 32 bits as the shortest decimals that name them: 0.1, not 0.10000000149011612."""
+"""Write numbers of 16 and 32 bits as the shortest decimal: 0.1, not 0.10000000149011612."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published annotation files as rows: COCO captions, Karpathy's splits, Flickr's token files, VQAv2's questions."""
+"""Read published annotation files: COCO captions, Karpathy's splits, Flickr's token files, VQAv2."""
 
 from __future__ import annotations
 

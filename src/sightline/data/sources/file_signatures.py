@@ -1,4 +1,4 @@
-"""Short hashes of files, folders and rows: of large files by samples, of rows by columns, without opening a picture."""
+"""Short hashes of files, folders and rows, for cache keys; large files are sampled, no image is opened."""
 
 from __future__ import annotations
 

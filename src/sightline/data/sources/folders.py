@@ -1,4 +1,4 @@
-"""The files of rows in a folder: those of a split, found by their own names, whatever the folder is called."""
+"""Find the row files of a split in a folder, by the files' own names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of JSONL and JSON files, lines and records that are none noted one by one."""
+"""Read rows of JSONL and JSON files; note each line that is no row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows made of a dataset's rows, kept beside the caches of `datasets` under all that they depend on."""
+"""Store converted rows beside the caches of `datasets`, keyed by all that they depend on."""
 
 from __future__ import annotations
 

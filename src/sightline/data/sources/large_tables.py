@@ -1,4 +1,4 @@
-"""Rows beyond 64 MiB in a file that is mapped, not loaded, and named by its content; fewer stay in memory."""
+"""Keep tables over 64 MiB in a memory-mapped file named by content, smaller ones in memory."""
 
 from __future__ import annotations
 

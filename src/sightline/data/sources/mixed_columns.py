@@ -1,4 +1,4 @@
-"""Columns of mixed types, which `datasets` stores as JSON: a text in them stays the text that it is."""
+"""Read columns of mixed types, which `datasets` stores as JSON, without changing their texts."""
 
 from __future__ import annotations
 

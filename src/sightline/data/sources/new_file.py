@@ -1,4 +1,4 @@
-"""A file with its picture folder, or a folder, that appears whole or not at all, written by one process at a time."""
+"""Write a new file or folder completely or not at all, by one process at a time."""
 
 from __future__ import annotations
 

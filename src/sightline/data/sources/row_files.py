@@ -1,4 +1,4 @@
-"""Files of rows: JSONL, JSON, CSV, Parquet, tar shards, token files, and folders of pictures by class."""
+"""The readers of row files: JSONL, JSON, CSV, Parquet, tar shards, token files, image folders by class."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `save_to_disk` of `datasets` wrote, whole, read by the paths of its own files."""
+"""Read what `save_to_disk` of `datasets` wrote, from its own files only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples of WebDataset tar files, read from the front without unpacking, as a table in the cache of `datasets`."""
+"""Read samples of WebDataset tar files from front to back, as a table in the cache of `datasets`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of files and datasets whose pictures stay closed until they are asked for."""
+"""Rows of files and datasets whose images stay closed until they are needed."""
 
 from __future__ import annotations
 

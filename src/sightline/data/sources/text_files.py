@@ -1,4 +1,4 @@
-"""Files of text as people keep them: packed or not, in UTF-8 or with the mark of another encoding."""
+"""Read text files, packed or not, in UTF-8 or in an encoding that a byte-order mark names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read VLMEvalKit's TSV files, of any size: one pass notes where each picture lies, and no picture is kept."""
+"""Read VLMEvalKit's TSV files of any size: one pass notes where each image is, none stays in memory."""
 
 from __future__ import annotations
 

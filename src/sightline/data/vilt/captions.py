@@ -1,4 +1,4 @@
-"""Captioned pictures: COCO, Karpathy's splits, Flickr's token files, JSONL, and the authors' Arrow files."""
+"""Read captioned images: COCO, Karpathy's splits, Flickr's token files, JSONL, and the authors' Arrow files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures as ViLT reads them: shorter and longer side bounded, both cut to whole patches, padded in a batch."""
+"""Prepare images for ViLT: bounded sides, whole patches, padding in a batch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions about pictures with soft scores of their answers, and the vocabulary of answers."""
+"""Read questions about images with soft answer scores, and build the vocabulary of answers."""
 
 from __future__ import annotations
 

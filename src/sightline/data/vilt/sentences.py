@@ -1,4 +1,4 @@
-"""Sentences that are true or false of one picture (NLVR) or of two (NLVR2)."""
+"""Read sentences that are true or false of one image (NLVR) or of two (NLVR2)."""
 
 from __future__ import annotations
 

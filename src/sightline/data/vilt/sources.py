@@ -1,4 +1,4 @@
-"""Files of captions, questions and sentences as plain records, and the pictures that they name."""
+"""Read files of captions, questions and sentences as plain records, and find their images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts as ViLT reads them: token ids in one block, and whole words masked for it to guess."""
+"""Prepare texts for ViLT: token ids in one block, with whole words masked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Describe a scene truly or falsely, and find what a description invents or leaves out."""
+"""Describe a scene truly or falsely, and find what a description invents or omits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Ask about a scene: questions of eight kinds, each with one right answer, and options to choose it from."""
+"""Ask about a scene: eight kinds of questions, each with one right answer and options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of a world: questions, descriptions, choices and preferences, written into a folder with their pictures."""
+"""Write the rows and images of a world: questions, descriptions, choices and preferences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sample small scenes with exact ground truth: shapes on a loose 2 x 2 grid, a printed word, a bar chart."""
+"""Sample small scenes with known truth: shapes on a loose 2 x 2 grid, a printed word, a bar chart."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the words of a sentence go in a picture: the plan of optimal transport (IPOT) between words and patches."""
+"""Align words with image patches by optimal transport (IPOT)."""
 
 from __future__ import annotations
 

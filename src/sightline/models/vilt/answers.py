@@ -1,4 +1,4 @@
-"""Answers of a ViLT about pictures: to questions with the probabilities it gives them, and judgements of sentences."""
+"""Answers of a ViLT: probabilities of answers to a question, and judgements of sentences."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures and texts as ViLT's transformer receives them, each embedded once, patches in reading order."""
+"""Embed images and texts for ViLT's transformer once each, patches in reading order."""
 
 from __future__ import annotations
 

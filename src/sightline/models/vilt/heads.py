@@ -1,4 +1,4 @@
-"""A start with the head of one task on top: pretraining, answers, ranking, judging."""
+"""Put the head of a task on a starting model: pretraining, answering, ranking, judging."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pairs of pictures and texts through a ViLT, embedded once and batched by size; cheap shortlists; faster poolers."""
+"""Score image-text pairs with a ViLT: embed once, batch by size, shortlist cheaply, pool fast."""
 
 from __future__ import annotations
 

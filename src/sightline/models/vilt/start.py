@@ -1,4 +1,4 @@
-"""What a ViLT starts from: nothing, a ViT, a BERT, or another ViLT; with the processor of its inputs."""
+"""Start a ViLT from nothing, a ViT, a BERT or another ViLT, with its processor."""
 
 from __future__ import annotations
 
