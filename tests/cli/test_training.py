@@ -65,6 +65,22 @@ def test_a_run_leaves_a_model_folder_with_its_record(
     assert {"config.yaml", "environment.json", "README.md"} <= {file.name for file in output.iterdir()}
     AutoModelForImageTextToText.from_pretrained(output)
     assert AutoProcessor.from_pretrained(output).chat_template
+    page = (output / "report.html").read_text()
+    rate = "Rewards" if verb == "dpo" else "Tokens predicted right"
+    learnt = "<em>chosen</em>" if verb == "dpo" else "<em>trained</em>"
+    for said in (
+        "Finished: step 6 of 6",
+        "train.jsonl row 1",
+        rate,
+        learnt,
+        "mask route matches plain",
+        "data:image/png",
+    ):
+        assert said in page
+    story = json.loads((output / "training.json").read_text())
+    assert story["title"] == verb.upper() and story["rows"]["training"] == len(rows) and story["state"] == "finished"
+    shared = story["shared"]
+    assert 0 < shared["tokens_read"] < shared["tokens_alone"] and shared["pictures_read"] < shared["pictures_shown"]
 
 
 @pytest.mark.slow

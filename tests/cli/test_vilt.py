@@ -53,6 +53,9 @@ def test_training_prints_its_folder_and_says_the_rest_on_stderr(data, capsys):
     printed = capsys.readouterr()
     assert printed.out.strip() == str(out)
     assert "8 rows, 4 distinct pictures" in printed.err and "2 steps in" in printed.err
+    page = (out / "report.html").read_text()
+    for said in ("ViLT pretrain", "Finished: step 2 of 2", "Mlm loss", "8 rows, 4 distinct pictures", "it is red"):
+        assert said in page
 
 
 def test_ask_shows_the_best_answers_with_their_probabilities(answering, data, capsys):

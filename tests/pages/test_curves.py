@@ -39,6 +39,13 @@ def test_one_point_is_a_dot_in_the_middle_of_labelled_axes(value: float) -> None
     assert labels(html, "x") == ["6", "7", "8"] and len(labels(html, "y")) >= 3
 
 
+def test_labels_of_values_that_hardly_differ_are_told_apart_and_rounding_is_no_difference() -> None:
+    ticks = labels(drawn(Curve("a", (0, 1), (36.00001, 36.00009))), "y")
+    assert len(set(ticks)) == len(ticks) >= 3
+    ticks = labels(drawn(Curve("a", (0, 1), (36.0, 36.0 + 1e-14))), "y")
+    assert len(set(ticks)) == len(ticks) and "36" in ticks
+
+
 def test_no_point_at_all_is_still_a_chart() -> None:
     html = drawn(Curve("a", (1, 2), (math.nan, math.nan)))
     assert points(html) == [] and "a without points" in html

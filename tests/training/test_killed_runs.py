@@ -89,8 +89,13 @@ def test_a_killed_run_ends_like_one_that_was_not(moment: str, tmp_path: Path, mo
         assert list((tmp_path / "cache").rglob(".*.partial")), "the kill came while a shard was written"
     began = (tmp_path / "killed" / "config.yaml").exists()
     assert began == (moment in MOMENTS[2:])
+    page = tmp_path / "killed" / "report.html"
+    assert page.exists() == began and (not began or "In training: step 0 of 8" in page.read_text())
     resume = ["--resume_from_checkpoint", "true"] if began else []
     assert run([*command(tmp_path, "killed"), *resume]) == 0
+    assert "Finished: step 8 of 8" in page.read_text()
+    checkpointed = moment in ("training", "saving a checkpoint")
+    assert ("nobody said how it ended: it was killed" in page.read_text()) == checkpointed
 
     whole = losses(tmp_path / "whole")
     assert len(whole) == 8

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +12,7 @@ from typing import Any
 from sightline.logbook.charts import EVAL, score_charts, training_charts
 from sightline.logbook.metrics import SECONDS, Metrics
 from sightline.logbook.story import FAILED, FINISHED, TRAINING, Shared, Story
+from sightline.pages.browser import spread
 from sightline.pages.report import (
     Block,
     Card,
@@ -27,6 +30,7 @@ from sightline.types import Table
 MAX_CELL = 400  # letters of a setting's value
 LATEST = 10  # records of which the headline takes the mean
 LONGEST_SAID = 1500
+MAX_SCORE_ROWS = 50
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ def run_page(run: RunRecord) -> Report:
         Section("Scores", _scores(run), "What the model in training answers to the tasks at each evaluation."),
         Section("What was shared", _sharing(run.story)),
         Section("Rows", _rows(run.story)),
-        Section("Samples", (Gallery("", run.samples),) if run.samples else (), run.samples_note),
+        Section("Samples", _samples(run), run.samples_note if run.samples else ""),
         Section("Settings", _settings(run)),
         Section("Machine", (Listing("", ("name", "value"), _machine(run.environment)),)),
     )
@@ -107,7 +111,7 @@ def _headlines(run: RunRecord) -> tuple[Headline, ...]:
     seconds = metrics[SECONDS].last
     if math.isfinite(seconds):
         rate = metrics.rate(story.rows_per_step).last
-        found.append(Headline(_duration(seconds), "of training", f"{rate:.3g} rows a second" if rate == rate else ""))
+        found.append(Headline(duration(seconds), "of training", f"{rate:.3g} rows a second" if rate == rate else ""))
     return tuple(found[:5])
 
 
@@ -135,24 +139,27 @@ def _scores(run: RunRecord) -> tuple[Block, ...]:
     if not names:
         return ()
     steps = sorted({step for name in names for step in metrics[name].steps})
-    by_step = {name: dict(zip(metrics[name].steps, metrics[name].values, strict=True)) for name in names}
-    rows = tuple(
-        (f"{step:,.0f}", *(_with_interval(metrics, name, step, by_step[name].get(step)) for name in names))
-        for step in steps
-    )
-    table = Table("", ("step", *(name.removeprefix(EVAL).replace("_", " ") for name in names)), rows, is_summed=False)
-    return (*score_charts({"": metrics}), table)
+    chosen = [*(steps[place] for place in spread(range(len(steps) - 1), MAX_SCORE_ROWS - 1)), steps[-1]]
+    columns = [_score_cells(metrics, name) for name in names]
+    rows = tuple((f"{step:,.0f}", *(cells.get(step, "\N{EN DASH}") for cells in columns)) for step in chosen)
+    header = ("step", *(name.removeprefix(EVAL).replace("_", " ") for name in names))
+    left = f"{len(chosen)} of {len(steps):,} evaluations; metrics.jsonl holds all." if len(chosen) < len(steps) else ""
+    return (*score_charts({"": metrics}), Table("", header, rows, left, is_summed=False))
 
 
-def _with_interval(metrics: Metrics, name: str, step: float, value: float | None) -> str:
-    if value is None or not math.isfinite(value):
-        return "\N{EN DASH}"
-    if name.endswith("_errors"):
-        return f"{value:.0f}"
-    if name.endswith("_unparsed"):
-        return _percent(value)
-    ends = [dict(zip(series.steps, series.values, strict=True)).get(step) for series in _ends(metrics, name)]
-    return f"{value:.3f}" + (f" ({ends[0]:.3f} to {ends[1]:.3f})" if None not in ends else "")
+def _score_cells(metrics: Metrics, name: str) -> dict[float, str]:
+    """What the table says of a score at each step."""
+    low, high = (dict(zip(*series.known, strict=True)) for series in _ends(metrics, name))
+    cells = {}
+    for step, value in zip(*metrics[name].known, strict=True):
+        if name.endswith("_errors"):
+            cells[step] = f"{value:.0f}"
+        elif name.endswith("_unparsed"):
+            cells[step] = _percent(value)
+        else:
+            ends = f" ({low[step]:.3f} to {high[step]:.3f})" if step in low and step in high else ""
+            cells[step] = f"{value:.3f}{ends}"
+    return cells
 
 
 def _interval(metrics: Metrics, name: str) -> str:
@@ -203,6 +210,12 @@ def _rows(story: Story) -> tuple[Block, ...]:
     return tuple(blocks)
 
 
+def _samples(run: RunRecord) -> tuple[Block, ...]:
+    if run.samples:
+        return (Gallery("", run.samples),)
+    return (Notice(run.samples_note),) if run.samples_note else ()
+
+
 def _settings(run: RunRecord) -> tuple[Block, ...]:
     blocks: list[Block] = []
     if run.given:
@@ -221,7 +234,12 @@ def setting_rows(settings: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 def shown_value(value: Any) -> str:
     """A setting's value as a recipe writes it, cut where it is very long."""
-    text = str(value).lower() if isinstance(value, bool) else "null" if value is None else str(value)
+    if isinstance(value, list | tuple):
+        text = ", ".join(map(shown_value, value))
+    elif value is None or isinstance(value, bool):
+        text = json.dumps(value)
+    else:
+        text = f"{value:g}" if isinstance(value, float) else str(value)
     return text if len(text) <= MAX_CELL else f"{text[:MAX_CELL]}\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -233,7 +251,7 @@ def _machine(environment: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         if isinstance(value, Mapping):
             value = ", ".join(f"{key} {part}" for key, part in value.items())
         elif isinstance(value, list):
-            value = ", ".join(map(str, value))
+            value = shlex.join(value) if name == "command" else ", ".join(value)
         if value not in (None, ""):
             rows.append((name, str(value)))
     return tuple(rows)
@@ -243,7 +261,8 @@ def _percent(value: float) -> str:
     return f"{100 * value:.1f}%"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time as a reader says it."""
     if seconds < 100:
         return f"{seconds:.1f} s"
     minutes, _ = divmod(int(seconds), 60)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ MARKED_TO = 12  # points that get a dot each
 COLOURS = 5
 SIDE = 1000  # of the drawing, which a page stretches to its width
 TICKS = 5
+NOISE = 1e-9  # of a value, by which equal ones may differ
 
 
 @dataclass(frozen=True)
@@ -96,10 +98,14 @@ class _Axis:
 
     def label(self, tick: float) -> str:
         """A tick as a reader writes it."""
-        return short_number(10**tick if self.log else tick)
+        if self.log:
+            return short_number(10**tick)
+        step = min((abs(b - a) for a, b in itertools.pairwise(self.ticks)), default=1.0)
+        largest = max(map(abs, self.ticks))
+        return short_number(tick, max(4, math.ceil(math.log10(largest / step)) + 1) if largest else 4)
 
 
-def short_number(value: float) -> str:
+def short_number(value: float, digits: int = 4) -> str:
     """A number in few letters.
 
     >>> [short_number(value) for value in (0, 0.25, 1200, 25000, 1500000, 0.00002)]
@@ -107,8 +113,8 @@ def short_number(value: float) -> str:
     """
     for limit, unit in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if limit <= abs(value) < 1e12:
-            return f"{value / {'G': 1e9, 'M': 1e6, 'k': 1e3}[unit]:.4g}{unit}".replace("-", "\N{MINUS SIGN}")
-    text = f"{value:.4g}"
+            return f"{value / {'G': 1e9, 'M': 1e6, 'k': 1e3}[unit]:.{digits}g}{unit}".replace("-", "\N{MINUS SIGN}")
+    text = f"{value:.{digits}g}"
     mantissa, letter, power = text.partition("e")
     text = f"{mantissa}e{int(power)}" if letter else text
     return f"\N{MINUS SIGN}{text[1:]}" if text.startswith("-") else text
@@ -167,8 +173,8 @@ class _Line:
         for kind, (x, y) in (("faint", self.faint), ("line", (self.x, self.y))):
             if len(x):
                 parts.append(f'<path class="{kind}" style="{self.style}" d="{_path(across.place(x), up.place(y))}"/>')
-        if np.isfinite(self.y).sum() <= MARKED_TO:
-            known = np.isfinite(self.y)
+        known = np.isfinite(self.y)
+        if 0 < known.sum() <= MARKED_TO:
             dots = zip(across.place(self.x[known]), up.place(self.y[known]), strict=True)
             d = "".join(f"M{x:.1f} {_down(y)}h.01" for x, y in dots)
             parts.append(f'<path class="dots" style="--c:var(--series-{self.index % COLOURS})" d="{d}"/>')
@@ -212,7 +218,7 @@ def _axis(parts: Sequence[np.ndarray], whole: bool = False, log: bool = False) -
     values = np.concatenate([np.asarray(part, float) for part in parts] or [np.zeros(0)])
     values = values[np.isfinite(values)]
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
-    if high <= low:
+    if high - low <= NOISE * max(abs(low), abs(high)):
         room = 1.0 if whole else abs(low) / 10 or 1.0
         low, high = low - room, high + room
     elif not whole:
@@ -250,6 +256,7 @@ def _legend(lines: Sequence[_Line]) -> str:
         f'<span><i class="{"dashed" if "dash" in line.style else ""}" style="--c:var(--series-{line.index % COLOURS})">'
         f"</i>{_text(line.name)}</span>"
         for line in lines
+        if len(line.x)
     )
     return f'<div class="legend">{"".join(names)}</div>'
 
@@ -263,7 +270,7 @@ def _told(chart: CurveChart) -> str:
         if len(known):
             first, last = known[0], known[-1]
             told.append(f"{curve.name} {y[first]:.4g} at {chart.x_label} {x[first]:g}, {y[last]:.4g} at {x[last]:g}")
-        else:
+        elif len(x):
             told.append(f"{curve.name} without points")
     return "; ".join(told)
 
