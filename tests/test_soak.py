@@ -20,7 +20,7 @@ from PIL import Image
 from sightline.cli.main import run
 from sightline.cli.signals import end_on_signals
 from tests.endpoint import Server, completion
-from tests.tiny import preference_rows, tiny_llava, tiny_processor, vqa_rows
+from tests.tiny import preference_rows, tiny_folder, vqa_rows
 
 KILLS = 10
 CODES = {-signal.SIGKILL, 143, 0}  # a run may end before the signal comes
@@ -77,8 +77,7 @@ def rows_file(folder: Path, name: str, rows: list[dict[str, Any]]) -> Path:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data")
-    tiny_llava(1).save_pretrained(folder / "model")
-    tiny_processor().save_pretrained(folder / "model")
+    tiny_folder(folder / "model", 1)
     rows_file(folder, "vqa", vqa_rows(24, 12))
     rows_file(folder, "pairs", preference_rows(24, 12))
     rows_file(folder, "many", vqa_rows(800, 400))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,6 +102,13 @@ def tiny_llava(seed: int = 0, image_size: int = 32, patch_size: int = 8) -> Llav
         tie_word_embeddings=False,
     )
     return LlavaForConditionalGeneration(config)
+
+
+def tiny_folder(folder: Path, seed: int = 0) -> Path:
+    """The folder, with `tiny_llava` and `tiny_processor` saved in it."""
+    tiny_llava(seed).save_pretrained(folder)
+    tiny_processor().save_pretrained(folder)
+    return folder
 
 
 def picture(seed: int, size: int = 40) -> Image.Image:

@@ -6,13 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.tiny import tiny_llava, tiny_processor
+from tests.tiny import tiny_folder
 
 
 @pytest.fixture(scope="module")
 def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny LLaVA and its processor, saved."""
-    folder = tmp_path_factory.mktemp("model")
-    tiny_llava(1).save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
+    return tiny_folder(tmp_path_factory.mktemp("model"), 1)

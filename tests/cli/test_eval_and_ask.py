@@ -10,15 +10,12 @@ import pytest
 
 from sightline.cli.main import run
 from tests.endpoint import Server, completion
-from tests.tiny import picture, tiny_llava, tiny_processor
+from tests.tiny import picture, tiny_folder, tiny_llava
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    tiny_llava().save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
+    return tiny_folder(tmp_path_factory.mktemp("model"))
 
 
 @pytest.fixture

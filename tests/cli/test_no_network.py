@@ -17,7 +17,7 @@ from sightline.cli.main import run
 from sightline.data.pictures import columns as picture_columns
 from sightline.data.pictures.urls import UrlError
 from sightline.errors import DataError
-from tests.tiny import SHORT_RUN, tiny_llava, tiny_processor
+from tests.tiny import SHORT_RUN, tiny_folder, tiny_llava, tiny_processor
 
 ADDRESSES = ["http://127.0.0.1:9/red.png", "https://pictures.invalid/red.png"]
 TEXT = {"type": "text", "text": "what is red ?"}
@@ -44,10 +44,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("llava")
-    tiny_llava().save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return str(folder)
+    return str(tiny_folder(tmp_path_factory.mktemp("llava")))
 
 
 def parts(address: str) -> list[dict[str, Any]]:

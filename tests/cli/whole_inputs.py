@@ -17,7 +17,7 @@ from datasets import Dataset, DatasetDict, Image, disable_progress_bars
 from peft import LoraConfig, get_peft_model
 
 from sightline.cli.main import run
-from tests.tiny import picture, tiny_llava, tiny_processor
+from tests.tiny import picture, tiny_folder, tiny_llava
 
 ROWS = 6
 OTHER = [{"role": "assistant", "content": "blue"}]
@@ -38,8 +38,7 @@ def whole_inputs(folder: Path) -> Path:
     _write_rows(folder, rows)
     _write_shards(folder)
     _write_predictions(folder)
-    tiny_llava().save_pretrained(folder / "model")
-    tiny_processor().save_pretrained(folder / "model")
+    tiny_folder(folder / "model")
     adapted = get_peft_model(tiny_llava(), LoraConfig(r=2, target_modules=["q_proj"]))
     adapted.peft_config["default"].base_model_name_or_path = str(folder / "model")
     adapted.save_pretrained(folder / "adapter")

@@ -16,7 +16,7 @@ from transformers import GenerationConfig
 from sightline.answering.answerers import local_answering
 from sightline.cli.main import run
 from sightline.models.load import load_vlm
-from tests.tiny import picture, tiny_llava, tiny_processor
+from tests.tiny import picture, tiny_folder, tiny_llava
 
 Change = Callable[[Path], object]
 
@@ -25,8 +25,7 @@ Change = Callable[[Path], object]
 def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, an adapter of it, rows, and a finished evaluation of the model and of the adapter."""
     folder = tmp_path_factory.mktemp("begun")
-    tiny_llava(1).save_pretrained(folder / "model")
-    tiny_processor().save_pretrained(folder / "model")
+    tiny_folder(folder / "model", 1)
     adapted = get_peft_model(tiny_llava(1), LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj", "v_proj"]))
     torch.manual_seed(0)
     for name, parameter in adapted.named_parameters():

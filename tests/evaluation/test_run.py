@@ -24,17 +24,14 @@ from sightline.evaluation.run import run_eval
 from sightline.evaluation.sources import DataChoice
 from sightline.evaluation.stored_run import read_samples
 from tests.endpoint import Server, completion, text_of
-from tests.tiny import picture, tiny_llava, tiny_processor
+from tests.tiny import picture, tiny_folder
 
 COLOURS = ("red", "blue", "green", "square")
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    folder = tmp_path_factory.mktemp("model")
-    tiny_llava().save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return str(folder)
+    return str(tiny_folder(tmp_path_factory.mktemp("model")))
 
 
 @pytest.fixture(scope="module")

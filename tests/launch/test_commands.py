@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from sightline.cli.main import run
-from tests.tiny import preference_rows, tiny_llava, tiny_processor
+from tests.tiny import preference_rows, tiny_folder
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
 ACCELERATE = [
@@ -25,8 +25,7 @@ STEPS, KILLED = 6, 5  # a checkpoint every 2 steps
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, and rows for both commands about five pictures."""
     folder = tmp_path_factory.mktemp("data")
-    tiny_llava(1).save_pretrained(folder / "model")
-    tiny_processor().save_pretrained(folder / "model")
+    tiny_folder(folder / "model", 1)
     with open(folder / "dpo.jsonl", "w") as pairs, open(folder / "sft.jsonl", "w") as demonstrations:
         for index, row in enumerate(preference_rows(16, 5)):
             name = f"{index % 5}.png"

@@ -9,8 +9,6 @@ from typing import Any
 
 import torch
 
-from tests.tiny import tiny_llava, tiny_processor
-
 FOREIGN = {"AutoConfig": "foreign.Foreign", "AutoModelForImageTextToText": "foreign.Foreign"}
 # What each folder's files say besides, and whether transformers' own classes can load it all the same.
 WITH_CODE: dict[str, tuple[dict[str, dict[str, Any]], bool]] = {
@@ -30,13 +28,6 @@ WITH_CODE: dict[str, tuple[dict[str, dict[str, Any]], bool]] = {
             "tokenizer_class": "Foreign", "auto_map": {"AutoTokenizer": ["foreign.Foreign", None]}}}, True),
     "generation": ({"generation_config.json": {"auto_map": {"GenerationConfig": "foreign.Foreign"}}}, True),
 }  # fmt: skip
-
-
-def model_folder(folder: Path) -> Path:
-    """A tiny LLaVA with its processor."""
-    tiny_llava().save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
 
 
 def add_code(folder: Path, kind: str, trace: Path) -> Path:

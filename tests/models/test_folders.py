@@ -21,15 +21,12 @@ from sightline.training.arguments import read_settings
 from sightline.training.sft import SFTConfig
 from sightline.training.source import model_source
 from tests.families.tiny_families import gemma3
-from tests.tiny import tiny_llava, tiny_processor
+from tests.tiny import tiny_folder, tiny_llava, tiny_processor
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("whole") / "model"
-    tiny_llava().save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
+    return tiny_folder(tmp_path_factory.mktemp("whole") / "model")
 
 
 @pytest.fixture

@@ -20,17 +20,14 @@ from sightline.errors import InputError
 from sightline.models.adapters import load_adapter
 from sightline.models.load import load_vlm
 from sightline.types import Question
-from tests.tiny import picture, tiny_llava, tiny_processor
+from tests.tiny import picture, tiny_folder, tiny_llava, tiny_processor
 
 QUESTION = Question("what is the colour ?", (opened(picture(0)),), 6)
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    tiny_llava().save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
+    return tiny_folder(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")

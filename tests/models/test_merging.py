@@ -20,17 +20,14 @@ from sightline.models.adapter_folders import chosen_adapter
 from sightline.models.load import LoadedVlm, load_vlm
 from sightline.models.merged_folder import write_model
 from sightline.models.merging import MergeSettings, largest_difference, merge_adapter, probe
-from tests.tiny import tiny_llava, tiny_processor
+from tests.tiny import tiny_folder, tiny_llava, tiny_processor
 
 LAYERS = r"model\.language_model.*(q_proj|v_proj)"
 
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    tiny_llava().save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
+    return tiny_folder(tmp_path_factory.mktemp("base"))
 
 
 def adapter_of(base: Path, folder: Path, settings: Any, name: str = "default", model: Any = None) -> Path:

@@ -25,8 +25,8 @@ from sightline.models.vilt.start import load_start
 from sightline.training.arguments import read_settings
 from sightline.training.source import model_source
 from sightline.training.vilt.settings import read_vilt_settings
-from tests.models.folders import WITH_CODE, add_code, model_folder, plant_pickle
-from tests.tiny import SHORT_RUN, preference_rows, vqa_rows
+from tests.models.folders import WITH_CODE, add_code, plant_pickle
+from tests.tiny import SHORT_RUN, preference_rows, tiny_folder, vqa_rows
 
 KINDS = list(WITH_CODE)
 NEEDED = [kind for kind, (_, loads) in WITH_CODE.items() if not loads]
@@ -34,7 +34,7 @@ NEEDED = [kind for kind, (_, loads) in WITH_CODE.items() if not loads]
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory):
-    return model_folder(tmp_path_factory.mktemp("plain") / "model")
+    return tiny_folder(tmp_path_factory.mktemp("plain") / "model")
 
 
 @pytest.fixture

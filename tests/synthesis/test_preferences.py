@@ -20,7 +20,7 @@ from sightline.synthesis.preferences import SpoiltPicture
 from sightline.synthesis.run import run_synthesis
 from sightline.synthesis.settings import PairChoice, SynthesisConfig
 from tests.endpoint import Reply, Server, completion, text_of
-from tests.tiny import picture, tiny_llava, tiny_processor
+from tests.tiny import picture, tiny_folder
 
 COLOURS = ("red", "blue", "green", "no")
 
@@ -174,8 +174,7 @@ def test_a_row_without_gold_needs_another_judgement(server: Server, tmp_path: Pa
 
 
 def test_a_model_here_draws_the_same_answers_twice(tmp_path: Path) -> None:
-    tiny_llava(1).save_pretrained(tmp_path / "model")
-    tiny_processor().save_pretrained(tmp_path / "model")
+    tiny_folder(tmp_path / "model", 1)
     config = configured(tmp_path, None, questions(tmp_path), policy=str(tmp_path / "model"), chosen_from="gold")
     config = replace(config, max_new_tokens=4, temperature=1.0)
     rows, _ = made(config)

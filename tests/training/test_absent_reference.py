@@ -12,7 +12,7 @@ from datasets import Dataset
 
 import sightline
 from sightline.errors import ConfigError
-from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor
+from tests.tiny import SHORT_RUN, preference_rows, tiny_folder, tiny_llava, tiny_processor
 
 pytestmark = pytest.mark.slow  # each test trains
 
@@ -27,8 +27,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    tiny_llava().save_pretrained(tmp_path / "model")
-    tiny_processor().save_pretrained(tmp_path / "model")
+    tiny_folder(tmp_path / "model")
     return tmp_path / "model"
 
 

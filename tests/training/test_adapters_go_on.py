@@ -21,7 +21,7 @@ from sightline.training.dpo import DPOConfig, DPOTrainer
 from sightline.training.run import dpo_trainer, sft_trainer
 from sightline.training.sft import SFTConfig, SFTTrainer
 from sightline.training.source import model_source
-from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
+from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_folder, tiny_llava, tiny_processor, vqa_rows
 
 LAYERS = r"model\.language_model.*(q_proj|v_proj)"
 FLAGS = (
@@ -32,10 +32,7 @@ FLAGS = (
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base")
-    tiny_llava().save_pretrained(folder)
-    tiny_processor().save_pretrained(folder)
-    return folder
+    return tiny_folder(tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,7 @@ import pytest
 
 from sightline.cli.main import run
 from sightline.engine.store import list_stores
-from tests.tiny import preference_rows, tiny_llava, tiny_processor
+from tests.tiny import preference_rows, tiny_folder
 
 # Shards of a few entries, so that there are many moments at which writing can be cut.
 KILLED_RUN = """
@@ -70,8 +70,7 @@ def losses(folder: Path) -> dict[int, float]:
     "moment", [pytest.param(one, marks=[pytest.mark.soak] if one in MOMENTS[1:4:2] else []) for one in MOMENTS]
 )
 def test_a_killed_run_ends_like_one_that_was_not(moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tiny_llava(1).save_pretrained(tmp_path / "model")
-    tiny_processor().save_pretrained(tmp_path / "model")
+    tiny_folder(tmp_path / "model", 1)
     with open(tmp_path / "train.jsonl", "w") as file:
         for index, row in enumerate(preference_rows(10, 5)):
             row["images"][0].save(tmp_path / f"{index}.png")

@@ -20,7 +20,7 @@ from transformers import TrainerCallback
 
 from sightline.cli.main import run
 from sightline.training import loop
-from tests.tiny import preference_rows, tiny_llava, tiny_processor, vqa_rows
+from tests.tiny import preference_rows, tiny_folder, vqa_rows
 
 # LoRA's dropout draws in each step, so that a run which goes on from other random numbers ends elsewhere.
 SETTINGS = (
@@ -48,8 +48,7 @@ class AtStep(TrainerCallback):
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model, rows of both kinds, and a whole run of each."""
     folder = tmp_path_factory.mktemp("data")
-    tiny_llava(1).save_pretrained(folder / "model")
-    tiny_processor().save_pretrained(folder / "model")
+    tiny_folder(folder / "model", 1)
     for verb, rows in (("sft", vqa_rows(12, 12)), ("dpo", preference_rows(12, 12))):
         (folder / verb).mkdir()
         with open(folder / verb / "train.jsonl", "w") as file:

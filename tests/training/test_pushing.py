@@ -21,7 +21,7 @@ from sightline.training.pushing import push_model, require_write_token, told_ref
 from tests.cli.test_training import command, write_rows
 from tests.cli.test_vilt import SMALL
 from tests.hub import Hub
-from tests.tiny import tiny_llava, tiny_processor, vqa_rows
+from tests.tiny import tiny_folder, vqa_rows
 
 TOKEN = "a-token-that-opens-doors"
 
@@ -143,8 +143,7 @@ def test_pushes_of_checkpoints_that_failed_are_counted(
 def arguments(verb: str, folder: Path) -> list[str]:
     pushing_to = ["--push_to_hub", "true", "--hub_model_id", "someone/tiny", "--hub_token", TOKEN]
     if verb == "sft":
-        tiny_llava(1).save_pretrained(folder / "model")
-        tiny_processor().save_pretrained(folder / "model")
+        tiny_folder(folder / "model", 1)
         data = write_rows(folder, vqa_rows(4, 2))
         return [*command("sft", folder / "model", data, folder / "run", "--max_steps", "1"), *pushing_to]
     Image.new("RGB", (40, 32), "red").save(folder / "red.png")

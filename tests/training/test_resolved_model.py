@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 import sightline
 import sightline.training
 from sightline.models.load import load_vlm
-from tests.tiny import TEMPLATE, picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
+from tests.tiny import TEMPLATE, picture, preference_rows, tiny_folder, vqa_rows
 
 TRAINERS: dict[str, Any] = {
     "sft": (sightline.SFTConfig, sightline.SFTTrainer, vqa_rows(8, 4)),
@@ -24,8 +24,7 @@ TRAINERS: dict[str, Any] = {
 
 def trained(folder: Path, method: str, lora: bool) -> Any:
     """A trainer after three steps whose model and processor lie in `folder / "run"`."""
-    tiny_llava(1).save_pretrained(folder / "base")
-    tiny_processor().save_pretrained(folder / "base")
+    tiny_folder(folder / "base", 1)
     config_class, trainer_class, rows = TRAINERS[method]
     config = config_class(
         output_dir=str(folder / "run"),

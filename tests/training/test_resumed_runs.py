@@ -17,7 +17,7 @@ from sightline.runs import BEGUN, RunFolder
 from sightline.training.begun import FREE_SETTINGS
 from sightline.training.restore import last_whole_checkpoint
 from sightline.training.row_guard import RowGuard
-from tests.tiny import picture, preference_rows, tiny_llava, tiny_processor, vqa_rows
+from tests.tiny import picture, preference_rows, tiny_folder, tiny_llava, vqa_rows
 
 Change = Callable[[Path], object]
 SETTINGS = (
@@ -39,8 +39,7 @@ def write(folder: Path, rows: list[dict[str, Any]]) -> None:
 def cut(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model, rows and a run that was cut after its checkpoint of three steps."""
     folder = tmp_path_factory.mktemp("cut")
-    tiny_llava(1).save_pretrained(folder / "model")
-    tiny_processor().save_pretrained(folder / "model")
+    tiny_folder(folder / "model", 1)
     write(folder, vqa_rows(24, 8))
     assert run(command(folder)) == 0
     shutil.rmtree(folder / "run" / "checkpoint-6")

@@ -14,7 +14,7 @@ from sightline.errors import ConfigError, DataError
 from sightline.training.arguments import read_settings
 from sightline.training.rows import planned_encoding, training_rows
 from sightline.training.sft import SFTConfig
-from tests.tiny import picture, tiny_llava, tiny_processor
+from tests.tiny import picture, tiny_folder, tiny_processor
 
 
 @pytest.fixture
@@ -220,8 +220,7 @@ def test_a_streamed_mixture_draws_rows_by_their_shares(folder: Path, capsys: pyt
 @pytest.mark.slow
 def test_streamed_preferences_and_mixtures_train(folder: Path) -> None:
     model = folder / "model"
-    tiny_llava(1).save_pretrained(model)
-    tiny_processor().save_pretrained(model)
+    tiny_folder(model, 1)
     pair = {"question": "what is this ?", "chosen": "red circle", "rejected": "blue square"}
     path = write(folder / "pairs.jsonl", [{"image": f"{n % 4}.png", **pair} for n in range(8)])
     mixed = [{"path": str(folder / "vqa.jsonl"), "fraction": 1}, {"path": str(folder / "more.jsonl"), "fraction": 1}]
@@ -252,8 +251,7 @@ def test_streamed_preferences_and_mixtures_train(folder: Path) -> None:
 @pytest.mark.slow
 def test_one_source_trains_the_same_in_every_format_streamed_or_not(folder: Path) -> None:
     model = folder / "model"
-    tiny_llava(1).save_pretrained(model)
-    tiny_processor().save_pretrained(model)
+    tiny_folder(model, 1)
     source = folder / "vqa.jsonl"
     for to, name in (("llava", "v.json"), ("parquet", "v.parquet"), ("trl-sft", "v_trl.jsonl")):
         assert run(["data", "convert", str(source), str(folder / "out" / name), "--to", to]) == 0

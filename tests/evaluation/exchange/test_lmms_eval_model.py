@@ -18,7 +18,7 @@ from sightline.data.pictures.images import opened
 from sightline.errors import InputError, MachineError
 from sightline.models.load import load_vlm
 from sightline.types import Question
-from tests.tiny import picture, tiny_llava, tiny_processor
+from tests.tiny import picture, tiny_folder
 
 MODULE = "sightline.evaluation.exchange.lmms_eval_model"
 GREEDY = {"max_new_tokens": 5, "temperature": 0, "do_sample": False, "until": ["\n\n"]}
@@ -74,10 +74,7 @@ def stub(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
-    path = tmp_path_factory.mktemp("model")
-    tiny_llava().save_pretrained(path)
-    tiny_processor().save_pretrained(path)
-    return str(path)
+    return str(tiny_folder(tmp_path_factory.mktemp("model")))
 
 
 def model(folder: str, root: Path, form: str) -> Any:
