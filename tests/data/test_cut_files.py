@@ -18,7 +18,7 @@ import pytest
 from datasets import Dataset
 
 from sightline.data.sources.datasets import read_dataset, stream_dataset
-from sightline.data.sources.saved import ARROW_END
+from sightline.data.sources.folders import ARROW_END
 from sightline.data.sources.shards import read_shards
 from sightline.data.vilt.sources import read_arrow
 from sightline.errors import DataError

@@ -11,7 +11,7 @@ import transformers
 
 from sightline.errors import ConfigError
 from sightline.models.build import BuildSpec, build_vlm, save_vlm
-from sightline.models.tokenizers import build_tokenizer
+from sightline.models.presets import build_tokenizer
 
 TEXT = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,

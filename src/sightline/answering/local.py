@@ -14,11 +14,10 @@ import torch
 from sightline.data.encoding.processors import expand_images, process_images
 from sightline.data.encoding.prompts import Prompt, check_template, ids_around, option_ids, render_prompt
 from sightline.engine.decode import NextTokens, Prompts, decode
-from sightline.engine.decode_selftest import choose_decoding
 from sightline.engine.features import KeptFeatures, PictureTable, Shown, shown_pictures
 from sightline.engine.forest import build_forest
 from sightline.engine.routes import own_rule, score_forest
-from sightline.engine.selftest import RouteChoice
+from sightline.engine.selftest import RouteChoice, choose_decoding
 from sightline.errors import ConfigError
 from sightline.models.families import family_of
 from sightline.models.generate import (

@@ -15,9 +15,10 @@ from rich.tree import Tree
 from sightline.console import console_on
 from sightline.data.checking.check import DataCheck
 from sightline.data.checking.findings import ERROR, NOTE, WARNING
-from sightline.inspection.check import PAGE, check_json
-from sightline.inspection.check_tables import (
+from sightline.inspection.check import (
+    PAGE,
     answers_table,
+    check_json,
     count_text,
     first_cases,
     leaks_table,

@@ -15,10 +15,19 @@ from sightline.errors import ConfigError, MachineError, RunFolderError, nearest
 from sightline.models.decoders import check_decoder, check_head, check_same_logits, keep_logit_scale
 from sightline.models.folders import reading
 from sightline.models.parts import Part, read_part
-from sightline.models.presets import LLAVA_WORDS, PRESETS, ROLE_TOKENS, BuildSpec, chat_template, preset_spec
+from sightline.models.presets import (
+    IMAGE,
+    LLAVA_WORDS,
+    PAD,
+    PRESETS,
+    ROLE_TOKENS,
+    BuildSpec,
+    build_tokenizer,
+    chat_template,
+    preset_spec,
+)
 from sightline.models.pretrained import load_pretrained
 from sightline.models.stored_weights import give_usual_rights
-from sightline.models.tokenizers import IMAGE, PAD, build_tokenizer
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 from sightline.models.towers import TowerShape, build_tower, find_tower_shape, tower_folder
 from sightline.runs import LOCK, RunFolder

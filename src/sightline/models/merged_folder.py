@@ -1,4 +1,4 @@
-"""Write a merged model like its base: shards, generation settings, processor and licence."""
+"""Write a merged model like its base: shards, generation settings, processor, licence, and a card with its use."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from sightline.models.adapter_folders import SETTINGS, Base, lasting_name
 from sightline.models.folders import require_settings
 from sightline.models.load import load_model
 from sightline.models.pretrained import stored_file
-from sightline.models.snippet import ask_snippet
 from sightline.models.stored_weights import give_usual_rights
 from sightline.runs import write_text
 from sightline.secrets import redact
@@ -153,3 +152,28 @@ def _card_of(base: Base) -> dict[str, Any]:
     except Exception:  # the hand-written head of a card may be anything
         return {}
     return found
+
+
+def ask_snippet(repository: str, model: str = "") -> str:
+    """A section of Markdown; `model` is the line that loads the model, where it is not the plain one."""
+    load = model or f'model = AutoModelForImageTextToText.from_pretrained("{repository}")'
+    return f"""## Ask it
+
+```python
+from transformers import AutoModelForImageTextToText, AutoProcessor
+
+{load}
+processor = AutoProcessor.from_pretrained("{repository}")
+content = [{{"type": "image", "path": "picture.png"}}, {{"type": "text", "text": "What is this?"}}]
+inputs = processor.apply_chat_template(
+    [{{"role": "user", "content": content}}],
+    add_generation_prompt=True,
+    tokenize=True,
+    return_dict=True,
+    return_tensors="pt",
+)
+output = model.generate(**inputs, max_new_tokens=64)
+print(processor.decode(output[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True))
+```
+
+or `sightline ask {repository} picture.png "What is this?"`."""

@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard, ModelCardData
 
 from sightline.machine import installed_version
 from sightline.models.adapter_folders import lasting_name
-from sightline.models.snippet import ask_snippet
+from sightline.models.merged_folder import ask_snippet
 from sightline.runs import plain_data, write_text
 from sightline.secrets import redact
 

@@ -1,7 +1,8 @@
-"""The readers of row files: JSONL, JSON, CSV, Parquet, tar shards, token files, image folders by class."""
+"""The readers of row files: JSONL, JSON, CSV, TSV, Parquet, tar shards, token files, image folders by class."""
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -10,14 +11,12 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.pictures.columns import PictureAccess, PictureFinder, beside
 from sightline.data.pictures.gathering import gather_rows
 from sightline.data.sources.bad_rows import BadRows
-from sightline.data.sources.bounds import require_bytes
+from sightline.data.sources.bounds import VALUE_BYTES, allow_long_cells, lines_of, require_bytes
 from sightline.data.sources.column_names import renamed_rows, with_known_names
-from sightline.data.sources.csv_rows import csv_rows
-from sightline.data.sources.decimals import in_short_decimals
 from sightline.data.sources.documents import token_rows
 from sightline.data.sources.json_rows import iterate_jsonl, json_rows, settle, stream_jsonl
 from sightline.data.sources.large_tables import dataset_of_tables
-from sightline.data.sources.mixed_columns import is_mixed, table_of
+from sightline.data.sources.mixed_columns import in_short_decimals, is_mixed, table_of
 from sightline.data.sources.shards import PICTURES, read_shard_table, read_shards, shard_problem
 from sightline.data.sources.text_files import opened_text, row_kind
 from sightline.errors import DataError
@@ -284,3 +283,76 @@ READERS: dict[str, Reader] = {
     ".token": _read_tokens,
     ".txt": _read_tokens,
 }
+
+
+TextRow = dict[str, str | None]
+
+SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
+
+
+def csv_rows(path: Path, delimiter: str, bad: BadRows) -> Iterator[TextRow]:
+    """The rows of a table whose first line names the columns; spaces around a name are none of it. Rows of more values
+    are noted.
+
+    Raises:
+        DataError: a header that says something else, or a file that is cut in its last row.
+    """
+    allow_long_cells()
+    _require_header(path, delimiter)
+    with opened_text(path, newline="") as file:
+        reader = csv.DictReader(lines_of(file, path.name), delimiter=delimiter)
+        number, row = 0, TextRow()
+        try:
+            reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
+            for number, row in enumerate(reader, start=1):
+                if None not in row:
+                    yield row
+                    continue
+                name, width = f"{path.name} row {number}", len(row) - 1
+                bad.note(number, DataError(f"{name}: more values than the header has columns ({width})."))
+        except csv.Error as error:
+            raise DataError(
+                f"{path.name} line {reader.line_num}: no row of a table ({error}). Most likely a quote is opened there "
+                "and never closed, or the file is none of text."
+            ) from error
+    if number:
+        _require_whole_end(path, row, number, delimiter)
+
+
+def _require_header(path: Path, delimiter: str) -> None:
+    """Raise DataError for a first line that names a column twice, or whose columns are parted by another letter."""
+    with opened_text(path, newline="") as file:
+        line = file.readline(VALUE_BYTES)
+    if not line.strip():
+        raise DataError(f"{path.name} line 1: expected the names of the columns, got an empty line. Take it out.")
+    names = [name.strip() for name in next(csv.reader([line], delimiter=delimiter))]
+    other = max((one for one in SEPARATORS if one != delimiter), key=line.count)
+    if len(names) == 1 and other in line:
+        raise DataError(
+            f"{path.name}: expected columns separated by {SEPARATORS[delimiter]}, got a first line with "
+            f"{SEPARATORS[other]}: {line.strip()[:60]!r}. Save it with {SEPARATORS[delimiter]}, or name it .tsv where "
+            "tabs separate them."
+        )
+    twice = next((name for place, name in enumerate(names) if name and name in names[:place]), None)
+    if twice is not None:
+        raise DataError(f"{path.name}: the column {twice!r} stands there twice. Rename or drop one of them.")
+
+
+def _require_whole_end(path: Path, row: TextRow, count: int, delimiter: str) -> None:
+    """Raise DataError for a file that is cut in its last row: inside of quotes, or before its last value."""
+    quotes, ends_line = 0, False
+    with opened_text(path, newline="") as file:
+        for line in file:
+            quotes, ends_line = quotes + line.count('"'), line.endswith(("\n", "\r"))
+    last = f"{path.name} row {count}: the file ends in the middle of it"
+    if not ends_line and any(value is None for value in row.values()):
+        raise DataError(f"{last}: fewer values than the header has columns ({len(row)}). Copy the file again.")
+    if quotes % 2 == 0:
+        return
+    with opened_text(path, newline="") as file:
+        try:
+            for _ in csv.reader(file, delimiter=delimiter, strict=True):
+                pass
+        except csv.Error as error:
+            if "unexpected end" in str(error):
+                raise DataError(f"{last}: its quotes are not closed. Copy the file again, or close them.") from error

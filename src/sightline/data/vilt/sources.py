@@ -13,8 +13,8 @@ from sightline.data.pictures.columns import beside
 from sightline.data.pictures.images import image_size
 from sightline.data.sources.bad_rows import BadRows
 from sightline.data.sources.column_names import OWN_NAMES, ColumnNames, renamed_rows, with_known_names
+from sightline.data.sources.folders import require_arrow_end
 from sightline.data.sources.json_rows import good_records, row_in
-from sightline.data.sources.saved import require_arrow_end
 from sightline.data.sources.text_files import opened_text
 from sightline.errors import ConfigError, DataError
 from sightline.notation import NotationError, read_json as parse_json
