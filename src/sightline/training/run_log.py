@@ -27,6 +27,28 @@ MAX_SHARE = 0.01  # of a run's time that its pages may take
 DATA_SETTINGS = ("dataset_name", "train_data")
 
 
+def steady_times(logged: Mapping[str, Any], train_s: float, since_s: float) -> dict[str, Any]:
+    """A logged record whose times a clock that was set meanwhile has not spoilt.
+
+    Transformers (5.23) takes `train_runtime`, `eval_runtime` and what they divide from the wall clock. Times that are
+    far from those of the steady clock, negative ones say, are replaced.
+
+    Args:
+        train_s: seconds since training began.
+        since_s: seconds since the last step or record, in which whatever else was timed went on.
+    """
+    steady = dict(logged)
+    for name, wall_s in logged.items():
+        split, _, kind = name.rpartition("_")
+        seconds = train_s if split == "train" else since_s
+        if kind != "runtime" or not isinstance(wall_s, float) or abs(wall_s - seconds) <= max(2.0, seconds / 2):
+            continue
+        steady[name] = round(seconds, 4)
+        for rate in (one for one in logged if one.startswith(f"{split}_") and one.endswith("_per_second")):
+            steady[rate] = round(logged[rate] * wall_s / seconds, 3) if seconds else 0.0
+    return steady
+
+
 class RunLog(TrainerCallback):
     """Writes every logged record at once, and the page at the start, after steps and saves, and when the run ends.
 
@@ -43,7 +65,7 @@ class RunLog(TrainerCallback):
         self._said = said
         self._run: RunRecord | None = None
         self._seconds = self._mark = 0.0
-        self._due = 0.0
+        self._due = self._start = 0.0
 
     @contextmanager
     def kept(self) -> Iterator[None]:
@@ -62,7 +84,7 @@ class RunLog(TrainerCallback):
         self._seconds = max(self.metrics[SECONDS].values, default=0.0)
         self._run = self._begun(args, state)
         self._write(TRAINING)
-        self._mark = time.perf_counter()
+        self._mark = self._start = time.perf_counter()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         now = time.perf_counter()
@@ -75,7 +97,10 @@ class RunLog(TrainerCallback):
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if state.is_world_process_zero and logs:
             seconds = {SECONDS: round(self._seconds, 4)} if "loss" in logs else {}
-            row = {"step": state.global_step, **{name: _number(value) for name, value in logs.items()}, **seconds}
+            now = time.perf_counter()
+            numbers = {name: _number(value) for name, value in logs.items()}
+            steady = steady_times(numbers, now - self._start, now - self._mark)
+            row = {"step": state.global_step, **steady, **seconds}
             self._folder.append_metrics(row)
             self.metrics.add(plain_data(row))
         self._mark = time.perf_counter()
