@@ -15,9 +15,12 @@ FILE_WIDTH = 100_000  # columns: in a file or a pipe nothing wraps, whatever ter
 
 
 def console_on(file: TextIO | None = None) -> Console:
-    """A console that writes to `file`, by default stdout: as wide as the terminal, and in a file as what it prints."""
+    """A console that writes to `file`, by default stdout: as wide as the terminal, and in a file as what it prints.
+
+    In a notebook it writes there, too: rich (15) would show its own blocks instead, whatever `file` is.
+    """
     stream = under(file or sys.stdout)
-    return _ShownConsole(file=stream, width=None if is_terminal(stream) else FILE_WIDTH)
+    return _ShownConsole(file=stream, width=None if is_terminal(stream) else FILE_WIDTH, force_jupyter=False)
 
 
 def is_terminal(stream: TextIO) -> bool:
