@@ -240,7 +240,7 @@ def test_a_choice_that_makes_no_sense_is_refused(choice: dict[str, Any], message
 
 
 def test_an_unknown_task_names_its_nearest() -> None:
-    with pytest.raises(ConfigError, match=r"there is no task 'mmmu'. Did you mean 'mmmu_val'\?"):
+    with pytest.raises(ConfigError, match=r"there is no task 'mmmu'. Those of this name: mmmu_val"):
         load_task("mmmu")
     assert "custom" in TASKS
 
