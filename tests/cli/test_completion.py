@@ -68,7 +68,7 @@ def test_zsh_and_fish_are_offered_the_same_with_a_meaning_in_one_line(monkeypatc
         monkeypatch.setenv("_SIGHTLINE_COMPLETE", f"complete_{shell}")
         assert run([]) == 0
         printed = capsys.readouterr().out
-        assert "--feature_store" in printed and "Whether the features of images" in printed and printed.count("\n") == 1
+        assert "--feature_store" in printed and "Store image features on disk" in printed and printed.count("\n") == 1
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])

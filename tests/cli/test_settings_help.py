@@ -36,9 +36,7 @@ def test_each_own_setting_stands_there_once_and_has_a_meaning(verb, monkeypatch,
 def test_choices_defaults_and_meanings_are_written_as_they_are_typed(monkeypatch, capsys):
     shown = " ".join(printed(["dpo", "--help"], 80, monkeypatch, capsys).split())
     assert "--share <auto|mask|fork|plain> How rows share" in shown
-    assert (
-        "--allow_urls Fetch pictures that rows name by https address, from public hosts only. [default: false]" in shown
-    )
+    assert "--allow_urls Download pictures that rows name by https, from public hosts only. [default: false]" in shown
     assert "[default: []]" not in shown and "%%" not in shown
     assert "dpo [RECIPE.yaml] [MODEL] [ROWS] [--key value]..." in shown
     assert "[default: itm mlm]" in " ".join(printed(["vilt", "pretrain", "-h"], 80, monkeypatch, capsys).split())

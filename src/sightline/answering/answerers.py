@@ -1,4 +1,4 @@
-"""Who answers a run: a model here or behind an endpoint, with the fingerprint that its answers are kept by."""
+"""Make a run's answerer (local, endpoint or ViLT) and the fingerprint that keys its stored answers."""
 
 from __future__ import annotations
 

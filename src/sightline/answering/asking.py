@@ -1,4 +1,4 @@
-"""Ask every request of a run once: what the journal knows is not asked, what is answered is in the journal."""
+"""Ask every request of a run once: known answers come from the journal, new ones go into it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The journal of a run: every answer is a line on disk as soon as it is known, so that a killed run loses none."""
+"""The journal of a run: each answer is written to disk at once, so that a killed run loses none."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Answer questions with a local model, one look per image: questions that share a picture share its reading."""
+"""Answer questions with a local model; questions about one image share one reading of it."""
 
 from __future__ import annotations
 

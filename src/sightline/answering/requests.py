@@ -1,4 +1,4 @@
-"""A question with the key under which its answer is kept, and how answers ended: cut, held back, or without a word."""
+"""A question with the key of its stored answer, and how answers ended: cut, filtered or empty."""
 
 from __future__ import annotations
 

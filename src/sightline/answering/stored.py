@@ -1,4 +1,4 @@
-"""Answer questions from answers that are stored already: each is found by the id that stands for its question."""
+"""Answer questions from stored answers, found by the id of each question."""
 
 from __future__ import annotations
 

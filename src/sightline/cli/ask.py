@@ -1,4 +1,4 @@
-"""`sightline ask`: one picture, one question, one answer."""
+"""`sightline ask`: ask a model one question about one image."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ if TYPE_CHECKING:
 def ask_command(
     model: str = typer.Argument(help="Model folder or Hub id, a folder with an adapter, or a name at --endpoint."),
     image: str = typer.Argument(help="Picture file."),
-    question: str = typer.Argument(help="What to ask about it."),
+    question: str = typer.Argument(help="Question about the picture."),
     adapter: str | None = typer.Option(None, "--adapter", help="PEFT adapter folder to put on top of the model."),
     max_new_tokens: int = typer.Option(128, "--max_new_tokens", help="Longest answer, in tokens."),
     top: int = typer.Option(5, "--top", help="With a ViLT: how many answers to show with their probabilities."),
     endpoint: str = typer.Option("", "--endpoint", help="OpenAI-compatible server: http://127.0.0.1:8000/v1."),
-    api_key_env: str = typer.Option("OPENAI_API_KEY", "--api_key_env", help="Variable that holds the server's key."),
+    api_key_env: str = typer.Option("OPENAI_API_KEY", "--api_key_env", help="Variable with the server's key."),
     system: str = typer.Option("", "--system", help="System message before the question."),
-    enable_thinking: str = typer.Option("", "--enable_thinking", help="true or false, for templates that know it."),
-    extra_body: str = typer.Option("", "--extra_body", help="Further fields of the request, JSON or YAML."),
-    timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds that a server may take for its reply."),
+    enable_thinking: str = typer.Option("", "--enable_thinking", help="true or false: may the model think first?"),
+    extra_body: str = typer.Option("", "--extra_body", help="More request fields, JSON or YAML: {top_k: 20}."),
+    timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds to wait for the reply."),
     json: bool = typer.Option(False, "--json", help="Print model, image, question and answer as JSON."),
 ) -> None:
     """Ask a model about a picture: sightline ask MODEL photo.jpg "What is on the table?".

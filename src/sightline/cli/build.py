@@ -1,4 +1,4 @@
-"""`sightline build`: a new VLM folder from a preset, or from a vision tower, a projector and a decoder."""
+"""`sightline build`: build a VLM from a preset, or from a vision tower, a projector and a decoder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def build_command(
         None, "--tokenizer", help="Folder or Hub id; by default the decoder folder's, or a small one is made."
     ),
     image_size: int | None = typer.Option(None, "--image_size", help="Side of the square picture, in pixels."),
-    feature_layer: int = typer.Option(-1, "--feature_layer", help="Hidden state of the tower that is projected."),
+    feature_layer: int = typer.Option(-1, "--feature_layer", help="Hidden state of the tower for the projector."),
     seed: int = typer.Option(42, "--seed", help="The same seed gives the same weights."),
 ) -> None:
     """Build a new VLM: OUT --preset nano, or OUT --tower tower.json --decoder decoder.json.

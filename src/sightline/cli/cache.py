@@ -1,4 +1,4 @@
-"""What is stored between runs: features of images, reference log-probabilities, and pictures fetched from the web.
+"""`sightline cache`: list, verify and clear stored features, reference log-probabilities and images.
 
 The folder is SIGHTLINE_CACHE, by default ~/.cache/sightline. Features and references keep to SIGHTLINE_CACHE_GIB (20):
 the least recently used go first.

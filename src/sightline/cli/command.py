@@ -1,4 +1,4 @@
-"""A command of `sightline`: its options under every name that people type, told of mistakes by the right one."""
+"""A command with its options under all names that people type, and messages that use the right name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a shell's TAB offers: names of tasks, recipes, and the settings of training commands with their values."""
+"""Shell completion by TAB: tasks, recipes, and settings of training commands with their values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sightline data check`: what is in a dataset, and what is wrong with it, before it trains."""
+"""`sightline data check`: find what is wrong with a dataset before training."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def check_command(
     split: str | None = typer.Option(None, "--split", help="Split of SOURCE, where it has several."),
     eval_split: str | None = typer.Option(None, "--eval_split", help="Split of the evaluation data."),
     config: str | None = typer.Option(None, "--config", help="Configuration of a Hub dataset that has several."),
-    image_folder: str | None = typer.Option(None, "--image_folder", help="What paths of pictures count from."),
-    columns: str = typer.Option("", "--columns", help="Your names of columns: question=q,answer=a,image=img."),
-    eval_columns: str = typer.Option("", "--eval_columns", help="The same of the evaluation data."),
-    allow_urls: bool = typer.Option(False, "--allow_urls", help="Fetch pictures that rows name by https address."),
-    limit: int | None = typer.Option(None, "--limit", help="Only the first so many rows of each."),
+    image_folder: str | None = typer.Option(None, "--image_folder", help="Folder where relative picture paths start."),
+    columns: str = typer.Option("", "--columns", help="Your column names: question=q,answer=a,image=img."),
+    eval_columns: str = typer.Option("", "--eval_columns", help="The same for the evaluation data."),
+    allow_urls: bool = typer.Option(False, "--allow_urls", help="Download pictures that rows name by https."),
+    limit: int | None = typer.Option(None, "--limit", help="Use only the first N rows of each."),
     max_pixels: int | None = typer.Option(
-        None, "--max_pixels", help="Pictures over it are refused; by default the limit of training, 89,478,485."
+        None, "--max_pixels", help="Refuse larger pictures; default: the limit of training, 89,478,485."
     ),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Folder for check.json and report.html."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),

@@ -1,4 +1,4 @@
-"""`sightline data convert`: rows of any format in another one."""
+"""`sightline data convert`: convert rows to another format."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ def convert_command(
         ..., "--to", help="trl-sft, trl-dpo, trl-kto, llava or parquet.", autocompletion=one_of(*TARGETS)
     ),
     images: str = typer.Option("copy", "--images", help="copy pictures beside the file, or reference them."),
-    split: str | None = typer.Option(None, "--split", help="Of a folder or Hub id; train by default."),
-    config: str | None = typer.Option(None, "--config", help="Of a Hub id that has several."),
-    image_folder: str | None = typer.Option(None, "--image_folder", help="What paths of pictures count from."),
-    columns: str = typer.Option("", "--columns", help="Your names of columns: question=q,answer=a,image=img."),
-    allow_urls: bool = typer.Option(False, "--allow_urls", help="Fetch pictures that rows name by https address."),
+    split: str | None = typer.Option(None, "--split", help="Split of a folder or Hub id; train by default."),
+    config: str | None = typer.Option(None, "--config", help="Configuration of a Hub dataset that has several."),
+    image_folder: str | None = typer.Option(None, "--image_folder", help="Folder where relative picture paths start."),
+    columns: str = typer.Option("", "--columns", help="Your column names: question=q,answer=a,image=img."),
+    allow_urls: bool = typer.Option(False, "--allow_urls", help="Download pictures that rows name by https."),
     allow_outside: bool = typer.Option(
         False, "--allow_outside", help="Copy pictures from outside of the dataset's folder and --image_folder, too."
     ),
-    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
+    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count unusable rows."),
     json: bool = typer.Option(False, "--json", help="Print what was written as JSON on stdout."),
 ) -> None:
     """Write rows of any format as TRL's SFT, DPO or KTO rows, as LLaVA JSON, or as Parquet with pictures inside.

@@ -1,4 +1,4 @@
-"""`sightline data preview`: what a model will see of rows, in the terminal and as a page."""
+"""`sightline data preview`: show what a model will see of rows, in the terminal and as a page."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ def preview_command(
     source: str | None = typer.Argument(None, help="Rows: a file, a folder or a Hub id; by default the recipe's."),
     model: str | None = typer.Option(None, "--model", help="Model folder or Hub id; by default the recipe's, or nano."),
     config: str | None = typer.Option(None, "--config", help="Recipe of sft or dpo: its data, model and settings."),
-    rows: str | None = typer.Option(None, "--rows", help="Which rows, from 0: 0,5,7."),
-    limit: int = typer.Option(3, "--limit", min=1, help="Without --rows: the first so many."),
-    batch_size: int | None = typer.Option(None, "--batch_size", min=1, help="Rows of the batch that is drawn."),
-    method: str | None = typer.Option(None, "--for", help="sft or dpo, where neither keys nor columns tell."),
+    rows: str | None = typer.Option(None, "--rows", help="Rows to show, counted from 0: 0,5,7."),
+    limit: int = typer.Option(3, "--limit", min=1, help="Without --rows: show the first N rows."),
+    batch_size: int | None = typer.Option(None, "--batch_size", min=1, help="Rows in the batch that is drawn."),
+    method: str | None = typer.Option(None, "--for", help="sft or dpo, if settings and columns do not tell."),
     output_path: str | None = typer.Option(None, "--output_path", help="Write the preview as an HTML page, too."),
 ) -> None:
     """Show what a model will see: sightline data preview ROWS --model MODEL [--config RECIPE] [--key value ...]

@@ -9,10 +9,8 @@ import typer
 
 def demo_command(
     output_dir: Path = typer.Option(Path("demo"), "--output_dir", help="Folder to write; it must be new or empty."),
-    seed: int = typer.Option(42, "--seed", help="Of scenes, weights and the order of rows."),
-    quick: bool = typer.Option(
-        False, "--quick", help="A smoke test of all steps in under a minute, which learns nothing."
-    ),
+    seed: int = typer.Option(42, "--seed", help="Random seed of scenes, weights and order of rows."),
+    quick: bool = typer.Option(False, "--quick", help="Try all steps in under a minute; the model learns nothing."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
     """Build a small VLM, train it, evaluate it, align it, evaluate it again and compare: offline, on a CPU."""

@@ -1,4 +1,4 @@
-"""`sightline doctor`: the environment; with a recipe, the run before any GPU hour."""
+"""`sightline doctor`: check the installation, or a training recipe before you spend GPU time on it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import typer
 def doctor_command(
     context: typer.Context,
     config: str | None = typer.Option(None, "--config", help="Recipe of sft or dpo to examine."),
-    method: str | None = typer.Option(None, "--for", help="sft or dpo, where neither keys nor columns tell."),
+    method: str | None = typer.Option(None, "--for", help="sft or dpo, if settings and columns do not tell."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout."),
 ) -> None:
     """Examine the environment, or with --config RECIPE [--key value ...] a run before it costs anything.

@@ -1,4 +1,4 @@
-"""Settings of the process that keep commands quiet, set before any library reads them."""
+"""Environment variables that keep commands quiet, set before any library reads them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A group of commands: one of them may act where none is named, and a word that is no command is told what it is."""
+"""A group of commands, with a default command and a message for words that are no command."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How help is laid out: as wide as the terminal, 80 columns at most; meanings below their names where it is narrow."""
+"""Lay out help texts: up to 80 columns wide, in one column where the terminal is narrow."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""File names and texts in UTF-8 under a locale that knows ASCII alone: Python starts anew in its UTF-8 mode."""
+"""Start Python again in UTF-8 mode where the locale knows only ASCII."""
 
 from __future__ import annotations
 

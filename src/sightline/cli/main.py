@@ -1,4 +1,4 @@
-"""The `sightline` command: one command line read and done, and errors as messages with exit codes."""
+"""The `sightline` command: run one command line, and turn errors into messages with exit codes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sightline merge`: an adapter folded into its base."""
+"""`sightline merge`: merge an adapter into its base."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def merge_command(
     adapter: str | None = typer.Option(None, "--adapter", help="Name of the adapter, where a folder holds several."),
     dtype: str = typer.Option("auto", "--dtype", help="float32, bfloat16 or float16; auto keeps the base's."),
     max_shard_size: str | None = typer.Option(
-        None, "--max_shard_size", help="Most weights in one part, such as 5GB; by default as many as the base has."
+        None, "--max_shard_size", help="Largest part of the weights, such as 5GB; by default as in the base."
     ),
 ) -> None:
     """Fold an adapter into its base: sightline merge ADAPTER OUT [--base MODEL]

@@ -1,4 +1,4 @@
-"""What a command prints: both streams of the process, without secrets and without what would steer a terminal."""
+"""Clean what a command prints on both streams: no secrets, no control characters."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`sightline score`: score the answers of a finished run again, by another profile, without a model."""
+"""`sightline score`: score the answers of a finished run again by another profile, without a model."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import typer
 
 def score_command(
     run: Path = typer.Argument(help="The --output_dir of a run of sightline eval."),
-    profile: str = typer.Option(
-        "", "--profile", help="Whose rules read answers: strict, official; the task's default."
+    profile: str = typer.Option("", "--profile", help="Rules that read answers: strict, official; the task's default."),
+    likelihood_norm: str | None = typer.Option(
+        None, "--likelihood_norm", help="sum, token or byte; default: the run's."
     ),
-    likelihood_norm: str | None = typer.Option(None, "--likelihood_norm", help="sum, token or byte; as it was run."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Folder for the new results and samples."),
-    export: str = typer.Option("", "--export", help="Also write results as another tool does: lmms-eval."),
-    card: Path | None = typer.Option(None, "--card", help="Model folder whose card and .eval_results get the scores."),
+    export: str = typer.Option("", "--export", help="Also write results in the format of lmms-eval."),
+    card: Path | None = typer.Option(None, "--card", help="Model folder: write the scores into its card."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
     """Score a run again: sightline score RUN --profile official."""

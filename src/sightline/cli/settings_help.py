@@ -1,4 +1,4 @@
-"""A command that takes settings by any flag: help lists them with choices, defaults and meanings, TAB offers them."""
+"""Commands with settings as flags: help with choices, defaults and meanings, and completion."""
 
 from __future__ import annotations
 

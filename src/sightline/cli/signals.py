@@ -1,4 +1,4 @@
-"""SIGTERM and SIGHUP as an exception, so that a command that they end tidies up, says how to go on, and exits so."""
+"""Turn SIGTERM and SIGHUP into an exception, so that a command tidies up and says how to continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Standard output and error of a command: what cannot be written is dropped, so that nothing shown ends a run."""
+"""Standard output and error that never end a run: what cannot be written is dropped."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The benchmarks that `sightline eval --tasks` runs, and all about one of them."""
+"""`sightline tasks`: list the benchmarks, and show one of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of verbs, each a light module of this folder, and the application that Typer makes of it."""
+"""The table of commands, each a light module of this folder, and the Typer application made of it."""
 
 from __future__ import annotations
 
@@ -108,20 +108,20 @@ def _training(name: str, summary: str) -> Verb:
 
 VERBS = (
     Verb("demo", "Build, train, evaluate, align and compare a small VLM, offline.", lies=True),
-    Verb("build", "A new VLM folder: from a preset, or tower, projector, decoder.", lies=True),
-    Verb("merge", "Fold an adapter into its base: an ordinary model folder.", lies=True),
-    Verb("ask", "One picture, one question, one answer."),
+    Verb("build", "Build a new VLM: from a preset, or tower, projector, decoder.", lies=True),
+    Verb("merge", "Merge an adapter into its base: an ordinary model folder.", lies=True),
+    Verb("ask", "Ask a model one question about a picture."),
     _training("sft", "Fine-tune on demonstrations; takes every flag of trl sft."),
     _training("dpo", "Align with preference pairs; takes every flag of trl dpo."),
     Verb("eval", "Score a model on benchmarks or your own rows.", is_shared=True),
-    Verb("score", "Score the answers of a run again, by another profile."),
-    Verb("compare", "Two runs on the same items: what changed, and by what."),
+    Verb("score", "Score the answers of a run again, by other rules."),
+    Verb("compare", "Compare two runs item by item, with tests."),
     Verb(
         "tasks",
-        "The benchmarks: sources, prompts, scoring profiles.",
+        "List the benchmarks: sources, prompts, scoring rules.",
         verbs=(
-            Verb("list", "Each benchmark, with its rows and title."),
-            Verb("show", "Where its rows come from, prompts, profiles, licence."),
+            Verb("list", "List each benchmark with its rows and title."),
+            Verb("show", "Show a benchmark: rows, prompts, profiles, licence."),
         ),
         by_itself="list",
     ),
@@ -129,18 +129,18 @@ VERBS = (
         "data",
         "Check, preview, convert and write training data.",
         verbs=(
-            Verb("check", "What is in a dataset, and what is wrong with it."),
-            Verb("preview", "What the model will see of your rows.", takes_any_flag=True),
-            Verb("convert", "Write rows of any format in another one.", lies=True),
+            Verb("check", "Check what is in a dataset, and what is wrong with it."),
+            Verb("preview", "Show what the model will see of your rows.", takes_any_flag=True),
+            Verb("convert", "Convert rows to another format.", lies=True),
             Verb("synthesize", "Write rows with a model: conversations, preferences, ...", lies=True),
         ),
     ),
-    Verb("doctor", "The environment; with a recipe, the run before any GPU hour.", takes_any_flag=True),
+    Verb("doctor", "Check the installation, or a recipe before it costs GPU time.", takes_any_flag=True),
     Verb(
         "cache",
         "List, verify or clear what is stored between runs.",
         verbs=(
-            Verb("list", "What is stored, how much, and when it was last used."),
+            Verb("list", "List what is stored, how much, and when it was last used."),
             Verb("verify", "Read every file, and remove damaged ones."),
             Verb("clear", "Remove all, or one kind."),
         ),
@@ -157,7 +157,7 @@ VERBS = (
             Verb("evaluate", "Score a trained ViLT, with intervals."),
             Verb("search", "Rank the pictures of a folder by a text."),
             Verb("caption", "Choose captions for a picture from candidates."),
-            Verb("align", "Draw which patches the words of a sentence go to."),
+            Verb("align", "Draw where the words of a sentence are in a picture."),
         ),
     ),
 )

@@ -1,4 +1,4 @@
-"""`sightline vilt`: pretrain, fine-tune, evaluate and use ViLT, one transformer over words and image patches."""
+"""`sightline vilt`: pretrain, fine-tune, evaluate and use ViLT."""
 
 from __future__ import annotations
 
@@ -66,16 +66,16 @@ def _train(task: str, arguments: list[str]) -> None:
 def evaluate_command(
     model: str = typer.Argument(help="Folder or Hub id of a ViLT that answers, ranks or judges."),
     data: str = typer.Argument(help="File of questions, captions or sentences, as in training."),
-    image_folder: str | None = typer.Option(None, "--image_folder", help="Where pictures lie; the file's own folder."),
+    image_folder: str | None = typer.Option(None, "--image_folder", help="Folder of pictures; default: the file's."),
     annotations: str | None = typer.Option(None, "--annotations", help="VQAv2's annotations beside its questions."),
     split: str | None = typer.Option(None, "--split", help="Split of captions that have several."),
-    limit: int | None = typer.Option(None, "--limit", help="Only the first so many rows."),
-    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count rows that cannot be used."),
-    candidates: int | None = typer.Option(None, "--candidates", help="Retrieval: score so many pictures per text."),
-    compare: bool = typer.Option(False, "--compare", help="With candidates: score all as well, show the loss."),
-    columns: str = typer.Option("", "--columns", help="Your names of columns: question=q,answer=a,image=img."),
+    limit: int | None = typer.Option(None, "--limit", help="Use only the first N rows."),
+    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count unusable rows."),
+    candidates: int | None = typer.Option(None, "--candidates", help="Retrieval: score only N pictures per text."),
+    compare: bool = typer.Option(False, "--compare", help="With --candidates: score all too, show what is lost."),
+    columns: str = typer.Option("", "--columns", help="Your column names: question=q,answer=a,image=img."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Run folder: results, samples, report."),
-    resume: bool = typer.Option(False, "--resume", help="Go on with the answers in --output_dir."),
+    resume: bool = typer.Option(False, "--resume", help="Continue the run in --output_dir."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the table on stderr."),
 ) -> None:
     """Evaluate a ViLT: soft-score accuracy, recall at 1, 5 and 10 both ways, or judgements, with 95% intervals.
@@ -112,8 +112,8 @@ def search_command(
     images: Path = typer.Argument(help="Folder of pictures; subfolders are searched, too."),
     text: str = typer.Argument(help="What to look for."),
     top: int = typer.Option(20, "--top", help="How many pictures to show."),
-    candidates: int | None = typer.Option(None, "--candidates", help="Score only so many in full, from a shortlist."),
-    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count pictures that are bad."),
+    candidates: int | None = typer.Option(None, "--candidates", help="Shortlist N pictures, score only these."),
+    skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count unreadable pictures."),
     output_path: Path = typer.Option(Path("search.html"), "--output_path", help="Contact sheet to write."),
     json: bool = typer.Option(False, "--json", help="Print the ranking as JSON."),
 ) -> None:
@@ -174,7 +174,7 @@ def caption_command(
 def align_command(
     model: str = typer.Argument(help="Folder or Hub id of a ViLT, best one that was pretrained with itm."),
     image: str = typer.Argument(help="Picture file."),
-    sentence: str = typer.Argument(help="Sentence whose words are laid over it."),
+    sentence: str = typer.Argument(help="Sentence whose words are laid over the picture."),
     output_path: Path = typer.Option(Path("alignment.png"), "--output_path", help="PNG to write."),
 ) -> None:
     """Draw which patches the words of a sentence go to: sightline vilt align MODEL photo.jpg "a cat on a mat"."""

@@ -1,4 +1,4 @@
-"""What the demo asks its models: questions about scenes that training never saw, and descriptions of them."""
+"""The exam of the demo: questions about unseen scenes, and descriptions of them."""
 
 from __future__ import annotations
 

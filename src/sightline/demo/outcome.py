@@ -1,4 +1,4 @@
-"""What a demo found: standings before and after alignment, baselines, comparisons, and what to try next."""
+"""The result of a demo: scores before and after alignment, baselines, comparisons, next steps."""
 
 from __future__ import annotations
 

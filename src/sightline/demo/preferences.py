@@ -1,4 +1,4 @@
-"""Preference pairs from a model's own mistakes: the truth against a description with an invented or missing object."""
+"""Make preference pairs from a model's own mistakes: the truth against an invented or missing object."""
 
 from __future__ import annotations
 

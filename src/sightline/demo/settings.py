@@ -1,4 +1,4 @@
-"""What a demo is asked for, and how much of everything that means."""
+"""Settings of the demo, and the sizes that they stand for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `sightline eval` is asked for, checked for settings that exclude each other."""
+"""Settings of `sightline eval`, checked for conflicts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of a run: scores with intervals and bounds, categories, every sample to look through, how it was run."""
+"""The page of a run: scores with intervals and bounds, categories, every sample, and how it was run."""
 
 from __future__ import annotations
 

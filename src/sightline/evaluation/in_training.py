@@ -1,4 +1,4 @@
-"""Score a model on tasks while it trains: it answers where it is, by the same prompts, scorers and metrics as later."""
+"""Score benchmarks at each evaluation of a training run, without reloading the model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The items of a table of rows: every one checked, bad rows named, a fingerprint of what will be asked."""
+"""Turn a table of rows into items: each is checked, bad rows are named, and all get a fingerprint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Let another model judge the answers that a profile cannot read; off unless asked for, and recorded word for word."""
+"""Let another model judge answers that a profile cannot read; only on request, and fully recorded."""
 
 from __future__ import annotations
 

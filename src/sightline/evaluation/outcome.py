@@ -1,4 +1,4 @@
-"""What a run of tasks found: scores and samples per task, what they depend on, their files and their table."""
+"""The result of a run: scores and samples per task, their provenance, files and tables."""
 
 from __future__ import annotations
 

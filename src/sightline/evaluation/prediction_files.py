@@ -1,4 +1,4 @@
-"""Files of stored answers as plain records: JSONL, JSON, CSV, TSV, Parquet, Excel, none of them guessed at."""
+"""Read files of stored answers as plain records: JSONL, JSON, CSV, TSV, Parquet, Excel."""
 
 from __future__ import annotations
 

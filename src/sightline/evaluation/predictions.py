@@ -1,4 +1,4 @@
-"""Answers that are stored already: which column of a file holds them, and which item each of them belongs to."""
+"""Match stored answers to items: find the column of answers, and the item of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scores each task under each profile: one row per kind of task."""
+"""The table of scorers: one row per kind of task, one column per profile."""
 
 from __future__ import annotations
 

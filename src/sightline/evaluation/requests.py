@@ -1,4 +1,4 @@
-"""What a model is asked for each item, and the key under which the answer is kept."""
+"""Turn items into questions, each with the key of its answer."""
 
 from __future__ import annotations
 

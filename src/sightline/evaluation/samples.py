@@ -1,4 +1,4 @@
-"""One line per item of a run: what was asked, what was said, what was read out of it, and what it scored."""
+"""The record of one item in samples.jsonl: prompt, answer, what was read, score."""
 
 from __future__ import annotations
 

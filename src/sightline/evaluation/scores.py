@@ -1,4 +1,4 @@
-"""Scores of a task: answers judged by a profile, metrics with intervals, and what is unparsed, failed or blind."""
+"""Score a task: verdicts by profile, metrics with intervals, unparsed and failed answers, baselines."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Samples of a run as a report's browser shows them, with small copies of their pictures."""
+"""Samples for a report's browser, with small copies of their images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A task's items from wherever its rows can be reached: a file or folder you name, a folder of benchmarks, the Hub."""
+"""Find a task's items: a file or folder, a folder of benchmarks, or the Hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finished run read back from its folder: each value of its kind and each item there, or a line that says so."""
+"""Read a finished run from its folder, and check every value and item."""
 
 from __future__ import annotations
 

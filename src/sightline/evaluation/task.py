@@ -1,4 +1,4 @@
-"""What a benchmark is: sources, prompts by origin, scorers by profile and metrics; records and no code."""
+"""The record of a benchmark: sources, prompts, scorers by profile, metrics. No code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that training reads, as rows to evaluate: what was said before the last answer, and that answer as gold."""
+"""Turn training rows into rows to evaluate: the last answer becomes the gold answer."""
 
 from __future__ import annotations
 

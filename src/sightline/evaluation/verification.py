@@ -1,4 +1,4 @@
-"""Whether items are the whole benchmark, from its own source: what may be published under the benchmark's name."""
+"""Check whether items are the complete benchmark, so that scores may carry its name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the processes of a run meet: who is there, who is alive, shared messages, why one ended."""
+"""The meeting place of a run's processes: who is there, who is alive, shared messages, why one ended."""
 
 from __future__ import annotations
 

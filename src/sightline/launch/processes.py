@@ -1,4 +1,4 @@
-"""Which of the run's processes this one is, and how to do something only once."""
+"""The processes of a run: the number of this one, and actions that only one of them does."""
 
 from __future__ import annotations
 

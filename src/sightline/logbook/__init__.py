@@ -1,1 +1,1 @@
-"""What a training run writes down while it trains: its numbers, its story, its page; several runs on one page."""
+"""The log of a training run: its numbers, its record and its page; several runs on one page."""

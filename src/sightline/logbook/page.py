@@ -1,4 +1,4 @@
-"""The page of a training run: curves, scores, what was shared, its rows, samples, settings and machine."""
+"""The page of a training run: curves, scores, sharing, rows, samples, settings and machine."""
 
 from __future__ import annotations
 

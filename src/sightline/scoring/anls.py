@@ -1,4 +1,4 @@
-"""ANLS of DocVQA: how close an answer comes to a gold one in edit distance, cut off at one half.
+"""ANLS of DocVQA: similarity to a gold answer by edit distance, 0 below one half.
 
 Sources: Biten et al., 2019, "Scene text visual question answering"; peers, described: lmms-eval 0.7.3 api/metrics.py,
 VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0.

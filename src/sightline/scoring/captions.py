@@ -1,4 +1,4 @@
-"""Captions of one image and of a run: their words, ROUGE-L, BLEU and CIDEr-D against the references.
+"""Score captions against references: words, ROUGE-L, BLEU and CIDEr-D.
 
 Sources: Lin, 2004 (ROUGE-L); Papineni et al., 2002 (BLEU); Vedantam et al., 2015 (CIDEr); constants, smoothing and the
 closest reference length as in pycocoevalcap 1.2. CIDEr and BLEU belong to all captions of a run together.

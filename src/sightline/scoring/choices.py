@@ -1,4 +1,4 @@
-"""Option letters as VLMEvalKit, lmms-eval and LLaVA read them, each by its own rules.
+"""Read option letters as VLMEvalKit, lmms-eval and LLaVA do, each by its own rules.
 
 Sources, described rule by rule: VLMEvalKit vlmeval/utils/matching_util.py at e8e78f0; lmms-eval 0.7.3
 tasks/mmbench/mmbench_evals.py, tasks/ai2d/utils.py (with its exact match without case and punctuation) and

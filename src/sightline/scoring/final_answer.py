@@ -1,4 +1,4 @@
-"""What of a long answer is its final answer: behind the thought, in answer tags, a field, a fence, LaTeX's box."""
+"""Find the final answer in a long one: behind the reasoning, in tags, a field, a fence or a LaTeX box."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""MathVista's official steps, with rules in the place of its judge, and what lmms-eval and VLMEvalKit make of them.
+"""Score MathVista by its official steps without a judge, and as lmms-eval and VLMEvalKit do.
 
 MathVista and lmms-eval ask GPT-4 what an answer says; here rules of language read it. The official normalisation stays
 under their names, which makes an option of anything; `strict` leaves such answers unparsed.

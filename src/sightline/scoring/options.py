@@ -1,4 +1,4 @@
-"""Find options in a text: by their text, in any spelling; by their letters, in any dress; and what is said of each."""
+"""Find options in a text, by their text or their letters, and what is said of each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Phrases that announce, deny or refuse an answer, from phrases.toml, and answers without the dress around them."""
+"""Phrases that announce, deny or refuse an answer (phrases.toml), and removal of what surrounds it."""
 
 from __future__ import annotations
 

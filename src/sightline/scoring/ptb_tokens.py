@@ -1,4 +1,4 @@
-"""Split captions into the words that COCO's caption metrics count: the Penn Treebank's, without Java.
+"""Split captions into words as COCO's metrics do (Penn Treebank), without Java.
 
 Written from its behaviour, on 15,000 COCO captions, made texts and the cases of pycocoevalcap 1.2 (Stanford CoreNLP
 3.4.1, called with -preserveLines -lowerCase, then 17 punctuation tokens dropped). Of all forms that fit at a place the

@@ -1,4 +1,4 @@
-"""What is scored: an item of a benchmark, the verdict on its answer, and the scorers that give it."""
+"""Records of scoring: an item, the verdict on its answer, and the scorers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Scorers of short answers: own rows, ChartQA, OCRBench and VisOnlyQA, as their peers score them and `strict`.
+"""Scorers of short answers: own rows, ChartQA, OCRBench and VisOnlyQA, by other tools' rules and `strict`.
 
 Sources, described: Masry et al., 2022, "ChartQA", and VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0 (after
 pix2struct); Yuliang-Liu/MultimodalOCR OCRBench/example.py at 794c36d and lmms-eval 0.7.3 tasks/ocrbench.

@@ -1,4 +1,4 @@
-"""Read an answer of a few words: as it stands, unwrapped, behind "The answer is", or said in a sentence."""
+"""Read a short answer: alone, quoted, behind "The answer is", or in a sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read "yes" or "no" from an answer: POPE, MME, VLMEvalKit and lmms-eval each in their own way, and `strict`.
+"""Read "yes" or "no" from an answer, by the rules of POPE, MME, VLMEvalKit, lmms-eval and `strict`.
 
 Sources, described rule by rule: AoiDragon/POPE evaluate.py at 08d957b; MME's tool in the copy at zjunlp/Deco fee8d75;
 VLMEvalKit dataset/utils/yorn.py at e8e78f0; lmms-eval 0.7.3 tasks/mme and tasks/pope.

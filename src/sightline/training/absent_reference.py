@@ -1,4 +1,4 @@
-"""The reference of a run that kept none, had again for pairs that were in no dataset when its trainer was made."""
+"""Load DPO's reference model again when a batch holds pairs that were unknown at the start."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of a training command: a recipe and flags, under TRL's names, checked and sorted into TRL's records."""
+"""Read a training command's recipe and flags into TRL's records, every name and value checked."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from sightline.training.folder_code import KEY, refuse_code_setting
 
 STORES = ("feature_store", "reference_store")  # auto, on or off, and true and false for the last two
 EVAL_TASKS_HELP = (
-    "Benchmarks to answer at each evaluation, separated by commas: TASK, or TASK:DATA to say where its rows lie; "
-    "custom:FILE for rows of your own."
+    "Benchmarks to run at each evaluation, separated by commas: TASK, or TASK:DATA with the place of its rows; "
+    "custom:FILE for your own rows."
 )
 
 
@@ -37,23 +37,23 @@ class ScriptArguments(trl.ScriptArguments):
     )
     adapter: str | None = field(
         default=None,
-        metadata={"help": "PEFT adapter folder to go on training; by default model_name_or_path, where that is one."},
+        metadata={"help": "PEFT adapter folder to train further; by default model_name_or_path, if that is one."},
     )
     eval_dataset_name: str | None = field(
         default=None,
-        metadata={"help": "File, folder or Hub id of rows to evaluate on; of a folder or Hub id dataset_test_split."},
+        metadata={"help": "File, folder or Hub id of rows to evaluate on; of the latter two, dataset_test_split."},
     )
     eval_tasks: list[str] | None = field(default=None, metadata={"help": EVAL_TASKS_HELP})
-    eval_tasks_limit: int | None = field(default=None, metadata={"help": "Only the first so many items of each task."})
+    eval_tasks_limit: int | None = field(default=None, metadata={"help": "Use only the first N items of each task."})
     image_folder: str | None = field(
-        default=None, metadata={"help": "What paths of pictures count from; by default the folder of the rows' file."}
+        default=None, metadata={"help": "Folder where relative picture paths start; by default that of the rows."}
     )
     columns: dict[str, str] | str | None = field(
         default=None,
-        metadata={"help": "Names given to columns before rows are read: question=q,answer=a,image=img, or a mapping."},
+        metadata={"help": "Your column names: question=q,answer=a,image=img, or a mapping."},
     )
     allow_urls: bool = field(
-        default=False, metadata={"help": "Fetch pictures that rows name by https address, from public hosts only."}
+        default=False, metadata={"help": "Download pictures that rows name by https, from public hosts only."}
     )
     skip_bad_rows: bool = field(
         default=False,

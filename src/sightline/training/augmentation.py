@@ -1,4 +1,4 @@
-"""Augment the pictures of training batches: a collator around a trainer's own, which evaluation keeps."""
+"""Augment the images of training batches: a collator around the trainer's own."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from sightline.errors import ConfigError
 from sightline.training.sampler import order_seed
 
 AUGMENTATION_HELP = (
-    "How training pictures are changed, anew in each epoch: `none`, `light` (small shifts, brightness, contrast, "
-    "colour; never mirrored), `randaugment` (two drawn changes, as in ViLT), `document` (tilt, uneven light, blur, "
-    "noise, grey, JPEG). Evaluation sees pictures as they are."
+    "Change training pictures at random, anew in each epoch: `none`, `light` (small shifts, brightness, contrast, "
+    "colour; never mirrored), `randaugment` (two random changes, as in ViLT), `document` (tilt, uneven light, blur, "
+    "noise, grey, JPEG). Evaluation never changes pictures."
 )
 
 

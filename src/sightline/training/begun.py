@@ -1,4 +1,4 @@
-"""What a training run begins with, so that it is resumed with the same settings, rows and model, or not at all."""
+"""Record what a training run began with, so that it resumes only with the same settings, rows and model."""
 
 from __future__ import annotations
 

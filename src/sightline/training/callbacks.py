@@ -1,4 +1,4 @@
-"""What a training run shows while it trains: a progress bar, or lines; in place of transformers' own printing."""
+"""Show the progress of training as a bar or as lines, in place of transformers' printing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card of a trained VLM: what it came from, how it was trained, how to ask it."""
+"""Write the model card of a trained VLM: origin, training, use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checkpoints that are there whole or not at all, whatever ends the run that writes them."""
+"""Write checkpoints completely or not at all, whatever ends the run."""
 
 from __future__ import annotations
 

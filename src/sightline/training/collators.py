@@ -1,4 +1,4 @@
-"""Batches for TRL's trainers: the plain rows that TRL makes, or those with each picture once and a forest beside."""
+"""Make batches for TRL's trainers: plain rows as TRL makes them, with a forest beside them."""
 
 from __future__ import annotations
 

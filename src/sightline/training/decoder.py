@@ -1,4 +1,4 @@
-"""What training asks of a model's family before it is loaded: a decoder to share rows on, adapters on that decoder."""
+"""Checks before a model is loaded: refuse encoder-decoders, aim LoRA at the decoder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the processes of a training run compute: each on a GPU of its own, or together on the CPU."""
+"""Choose where the processes of a run compute: a GPU each, or the CPU together."""
 
 from __future__ import annotations
 

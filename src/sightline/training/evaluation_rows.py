@@ -1,4 +1,4 @@
-"""Where rows to evaluate on come from: named by the user, held out, or the test split; never those that train."""
+"""Find the rows to evaluate on: named, held out, or the test split; never training rows."""
 
 from __future__ import annotations
 

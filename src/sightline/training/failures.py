@@ -1,4 +1,4 @@
-"""What ended a training step, as one line with what to do: a row, a disk, memory, a worker of the data loader."""
+"""Explain in one line what ended a training step: a row, a disk, memory or a data worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Hold a trainer's datasets against `max_length` before training: count, print, and leave out what does not fit."""
+"""Drop and report rows that exceed `max_length` before training."""
 
 from __future__ import annotations
 

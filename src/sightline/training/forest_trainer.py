@@ -1,4 +1,4 @@
-"""What both trainers do alike around TRL's training loop: augmented batches, weights put back, the run's card."""
+"""Base of both trainers: augmentation, restored weights and model card around TRL's loop."""
 
 from __future__ import annotations
 

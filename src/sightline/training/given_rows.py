@@ -1,4 +1,4 @@
-"""Rows as scripts give them to a trainer: datasets, or lists of rows and torch's datasets for their own collator."""
+"""Rows that a script gives to a trainer: datasets, lists, or torch's datasets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The image-dependence margin: how much of the reward margin goes when the picture does, on a small fixed sample."""
+"""Measure how much of the reward margin depends on the image, on a small fixed sample."""
 
 # Dims: B pairs.
 from __future__ import annotations
@@ -24,8 +24,8 @@ from sightline.errors import ConfigError
 from sightline.training.references import is_sharded
 
 IMAGE_MARGIN_HELP = (
-    "Rows on which rewards/image_margin is measured, ten times a run: the reward margin with the real images minus "
-    "that with blank ones. 0 measures nothing."
+    "Number of rows to measure rewards/image_margin on, ten times a run: the reward margin with the real images minus "
+    "the one with blank images. 0 turns it off."
 )
 MEASUREMENTS = 10
 ROWS_LOOKED_AT = 256  # for such with images, where others stand between

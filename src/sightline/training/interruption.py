@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP in training: the running step is finished, a checkpoint written, the run ends."""
+"""Handle Ctrl-C, SIGTERM and SIGHUP: finish the step, write a checkpoint, end."""
 
 from __future__ import annotations
 

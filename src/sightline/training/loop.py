@@ -1,4 +1,4 @@
-"""Train to the end and save, or leave a checkpoint and the line to go on by, whatever ends the run."""
+"""Train to the end and save; if something ends the run, leave a checkpoint and the line to continue."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run has added up of its losses: kept in checkpoints, so that a resumed run logs what a whole one would."""
+"""Keep the running sum of losses in checkpoints, so that a resumed run logs the same values."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Losses beside TRL's: the two terms of mDPO that it lacks, and presets that stand for a weighted list."""
+"""Losses beside TRL's: two terms of mDPO, and presets for weighted lists of losses."""
 
 # Dims: B pairs.
 from __future__ import annotations
@@ -24,11 +24,11 @@ PRESETS = {
 }
 PERTURBATIONS = ("crop", "blank")
 PERTURBATION_HELP = (
-    "What `mdpo_conditional` holds a row's images against where the row has no `rejected_images`: `crop`, a random "
-    "part of each image, the same in every epoch, or `blank`, a grey image."
+    "The worse image for `mdpo_conditional` in rows without `rejected_images`: `crop`, a random part of each image, "
+    "the same in every epoch, or `blank`, a grey image."
 )
-CROP_HELP = "Bounds of the share of an image's area that `mdpo_perturbation: crop` keeps."
-DELTA_HELP = "The reward above which `mdpo_anchor` wants each chosen answer."
+CROP_HELP = "Smallest and largest share of the image area that `mdpo_perturbation: crop` keeps."
+DELTA_HELP = "`mdpo_anchor` pushes the reward of each chosen answer above this value."
 NO_LOGITS = "mDPO's terms leave no logits, which compute_metrics and predict need. Leave those out, or the terms."
 PER_TOKEN = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1", "label_mask")
 

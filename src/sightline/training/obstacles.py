@@ -1,4 +1,4 @@
-"""Why a run takes plain rows, TRL's own path, and what it is refused for because no path is known to be exact."""
+"""Reasons to take plain rows or TRL's own path, and reasons to refuse a run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packed rows of a training run: which examples share a row, planned over the whole dataset and printed."""
+"""Plan packed rows over the whole dataset, and print the plan."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from sightline.training.sampler import order_seed
 
 DEFAULT_ROW_TOKENS = 2048
 ONE_ROW = sys.maxsize  # tokens that a row may hold where all examples of a batch share one
-MAX_IMAGES_PER_ROW_HELP = "With packing, the most distinct images that the examples of a row show; any number if null."
+MAX_IMAGES_PER_ROW_HELP = "With packing: the largest number of distinct images in a packed row; no limit if null."
 
 
 class PackedRows(TorchDataset):

@@ -1,4 +1,4 @@
-"""The precision that a run gets when its configuration names none."""
+"""Default precision: bf16 on an accelerator, fp32 on a CPU."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Push what a run left to the Hub, and say what it refuses: before training where it tells, else how to push later."""
+"""Push results to the Hub, check the access before training, and say how to push later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The random generators that a training step draws from, as they are at one moment."""
+"""Save and restore all random generators that a training step uses."""
 
 from __future__ import annotations
 

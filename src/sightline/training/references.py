@@ -1,4 +1,4 @@
-"""Reference log-probabilities of preference pairs: computed before training, stored, shared by runs."""
+"""Compute reference log-probabilities before training, store them, and share them among runs."""
 
 # Dims: B pairs.
 from __future__ import annotations
@@ -40,9 +40,9 @@ logger = logging.getLogger("sightline")
 
 STORE_CHOICES = ("auto", "on", "off")
 REFERENCE_STORE_HELP = (
-    "Whether reference log-probabilities are computed before training, stored, and shared by runs that differ in beta, "
-    "loss type or learning rate: `auto` where every row is trained on at least once, `on`, `off`. No reference model "
-    "is loaded then; `on` also lets go of a ref_model that you pass."
+    "Compute reference log-probabilities before training, store them, and share them among runs that differ in beta, "
+    "loss type or learning rate; no reference model stays in memory then. `auto` does so if every row is trained on at "
+    "least once; `on` always, and releases a ref_model that you pass; `off` never."
 )
 # What TRL calls the references of a batch; the third is ours, of chosen answers under other images.
 REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps", "ref_other_image_logps")

@@ -1,4 +1,4 @@
-"""Put a checkpoint's weights back into a model that trains, under whatever names transformers saved them."""
+"""Load a checkpoint's weights back into a model in training, under any names of transformers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows that turn out bad when their batch is made, left out and counted where that is wished."""
+"""Leave out and count rows that turn out bad in the middle of training, on request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Name a row that a batch could not use as its source counts it: `train.jsonl row 12`, not `row 1 of the batch`."""
+"""Name a bad row as its file counts it: `train.jsonl row 12`, not `row 1 of the batch`."""
 
 from __future__ import annotations
 

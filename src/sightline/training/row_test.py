@@ -1,4 +1,4 @@
-"""Hold our rows against those that TRL's own collator and the processor make, on rows chosen to differ."""
+"""Compare our encoded rows with those of TRL's collator and the processor, on rows that differ."""
 
 from __future__ import annotations
 

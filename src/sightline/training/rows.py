@@ -1,4 +1,4 @@
-"""The rows that a training command names: one source, a stream or a mixture, in TRL's columns, every row checked."""
+"""Read the rows of a training command (a source, a stream or a mixture) into TRL's columns, checked."""
 
 from __future__ import annotations
 

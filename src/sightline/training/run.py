@@ -1,4 +1,4 @@
-"""Run a training command: check the input, train, save; `run_sft` and `run_dpo` are the whole story."""
+"""Run a training command: check, train, save; `run_sft` and `run_dpo` are the whole story."""
 
 from __future__ import annotations
 

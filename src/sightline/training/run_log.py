@@ -1,4 +1,4 @@
-"""What a run leaves in its folder while it trains: metrics.jsonl, training.json and the page report.html."""
+"""Write metrics.jsonl, training.json and report.html while a run trains."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What scripts for TRL import beside its trainers: parsers, records, callbacks, collators and functions of data."""
+"""Names that TRL scripts import beside the trainers: parsers, records, callbacks, collators."""
 
 from __future__ import annotations
 

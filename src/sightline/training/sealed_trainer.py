@@ -1,4 +1,4 @@
-"""What every trainer does alike when it saves: secrets of its settings are hidden, weights have the usual rights."""
+"""Save like every trainer of ours: secrets hidden in settings, usual rights on weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the engine enters TRL: the forward that TRL's losses call reads a forest and returns TRL's own record."""
+"""The place where the engine enters TRL: a forward that reads a forest and returns TRL's own record."""
 
 # Dims: N sequences, L tokens of a sequence, E edges, F feature rows.
 from __future__ import annotations

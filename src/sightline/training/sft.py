@@ -56,9 +56,9 @@ from sightline.training.trained_tokens import require_completions, say_what_is_t
 from sightline.training.trainer_arguments import takes_arguments_of
 
 SHARE_HELP = (
-    "How rows share what they have in common: `auto` tests the forest on your model and falls back to plain rows with "
-    "a message, `mask` insists on one pass with a mask, `fork` on trunks whose states are copied to their branches "
-    "(recurrent decoders), `plain` shares nothing."
+    "How rows share their images and prompts: `auto` tests your model and takes the fastest exact way, with a message "
+    "where that is plain rows; `mask` requires one pass with a mask; `fork` requires trunks whose states are copied to "
+    "their branches (recurrent decoders); `plain` shares nothing."
 )
 
 

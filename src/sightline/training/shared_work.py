@@ -1,4 +1,4 @@
-"""How much a trainer's steps shared: tokens that were read once for several sequences, pictures likewise."""
+"""Count what a trainer's steps shared: tokens and images read once for several sequences."""
 
 # Dims: R rows, L tokens, N sequences.
 from __future__ import annotations

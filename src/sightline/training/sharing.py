@@ -1,4 +1,4 @@
-"""What both trainers do to share: open images lazily, group rows by image, test the route, hand over the forest."""
+"""Set-up that SFT and DPO share: columns, encoding, route, and the forward that takes a forest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A few training rows as the model sees them, for the page of a run: text from the tokens of a batch, and pictures."""
+"""A few training rows as the model sees them, for the page of a run."""
 
 from __future__ import annotations
 

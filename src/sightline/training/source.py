@@ -1,4 +1,4 @@
-"""The model and processor that a training command starts from: a folder, a Hub id, or a preset built from scratch."""
+"""Load the model and processor to train: a folder, a Hub id, or a preset built from scratch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a run stores the features of its images: what is frozen, what storing costs, what it saves."""
+"""Decide whether a run stores image features: what is frozen, the cost, and the gain."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from sightline.training.augmentation import policy_of
 from sightline.training.references import STORE_CHOICES, is_sharded, planned_rows
 
 FEATURE_STORE_HELP = (
-    "Whether the features of images are stored, and reused over epochs and runs, when the vision tower is frozen: "
-    "`auto` where the printed estimate says that it saves time, `on`, `off`."
+    "Store image features on disk and reuse them over epochs and runs, when the vision tower is frozen: `auto` if the "
+    "printed estimate says that this saves time, `on`, `off`."
 )
 MEASURED_ROWS = 3
 BYTES_PER_SECOND = 200e6  # of a slow disk or a network folder, reading or writing

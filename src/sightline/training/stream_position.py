@@ -1,4 +1,4 @@
-"""Where in a stream a run is: which pass, and at which step it began, so that a resumed run goes on there."""
+"""Keep the position in a stream, so that a resumed run continues there."""
 
 from __future__ import annotations
 

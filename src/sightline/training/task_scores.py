@@ -1,4 +1,4 @@
-"""Scores on tasks at each evaluation, beside the evaluation loss; who computes them is passed in."""
+"""Score tasks at each evaluation of a training run, by a function that is passed in."""
 
 from __future__ import annotations
 

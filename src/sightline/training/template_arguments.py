@@ -1,4 +1,4 @@
-"""What rows give a chat template besides messages, tools and keywords, and what of it TRL renders beside images."""
+"""Pass extra row columns to the chat template, and say which of them TRL ignores for images."""
 
 from __future__ import annotations
 

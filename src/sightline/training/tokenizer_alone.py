@@ -1,4 +1,4 @@
-"""What takes the place of a tokenizer that a script gives where a model reads pictures: the model's processor."""
+"""Use the model's processor where a script passes only a tokenizer for a model that reads images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which tokens of demonstrations a run trains: one rule for the whole dataset, TRL's, said at the start."""
+"""Say at the start which tokens of demonstrations are trained, by TRL's rule for the whole dataset."""
 
 from __future__ import annotations
 

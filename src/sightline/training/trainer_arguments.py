@@ -1,4 +1,4 @@
-"""The arguments of a trainer as scripts write them: in TRL's order or by name, today's names or those of 2024."""
+"""Accept trainer arguments in TRL's order or by name, under today's names or those of 2024."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Workers of the data loader that cannot hand a batch over end, where they would leave the run to wait for ever."""
+"""End data workers that cannot hand over a batch, so that the run does not wait for ever."""
 
 from __future__ import annotations
 

@@ -14,10 +14,10 @@ from sightline.types import TokenSequence
 LENGTH_POLICIES = ("truncate", "drop", "shorten_prompt_text", "error")
 DROPPING = ("drop", "shorten_prompt_text")  # those under which a row that does not fit is left out
 LENGTH_POLICY_HELP = (
-    "What becomes of rows longer than max_length, counted and printed before training: `truncate` cuts the end of the "
-    "answer as TRL does, and refuses rows whose image or whole answer that would cut; `drop` leaves the rows out; "
-    "`shorten_prompt_text` cuts words at the start of the oldest user turn, and leaves out rows for which that is not "
-    "enough; `error` refuses them."
+    "What to do with rows longer than max_length; they are counted and printed before training. `truncate` cuts the "
+    "end of the answer as TRL does, and refuses rows where that would cut the image or the whole answer; `drop` leaves "
+    "the rows out; `shorten_prompt_text` cuts words at the start of the oldest user turn, and leaves out rows where "
+    "that is not enough; `error` refuses them."
 )
 _ADVICE = "Raise max_length, set it to null, or set length_policy to drop."
 

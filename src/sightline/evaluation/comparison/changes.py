@@ -1,4 +1,4 @@
-"""How a task's headline metric changed from one run to another: interval, tests, categories, items needed."""
+"""Compute how a task's headline metric changed: interval, tests, categories, items needed."""
 
 from __future__ import annotations
 

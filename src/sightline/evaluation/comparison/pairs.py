@@ -1,4 +1,4 @@
-"""The samples of two runs, paired by item: what both were asked, what one lacks, what asks something else."""
+"""Pair the samples of two runs by item, and note what only one of them asked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What differs between two runs besides their scores: data, prompt, scoring, decoding, processor, model, versions."""
+"""Check what else differs between two runs: data, prompt, scoring, decoding, model, versions."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where the results of a run go besides its folder: lmms-eval's files, a model card."""
+"""Export results as lmms-eval files or into a model card."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A run's results and samples as lmms-eval writes them, with hashes that see the data."""
+"""Write results and samples as lmms-eval does, with hashes of the data."""
 
 from __future__ import annotations
 

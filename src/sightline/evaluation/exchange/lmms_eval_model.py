@@ -1,4 +1,4 @@
-"""A model for lmms-eval that answers by our runner, one look per image; imported by lmms-eval alone."""
+"""A model class for lmms-eval that answers through our answerer; only lmms-eval imports it."""
 
 from __future__ import annotations
 

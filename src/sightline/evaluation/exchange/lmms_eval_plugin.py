@@ -1,4 +1,4 @@
-"""What lmms-eval finds by the entry point `lmms_eval.models`: `--model sightline`; nothing heavy is imported here."""
+"""The entry point `lmms_eval.models`, light to import: it names `--model sightline`."""
 
 from __future__ import annotations
 

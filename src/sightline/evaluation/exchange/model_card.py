@@ -1,4 +1,4 @@
-"""Scores of a run in a model's folder: model-index entries of its card, and `.eval_results` files for leaderboards."""
+"""Write scores into a model's card (model-index) and its `.eval_results` files."""
 
 from __future__ import annotations
 

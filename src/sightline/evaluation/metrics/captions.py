@@ -1,4 +1,4 @@
-"""CIDEr, BLEU and ROUGE-L of all captions of a run together.
+"""CIDEr, BLEU and ROUGE-L over all captions of a run.
 
 The words are the Penn Treebank's, or for VLMEvalKit raw ones. Resampling keeps CIDEr's document frequencies as they are
 in the whole run: they are a property of the data, not of the model.

@@ -1,4 +1,4 @@
-"""Metrics of items that are judged together: MMBench's rotations, MME's two questions about one picture."""
+"""Metrics over groups of items: MMBench's rotations, MME's pairs of questions."""
 
 from __future__ import annotations
 

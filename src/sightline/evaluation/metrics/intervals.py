@@ -1,4 +1,4 @@
-"""The interval of any metric and of its difference between two systems, and what unparsed answers could make of it."""
+"""Intervals of any metric and of a difference, and bounds by unparsed answers."""
 
 from __future__ import annotations
 

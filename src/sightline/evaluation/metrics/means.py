@@ -1,4 +1,4 @@
-"""Metrics that are means of scores, or functions of sums over items, whose intervals are resampled from the sums."""
+"""Metrics that are means, or functions of sums over items; resampling needs only the sums."""
 
 from __future__ import annotations
 

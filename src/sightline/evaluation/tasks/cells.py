@@ -1,4 +1,4 @@
-"""A row of a source as an item; its cells as text, lists, options, letters and pictures; what is missing is named."""
+"""Read a row's cells into an item: text, lists, options, letters, images; name what is missing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rows of your own: a JSONL, Parquet, TSV file or Hub dataset with question, picture, and answers or options."""
+"""Your own rows: a JSONL, Parquet or TSV file or a Hub dataset with questions, images and answers."""
 
 from __future__ import annotations
 

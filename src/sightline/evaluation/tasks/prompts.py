@@ -1,4 +1,4 @@
-"""What several benchmarks take from a harness or model: the prompts under its name, and where its files lie."""
+"""Prompts and file names that several benchmarks take from another tool or model."""
 
 from __future__ import annotations
 

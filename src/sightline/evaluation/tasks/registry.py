@@ -1,4 +1,4 @@
-"""The record of a task by its name, its file imported when it is asked for; and as plain data and as Markdown."""
+"""Load a task's record by name, and describe it as plain data or Markdown."""
 
 from __future__ import annotations
 

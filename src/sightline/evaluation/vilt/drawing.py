@@ -1,4 +1,4 @@
-"""Draw an alignment: the picture, and for each word a copy that is bright where the word goes."""
+"""Draw an alignment: the image, and for each word a copy that is bright where the word is."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Recall of retrieval in both directions, exactly or by a shortlist, what the shortlist loses, and the page of it."""
+"""Recall of retrieval in both directions, exact or by a shortlist, and the loss by the shortlist."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluate a trained ViLT on a file of its own formats: what it was trained for decides what is read and counted."""
+"""Evaluate a trained ViLT on a file of the format that it was trained on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rank the pictures of a folder by a text, on a contact sheet; rank candidate captions of a picture."""
+"""Rank the images of a folder by a text, or captions for an image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The model card of a trained ViLT: what it came from, how it was trained, how to use it."""
+"""Write the model card of a trained ViLT: origin, training, use."""
 
 from __future__ import annotations
 

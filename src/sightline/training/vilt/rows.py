@@ -1,4 +1,4 @@
-"""Rows for the Trainer, each with the seed of what is drawn for it: the same after a resume, other in each epoch."""
+"""Datasets whose random draws are seeded per row and epoch, so that a resumed run repeats them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The settings of `sightline vilt`'s training commands: what to learn from, what to start from, and how."""
+"""Settings of `sightline vilt`'s training commands."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class ViltDataArguments:
 
     train_data: str | None = field(default=None, metadata={"help": "File of captions, questions or sentences."})
     eval_data: str | None = field(default=None, metadata={"help": "The same, for losses while training."})
-    image_folder: str | None = field(default=None, metadata={"help": "Where pictures lie; the file's folder if unset."})
+    image_folder: str | None = field(default=None, metadata={"help": "Folder of pictures; the file's if unset."})
     split: str | None = field(default=None, metadata={"help": "Split of the training file, where it has several."})
     eval_split: str | None = field(default=None, metadata={"help": "Split of eval_data, where it has several."})
     annotations: str | None = field(default=None, metadata={"help": "VQAv2's annotations beside its questions."})
@@ -37,7 +37,7 @@ class ViltDataArguments:
         default=False,
         metadata={"help": "Leave out and count rows that cannot be used, before training and in the middle of it."},
     )
-    min_answer_count: int = field(default=1, metadata={"help": "Occurrences that bring an answer in; 9 for VQAv2."})
+    min_answer_count: int = field(default=1, metadata={"help": "Keep answers that occur N times; 9 for VQAv2."})
     rand_augment: bool | None = field(default=None, metadata={"help": "RandAugment; unset: all but pretraining."})
 
 
@@ -45,7 +45,7 @@ class ViltDataArguments:
 class ViltModelArguments:
     """What to start from: a ViLT, or a ViT, a BERT and sizes; from scratch where nothing is named."""
 
-    model_name_or_path: str | None = field(default=None, metadata={"help": "ViLT folder or Hub id to go on from."})
+    model_name_or_path: str | None = field(default=None, metadata={"help": "ViLT folder or Hub id to continue from."})
     vit: str | None = field(default=None, metadata={"help": "ViT that gives patches and layers."})
     bert: str | None = field(default=None, metadata={"help": "BERT that gives vocabulary and word embeddings."})
     hidden_size: int = field(default=ViltSizes.hidden_size, metadata={"help": "Width of each layer."})
@@ -66,7 +66,7 @@ class ViltModelArguments:
     vocab_size: int = field(default=ViltSizes.vocab_size, metadata={"help": "Tokens of the vocabulary."})
     max_image_length: int = field(
         default=ViltSizes.max_image_length,
-        metadata={"help": "Most patches of a picture, drawn where it has more; -1: all."},
+        metadata={"help": "Most patches of a picture, chosen at random if it has more; -1: all."},
     )
     initializer_range: float = field(
         default=ViltSizes.initializer_range,
@@ -86,7 +86,7 @@ class ViltObjectiveArguments:
 
     objectives: list[str] = field(
         default_factory=lambda: ["itm", "mlm"],
-        metadata={"help": "Of pretraining: itm (matching), mlm (masked words), mpp (masked patches)."},
+        metadata={"help": "Losses of pretraining: itm (matching), mlm (masked words), mpp (masked patches)."},
     )
     wpa_weight: float = field(default=0.1, metadata={"help": "Weight of word-patch alignment inside matching."})
     mlm_probability: float = field(default=0.15, metadata={"help": "Share of a text's tokens that are hidden."})
@@ -113,7 +113,7 @@ class ViltTrainingArguments(TrainingArguments):
     remove_unused_columns: bool = False
     report_to: str | list[str] | None = "none"
     head_lr_multiplier: float | None = field(
-        default=None, metadata={"help": "Rate of the head over that of the body; unset: 1 in pretraining, else 10."}
+        default=None, metadata={"help": "Learning rate of the head over the body's: 1 in pretraining, else 10."}
     )
 
     def __post_init__(self) -> None:

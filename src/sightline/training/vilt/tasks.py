@@ -1,4 +1,4 @@
-"""The four tasks of ViLT: how rows are read, put into batches, and turned into losses whose parts are logged apart."""
+"""The four tasks of ViLT: read rows, make batches, compute losses, log their parts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""transformers' Trainer for ViLT: a task's losses with their parts logged apart, and a rate of its own for the head."""
+"""transformers' Trainer for ViLT: logs the parts of a loss, and gives the head its own learning rate."""
 
 from __future__ import annotations
 
