@@ -45,7 +45,9 @@ def _check_place(name: str, text: str, asks_server: bool) -> None:
     elif name in ROWS:
         require_rows(text)
     elif name in FILES and not os.path.lexists(text) and ":" not in text:
-        raise InputError(f"{name} {text!r} not found. Paths count from {Path.cwd()}. {near(text)}".strip())
+        asks = name == "image" and (" " in text or text.endswith("?"))
+        hint = "The picture stands before the question." if asks else near(text)
+        raise InputError(f"{name} {text!r} not found. Paths count from {Path.cwd()}. {hint}".strip())
     elif name in RUNS and not os.path.lexists(text):
         raise RunFolderError(
             f"{name}: there is no folder {text}. Paths count from {Path.cwd()}. {near(text, folders=True)}".strip()
