@@ -47,25 +47,15 @@ def cluster_bootstrap(
 
 
 def paired_cluster_bootstrap(
-    before_NK: np.ndarray,
-    after_NK: np.ndarray,
-    clusters: Sequence[Hashable],
-    combine: Combine,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    before_NK: np.ndarray, after_NK: np.ndarray, clusters: Sequence[Hashable], combine: Combine
 ) -> Interval:
     """The metric after minus the metric before, on the same items and the same resampled clusters."""
-    value, changes_R, count = _paired_changes(before_NK, after_NK, clusters, combine, resamples, seed)
+    value, changes_R, count = _paired_changes(before_NK, after_NK, clusters, combine)
     return _interval(value, changes_R, len(before_NK), count)
 
 
 def paired_bootstrap_spread(
-    before_NK: np.ndarray,
-    after_NK: np.ndarray,
-    clusters: Sequence[Hashable],
-    combine: Combine,
-    resamples: int = RESAMPLES,
-    seed: int = 0,
+    before_NK: np.ndarray, after_NK: np.ndarray, clusters: Sequence[Hashable], combine: Combine
 ) -> PairedSpread:
     """p-value and standard error from the same draws as `paired_cluster_bootstrap`.
 
@@ -74,39 +64,31 @@ def paired_bootstrap_spread(
 
     Source: Davison and Hinkley, 1997, section 4.2 (the added one).
     """
-    _, changes_R, _ = _paired_changes(before_NK, after_NK, clusters, combine, resamples, seed)
+    _, changes_R, _ = _paired_changes(before_NK, after_NK, clusters, combine)
     tails = (np.sum(changes_R <= 0), np.sum(changes_R >= 0))
-    return PairedSpread(min(1.0, 2 * (1 + int(min(tails))) / (1 + resamples)), float(changes_R.std(ddof=1)))
+    return PairedSpread(min(1.0, 2 * (1 + int(min(tails))) / (1 + RESAMPLES)), float(changes_R.std(ddof=1)))
 
 
 def cluster_bootstrap_of(
-    value: Callable[[np.ndarray], float],
-    clusters: Sequence[Hashable],
-    resamples: int = FEWER_RESAMPLES,
-    seed: int = 0,
+    value: Callable[[np.ndarray], float], clusters: Sequence[Hashable], resamples: int = FEWER_RESAMPLES
 ) -> Interval:
     """The same for a metric that is no function of sums: `value(indices of items)`, called once per resample."""
     numbers = cluster_numbers(clusters)
     members = [np.flatnonzero(numbers == number) for number in range(numbers.max() + 1)]
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(0)
     draws = (generator.integers(len(members), size=len(members)) for _ in range(resamples))
     values_R = np.array([value(np.concatenate([members[cluster] for cluster in draw])) for draw in draws])
     return _interval(float(value(np.arange(len(numbers)))), values_R, len(numbers), len(members))
 
 
 def _paired_changes(
-    before_NK: np.ndarray,
-    after_NK: np.ndarray,
-    clusters: Sequence[Hashable],
-    combine: Combine,
-    resamples: int,
-    seed: int,
+    before_NK: np.ndarray, after_NK: np.ndarray, clusters: Sequence[Hashable], combine: Combine
 ) -> tuple[float, np.ndarray, int]:
     """The difference, that of each resample (R,), and the number of clusters."""
     if np.shape(before_NK) != np.shape(after_NK):
         raise ValueError(f"Expected the same items twice, got {np.shape(before_NK)} and {np.shape(after_NK)}.")
     totals = [_cluster_totals(sums_NK, clusters) for sums_NK in (before_NK, after_NK)]
-    before_R, after_R = (combine(_resampled(totals_CK, resamples, seed)) for totals_CK in totals)
+    before_R, after_R = (combine(_resampled(totals_CK, RESAMPLES)) for totals_CK in totals)
     value = float(combine(totals[1].sum(axis=0)) - combine(totals[0].sum(axis=0)))
     return value, after_R - before_R, len(totals[0])
 
@@ -121,7 +103,7 @@ def _cluster_totals(sums_NK: np.ndarray, clusters: Sequence[Hashable]) -> np.nda
     return totals_CK
 
 
-def _resampled(totals_CK: np.ndarray, resamples: int, seed: int) -> np.ndarray:
+def _resampled(totals_CK: np.ndarray, resamples: int, seed: int = 0) -> np.ndarray:
     """Sums of each resample, (R, K); the same draws for the same seed and number of clusters."""
     generator = np.random.default_rng(seed)
     count = len(totals_CK)

@@ -47,15 +47,15 @@ class RowTable(Protocol):
 
 @dataclass(frozen=True)
 class FilePicture:
-    """A picture in a file of its own."""
+    """A picture in a file of its own, or the bytes of one."""
 
-    path: Path
+    stored: Path | str | bytes
     key: str
     name: str
 
     def open(self) -> Image:
         """The picture, upright, in RGB."""
-        return open_image(self.path, self.name)
+        return open_image(self.stored, self.name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,7 +20,7 @@ from sightline.stats.paired import paired_difference, paired_p_value, standard_e
 from sightline.types import Interval
 
 
-def metric_interval(metric: Metric, judged: Sequence[Judged], seed: int = 0) -> Interval:
+def metric_interval(metric: Metric, judged: Sequence[Judged]) -> Interval:
     """The metric with its 95% interval: clustered for means, else percentiles of a cluster bootstrap.
 
     2,000 resamples where the metric is a function of sums, 200 where it must be computed anew for each.
@@ -29,11 +29,11 @@ def metric_interval(metric: Metric, judged: Sequence[Judged], seed: int = 0) -> 
         return clustered_mean([one.verdict.score for one in counted], [cluster_of(one) for one in counted])
     clusters = [cluster_of(one) for one in judged]
     if metric.sums is not None and metric.combine is not None:
-        return cluster_bootstrap(metric.sums(judged), clusters, metric.combine, seed=seed)
-    return cluster_bootstrap_of(lambda items: metric.value([judged[item] for item in items]), clusters, seed=seed)
+        return cluster_bootstrap(metric.sums(judged), clusters, metric.combine)
+    return cluster_bootstrap_of(lambda items: metric.value([judged[item] for item in items]), clusters)
 
 
-def metric_difference(metric: Metric, before: Sequence[Judged], after: Sequence[Judged], seed: int = 0) -> Interval:
+def metric_difference(metric: Metric, before: Sequence[Judged], after: Sequence[Judged]) -> Interval:
     """The metric after minus the metric before on the same items in the same order, with its paired 95% interval."""
     if [one.item.id for one in before] != [one.item.id for one in after]:
         raise ValueError("A paired difference needs the same items in the same order on both sides.")
@@ -41,15 +41,14 @@ def metric_difference(metric: Metric, before: Sequence[Judged], after: Sequence[
         return paired_difference(*_scores(_counted(metric, before), counted), [cluster_of(one) for one in counted])
     clusters = [cluster_of(one) for one in after]
     if metric.sums is not None and metric.combine is not None:
-        return paired_cluster_bootstrap(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
+        return paired_cluster_bootstrap(metric.sums(before), metric.sums(after), clusters, metric.combine)
     return cluster_bootstrap_of(
         lambda items: metric.value([after[item] for item in items]) - metric.value([before[item] for item in items]),
         clusters,
-        seed=seed,
     )
 
 
-def difference_spread(metric: Metric, before: Sequence[Judged], after: Sequence[Judged], seed: int = 0) -> PairedSpread:
+def difference_spread(metric: Metric, before: Sequence[Judged], after: Sequence[Judged]) -> PairedSpread:
     """p-value and standard error of `metric_difference`.
 
     Student's t for means, the same resamples as the interval's for metrics of sums; for any other the standard error
@@ -61,8 +60,8 @@ def difference_spread(metric: Metric, before: Sequence[Judged], after: Sequence[
         return PairedSpread(paired_p_value(*scores, clusters), error)
     clusters = [cluster_of(one) for one in after]
     if metric.sums is not None and metric.combine is not None:
-        return paired_bootstrap_spread(metric.sums(before), metric.sums(after), clusters, metric.combine, seed=seed)
-    change = metric_difference(metric, before, after, seed)
+        return paired_bootstrap_spread(metric.sums(before), metric.sums(after), clusters, metric.combine)
+    change = metric_difference(metric, before, after)
     error = (change.high - change.low) / (2 * normal_quantile())
     return PairedSpread(math.erfc(abs(change.value) / error / math.sqrt(2)) if error else 1.0, error)
 

@@ -9,17 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from PIL.Image import Image
-
 from sightline.answering.asking import Progress
-from sightline.data.pictures.images import named_key, open_image, read_whole
+from sightline.data.pictures.images import named_key, read_whole
 from sightline.data.sources.bad_rows import BadRows, left_out
 from sightline.data.sources.column_names import OWN_NAMES, ColumnNames
 from sightline.data.sources.documents import require_split
+from sightline.data.sources.stored import FilePicture
 from sightline.data.vilt.captions import CaptionedPicture, read_captions
 from sightline.data.vilt.questions import AskedPicture, outside_vocabulary, read_questions
 from sightline.data.vilt.sentences import LABELS, JudgedPictures, read_sentences
-from sightline.data.vilt.sources import Picture, Picture as StoredPicture, PictureCheck
+from sightline.data.vilt.sources import Picture, PictureCheck
 from sightline.errors import ConfigError, DataError
 from sightline.evaluation.eval_config import EvalConfig
 from sightline.evaluation.items import Items, fingerprint
@@ -153,18 +152,6 @@ def _run_retrieval(config: ViltEvalConfig, say: Callable[[str], None]) -> Retrie
     return result
 
 
-@dataclass(frozen=True)
-class _Shown:
-    """A picture in a file or in memory, opened when it is needed."""
-
-    stored: StoredPicture
-    key: str
-    name: str
-
-    def open(self) -> Image:
-        return open_image(self.stored, self.name)
-
-
 def question_items(rows: Sequence[AskedPicture], data: str, bad_rows: Sequence[str] = ()) -> tuple[Task, Items]:
     """Questions as items of `soft_answers`.
 
@@ -197,8 +184,8 @@ def sentence_items(rows: Sequence[JudgedPictures], data: str, bad_rows: Sequence
     return load_task("custom"), _items(found, data, bad_rows)
 
 
-def _shown(picture: StoredPicture, name: str) -> _Shown:
-    return _Shown(picture, named_key(picture, name), name)
+def _shown(picture: Picture, name: str) -> FilePicture:
+    return FilePicture(picture, named_key(picture, name), name)
 
 
 def _items(items: tuple[Item, ...], data: str, bad_rows: Sequence[str]) -> Items:
