@@ -12,7 +12,7 @@ from tests.project_tree import SOURCE, source_files
 # The last parts of a call, and the files in which it may stand.
 PLACES = {
     "from_pretrained": ("models/pretrained.py", "models/adapters.py"),
-    "from_config": ("models/stored_weights.py", "models/towers.py"),
+    "from_config": ("models/parts.py", "models/stored_weights.py"),
     "load_dataset": ("data/sources/datasets.py", "evaluation/sources.py", "training/rows.py"),
     "pipeline": (),
     "torch.load": (),
@@ -26,7 +26,7 @@ PLACES = {
     "yaml.full_load": (),
     "eval": (),
     "exec": (),
-    "import_module": ("__init__.py", "cli/main.py", "evaluation/tasks/registry.py", "inspection/environment.py"),
+    "import_module": ("__init__.py", "cli/verbs.py", "evaluation/tasks/registry.py", "inspection/environment.py"),
     "get_class_from_dynamic_module": (),
 }
 # Calls of functions that take `trust_remote_code`, which must say False.

@@ -14,7 +14,7 @@ from sightline.disks import told_disk
 from sightline.errors import ConfigError, MachineError, RunFolderError, nearest
 from sightline.models.decoders import check_decoder, check_head, check_same_logits, keep_logit_scale
 from sightline.models.folders import reading
-from sightline.models.parts import Part, read_part
+from sightline.models.parts import Part, TowerShape, build_tower, find_tower_shape, read_part, tower_folder
 from sightline.models.presets import (
     IMAGE,
     LLAVA_WORDS,
@@ -29,7 +29,6 @@ from sightline.models.presets import (
 from sightline.models.pretrained import load_pretrained
 from sightline.models.stored_weights import give_usual_rights
 from sightline.models.torchvision_schemas import declare_torchvision_operators
-from sightline.models.towers import TowerShape, build_tower, find_tower_shape, tower_folder
 from sightline.runs import LOCK, RunFolder
 
 __all__ = ["PRESETS", "BuildSpec", "BuiltVlm", "build_vlm", "preset_spec", "save_vlm"]
