@@ -79,6 +79,7 @@ def test_a_run_leaves_a_model_folder_with_its_record(
         assert said in page
     story = json.loads((output / "training.json").read_text())
     assert story["title"] == verb.upper() and story["rows"]["training"] == len(rows) and story["state"] == "finished"
+    assert story["references"] == (None if verb == "sft" else [8, 0])
     shared = story["shared"]
     assert 0 < shared["tokens_read"] < shared["tokens_alone"] and shared["pictures_read"] < shared["pictures_shown"]
 

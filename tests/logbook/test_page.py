@@ -18,7 +18,8 @@ from sightline.pages.report import Card, Verdict, render_report
 STORY = Story(
     "DPO", "nano", "pairs.jsonl", step=10, max_steps=40, written="2026-01-02 03:04:05 UTC", rows_per_step=8.0,
     rows={"training": 96, "evaluation": None}, route="mask", reason="it matches plain rows",
-    shared=Shared(1000, 400, 16, 8, 6), left_out=2, said=("pairs.jsonl: 2 of 98 rows cannot be used and are left out",),
+    shared=Shared(1000, 400, 16, 8, 6), references=(96, 24),
+    left_out=2, said=("pairs.jsonl: 2 of 98 rows cannot be used and are left out",),
     settings={"beta": 0.1, "lora": {"r": 8}, "loss_type": ["sigmoid"]},
 )  # fmt: skip
 
@@ -44,7 +45,8 @@ def test_curves_scores_sharing_rows_settings_and_machine_stand_on_one_page(steps
     for said in (
         "run-1", "DPO of nano on pairs.jsonl.", "In training: step 10 of 40", "Reward accuracy", "Learning rate",
         "Rows a second", "it matches plain rows", "60.0% saved", "400 read, where rows of their own have 1,000",
-        "75.0% found", "streamed", "2 of 98 rows cannot be used", "left out of batches", "pairs.jsonl row 1",
+        "75.0% found", "24 of 96 rows were stored before",
+        "streamed", "2 of 98 rows cannot be used", "left out of batches", "pairs.jsonl row 1",
         "&lt;image&gt; what?", "&lt;hidden&gt;", "All 3 settings", "lora.r", "torch 2.13", "16.0 rows",
     ):  # fmt: skip
         assert said.replace("16.0 rows", "16 rows a second") in html, said
@@ -103,6 +105,11 @@ def test_metrics_that_nobody_knows_have_charts_of_their_own_with_their_evaluatio
     )
     (chart,) = training_charts(metrics, 1.0)
     assert chart.title == "Mlm loss" and [curve.name for curve in chart.curves] == ["training", "evaluation"]
+
+
+def test_a_learning_rate_is_drawn_as_it_was_and_not_smoothed() -> None:
+    charts = {chart.title: chart.smooth for chart in training_charts(logged(50), 8.0)}
+    assert not charts["Learning rate"] and charts["Loss"]
 
 
 def test_a_gradient_norm_that_spans_decades_is_drawn_on_a_logarithmic_axis() -> None:

@@ -56,6 +56,7 @@ class Run:
         )  # fmt: skip
         self.trainer = SimpleNamespace(
             model=SimpleNamespace(config=SimpleNamespace(_name_or_path="nano")), state=self.state,
+            data_collator=None,
             train_dataset=[1, 2, 3], eval_dataset={"a": [1]}, route=RouteChoice("mask", "it matches"),
             shared_work=None, row_guard=SimpleNamespace(left_out=2), shown_rows=lambda: ((), "No rows."),
             callback_handler=SimpleNamespace(callbacks=[]),

@@ -21,11 +21,12 @@ MAX_NAMED_STEPS = 3
 
 @dataclass(frozen=True)
 class _Plot:
-    """One chart: the metrics that share it, and what its y axis counts."""
+    """One chart: the metrics that share it, what its y axis counts, and whether its values are noisy."""
 
     title: str
     y_label: str
     names: tuple[str, ...]
+    smooth: bool = True
 
 
 _KNOWN = (
@@ -37,7 +38,7 @@ _KNOWN = (
     _Plot("Log-probabilities of answers", "nats", ("logps/chosen", "logps/rejected")),
     _Plot("Log-probabilities in evaluation", "nats", ("eval_logps/chosen", "eval_logps/rejected")),
     _Plot("Tokens predicted right", "share of tokens", ("mean_token_accuracy", "eval_mean_token_accuracy")),
-    _Plot("Learning rate", "learning rate", ("learning_rate",)),
+    _Plot("Learning rate", "learning rate", ("learning_rate",), smooth=False),
     _Plot("Gradient norm", "before clipping", ("grad_norm",)),
 )
 
@@ -61,7 +62,7 @@ def compared_charts(runs: Mapping[str, Metrics], rows_per_step: Mapping[str, flo
     for plot in (*_KNOWN, *itertools.islice(_others(union), MAX_OTHERS)):
         for name in plot.names:
             title = plot.title if len(plot.names) == 1 else f"{plot.title}: {_called(name, plot)}"
-            one = _Plot(title, plot.y_label, (name,))
+            one = _Plot(title, plot.y_label, (name,), plot.smooth)
             charts.append(_chart(one, {run: found[name] for run, found in runs.items()}))
     for plot in dict.fromkeys(plot for of_run in rates.values() for plot in of_run):
         charts.append(_chart(plot, {run: of_run.get(plot, Series()) for run, of_run in rates.items()}))
@@ -130,7 +131,7 @@ def _chart(plot: _Plot, found: Mapping[str, Series]) -> CurveChart | None:
     log = bool(values.size and values.min() > 0 and values.max() / values.min() > DECADES)
     caption = " ".join(filter(None, (_not_finite(name, series) for name, series in found.items())))
     curves = tuple(Curve(name, *series.points) for name, series in found.items())
-    return CurveChart(plot.title, "step", plot.y_label, curves, caption, log=log)
+    return CurveChart(plot.title, "step", plot.y_label, curves, caption, plot.smooth, log)
 
 
 def _called(name: str, plot: _Plot) -> str:

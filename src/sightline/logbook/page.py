@@ -175,6 +175,10 @@ def _sharing(story: Story) -> tuple[Block, ...]:
     rows = [("route", story.route, story.reason)] if story.route else []
     if story.shared is not None:
         rows += _saved(story.shared)
+    if story.references is not None:
+        count, found = story.references
+        told = f"{found:,} of {count:,} rows were stored before the run; the others were computed before its first step"
+        rows.append(("stored references", f"{found / max(count, 1):.1%} found", told))
     return (Listing("", ("what", "how much", "why"), tuple(rows)),) if rows else ()
 
 

@@ -62,6 +62,7 @@ class Story:
         rows_per_step: rows that one step trains on, in all processes.
         rows: how many there are to train and to evaluate on; None where they are streamed.
         route, reason: how batches are run, and why; empty where there is only one way.
+        references: pairs whose reference is stored, and how many of them were before the run; None without a store.
         left_out: rows that were left out of their batches.
         said: what the run said of its rows, stores and settings before its first step.
         parts: earlier stretches, where the run was resumed.
@@ -81,6 +82,7 @@ class Story:
     route: str = ""
     reason: str = ""
     shared: Shared | None = None
+    references: tuple[int, int] | None = None
     left_out: int = 0
     said: tuple[str, ...] = ()
     parts: tuple[Part, ...] = ()

@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -67,12 +67,15 @@ class StoredReferences:
         ld_alpha: TRL's; where it is set, a sequence's value depends on the other of its pair.
         weights: the fingerprint of the reference's weights.
         logprob_of: summed log-probability of each sequence.
+        rows: how many distinct rows there are; `found` of them were stored before the run.
     """
 
     encoder: SequenceEncoder
     ld_alpha: float | None
     weights: str
     logprob_of: dict[str, float]
+    rows: int = 0
+    found: int = 0
 
     def keys(self, row: dict[str, Any]) -> tuple[tuple[str, ...], ...]:
         """For each pair of the row the keys of its sequences."""
@@ -161,7 +164,7 @@ def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences
     trainer.accelerator.wait_for_everyone()
     store.refresh()
     _take(store, dict.fromkeys(missing), references)
-    return references
+    return replace(references, rows=len(rows_of), found=len(rows_of) - len(missing))
 
 
 class ReferenceWatch(TrainerCallback):

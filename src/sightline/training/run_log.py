@@ -20,6 +20,7 @@ from sightline.notation import read_json
 from sightline.pages.report import REPORT, render_report
 from sightline.runs import ENVIRONMENT, RunFolder, plain_data
 from sightline.secrets import hidden, redact
+from sightline.training.collators import PreferenceCollator, ProcessorCollator
 from sightline.training.stored_features import StoreKeeper
 
 SHORTEST_WAIT_S = 5.0  # between two pages of a run that trains
@@ -134,6 +135,7 @@ class RunLog(TrainerCallback):
             rows=_counts(trainer),
             route=route.route if route is not None else "",
             reason=redact(route.reason) if route is not None else "",
+            references=_references(trainer.data_collator),
             said=tuple(redact(line) for line in self._said),
             parts=earlier_parts(self._folder.path, state.global_step),
             settings=hidden(plain_data(args.to_dict())),
@@ -184,6 +186,11 @@ def _counts(trainer: Any) -> dict[str, int | None]:
             else {"evaluation": tested}
         )
     return {name: None if isinstance(rows, IterableDataset) else len(rows) for name, rows in parts.items()}
+
+
+def _references(collate: Any) -> tuple[int, int] | None:
+    stored = collate.references if isinstance(collate, PreferenceCollator | ProcessorCollator) else None
+    return None if stored is None else (stored.rows, stored.found)
 
 
 def _data_name(given: Mapping[str, Any]) -> str:
