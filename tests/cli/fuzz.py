@@ -34,7 +34,8 @@ KEYS = (
 
 SOURCES = (
     "rows.jsonl rows.json rows.csv rows.tsv rows.parquet saved splits messages.jsonl pairs.jsonl llava.json "
-    "karpathy.json captions_val2017.json flickr.token shard.tar packed.tar pictures bench.tsv"
+    "karpathy.json captions_val2017.json flickr.token shard.tar packed.tar pictures bench.tsv rows.jsonl.gz "
+    "bench.tsv.gz"
 ).split()
 PREDICTIONS = "answers.jsonl answers.json answers.csv answers.tsv answers.parquet answers.xlsx".split()
 

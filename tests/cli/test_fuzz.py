@@ -100,6 +100,7 @@ def test_no_damaged_input_ends_in_a_traceback_or_hangs(whole: Path, tmp_path: Pa
             failures.append(failure)
         else:
             shutil.rmtree(folder)
+    print(f"seed {seed}: {number} trials, {len(failures)} finds")
     if failures:
         pytest.fail("\n".join(failures), pytrace=False)
     assert number > seconds / 30, "trials take too long to find anything"

@@ -91,6 +91,8 @@ def _write_rows(folder: Path, rows: list[dict[str, Any]]) -> None:
     cells = [base64.b64encode((folder / row["image"]).read_bytes()).decode() for row in rows]
     table = [f"{i}\t{cell}\twhat ?\tred\tblue\tA\n" for i, cell in enumerate(cells)]
     (folder / "bench.tsv").write_text("index\timage\tquestion\tA\tB\tanswer\n" + "".join(table))
+    for name in ("rows.jsonl", "bench.tsv"):
+        (folder / f"{name}.gz").write_bytes(gzip.compress((folder / name).read_bytes()))
     (folder / "pictures").mkdir()
     shutil.copy(folder / "0.png", folder / "pictures" / "0.png")
     (folder / "pictures" / "metadata.jsonl").write_text('{"file_name": "0.png", "question": "what", "answer": "red"}\n')

@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 
 from sightline.errors import InputError, MachineError
-from sightline.models.folders import reading, require_image_token
+from sightline.models.folders import reading, require_image_token, require_numbers, require_picture_settings
 from sightline.models.generate import greedy_rules
 from sightline.models.load import load_vlm
 from sightline.training.arguments import read_settings
@@ -109,13 +109,18 @@ def test_what_the_machine_lacks_is_no_fault_of_the_folder(tmp_path: Path) -> Non
             raise error
 
 
-@pytest.mark.parametrize("setting", [{"eos_token_id": "</s>"}, {"eos_token_id": [None]}, {"repetition_penalty": "x"}])
+@pytest.mark.parametrize(
+    "setting",
+    [{"eos_token_id": "</s>"}, {"eos_token_id": [None]}, *({"repetition_penalty": one} for one in ("x", 0, -1.0))],
+)
 def test_generation_settings_that_are_no_numbers(setting: dict[str, Any]) -> None:
     model = tiny_llava()
     for name, value in setting.items():
         setattr(model.generation_config, name, value)
     with pytest.raises(InputError, match="generation_config.json: expected numbers at eos_token_id and repetition_pen"):
         greedy_rules(model)
+    with pytest.raises(InputError, match="generation_config.json: expected numbers at eos_token_id and repetition_pen"):
+        require_numbers("model", model.generation_config)
 
 
 def settings_with(**changes: Any) -> Callable[[Path], None]:
@@ -213,3 +218,40 @@ def test_a_package_that_a_folder_needs_is_named() -> None:
     told = "The adapter a needs the package megatron, which is not installed"
     with pytest.raises(MachineError, match=told), reading("a", "The adapter"):
         raise ModuleNotFoundError("No module named 'megatron'", name="megatron")
+
+
+SIZES = [{"shortest_edge": side} for side in (0, -5, 1.5, "x", [3], None, 10**9)]
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "wanted"),
+    [
+        *(("size", size, "sides of 1 to 65,536 pixels") for size in [*SIZES, 0, {"height": 10**9, "width": 10**9}]),
+        ("image_mean", "x", "a number for each channel"),
+        ("image_std", [0, 0, 0], "a number but 0 for each channel"),
+        ("rescale_factor", "x", "a number between 0 and 1"),
+        ("rescale_factor", 1e308, "a number between 0 and 1"),
+        ("resample", 99, "one of Pillow's filters"),
+    ],
+)
+def test_a_setting_that_makes_nothing_of_a_picture_is_named_with_its_folder(
+    setting: str, value: Any, wanted: str, tmp_path: Path
+) -> None:
+    tiny_llava().save_pretrained(tmp_path)
+    tiny_processor().save_pretrained(tmp_path)
+    path = tmp_path / "processor_config.json"
+    settings = json.loads(path.read_text())
+    path.write_text(json.dumps({**settings, "image_processor": {**settings["image_processor"], setting: value}}))
+    with pytest.raises(InputError, match=rf"the processor's {setting}: expected {wanted}.*, got .* Mend preprocessor"):
+        load_vlm(tmp_path)
+
+
+def test_sizes_of_pixels_in_place_of_sides_are_right() -> None:
+    class OfPixels:
+        merge_size = 2
+        size = {"shortest_edge": 3136, "longest_edge": 12_845_056}
+
+    class Processor:
+        image_processor = OfPixels()
+
+    require_picture_settings("model", Processor())

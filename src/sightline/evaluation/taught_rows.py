@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.formats import are_demonstrations, are_preferences, sft_rows
+from sightline.data.formats import are_demonstrations, are_preferences, image_counts, sft_rows
 from sightline.data.sources.datasets import row_name
 from sightline.data.sources.stored import DatasetTable, Row, RowTable
 from sightline.errors import DataError
@@ -21,6 +21,10 @@ _ROLES = ("system", "user", "assistant")
 _SAID = ("messages", "prompt", "completion")
 # What other columns offer to choose from was not shown in training.
 _REPLACED = frozenset((*_SAID, "question", "answer", "answers", "options", "choices", *ascii_uppercase))
+PLAIN = (
+    " Prompts of plain text are asked by the chat template, pictures without a mark first; training gives them to the "
+    "processor as they are, and most models' refuse a picture without its mark."
+)
 _DESCRIBED = ("caption", "captions", "text")
 
 
@@ -75,6 +79,8 @@ def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> 
         return None
     rows = sft_rows(dataset, source, skip_bad_rows=skip_bad_rows)
     said = [column for column in _SAID if column in rows.dataset.column_names]
+    from datasets import Value
+
     if not said:
         raise DataError(
             f"{source}: expected questions with gold answers, found {rows.format.name} ({', '.join(sorted(columns))}), "
@@ -84,6 +90,8 @@ def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> 
     turns = rows.dataset.select_columns(said)
     earlier = sum(sum(turn["role"] != "system" for turn in _turns(turns[place.start])) > 2 for place in places)
     note = _note(source, rows.format.name, columns, earlier, len(places))
+    if any(image_counts(rows.dataset)) and turns.features.get("prompt") == Value("string"):
+        note += PLAIN
     table = DatasetTable(rows.dataset, source)
     return TaughtTable(table, source, places, numbers, note, tuple(rows.bad.values()))
 

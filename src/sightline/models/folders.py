@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ SETTINGS = (
 )  # fmt: skip
 SECTIONS = {"text_config", "vision_config"}
 SHOWN = 300
+MOST_SIDE = 2**16  # pixels; a picture of it has 4 billion, more than any that is opened
 MEND = "Mend config.json, or copy the folder again."
 _OF_IMAGE = re.compile(r"(image|img)(_\w+)?_token(_id)?")
 
@@ -78,17 +81,18 @@ def require_readable(name: str, revision: str | None = None) -> None:
     if Path(name, "generation_config.json").is_file():
         with reading(name, "The generation_config.json of"):
             generation = load_pretrained(GenerationConfig, name)
-        _require_numbers(name, generation)
+        require_numbers(name, generation)
 
 
-def _require_numbers(name: str, generation: Any) -> None:
-    """Raise InputError for settings of generation that are no numbers, which would end a run where it generates."""
+def require_numbers(name: str, generation: Any) -> None:
+    """Raises InputError for settings of generation that are no numbers, which would end a run where it generates."""
     stop, penalty = generation.eos_token_id, generation.repetition_penalty
     stops = stop if isinstance(stop, list) else [] if stop is None else [stop]
-    if not all(isinstance(one, int) for one in stops) or not isinstance(penalty, int | float | None):
+    is_number = isinstance(penalty, int | float) and penalty > 0
+    if not all(isinstance(one, int) for one in stops) or not (penalty is None or is_number):
         raise InputError(
-            f"{name}: generation_config.json: expected numbers at eos_token_id and repetition_penalty, got "
-            f"{str(stop)[:60]!r} and {str(penalty)[:60]!r}. Mend the model's folder."
+            f"{name}: generation_config.json: expected numbers at eos_token_id and repetition_penalty (above 0), "
+            f"got {str(stop)[:60]!r} and {str(penalty)[:60]!r}. Mend the model's folder."
         )
 
 
@@ -121,6 +125,60 @@ def require_padding(name: str, processor: Any) -> None:
             f"{name}: the tokenizer has no padding token, which texts of unequal length need. Name one as pad_token in "
             "tokenizer_config.json, often that of eos_token."
         )
+
+
+def require_picture_settings(name: str, processor: Any) -> None:
+    """Nothing where a processor's settings can make something of a picture.
+
+    Raises:
+        InputError: a size, a mean or a factor is none, which would else be blamed on the first picture.
+    """
+    of_images = getattr(processor, "image_processor", None)
+    for setting, is_right, wanted in _PICTURE_SETTINGS:
+        value = getattr(of_images, setting, None)
+        if value is not None and not is_right(value, of_images):
+            raise InputError(
+                f"{name}: the processor's {setting}: expected {wanted}, got {str(_given(value))[:100]}. Mend "
+                "preprocessor_config.json or processor_config.json, or copy the folder again."
+            )
+
+
+def _given(value: Any) -> Any:
+    """A setting without the sides of a size that are not set."""
+    sides = vars(value) if dataclasses.is_dataclass(value) else value
+    return {side: one for side, one in sides.items() if one is not None} if isinstance(sides, dict) else value
+
+
+def _are_sides(value: Any, of_images: Any) -> bool:
+    """Whether a size has sides in pixels; families that count all pixels in place of sides take more."""
+    most = MOST_SIDE**2 if any(hasattr(of_images, one) for one in ("merge_size", "min_pixels")) else MOST_SIDE
+    given = _given(value)
+    sides = list(given.values()) if isinstance(given, dict) else [given]
+    return bool(sides) and all(
+        isinstance(side, int) and not isinstance(side, bool) and 1 <= side <= most for side in sides
+    )
+
+
+def _are_numbers(value: Any, of_images: Any) -> bool:
+    """Whether a mean is a number, or one for each channel."""
+    return all(isinstance(one, int | float) and math.isfinite(one) for one in _listed(value))
+
+
+def _listed(value: Any) -> list[Any]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+_PICTURE_SETTINGS: tuple[tuple[str, Callable[[Any, Any], bool], str], ...] = (
+    ("size", _are_sides, f"sides of 1 to {MOST_SIDE:,} pixels"),
+    ("image_mean", _are_numbers, "a number for each channel"),
+    (
+        "image_std",
+        lambda value, of: _are_numbers(value, of) and 0 not in _listed(value),
+        "a number but 0 for each channel",
+    ),
+    ("rescale_factor", lambda value, of: _are_numbers(value, of) and 0 < value <= 1, "a number between 0 and 1"),
+    ("resample", lambda value, of: value in range(6), "one of Pillow's filters, 0 to 5"),
+)
 
 
 def require_whole(name: str, revision: str | None = None) -> Any:

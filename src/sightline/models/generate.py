@@ -55,11 +55,14 @@ def greedy_rules(model: Any) -> GreedyRules:
     others = tuple(name for name in _CHOICE_SETTINGS if getattr(config, name, None) not in (None, 0, 1.0, []))
     try:
         stops = stop if isinstance(stop, list | tuple) else [] if stop is None else [stop]
-        return GreedyRules(frozenset(map(int, stops)), float(config.repetition_penalty or 1.0), others)
+        penalty = 1.0 if config.repetition_penalty is None else float(config.repetition_penalty)
+        if not penalty > 0:
+            raise ValueError
+        return GreedyRules(frozenset(map(int, stops)), penalty, others)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"generation_config.json: expected numbers at eos_token_id and repetition_penalty, got {str(stop)[:60]!r} "
-            f"and {str(config.repetition_penalty)[:60]!r}. Mend the model's folder."
+            f"generation_config.json: expected numbers at eos_token_id and repetition_penalty (above 0), got "
+            f"{str(stop)[:60]!r} and {str(config.repetition_penalty)[:60]!r}. Mend the model's folder."
         ) from error
 
 

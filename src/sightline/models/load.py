@@ -17,6 +17,7 @@ from sightline.models.folders import (
     require_embedded,
     require_image_token,
     require_padding,
+    require_picture_settings,
     require_whole,
     why_unreadable,
 )
@@ -83,6 +84,7 @@ def load_vlm(
     model, processor = load_model(base, dtype), load_processor(base, adapter)
     require_image_token(base.name, model.config, processor)
     require_padding(base.name, processor)
+    require_picture_settings(base.name, processor)
     require_embedded(base.name, model.config, processor)
     if adapter is not None:
         model = load_adapter(model, adapter)

@@ -19,6 +19,7 @@ from sightline.models.folders import (
     require_embedded,
     require_image_token,
     require_padding,
+    require_picture_settings,
     require_readable,
 )
 from sightline.models.load import processor_source
@@ -152,5 +153,6 @@ def _processor(base: Base, adapter: str | None) -> ProcessorMixin:
         )
     require_image_token(source.name, config, processor)
     require_padding(source.name, processor)
+    require_picture_settings(source.name, processor)
     require_embedded(source.name, config, processor)
     return processor

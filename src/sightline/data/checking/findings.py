@@ -70,6 +70,13 @@ KINDS = {
         WARNING, PICTURES, "over 100 times as long as wide", "Cut it into parts: many processors refuse such a picture."
     ),
     "roles": Kind(WARNING, ROWS, "roles out of order", "Let user and assistant take turns, as templates want them."),
+    "unmarked": Kind(
+        WARNING,
+        ROWS,
+        "plain prompt beside a picture that no mark stands for",
+        "Write it as messages, or put the model's own mark into it: training gives plain text to the processor as it "
+        "is, and most models' refuse the row then. Evaluation asks it by the chat template, the picture first.",
+    ),
     "empty_question": Kind(WARNING, ROWS, "empty question", "Say what is asked of the picture."),
     "no_picture": Kind(WARNING, ROWS, "no picture, where other rows have one", "Add it, or leave the row as text."),
     "no_pictures": Kind(

@@ -94,6 +94,8 @@ class RowCheck:
             found.append(("same_answers", shorten(text.turns[-1][1])))
         if any(asked is not None and not MARK.sub("", asked).strip() for asked, _ in text.turns):
             found.append(("empty_question", shorten(text.turns[0][1])))
+        if images and not text.marks and isinstance(row.get("prompt"), str) and row.keys() & {"completion", "chosen"}:
+            found.append(("unmarked", shorten(row["prompt"])))
         if text.disorder:
             found.append(("roles", text.disorder))
         if not any(KINDS[kind].severity == ERROR for kind, _ in found):
