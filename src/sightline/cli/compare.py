@@ -1,4 +1,4 @@
-"""`sightline compare`: two evaluations on the same items, or training runs over one another."""
+"""`sightline compare`: compare two evaluations item by item, or several training runs."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ DETECT, PICTURES = 0.01, 300
 
 def compare_command(
     run_a: Path = typer.Argument(metavar="RUN_A", help="The --output_dir of a run of eval, or of sft, dpo or vilt."),
-    run_b: Path = typer.Argument(metavar="RUN_B", help="The run to set against it, of the same kind."),
-    others: list[Path] | None = typer.Argument(None, metavar="[RUN_C ...]", help="More runs, where they train."),
-    detect: float = typer.Option(DETECT, "--detect", help="Say how many items show this difference (0.01: one point)."),
+    run_b: Path = typer.Argument(metavar="RUN_B", help="The run to compare with it, of the same kind."),
+    others: list[Path] | None = typer.Argument(None, metavar="[RUN_C ...]", help="More training runs."),
+    detect: float = typer.Option(DETECT, "--detect", help="Difference to plan for; 0.01 is one point."),
     output_dir: Path | None = typer.Option(None, "--output_dir", help="Folder for comparison.json and report.html."),
-    report_pictures: int = typer.Option(PICTURES, "--report_pictures", help="How many pictures the report carries."),
+    report_pictures: int = typer.Option(PICTURES, "--report_pictures", help="Number of pictures in the report."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
-    """What changed from RUN_A to RUN_B, item by item, and whether more than chance did it.
+    """Compare RUN_A with RUN_B item by item: what changed, and can it be chance?
 
     Differences are paired by item and clustered by picture; p-values are corrected for the number of tasks. The check
     at the end says what else differs between the runs: data, prompt, scoring, decoding, processor, model, versions.

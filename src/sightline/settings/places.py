@@ -16,7 +16,7 @@ from sightline.settings.hub import require_known_model
 MODELS = frozenset("model model_name_or_path policy vit bert".split())
 ROWS = frozenset("dataset_name eval_dataset_name data source train_data eval_data evals".split())
 FILES = frozenset("image captions predictions".split())
-RUNS = frozenset("run run_a run_b resume_from_checkpoint".split())
+RUNS = frozenset("run run_a run_b others resume_from_checkpoint".split())
 WRITTEN = frozenset("output_dir output_path out".split())
 _PLACES = MODELS | ROWS | FILES | RUNS | WRITTEN
 
