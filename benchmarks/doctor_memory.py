@@ -51,8 +51,8 @@ def measure(way: str, checkpointing: bool) -> None:
     from shapes import caption_rows, llava_50m, processor
 
     from sightline.inspection.doctor import diagnose
-    from sightline.inspection.plan import SFT, planned
     from sightline.training.arguments import read_settings
+    from sightline.training.plan import SFT, plan_run
     from sightline.training.sft import SFTConfig
     from sightline.training.source import ModelSource
 
@@ -63,7 +63,7 @@ def measure(way: str, checkpointing: bool) -> None:
         model.model.vision_tower.requires_grad_(False)
     argv = ["--dataset_name", folder, "--max_length", "null", "--bf16", "false", "--use_peft", str(way == "LoRA")]
     argv += ["--gradient_checkpointing", str(checkpointing), "--per_device_train_batch_size", str(ROWS)]
-    seen = diagnose(planned(read_settings(argv, SFTConfig), SFT, ModelSource(model, processor())))
+    seen = diagnose(plan_run(read_settings(argv, SFTConfig), SFT, ModelSource(model, processor()), is_checked=False))
     if seen.memory is None or seen.trial is None or seen.trial.peak_bytes is None:
         raise RuntimeError(f"No step was measured: {seen.findings}")
     estimate, peak = seen.memory.peak, seen.trial.peak_bytes

@@ -26,10 +26,11 @@ from sightline.evaluation.sources import DataChoice, load_items
 from sightline.evaluation.tasks.registry import load_task
 from sightline.training.arguments import read_settings
 from sightline.training.dpo import DPOConfig
-from sightline.training.rows import training_rows
+from sightline.training.plan import DPO, SFT, plan_run
 from sightline.training.sft import SFTConfig
+from sightline.training.source import ModelSource
 from tests.data.pictures.test_opener import POSTSCRIPT, encoded, png_head, webp_head
-from tests.tiny import picture, tiny_processor
+from tests.tiny import picture, tiny_llava, tiny_processor
 
 BAD = {
     "postscript.jpg": POSTSCRIPT,
@@ -63,12 +64,19 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def trained(folder: Path, goal: Any, **given: Any) -> Any:
+    """The rows that would train."""
+    return planned(folder, goal, **given).dataset
+
+
+def planned(folder: Path, goal: Any, **given: Any) -> Any:
     recipe = folder / "recipe.yaml"
     file = "pairs.jsonl" if goal == "preferences" else "rows.jsonl"
     settings = {"dataset_name": str(folder / file), "output_dir": str(folder / "run"), "max_length": None, **given}
     recipe.write_text(json.dumps({"bf16": False, **settings}))
     config = DPOConfig if goal == "preferences" else SFTConfig
-    return training_rows(read_settings(["--config", str(recipe)], config), goal, tiny_processor())[0]
+    record = read_settings(["--config", str(recipe)], config)
+    method = DPO if goal == "preferences" else SFT
+    return plan_run(record, method, ModelSource(tiny_llava(), tiny_processor())).train
 
 
 @pytest.mark.parametrize("goal", ["sft", "preferences"])
@@ -76,8 +84,8 @@ def test_training_names_the_row_and_leaves_it_out(bad: str, goal: str, tmp_path:
     file = "pairs.jsonl" if goal == "preferences" else "rows.jsonl"
     with pytest.raises(DataError, match=rf"{file} row 2: image '.*{bad}' "):
         trained(tmp_path, goal)
-    rows = trained(tmp_path, goal, skip_bad_rows=True)
-    assert len(rows) == 2 and rows.info.dataset_name == f"{tmp_path / file} (as trained)"
+    rows = planned(tmp_path, goal, skip_bad_rows=True)
+    assert len(rows.dataset) == 2 and rows.name == f"{tmp_path / file} (as trained)"
     said = capsys.readouterr().err
     assert f"{file}: 1 of 3 rows cannot be used and are left out:\n{file} row 2: image" in said
 

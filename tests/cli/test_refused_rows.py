@@ -16,7 +16,7 @@ from sightline.data.sources.bad_rows import say_once
 from sightline.errors import DataError
 from sightline.evaluation.sources import DataChoice, load_items
 from sightline.evaluation.tasks.registry import load_task
-from sightline.inspection.plan import plan_run
+from sightline.training.recipe import plan_recipe
 from tests.cli.test_refused_pictures import trained, write
 from tests.tiny import picture
 
@@ -61,9 +61,9 @@ def test_training_lists_them_or_leaves_them_out(rows: Path, goal: str, capsys: A
 def test_what_looks_at_a_run_lists_them_or_leaves_them_out(rows: Path, capsys: Any) -> None:
     settings = ["--preset", "nano", "--dataset_name", str(rows), "--output_dir", str(rows.parent / "run")]
     with pytest.raises(DataError) as caught:
-        plan_run(settings, "sft")
+        plan_recipe(settings, "sft")
     assert named(caught.value) == NAMED
-    plan = plan_run([*settings, "--skip_bad_rows", "true"], "sft")
+    plan = plan_recipe([*settings, "--skip_bad_rows", "true"], "sft")
     assert len(plan.rows) == 4 and plan.name == f"{rows} (as trained)"
     assert "rows.jsonl: 3 of 7 rows cannot be used" in capsys.readouterr().err
 

@@ -17,7 +17,6 @@ from datasets import Dataset
 import sightline
 from sightline.errors import ConfigError
 from sightline.evaluation.in_training import task_scores
-from sightline.training.task_scores import add_task_scores
 from tests.evaluation import scores_in_processes
 from tests.evaluation.made_runs import write_rows
 from tests.families.case import preference_rows
@@ -74,7 +73,7 @@ def losses(name: str, folder: Path, rows: Path | None) -> list[float]:
     if rows is not None:
         score = task_scores([f"custom:{rows}"], limit=4)
         assert score is not None
-        add_task_scores(trainer, score)
+        trainer.score_tasks(score)
     trainer.train()
     logged = trainer.state.log_history
     assert all(("eval_rows_accuracy" in entry) == (rows is not None) for entry in logged if "eval_loss" in entry)

@@ -22,8 +22,8 @@ from sightline.inspection.doctor import Diagnosis, diagnose, diagnose_recipe
 from sightline.inspection.environment import read_environment
 from sightline.inspection.findings import _of_shared_memory
 from sightline.inspection.modules import report_modules
-from sightline.inspection.plan import method_of
 from sightline.models.build import build_vlm, preset_spec, save_vlm
+from sightline.training.recipe import method_of
 from sightline.training.source import ModelSource
 from tests.inspection.planned import planned_run
 from tests.tiny import preference_rows, tiny_llava, tiny_processor, vqa_rows

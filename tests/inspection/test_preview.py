@@ -14,7 +14,6 @@ from sightline.cli.data_preview import read_numbers
 from sightline.data.pictures.augmentation import augmented_samples
 from sightline.engine.forest import build_forest
 from sightline.errors import ConfigError, DataError
-from sightline.inspection.plan import PlannedRun, chosen_rows
 from sightline.inspection.preview import CUT, DROPPED, FITS, REFUSED, RowPreview, run_preview, token_counts
 from sightline.inspection.preview_page import preview_report, segment_tokens
 from sightline.inspection.terminal import print_preview
@@ -22,6 +21,7 @@ from sightline.inspection.tiles import cut_picture
 from sightline.inspection.tokens import IMAGE, READ, TRAINED
 from sightline.pages.report import render_report
 from sightline.training.collators import PreferenceCollator, SFTCollator
+from sightline.training.plan import RunPlan, chosen_rows
 from sightline.training.source import ModelSource
 from tests.families.case import preference_rows as family_rows
 from tests.families.tiny_families import BUILDERS, saved_family
@@ -40,7 +40,7 @@ def shown(row: RowPreview, kind: str) -> set[int]:
     }
 
 
-def trained_in_training(plan: PlannedRun, index: int) -> list[set[int]]:
+def trained_in_training(plan: RunPlan, index: int) -> list[set[int]]:
     """For each sequence of a row the positions of the tokens on which the run's own collator puts weight."""
     collator = (PreferenceCollator if plan.preferences else SFTCollator)(plan.encoder, 0, True)
     forest = collator([plan.rows[index]])["forest"]

@@ -14,11 +14,14 @@ import trl
 from datasets import Dataset
 
 from sightline.cli.main import run
+from sightline.data.encoding.sequences import EncodingSettings
 from sightline.errors import ConfigError, InputError
 from sightline.models.load import load_vlm
 from sightline.training.arguments import read_settings
 from sightline.training.dpo import DPOConfig, DPOTrainer
-from sightline.training.run import dpo_trainer, sft_trainer
+from sightline.training.plan import DPO, SFT, RunPlan
+from sightline.training.planned_rows import PlannedRows
+from sightline.training.run import make_trainer
 from sightline.training.sft import SFTConfig, SFTTrainer
 from sightline.training.source import model_source
 from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_folder, tiny_llava, tiny_processor, vqa_rows
@@ -43,6 +46,13 @@ def adapter(base: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = peft.LoraConfig(target_modules=LAYERS, init_lora_weights=False, r=4, task_type="CAUSAL_LM")
     peft.get_peft_model(load_vlm(base).model, settings).save_pretrained(folder)
     return folder
+
+
+def made(settings: Any, method: str, rows: Dataset) -> Any:
+    """The trainer of the settings over rows that nobody has read yet."""
+    source = model_source(settings)
+    given = PlannedRows(rows, "rows", is_planned=False)
+    return make_trainer(RunPlan(method, settings, source, given, None, EncodingSettings(), None))
 
 
 def settings_of(config: type, *flags: str) -> Any:
@@ -84,8 +94,7 @@ def test_an_adapter_trains_on_as_in_trl(
     rows = Dataset.from_list(preference_rows(4, 2) if stage == "dpo" else demonstrations())
     settings = settings_of(DPOConfig if stage == "dpo" else SFTConfig, *flags)
     settings.training.train_sampling_strategy = "sequential"
-    build = dpo_trainer if stage == "dpo" else sft_trainer
-    ours = build(settings, model_source(settings), rows, None)
+    ours = made(settings, stage, rows)
     assert ours.route.route == "mask"
     plain = trl.DPOConfig if stage == "dpo" else trl.SFTConfig
     args = plain(
@@ -188,10 +197,10 @@ def test_an_adapter_that_does_not_fit_is_refused_before_a_step(
     own = json.loads((folder / "adapter_config.json").read_text())
     changed = {name: value.format(wide=wide) if isinstance(value, str) else value for name, value in changes.items()}
     (folder / "adapter_config.json").write_text(json.dumps({**own, **changed}))
-    for config_class, build in ((SFTConfig, sft_trainer), (DPOConfig, dpo_trainer)):
+    for config_class, method in ((SFTConfig, SFT), (DPOConfig, DPO)):
         settings = settings_of(config_class, "--model_name_or_path", str(folder))
         with pytest.raises(InputError, match=expected):
-            build(settings, model_source(settings), Dataset.from_list([]), None)
+            made(settings, method, Dataset.from_list([]))
 
 
 @pytest.mark.parametrize(("trainer", "config"), [(SFTTrainer, SFTConfig), (DPOTrainer, DPOConfig)])

@@ -13,6 +13,7 @@ from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources.bad_rows import SHOWN_ROWS
 from sightline.errors import DataError
 from sightline.training.collators import PreferenceCollator, SFTCollator
+from sightline.training.planned_rows import PlannedRows
 from sightline.training.row_guard import RowGuard
 from tests.tiny import picture, preference_rows, tiny_processor, vqa_rows
 from tests.training.test_trainers import as_completions
@@ -28,10 +29,9 @@ def made(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[Any, list[Any]
         row["images"] = [str(tmp_path / f"{number}.png")]
     dataset = Dataset.from_list(rows)
     dataset = dataset.cast_column("images", [Image(decode=False)])
-    dataset.info.dataset_name = "train.jsonl"
     encoder = SequenceEncoder(tiny_processor(), EncodingSettings())
     kind = PreferenceCollator if preferences else SFTCollator
-    collator = kind(encoder, 0, share=False, guard=RowGuard((dataset,)))
+    collator = kind(encoder, 0, share=False, guard=RowGuard((PlannedRows(dataset, "train.jsonl"),)))
     given = [dataset[index] for index in range(4)]
     return collator, [given[:2], given[2:]] if request.param == "packed" else given
 

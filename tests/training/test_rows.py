@@ -12,9 +12,11 @@ from datasets import Dataset
 from sightline.cli.main import run
 from sightline.errors import ConfigError, DataError
 from sightline.training.arguments import read_settings
-from sightline.training.rows import planned_encoding, training_rows
+from sightline.training.encoding import encoding_of
+from sightline.training.plan import SFT, plan_run
 from sightline.training.sft import SFTConfig
-from tests.tiny import picture, tiny_folder, tiny_processor
+from sightline.training.source import ModelSource
+from tests.tiny import picture, tiny_folder, tiny_llava, tiny_processor
 
 
 @pytest.fixture
@@ -39,7 +41,9 @@ def rows_of(folder: Path, sources: list[dict[str, Any]] | None = None, **given: 
         given["datasets"] = [{**source, "path": str(folder / source["path"])} for source in sources]
     recipe = folder / "recipe.yaml"
     recipe.write_text(json.dumps({"output_dir": str(folder / "run"), "max_length": None, "bf16": False, **given}))
-    return training_rows(read_settings(["--config", str(recipe)], SFTConfig), "sft", tiny_processor())
+    settings = read_settings(["--config", str(recipe)], SFTConfig)
+    plan = plan_run(settings, SFT, ModelSource(tiny_llava(), tiny_processor()))
+    return plan.rows, None if plan.evaluation is None else plan.evaluation.dataset
 
 
 def test_answers_alone_are_trained_of_conversations_and_refused_for_messages_by_source(folder: Path) -> None:
@@ -180,7 +184,7 @@ def test_assistant_turns_of_a_template_without_marks_are_refused_by_the_setting(
     with pytest.raises(
         ConfigError, match=r"assistant_only_loss: expected a chat template with \{% generation %\} marks"
     ):
-        planned_encoding(settings, processor)
+        encoding_of(settings.training, processor, preferences=False)
 
 
 def test_what_cannot_be_streamed_is_refused(folder: Path) -> None:

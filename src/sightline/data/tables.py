@@ -2,7 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
+
+ROWS_AT_ONCE = 64  # few, since a row may hold the bytes of its pictures
+
+
+def each_row(dataset: Any) -> Iterator[dict[str, Any]]:
+    """The rows of a `Dataset`, several times as fast as it gives them one by one."""
+    for batch in dataset.iter(ROWS_AT_ONCE):
+        for values in zip(*batch.values(), strict=True):
+            yield dict(zip(batch, values, strict=True))
 
 
 def is_transformed(dataset: Any) -> bool:

@@ -9,15 +9,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.encoding.preferences import shown_images
+from sightline.data.encoding.row_pictures import image_keys
 from sightline.inspection.findings import Finding, find_in_rows, find_in_run
 from sightline.inspection.lengths import RowsReport, read_rows_of
 from sightline.inspection.memory import MemoryEstimate, estimate_memory
 from sightline.inspection.modules import ModuleReport, report_modules
-from sightline.inspection.plan import PlannedRun, plan_run
 from sightline.inspection.trial import Batches, Trial, choose_batches, run_trial, trial_trainer
 from sightline.training.evaluation_rows import check_evaluation
+from sightline.training.plan import RunPlan
+from sightline.training.recipe import plan_recipe
 from sightline.training.references import planned_rows
-from sightline.training.sharing import base_model, image_keys
+from sightline.training.row_test import choose_rows
+from sightline.training.sharing import base_model
 from sightline.training.stored_features import open_store
 
 PREFETCH = 2  # torch's default of batches that a worker makes ahead
@@ -83,12 +86,12 @@ def diagnose_recipe(argv: Sequence[str], method: str | None, track: Track) -> Di
     Raises:
         InputError: a setting, the data or the model cannot be used at all.
     """
-    plan = plan_run(argv, method)
+    plan = plan_recipe(argv, method)
     check_evaluation(plan.settings)
     return diagnose(plan, track)
 
 
-def diagnose(plan: PlannedRun, track: Track = lambda items, total, title: items) -> Diagnosis:
+def diagnose(plan: RunPlan, track: Track = lambda items, total, title: items) -> Diagnosis:
     """The diagnosis of a run; its settings are changed on the way, and serve for nothing else afterwards."""
     args = plan.settings.training
     accumulated, policy = args.gradient_accumulation_steps, plan.encoding.length_policy
@@ -111,7 +114,7 @@ def diagnose(plan: PlannedRun, track: Track = lambda items, total, title: items)
     return _try(plan, seen, choose_batches(plan, rows), accumulated)
 
 
-def _try(plan: PlannedRun, seen: Diagnosis, batches: Batches, accumulated: int) -> Diagnosis:
+def _try(plan: RunPlan, seen: Diagnosis, batches: Batches, accumulated: int) -> Diagnosis:
     """The diagnosis with what a few steps of the run's own trainer show."""
     passes = planned_rows(plan.settings.training, len(seen.rows.kept)) / len(seen.rows.kept)
     with trial_trainer(plan, batches) as trainer:
@@ -130,7 +133,7 @@ def _try(plan: PlannedRun, seen: Diagnosis, batches: Batches, accumulated: int) 
     return replace(seen, findings=(*seen.findings, *find_in_run(plan, seen)))
 
 
-def _planned_steps(plan: PlannedRun, rows: RowsReport) -> int:
+def _planned_steps(plan: RunPlan, rows: RowsReport) -> int:
     """Optimizer steps of the whole run on this machine."""
     args = plan.settings.training
     if args.max_steps > 0:
@@ -142,7 +145,7 @@ def _planned_steps(plan: PlannedRun, rows: RowsReport) -> int:
     return math.ceil(math.ceil(items / batch) * args.num_train_epochs)
 
 
-def _stores(plan: PlannedRun, trainer: Any, passes: float) -> Stores:
+def _stores(plan: RunPlan, trainer: Any, passes: float) -> Stores:
     """What the run would store, estimated for all of its images and pairs."""
     args = plan.settings.training
     references = ""
@@ -152,11 +155,12 @@ def _stores(plan: PlannedRun, trainer: Any, passes: float) -> Stores:
             "is held in memory"
         )
     encoder = plan.encoder
-    encode = encoder.encode_preferences if plan.preferences else encoder.encode_sft
     if trainer.route.route == "plain" or not {"image", "images"} & set(plan.rows.column_names):
         return Stores("", references)
     images_of = partial(shown_images, perturbation=plan.encoding.perturbation)
-    opened, reason = open_store(trainer, encode, base_model(trainer.model), int(bool(references)), images_of)
+    measured = list(choose_rows(trainer.rows.train.dataset).routed)
+    batch = encoder.encode_preferences(measured) if plan.preferences else encoder.encode_sft(measured)
+    opened, reason = open_store(trainer, batch, base_model(trainer.model), int(bool(references)), images_of)
     if opened is None:
         return Stores(f"not stored, since {reason}", references)
     _, estimate = opened

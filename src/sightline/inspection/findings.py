@@ -11,7 +11,7 @@ import torch
 
 from sightline.data.formats import image_counts
 from sightline.inspection.lengths import RowsReport
-from sightline.inspection.plan import PlannedRun
+from sightline.training.plan import RunPlan
 
 if TYPE_CHECKING:
     from sightline.inspection.doctor import Diagnosis
@@ -32,7 +32,7 @@ class Finding:
     fails: bool = False
 
 
-def find_in_rows(plan: PlannedRun, rows: RowsReport) -> tuple[Finding, ...]:
+def find_in_rows(plan: RunPlan, rows: RowsReport) -> tuple[Finding, ...]:
     """What the rows alone show."""
     limit, policy = plan.encoding.max_length, plan.encoding.length_policy
     found = []
@@ -90,7 +90,7 @@ def find_in_rows(plan: PlannedRun, rows: RowsReport) -> tuple[Finding, ...]:
     return tuple(found)
 
 
-def find_in_run(plan: PlannedRun, seen: Diagnosis) -> tuple[Finding, ...]:
+def find_in_run(plan: RunPlan, seen: Diagnosis) -> tuple[Finding, ...]:
     """What model and steps show."""
     if not any(module.trainable for module in seen.modules):
         return (

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from sightline.data.encoding.fit import DROPPING
-from sightline.data.encoding.lengths import RowReader
-from sightline.errors import DataError, TooLongError
-from sightline.inspection.plan import PlannedRun
-from sightline.inspection.tokens import trained
+from sightline.data.encoding.lengths import Track, read_rows
+from sightline.training.plan import RunPlan
 
-Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
+COUNTS = ("total", "trained", "placeholders")  # of a row
 SHOWN = 3  # messages about rows of a kind
 
 
@@ -77,52 +73,23 @@ class RowsReport:
         return sum(row.placeholders for row in self.kept)
 
 
-def read_rows_of(plan: PlannedRun, track: Track) -> RowsReport:
-    """Each row read as training reads it, its images by their sizes alone.
-
-    Raises:
-        DataError: an image cannot be read.
-    """
-    reader = RowReader(plan.rows, plan.name, plan.encoder, plan.preferences, track)
-    limit, policy = plan.encoding.max_length, plan.encoding.length_policy
-    kept: list[KeptRow] = []
-    lengths: list[int] = []
-    too_long: list[TooLongError] = []
-    broken: list[str] = []
-    cut = longest = 0
-    for index in track(range(len(reader)), len(reader), "Reading rows"):
-        try:
-            row = reader.read(index)
-        except TooLongError as error:
-            too_long.append(error)
-            longest = max(longest, error.tokens)
-            continue
-        except DataError as error:
-            broken.append(str(error))
-            continue
-        sequences = row.sequences
-        kept.append(
-            KeptRow(
-                index,
-                sum(len(one.ids_L) for one in sequences),
-                sum(int(trained(one).sum()) for one in sequences),
-                sum(int((one.feature_L >= 0).sum()) for one in sequences),
-            )
-        )
-        lengths.append(max(len(one.ids_L) for one in sequences))
-        longest = max(longest, row.length)
-        cut += limit is not None and row.length > limit
-    dropping = policy in DROPPING
+def read_rows_of(plan: RunPlan, track: Track) -> RowsReport:
+    """Each row read as training reads it, its images by their sizes alone."""
+    read = read_rows(plan.rows, plan.name, plan.encoder, plan.preferences, track)
+    kept = [KeptRow(index, *(int(read.counts_N[name][index]) for name in COUNTS)) for index in read.kept]
+    lengths = [int(read.counts_N["tokens"][row.index]) for row in kept]
+    too_long = list(read.too_long.values())
+    dropping = plan.encoding.length_policy in DROPPING
     return RowsReport(
-        rows=len(reader),
+        rows=len(read),
         kept=tuple(kept),
-        cut=cut,
+        cut=read.cut,
         dropped=len(too_long) if dropping else 0,
         refused=0 if dropping else len(too_long),
         answerless=sum(error.answerless for error in too_long),
         untrained=sum(row.trained == 0 for row in kept),
-        broken=len(broken),
-        longest=longest,
+        broken=len(read.broken),
+        longest=read.longest,
         median=int(statistics.median(lengths)) if lengths else 0,
-        messages=(*map(str, too_long[:SHOWN]), *broken[:SHOWN]),
+        messages=(*map(str, too_long[:SHOWN]), *list(read.broken.values())[:SHOWN]),
     )

@@ -10,17 +10,18 @@ from typing import Any
 from PIL.Image import Image
 
 from sightline.data.encoding.preferences import answer_pairs
+from sightline.data.encoding.row_pictures import image_keys
 from sightline.data.encoding.sequences import EncodedBatch, SequenceEncoder
 from sightline.data.pictures.augmentation import NONE, augmented_samples
 from sightline.data.pictures.images import content_key, open_image, row_images
 from sightline.data.sources.datasets import row_name
 from sightline.engine.forest import build_forest
 from sightline.errors import DataError
-from sightline.inspection.plan import PlannedRun, chosen_rows, given_settings, plan_run
 from sightline.inspection.tiles import CutPicture, cut_picture
 from sightline.inspection.tokens import IMAGE, DrawnForest, Token, draw_forest, read_tokens, trained
+from sightline.training.plan import RunPlan, chosen_rows
+from sightline.training.recipe import given_settings, plan_recipe
 from sightline.training.sampler import order_seed
-from sightline.training.sharing import image_keys
 
 DEFAULT_PRESET = "nano"
 SHOWN_EPOCHS = 4
@@ -95,7 +96,7 @@ class BatchPreview:
 class Preview:
     """Everything that `sightline data preview` shows."""
 
-    plan: PlannedRun
+    plan: RunPlan
     rows: tuple[RowPreview, ...]
     batch: BatchPreview | None
 
@@ -136,12 +137,12 @@ def preview_data(asked: Asked) -> Preview:
         argv += [f"--model_name_or_path={asked.model}", "--no_preset"]
     elif given.get("model_name_or_path") is None and given.get("preset") is None:
         argv += ["--preset", DEFAULT_PRESET]
-    plan = plan_run(argv, asked.method)
+    plan = plan_recipe(argv, asked.method)
     batch_size = asked.batch_size or plan.settings.training.per_device_train_batch_size
     return run_preview(plan, chosen_rows(plan, asked.rows, asked.limit), batch_size)
 
 
-def run_preview(plan: PlannedRun, indices: Sequence[int], batch_size: int) -> Preview:
+def run_preview(plan: RunPlan, indices: Sequence[int], batch_size: int) -> Preview:
     """The rows at `indices`, and the batch that training makes of the first of them and its neighbours."""
     whole = SequenceEncoder(plan.source.processor, replace(plan.encoding, max_length=None))
     pictures = _Pictures(plan)
@@ -153,7 +154,7 @@ def run_preview(plan: PlannedRun, indices: Sequence[int], batch_size: int) -> Pr
 class _Pictures:
     """Pictures as they are cut, each distinct one once."""
 
-    def __init__(self, plan: PlannedRun) -> None:
+    def __init__(self, plan: RunPlan) -> None:
         self._plan, self._cut = plan, dict[tuple[str, bool], CutPicture]()
 
     def of(self, row: dict[str, Any], name: str) -> tuple[CutPicture, ...]:
@@ -168,7 +169,7 @@ class _Pictures:
         return self._cut[key]
 
 
-def _preview_row(plan: PlannedRun, whole: SequenceEncoder, pictures: _Pictures, index: int) -> RowPreview:
+def _preview_row(plan: RunPlan, whole: SequenceEncoder, pictures: _Pictures, index: int) -> RowPreview:
     name = row_name(plan.name, index)
     row = plan.rows[index]
     try:
@@ -190,18 +191,18 @@ def _preview_row(plan: PlannedRun, whole: SequenceEncoder, pictures: _Pictures, 
     )
 
 
-def _augmented(plan: PlannedRun, cut: tuple[CutPicture, ...]) -> tuple[Image, ...]:
+def _augmented(plan: RunPlan, cut: tuple[CutPicture, ...]) -> tuple[Image, ...]:
     args = plan.settings.training
     if args.augmentation == NONE or not cut:
         return ()
     return tuple(augmented_samples(cut[0].original, args.augmentation, SHOWN_EPOCHS, order_seed(args)))
 
 
-def _encode(plan: PlannedRun, encoder: SequenceEncoder, rows: list[dict[str, Any]], names: list[str]) -> EncodedBatch:
+def _encode(plan: RunPlan, encoder: SequenceEncoder, rows: list[dict[str, Any]], names: list[str]) -> EncodedBatch:
     return encoder.encode_preferences(rows, names) if plan.preferences else encoder.encode_sft(rows, names)
 
 
-def _fit(plan: PlannedRun, row: dict[str, Any], name: str, whole: EncodedBatch) -> tuple[Fit, EncodedBatch | None]:
+def _fit(plan: RunPlan, row: dict[str, Any], name: str, whole: EncodedBatch) -> tuple[Fit, EncodedBatch | None]:
     """What becomes of the row, and its sequences as they train; None where it does not."""
     limit, policy = plan.encoding.max_length, plan.encoding.length_policy
     length = max(len(sequence.ids_L) for sequence in whole.sequences)
@@ -223,7 +224,7 @@ def _fit(plan: PlannedRun, row: dict[str, Any], name: str, whole: EncodedBatch) 
     return Fit(CUT, length, sentence), kept
 
 
-def _parts(plan: PlannedRun, batch: EncodedBatch) -> tuple[Part, ...]:
+def _parts(plan: RunPlan, batch: EncodedBatch) -> tuple[Part, ...]:
     first_rows = tuple(itertools.accumulate((count for _, count in batch.image_spans), initial=0))[:-1]
     tokenizer = plan.source.processor.tokenizer
     read = [read_tokens(sequence, tokenizer, first_rows) for sequence in batch.sequences]
@@ -240,7 +241,7 @@ def _parts(plan: PlannedRun, batch: EncodedBatch) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-def _preview_batch(plan: PlannedRun, usable: Sequence[int], batch_size: int) -> BatchPreview | None:
+def _preview_batch(plan: RunPlan, usable: Sequence[int], batch_size: int) -> BatchPreview | None:
     """The batch of the first usable rows and their neighbours, or None where no row trains."""
     indices: list[int] = []
     encoder = plan.encoder
@@ -270,7 +271,7 @@ def _preview_batch(plan: PlannedRun, usable: Sequence[int], batch_size: int) -> 
     )
 
 
-def _batch_order(plan: PlannedRun, first: int) -> list[int]:
+def _batch_order(plan: RunPlan, first: int) -> list[int]:
     """Rows in the order in which a batch takes them: in SFT those of one picture stand together."""
     order = [*range(first, len(plan.rows)), *range(first)]
     if plan.preferences or not {"image", "images"} & set(plan.rows.column_names):
@@ -282,7 +283,7 @@ def _batch_order(plan: PlannedRun, first: int) -> list[int]:
     return [index for group in groups.values() for index in group]
 
 
-def _labels(plan: PlannedRun, indices: Sequence[int]) -> tuple[str, ...]:
+def _labels(plan: RunPlan, indices: Sequence[int]) -> tuple[str, ...]:
     """What each sequence of a batch is, in the order in which they are encoded."""
     if not plan.preferences:
         return tuple(f"row {index + 1}" for index in indices)

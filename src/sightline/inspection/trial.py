@@ -10,7 +10,7 @@ import math
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
+from sightline.data.encoding.row_pictures import image_keys
 from sightline.inspection.lengths import RowsReport
 from sightline.inspection.modules import ModuleReport, count_bytes, report_modules
-from sightline.inspection.plan import PlannedRun
+from sightline.training.plan import RunPlan
 from sightline.training.references import uses_reference_store
-from sightline.training.run import dpo_trainer, quiet_input_errors, sft_trainer
+from sightline.training.run import make_trainer
 from sightline.training.sampler import order_seed
-from sightline.training.sharing import grouping_sampler, image_keys
+from sightline.training.sharing import grouping_sampler
 
 STEPS = (
     4  # two on the longest batch (the first makes the optimizer's states), two on a typical one (the first warms up)
@@ -58,7 +59,7 @@ class Trial:
     loss: float
 
 
-def choose_batches(plan: PlannedRun, rows: RowsReport) -> Batches:
+def choose_batches(plan: RunPlan, rows: RowsReport) -> Batches:
     """The longest and a typical batch of an epoch, in the order in which training takes rows."""
     args = plan.settings.training
     size = args.per_device_train_batch_size
@@ -96,7 +97,7 @@ def _named(rows: RowsReport, longest: list[int], typical: list[int]) -> Batches:
 
 
 @contextlib.contextmanager
-def trial_trainer(plan: PlannedRun, batches: Batches) -> Iterator[Any]:
+def trial_trainer(plan: RunPlan, batches: Batches) -> Iterator[Any]:
     """The run's own trainer over the batches to try, each as often as its steps take it; nothing of it is kept.
 
     The settings of the plan are changed: they write to a temporary folder, save and log nothing, and do not learn.
@@ -106,7 +107,7 @@ def trial_trainer(plan: PlannedRun, batches: Batches) -> Iterator[Any]:
     args.gradient_accumulation_steps = min(args.gradient_accumulation_steps, MAX_ACCUMULATED)
     each = 2 * args.gradient_accumulation_steps
     if plan.preferences:
-        args.reference_store = "on" if uses_reference_store(args, plan.rows, None) else "off"
+        args.reference_store = "on" if uses_reference_store(args, plan.rows) else "off"
         args.image_margin_rows = 0
     args.save_strategy, args.eval_strategy, args.logging_strategy = (
         SaveStrategy.NO,
@@ -119,11 +120,9 @@ def trial_trainer(plan: PlannedRun, batches: Batches) -> Iterator[Any]:
     args.dataloader_num_workers, args.dataloader_prefetch_factor, args.dataloader_persistent_workers = 0, None, False
     args.feature_store, args.train_sampling_strategy, args.resume_from_checkpoint = "off", "sequential", None
     rows = plan.rows.select([*batches.longest * each, *batches.typical * each])
-    build = dpo_trainer if plan.preferences else sft_trainer
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
         args.output_dir = folder
-        with quiet_input_errors(plan.settings):
-            yield build(plan.settings, plan.source, rows, None)
+        yield make_trainer(replace(plan, train=replace(plan.train, dataset=rows), evaluation=None))
 
 
 def run_trial(trainer: Any, accumulated: int) -> Trial:

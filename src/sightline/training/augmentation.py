@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -93,14 +92,3 @@ def require_no_augmentation(args: Any, reason: str) -> None:
             f"augmentation: expected none, since {reason}; got {policy}. "
             "Set it to none, or give rows with images and no data_collator."
         )
-
-
-@contextmanager
-def training_batches(trainer: Any) -> Iterator[None]:
-    """Inside, the trainer's collator is that of its training batches."""
-    plain = trainer.data_collator
-    trainer.data_collator = trainer.augmenting or plain
-    try:
-        yield
-    finally:
-        trainer.data_collator = plain

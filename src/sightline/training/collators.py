@@ -105,16 +105,6 @@ class ProcessorCollator:
         return {**columns, **stored}
 
 
-def skip_in_batches(trainer: Any) -> None:
-    """Lets a trainer's own collator leave bad rows out; they are named by the datasets that it has."""
-    if not isinstance(trainer.data_collator, SFTCollator | PreferenceCollator | ProcessorCollator):
-        return
-    tested = trainer.eval_dataset
-    guard = trainer.row_guard = trainer.data_collator.guard
-    guard.skip = True
-    guard.datasets = (trainer.train_dataset, *(tested.values() if isinstance(tested, dict) else [tested]))
-
-
 def _pad_as_trl(ids_NL: Tensor, sequences: Sequence[TokenSequence], filler: int) -> None:
     """Puts `filler` where TRL (1.16) pads chosen and rejected answers to one width, whose `pad_token_id or
     eos_token_id` takes a pad token 0 for none; no token sees it, but labels and logits of `predict` show it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,7 +13,6 @@ from trl.trainer.utils import get_config_model_id
 
 from sightline.data.encoding.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
 from sightline.data.encoding.preferences import require_trainable_lists, shown_images
-from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.data.formats import to_preference_columns
 from sightline.data.pictures.augmentation import NONE, POLICIES, check_policy
 from sightline.data.pictures.images import rejected_images
@@ -34,7 +33,6 @@ from sightline.training.augmentation import (
 from sightline.training.collators import PreferenceCollator, ProcessorCollator
 from sightline.training.decoder import for_family, settle_adapters
 from sightline.training.devices import choose_device, require_all_processes
-from sightline.training.fitting import fit_datasets
 from sightline.training.folder_code import loaded_by_trl, without_code
 from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.given_rows import GivenRows
@@ -53,6 +51,7 @@ from sightline.training.losses import (
     take_mdpo_terms,
 )
 from sightline.training.packing import ONE_ROW, hidden_packing, require_mask
+from sightline.training.planned_rows import PlannedRows
 from sightline.training.precision import choose_precision
 from sightline.training.references import (
     REFERENCE_COLUMNS,
@@ -69,9 +68,9 @@ from sightline.training.sampler import check_strategy
 from sightline.training.sealed_trainer import reported
 from sightline.training.sft import SHARE_HELP
 from sightline.training.sharing import (
+    THE_DATASET,
     base_model,
     choose_training_route,
-    encoding_settings,
     opened_safely,
     prepared,
     share_forward,
@@ -153,25 +152,24 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         rows = GivenRows.of(train_dataset, eval_dataset, data_collator)
         if data_collator is None:
             self._in_columns = partial(_prepared, args=args)
-            rows = rows.each(self._in_columns)
+            rows = rows.each(partial(_with_trainable_lists, args=args)).in_columns(self._in_columns)
         else:
             rows.each(opened_safely)
         trl_arguments = with_processor(trl_arguments, model, rows, needed=True)
-        store = uses_reference_store(args, rows.train, data_collator, rows.evaluation)
+        store = uses_reference_store(args, *rows.datasets, data_collator)
         adapted = trl_arguments.get("peft_config") is not None or isinstance(model, PeftModel)
         self._spare_reference = None
         if store and ref_model is None and not adapted:
             self._spare_reference = spare_reference(model)
             ref_model = NoReference()
         processing_class = trl_arguments.get("processing_class")
-        shown = rows.shown(args, processing_class)
         with (
-            hidden_packing(args, rows.train, data_collator),
-            shown as (train, evaluation),
+            hidden_packing(args, rows.train.dataset, data_collator),
+            rows.shown(args, processing_class) as (train, evaluation),
             loaded_by_trl(model, ref_model),
         ):
             super().__init__(model, ref_model, args, data_collator, train, evaluation, **trl_arguments)
-        rows.put_back(self, processing_class)
+        self._take_rows(rows, processing_class)
         settle_adapters(self)
         if isinstance(ref_model, NoReference):
             release_reference(self)
@@ -193,21 +191,20 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
     def _use_forests(self, store: bool) -> None:
         """Gives the trainer its route, its collator and its stores; `store` says whether references are stored."""
         say_what_is_not_rendered(self, preferences=True)
-        settings = replace(
-            encoding_settings(self.data_collator, self.args, preferences=True), perturbation=perturbation(self.args)
-        )
-        encoder = SequenceEncoder(self.processing_class, settings)
-        unused = settings.perturbation is None and rejected_images(next(iter(self.train_dataset)))
+        perturbed = perturbation(self.args)
+        unused = perturbed is None and rejected_images(next(iter(self.train_dataset)))
         if unused and self.accelerator.is_main_process:
             print(f"rejected_images are not used: loss_type has no {CONDITIONAL}.", file=sys.stderr)
-        fit_datasets(self, encoder, preferences=True)
-        self.route, is_ours = choose_training_route(self, encoder, preferences=True)
+        encoder = self._read_rows(preferences=True)
+        tested = choose_training_route(self, encoder, preferences=True)
+        self.route = tested.route
         require_mask(self.args, self.route)
-        if not is_ours and settings.perturbation is not None:
+        if not tested.is_ours and perturbed is not None:
             raise ConfigError(
                 f"loss_type {CONDITIONAL} shows chosen answers beside other images, but {self.route.reason}."
             )
         share = self.route.route != "plain"
+        self.row_guard = guard = self.rows.guard()
         self.data_collator = (
             PreferenceCollator(
                 encoder,
@@ -215,13 +212,14 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
                 share,
                 facts=training_facts(self.model, self.processing_class),
                 max_row=ONE_ROW if self.args.padding_free else None,
+                guard=guard,
             )
-            if is_ours
-            else ProcessorCollator(encoder, self.data_collator, preferences=True)
+            if tested.is_ours
+            else ProcessorCollator(encoder, self.data_collator, preferences=True, guard=guard)
         )
-        if share:
-            images_of = partial(shown_images, perturbation=settings.perturbation)
-            features = store_features(self, encoder.encode_preferences, base_model(self.model), int(store), images_of)
+        if share and tested.batch is not None:
+            images_of = partial(shown_images, perturbation=perturbed)
+            features = store_features(self, tested.batch, base_model(self.model), int(store), images_of)
             share_forward(self.model, self.route, store=features)
             if self.ref_model is not None:
                 # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
@@ -263,11 +261,8 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
 
 
 def _prepared(dataset: Any, args: Any) -> Any:
-    """The dataset as batches are made of it; lists of rejected answers that cannot be trained are refused."""
-    dataset = unformatted(dataset)
-    for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
-        if part is not None:
-            require_trainable_lists(part, "the dataset", args.world_size if args is not None else 1)
+    """Rows that come later in the columns of batches; lists of rejected answers that cannot be trained are refused."""
+    _with_trainable_lists(PlannedRows(dataset, THE_DATASET), args)
     return prepared(dataset, to_preference_columns)
 
 
@@ -279,3 +274,12 @@ def _load_reference_alike(args: Any, model: Any) -> None:
     """
     if isinstance(model, str) and args is not None and not isinstance(args.model_init_kwargs, str):
         args.model_init_kwargs = {"attn_implementation": None, **(args.model_init_kwargs or {})}
+
+
+def _with_trainable_lists(rows: PlannedRows, args: Any) -> PlannedRows:
+    """The rows, whose lists of rejected answers can be trained."""
+    given = unformatted(rows.dataset)
+    for part in given.values() if isinstance(given, dict) else [given]:
+        if part is not None:
+            require_trainable_lists(part, THE_DATASET, args.world_size if args is not None else 1)
+    return rows

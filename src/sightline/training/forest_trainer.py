@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
 from datasets import IterableDataset
 from torch.utils.data import DataLoader, Sampler
 
+from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.engine.selftest import RouteChoice
 from sightline.pages.report import Card
-from sightline.training.augmentation import AugmentingCollator, training_batches
+from sightline.progress import tracked
+from sightline.training.augmentation import AugmentingCollator
 from sightline.training.card import write_card
 from sightline.training.checkpoints import CheckpointTrainer
-from sightline.training.given_rows import given_rows
+from sightline.training.encoding import encoding_of
+from sightline.training.fitting import encoder_of, fit_rows
+from sightline.training.given_rows import GivenRows, given_rows
+from sightline.training.planned_rows import PlannedRows
 from sightline.training.restore import restore_weights, restores_itself
-from sightline.training.row_names import FindRow, named_rows
+from sightline.training.row_names import NamingCollator, find_row
 from sightline.training.sampler import ImageGroupSampler, describe_order
 from sightline.training.shared_work import SharedWork
+from sightline.training.sharing import THE_DATASET
 from sightline.training.shown_rows import shown_rows
 from sightline.training.stream_position import StreamPosition
+from sightline.training.task_scores import Score
 
 
 class ForestTrainer(CheckpointTrainer):
@@ -30,13 +39,16 @@ class ForestTrainer(CheckpointTrainer):
     Attributes:
         route: how batches are run, and why.
         augmenting: the collator of training batches where pictures are augmented.
-        find_row: names a row as the run's source counts it; its place in the dataset is its name without one.
+        rows: as they were given, by which messages name them.
+        score: asked for scores on tasks at each evaluation.
         _in_columns: brings rows that come later, to `evaluate` or `predict`, into the columns of those from the start.
     """
 
     route: RouteChoice
     augmenting: AugmentingCollator | None = None
-    find_row: FindRow | None = None
+    rows: GivenRows
+    score: Score | None = None
+    data_collator: Any
     _is_vision_dataset: bool
     _in_columns: Callable[[Any], Any] | None = None
 
@@ -52,19 +64,72 @@ class ForestTrainer(CheckpointTrainer):
     def get_train_dataloader(self) -> DataLoader:
         if isinstance(self.train_dataset, IterableDataset) and self._stream_position() is None:
             self.add_callback(StreamPosition())
-        with training_batches(self), named_rows(self, self.train_dataset):
+        with self._collating(self.augmenting or self.data_collator, self.rows.train):
             return super().get_train_dataloader()
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> DataLoader:
         later = self._later_rows(eval_dataset, "eval_dataset")
-        rows = self.eval_dataset if later is None else later
-        with named_rows(self, self.eval_dataset[rows] if isinstance(rows, str) else rows):
+        own = self.rows.evaluation.get(later or "eval_dataset") if isinstance(later, str | None) else None
+        with self._collating(self.data_collator, own or PlannedRows(later, THE_DATASET)):
             return super().get_eval_dataloader(later)
 
     def get_test_dataloader(self, test_dataset: Any) -> DataLoader:
         later = self._later_rows(test_dataset, "test_dataset")
-        with named_rows(self, later):
+        with self._collating(self.data_collator, PlannedRows(later, THE_DATASET)):
             return super().get_test_dataloader(later)
+
+    @contextmanager
+    def _collating(self, collate: Any, rows: PlannedRows) -> Iterator[None]:
+        """Inside, batches are made by `collate`, whose complaints about a row name it as it was given."""
+        plain = self.data_collator
+        self.data_collator = NamingCollator(collate, partial(find_row, rows.dataset, rows.name))
+        try:
+            yield
+        finally:
+            self.data_collator = plain
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """TRL's, and what `score` finds as `eval_NAME` in the record of `eval_loss`: so that these are logged, too, and
+        `metric_for_best_model` and early stopping know them."""
+        output = super().evaluation_loop(*args, **kwargs)
+        prefix = kwargs.get("metric_key_prefix", "eval")
+        if self.score is not None and prefix.startswith("eval"):
+            with self.accelerator.autocast():
+                found = self.score(self.accelerator.unwrap_model(self.model), self.processing_class)
+            output.metrics.update({f"{prefix}_{name}": value for name, value in found.items()})
+        return output
+
+    def score_tasks(self, score: Score | None) -> None:
+        """From now on each evaluation asks `score`, too."""
+        self.score = score
+
+    def _take_rows(self, rows: GivenRows, processing_class: Any) -> None:
+        """The rows that were given, once TRL has made a trainer of them, or of others in their place."""
+        self.rows = rows
+        if rows.are_hidden(processing_class):
+            self.train_dataset, self.eval_dataset = rows.datasets
+            self._is_vision_dataset = True
+
+    def _read_rows(self, preferences: bool, packing: bool = False) -> SequenceEncoder:
+        """Leaves the rows that `max_length` lets in, and gives the encoder of the run."""
+        settings = encoding_of(self.args, self.processing_class, preferences, keeps_empty=True)
+        encoder = encoder_of(self.rows, self.processing_class, settings)
+        self.rows = fit_rows(self.rows, encoder, preferences, self._of_batches, self._track, packing)
+        self.train_dataset, self.eval_dataset = self.rows.datasets
+        return encoder
+
+    def _of_batches(self, dataset: Any) -> Any:
+        """The columns of a dataset that a batch is made of."""
+        return self._remove_unused_columns(dataset, description="training")
+
+    def _track(self, items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
+        """The items, with their progress on stderr."""
+        return tracked(items, title, total, is_shown=not (self._is_quiet or self.args.disable_tqdm))
+
+    @property
+    def _is_quiet(self) -> bool:
+        """Whether another process speaks for this one."""
+        return not self.accelerator.is_main_process
 
     def _later_rows(self, dataset: Any, name: str) -> Any:
         if dataset is None or isinstance(dataset, str) or self._in_columns is None or not self._is_vision_dataset:

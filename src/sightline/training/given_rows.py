@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,8 @@ from transformers import PreTrainedTokenizerBase
 
 from sightline.data.formats import has_images
 from sightline.errors import ConfigError
+from sightline.training.planned_rows import PlannedRows
+from sightline.training.row_guard import RowGuard
 
 
 @dataclass(frozen=True)
@@ -20,35 +22,65 @@ class GivenRows:
     """The rows of a trainer.
 
     Attributes:
-        train: a dataset, or what the script's collator reads.
-        evaluation: the like, None, or a mapping of several.
+        train: with a dataset, or what the script's collator reads.
+        evaluation: the like, by name; none, one `eval_dataset`, or several.
         collator: the script's own, or None.
+        is_split: whether rows to evaluate on were given by names.
     """
 
-    train: Any
-    evaluation: Any
+    train: PlannedRows
+    evaluation: Mapping[str, PlannedRows]
     collator: Any
+    is_split: bool = False
 
     @classmethod
     def of(cls, train_dataset: Any, eval_dataset: Any, collator: Any) -> GivenRows:
-        """The rows that a script gave.
+        """The rows that a script gave, or a plan.
 
         Raises:
             ConfigError: several splits were given where one was expected, or no set of rows.
         """
         own = collator is not None
-        return cls(
-            given_rows(train_dataset, "train_dataset", own), given_rows(eval_dataset, "eval_dataset", own), collator
+        train, tested = _named(train_dataset, "train_dataset", own), _named(eval_dataset, "eval_dataset", own)
+        if isinstance(tested.dataset, dict):
+            parts = {
+                name: PlannedRows(part, _name_of(part, name), is_planned=False) for name, part in tested.dataset.items()
+            }
+            return cls(train, parts, collator, is_split=True)
+        return cls(train, {} if tested.dataset is None else {"eval_dataset": tested}, collator)
+
+    @property
+    def datasets(self) -> tuple[Any, Any]:
+        """What trains, and what is evaluated on, as TRL's trainers take them."""
+        parts = {name: rows.dataset for name, rows in self.evaluation.items()}
+        return self.train.dataset, parts if self.is_split else parts.get("eval_dataset")
+
+    @property
+    def parts(self) -> dict[str, PlannedRows]:
+        """All rows by the names of the arguments."""
+        return {"train_dataset": self.train, **self.evaluation}
+
+    def guard(self) -> RowGuard:
+        """What leaves bad rows of a batch out where the plan says so, and names them."""
+        return RowGuard(tuple(self.parts.values()), self.train.skip_bad_rows)
+
+    def each(self, change: Callable[[PlannedRows], PlannedRows]) -> GivenRows:
+        """These rows, changed."""
+        return replace(
+            self,
+            train=change(self.train),
+            evaluation={name: change(rows) for name, rows in self.evaluation.items()},
         )
 
-    def each(self, change: Callable[[Any], Any]) -> GivenRows:
-        """These rows, changed."""
-        return replace(self, train=change(self.train), evaluation=change(self.evaluation))
+    def in_columns(self, bring: Callable[[Any], Any]) -> GivenRows:
+        """These rows in TRL's columns, by `bring` where no plan has them there."""
+        return self.each(lambda rows: rows if rows.is_planned else replace(rows, dataset=bring(rows.dataset)))
 
     @property
     def has_pictures(self) -> bool:
         """Whether the rows have pictures, or may have them: what a collator makes of a list is its own matter."""
-        return _is_listed(self.train) or (self.train is not None and has_images(self.train))
+        train = self.train.dataset
+        return _is_listed(train) or (train is not None and has_images(train))
 
     @contextmanager
     def shown(self, args: Any, processing_class: Any) -> Iterator[tuple[Any, Any]]:
@@ -56,25 +88,36 @@ class GivenRows:
         it would refuse them (lists, pictures beside a tokenizer) as many empty ones."""
         column = self._hidden_behind(processing_class)
         if not column:
-            yield self.train, self.evaluation
+            yield self.datasets
             return
         given = getattr(args, "dataset_kwargs", None)
         if args is not None and column == _TEXT:
             args.dataset_kwargs = {**(given or {}), "skip_prepare_dataset": True}
-        yield _stand_in(self.train, column), _stand_in(self.evaluation, column)
+        train, evaluation = self.datasets
+        yield _stand_in(train, column), _stand_in(evaluation, column)
 
-    def put_back(self, trainer: Any, processing_class: Any) -> None:
-        """Gives the trainer the rows that TRL was not shown."""
-        if self._hidden_behind(processing_class):
-            trainer.train_dataset, trainer.eval_dataset = self.train, self.evaluation
-            trainer._is_vision_dataset = True
+    def are_hidden(self, processing_class: Any) -> bool:
+        """Whether TRL was not shown these rows, so that its trainer has to be given them afterwards."""
+        return bool(self._hidden_behind(processing_class))
 
     def _hidden_behind(self, processing_class: Any) -> str:
         if self.collator is None or not self.has_pictures:
             return ""
         if isinstance(processing_class, PreTrainedTokenizerBase):
             return _TEXT
-        return _PICTURES if _is_listed(self.train) or _is_listed(self.evaluation) else ""
+        return _PICTURES if any(_is_listed(rows.dataset) for rows in self.parts.values()) else ""
+
+
+def _named(rows: Any, name: str, own_collator: bool) -> PlannedRows:
+    if isinstance(rows, PlannedRows):
+        return rows
+    rows = given_rows(rows, name, own_collator)
+    return PlannedRows(rows, _name_of(rows, name), is_planned=False)
+
+
+def _name_of(rows: Any, name: str) -> str:
+    """What messages call rows that a script gave: as `datasets` does, or as the argument is called."""
+    return str(getattr(getattr(rows, "info", None), "dataset_name", None) or name)
 
 
 _TEXT, _PICTURES = "row", "images"  # columns by which TRL (1.16) tells what it has before it

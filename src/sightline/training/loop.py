@@ -1,21 +1,25 @@
-"""Train to the end and save; if something ends the run, leave a checkpoint and the line to continue."""
+"""The loop of every training run: check, begin, train and save; if something ends it, leave a checkpoint."""
 
 from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from sightline.errors import MachineError, Stopped
-from sightline.launch.processes import heard, say
+from sightline.errors import DataError, MachineError, Stopped
+from sightline.launch.processes import Processes, heard, joined_processes, say
 from sightline.models.pretrained import refused_pickles
 from sightline.runs import RunFolder
-from sightline.training.callbacks import ProgressBar, add_callbacks
+from sightline.training.begun import begun_with, opened_folder, resume_same
+from sightline.training.callbacks import ProgressBar, add_callbacks, require_reporters
 from sightline.training.failures import told_failure
 from sightline.training.interruption import Interruption
+from sightline.training.pushing import push_model
 from sightline.training.restore import last_whole_checkpoint, step_of
 from sightline.training.run_log import RunLog
 from sightline.training.workers import dead_workers_named, found_no_room
@@ -40,6 +44,114 @@ class Trained:
     since: int
     train_loss: float
     seconds: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is being prepared.
+
+    Attributes:
+        settings: those of a training command: `training`, and what was `given`.
+        folder: where it will leave its model.
+        processes: those that share it.
+    """
+
+    settings: Any
+    folder: RunFolder
+    processes: Processes
+
+    @property
+    def is_resumed(self) -> bool:
+        """Whether it goes on with one that was begun."""
+        return bool(self.settings.training.resume_from_checkpoint)
+
+    def begun_with(
+        self,
+        records: Sequence[Any],
+        rows: Mapping[str, Any],
+        models: Sequence[str | None],
+        bad_rows_stay: bool = False,
+    ) -> dict[str, Any]:
+        """What the run begins with; for the arguments see `begun.begun_with` and `begun.resume_same`.
+
+        Raises:
+            RunFolderError: it is resumed, and began with something else.
+        """
+        training = self.settings.training
+        begun = self.processes.first_does(lambda: begun_with(records, training, rows, *models))
+        if not self.is_resumed:
+            return begun
+        return self.processes.first_does(partial(resume_same, self.folder, begun, training, bad_rows_stay))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that is ready to train.
+
+    Attributes:
+        begun: what it begins with.
+        files: what the run's folder is given when it begins, as JSON by name.
+        write_card: leaves the model card.
+        bad_row_advice: what may be done about a row that turns out bad in the middle.
+    """
+
+    trainer: Any
+    begun: Mapping[str, Any]
+    write_card: Callable[[RunFolder], None]
+    files: Mapping[str, Any] = field(default_factory=dict)
+    bad_row_advice: str = ""
+
+
+@dataclass(frozen=True)
+class Finished:
+    """What a run left.
+
+    Attributes:
+        folder: the run folder, which is also the model folder.
+        trained: steps, mean loss and time.
+    """
+
+    folder: Path
+    trainer: Any
+    trained: Trained
+
+
+def run_training(settings: Any, title: str, prepare: Callable[[Run], Prepared]) -> Finished:
+    """A training run of a command, whatever it trains: `prepare` plans it and makes its trainer.
+
+    Args:
+        settings: those of a training command: `training`, and what was `given`.
+        title: of its progress.
+
+    Raises:
+        InputError: the data, the model or a setting cannot be used; nothing has been written then.
+        KeyboardInterrupt, Stopped: Ctrl-C, SIGTERM or SIGHUP; a checkpoint to resume from has been saved.
+    """
+    with joined_processes() as processes:
+        run = Run(settings, RunFolder(Path(settings.training.output_dir)), processes)
+        processes.first_does(lambda: run.folder.require_free(run.is_resumed))
+        with told_start(run.is_resumed) as said:
+            require_reporters(settings.training)
+            prepared = prepare(run)
+        with opened_folder(run.folder, settings, prepared.begun, processes) as checkpoint:
+            for name, content in prepared.files.items() if processes.first else ():
+                run.folder.write_json(name, content)
+            with advised(prepared.bad_row_advice):
+                trained = train_to_the_end(prepared.trainer, run.folder, title, checkpoint, said)
+            prepared.write_card(run.folder)
+            push_model(prepared.trainer, run.folder)
+        return Finished(run.folder.path, prepared.trainer, trained)
+
+
+@contextmanager
+def advised(advice: str) -> Iterator[None]:
+    """An error of a row ends with the advice."""
+    try:
+        yield
+    except DataError as error:
+        if advice:
+            error.args = (f"{error} {advice}",)
+        raise
 
 
 @contextmanager

@@ -6,12 +6,14 @@ import math
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
+from sightline.data.encoding.lengths import ReadRows
 from sightline.data.formats import has_images
 from sightline.data.sources.datasets import row_name
 from sightline.engine.forest import grow_trees
@@ -19,7 +21,7 @@ from sightline.engine.packing import Unit, deal_rows
 from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError, DataError
 from sightline.launch.processes import say
-from sightline.training.fitting import ReadRows
+from sightline.training.planned_rows import PlannedRows
 from sightline.training.sampler import order_seed
 
 DEFAULT_ROW_TOKENS = 2048
@@ -39,6 +41,18 @@ class PackedRows(TorchDataset):
 
     def __getitem__(self, row: int) -> list[dict[str, Any]]:
         return [self.dataset[index] for index in self.rows[row]]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """What packing made of a dataset.
+
+    Attributes:
+        row_tokens: the most tokens of a row.
+    """
+
+    rows: PackedRows
+    row_tokens: int
 
 
 @contextmanager
@@ -98,51 +112,63 @@ def require_mask(args: Any, route: RouteChoice) -> None:
             )
 
 
-def pack_dataset(trainer: Any, read: ReadRows, image_keys: list[str]) -> tuple[PackedRows, int]:
-    """The train dataset as packed rows, and the most tokens of a row; prints what they hold.
+def pack_dataset(rows: PlannedRows, columns: Dataset, args: Any, both_ways: str) -> Packed:
+    """Rows that were read, as packed rows; prints what they hold.
 
-    Examples with the same images (`image_keys`) share a row, and so their images, as long as they fit. A row holds
-    `max_length` tokens, or where that is not set 2,048, or as many as the longest example has.
+    Examples with the same images share a row, and so their images, as long as they fit. A row holds `max_length`
+    tokens, or where that is not set 2,048, or as many as the longest example has.
+
+    Args:
+        columns: of the rows what a batch is made of.
+        both_ways: the family's (`FamilyFacts.both_ways`).
 
     Raises:
         DataError: an example shows more images than a row may.
     """
-    args = trainer.args
-    budget = args.max_length or max(DEFAULT_ROW_TOKENS, max(read.lengths.tokens))
+    read = rows.read
+    assert read is not None, "packing reads every row"
+    budget = args.max_length or max(DEFAULT_ROW_TOKENS, int(read.counts_N["tokens"].max()))
     max_images = getattr(args, "max_images_per_row", None)
-    units = _units(read, image_keys, budget, max_images, trainer.data_collator.facts.both_ways)
+    units = _units(rows, read, columns, budget, max_images, both_ways)
     batch = args.per_device_train_batch_size * args.world_size
     dealt = deal_rows(units, budget, max_images, multiple=batch, seed=order_seed(args))
-    rows = [tuple(index for unit in row for index in unit.members) for row in dealt]
     say(_summary(dealt, budget))
-    columns = trainer._remove_unused_columns(trainer.train_dataset, description="training")
-    return PackedRows(columns, rows), budget
+    packed = [tuple(index for unit in row for index in unit.members) for row in dealt]
+    return Packed(PackedRows(columns, packed), budget)
 
 
-def _units(read: ReadRows, image_keys: list[str], budget: int, max_images: int | None, both_ways: str) -> list[Unit]:
+def _units(
+    rows: PlannedRows, read: ReadRows, columns: Dataset, budget: int, max_images: int | None, both_ways: str
+) -> list[Unit]:
     """Examples by the images that they show, in as many parts as they need to fit a row."""
     groups: dict[str, list[int]] = {}
-    for position, key in enumerate(image_keys):
+    for position, key in enumerate(read.image_keys):
         groups.setdefault(key, []).append(position)
     units = []
     for members in groups.values():
-        first = read.lengths.kept[members[0]]
-        images = read.reader.images(first)
+        images = read.images_of(members[0])
         if max_images is not None and images > max_images:
             raise DataError(
-                f"{row_name(read.reader.source, first)}: {images} images, but max_images_per_row is {max_images}. "
+                f"{row_name(rows.name, members[0])}: {images} images, but max_images_per_row is {max_images}. "
                 "Raise it, or drop the row."
             )
-        parts = _parts(read, members, budget, both_ways)
+        parts = _parts(rows, read, columns, members, budget, both_ways)
         units += [Unit(tuple(part), tokens, images) for part, tokens in parts]
     return units
 
 
-def _parts(read: ReadRows, members: list[int], budget: int, both_ways: str) -> list[tuple[list[int], int]]:
+def _parts(
+    rows: PlannedRows, read: ReadRows, columns: Dataset, members: list[int], budget: int, both_ways: str
+) -> list[tuple[list[int], int]]:
     """The examples of one image in the fewest equal parts whose trees fit the budget, with the tokens of each."""
     if len(members) == 1:
-        return [(members, read.lengths.tokens[members[0]])]
-    sequences = {member: read.reader.read(read.lengths.kept[member]).sequences[0] for member in members}
+        return [(members, int(read.counts_N["tokens"][members[0]]))]
+    sequences = {
+        member: read.encoder.read_by_size(
+            columns[member], read.shown[member], read.preferences, row_name(rows.name, member)
+        ).sequences[0]
+        for member in members
+    }
     count = 1
     while True:
         parts = [part.tolist() for part in np.array_split(members, count)]

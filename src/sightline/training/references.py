@@ -96,7 +96,7 @@ class StoredReferences:
         return dict(zip(REFERENCE_COLUMNS, logprobs, strict=False))
 
 
-def uses_reference_store(args: Any, train_dataset: Any, data_collator: Any, eval_dataset: Any = None) -> bool:
+def uses_reference_store(args: Any, train_dataset: Any, eval_dataset: Any = None, data_collator: Any = None) -> bool:
     """Whether a trainer of these arguments takes its references from the store.
 
     Raises:

@@ -10,6 +10,7 @@ from typing import Any
 from sightline.data.sources.bad_rows import SHOWN_ROWS
 from sightline.data.tables import is_table
 from sightline.errors import DataError
+from sightline.training.planned_rows import PlannedRows
 from sightline.training.row_names import find_row
 
 UNNAMED = "row 1 of the batch"
@@ -20,13 +21,13 @@ class RowGuard:
     """Makes batches; a picture that was good before training may be gone, cut or locked when its batch comes.
 
     Attributes:
-        datasets: where rows are looked up for their names.
+        rows: where those of a batch are looked up for their names.
         skip: leave bad rows out; else they raise what making the batch does. A batch of which none is left has the last
             good row once more.
         left_out: how many were, in this process.
     """
 
-    datasets: tuple[Any, ...] = ()
+    rows: tuple[PlannedRows, ...] = ()
     skip: bool = False
     left_out: int = 0
     _spare: Any = None
@@ -72,10 +73,8 @@ class RowGuard:
         return good, problems
 
     def _name(self, row: dict[str, Any]) -> str:
-        """What the dataset that holds the row calls it."""
-        names = (
-            find_row(rows, rows.info.dataset_name or "the dataset", row) for rows in filter(is_table, self.datasets)
-        )
+        """What messages call the row where it was read."""
+        names = (find_row(rows.dataset, rows.name, row) for rows in self.rows if is_table(rows.dataset))
         return next(filter(None, names), "a row")
 
     def _say(self, problems: list[str]) -> None:

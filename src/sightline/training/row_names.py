@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from datasets import Dataset
 
-from sightline.data.sources.datasets import row_name
+from sightline.data.sources.datasets import RowNames, row_name
 from sightline.errors import DataError
 
 OF_BATCH = re.compile(r"\brow (\d+) of the batch")
@@ -42,18 +40,7 @@ class NamingCollator:
         return name or found[0]
 
 
-@contextmanager
-def named_rows(trainer: Any, dataset: Any) -> Iterator[None]:
-    """Inside, the trainer's collator names rows as the run's source counts them, or by their places in the dataset."""
-    plain = trainer.data_collator
-    trainer.data_collator = NamingCollator(plain, trainer.find_row or partial(find_row, dataset, "the dataset"))
-    try:
-        yield
-    finally:
-        trainer.data_collator = plain
-
-
-def find_row(rows: Any, names: str, row: dict[str, Any]) -> str | None:
+def find_row(rows: Any, names: str | RowNames, row: dict[str, Any]) -> str | None:
     """The name of the first of `rows` that is this one; None where none is, or they cannot be looked through.
 
     A column that only one of them has does not count. Pictures are looked at where all else is equal.

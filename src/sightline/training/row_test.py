@@ -12,11 +12,12 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
+from sightline.data.encoding.lengths import ReadRows
 from sightline.data.encoding.preferences import answer_pairs
 from sightline.data.encoding.processors import layout_of
 from sightline.data.encoding.rendering import render_columns, without_empty_fields
 from sightline.data.encoding.sequences import EncodedBatch, SequenceEncoder
-from sightline.data.pictures.images import image_size, open_image, row_images
+from sightline.data.pictures.images import IMAGE_COLUMNS, image_size, open_image, row_images, storage_key
 from sightline.engine.routes import plain_inputs
 from sightline.errors import DataError
 from sightline.types import FamilyFacts, TokenSequence
@@ -41,11 +42,17 @@ class ChosenRows:
     routed: tuple[dict[str, Any], ...]
 
 
-def choose_rows(dataset: Any) -> ChosenRows:
-    """Rows to test a run on; of a streamed dataset among its first ones. Reads sizes from the heads of files."""
-    seen = _seen(dataset)
+def choose_rows(dataset: Any, read: ReadRows | None = None) -> ChosenRows:
+    """Rows to test a run on, their pictures open; of a streamed dataset among its first ones.
+
+    Sizes are those that reading the rows found, or stand in the heads of files.
+
+    Raises:
+        DataError: a picture of a row that is chosen cannot be read.
+    """
+    numbers, seen = _seen(dataset, read)
     looks = [_look(row) for row in seen]
-    _mark_extremes(seen, looks)
+    _mark_extremes(seen, looks, [_first_size(row, read, number) for number, row in zip(numbers, seen, strict=True)])
     chosen: list[int] = []
     known: set[Any] = set()
     while len(chosen) < min(COMPARED_ROWS, len(seen)):
@@ -55,12 +62,33 @@ def choose_rows(dataset: Any) -> ChosenRows:
         chosen.append(best)
         known |= looks[best]
     routed = chosen[:ROUTE_ROWS]
-    keys = [str([_stored(image) for image in row_images(row)]) for row in seen]
+    keys = [[*map(storage_key, row_images(row))] for row in seen]
     beside = [
         index for index in range(len(seen)) if index not in routed and any(keys[index] == keys[one] for one in routed)
     ]
     shared = [index for index in beside if row_images(seen[index])][:1]
-    return ChosenRows(tuple(seen[index] for index in chosen), tuple(seen[index] for index in [*routed, *shared]))
+    pictures: dict[str, Any] = {}
+    opened = [
+        _opened(seen[index], f"row {place} of those looked at", pictures)
+        for place, index in enumerate([*chosen, *shared], start=1)
+    ]
+    compared, others = opened[: len(chosen)], opened[len(chosen) :]
+    return ChosenRows(tuple(compared), (*compared[:ROUTE_ROWS], *others))
+
+
+def _opened(row: dict[str, Any], name: str, pictures: dict[str, Any]) -> dict[str, Any]:
+    """The row with its pictures open, each distinct one opened once; `pictures` has those that are, by storage_key."""
+
+    def opened(value: Any) -> Any:
+        key = storage_key(value)
+        if key not in pictures:
+            pictures[key] = open_image(value, name)
+        return pictures[key]
+
+    columns = {column: row[column] for column in IMAGE_COLUMNS if row.get(column) is not None}
+    return row | {
+        column: [*map(opened, value)] if isinstance(value, list) else opened(value) for column, value in columns.items()
+    }
 
 
 def find_difference(
@@ -71,8 +99,7 @@ def find_difference(
     Raises:
         DataError: a row that cannot be read.
     """
-    settings = replace(encoder.settings, max_length=None, perturbation=None)
-    ours = SequenceEncoder(encoder.processor, settings)
+    ours = encoder.with_settings(replace(encoder.settings, max_length=None, perturbation=None))
     theirs = replace(collate, max_length=None)
     for number, row in enumerate(rows, start=1):
         name = f"row {number} of those looked at"
@@ -103,11 +130,27 @@ def opened_rows(rows: Iterable[dict[str, Any]], names: Iterable[str], preference
     return opened
 
 
-def _seen(dataset: Any) -> list[dict[str, Any]]:
+def _seen(dataset: Any, read: ReadRows | None) -> tuple[list[int], list[dict[str, Any]]]:
+    """Numbers of rows that are looked at, and the rows; none that is known to be bad."""
     if not isinstance(dataset, Dataset):
-        return list(itertools.islice(dataset, FIRST_ROWS))
+        rows = list(itertools.islice(dataset, FIRST_ROWS))
+        return list(range(len(rows))), rows
     spread = np.linspace(0, len(dataset) - 1, min(SPREAD_ROWS, len(dataset))).astype(int).tolist()
-    return [dataset[index] for index in dict.fromkeys([*range(min(FIRST_ROWS, len(dataset))), *spread])]
+    numbers = list(dict.fromkeys([*range(min(FIRST_ROWS, len(dataset))), *spread]))
+    if read is not None:
+        numbers = [number for number in numbers if number not in read.broken]
+    return numbers, [dataset[number] for number in numbers]
+
+
+def _first_size(row: dict[str, Any], read: ReadRows | None, number: int) -> tuple[int, int] | None:
+    """Width and height of a row's first image; None where it has none, or cannot be read: training names it then."""
+    if read is not None:
+        own = read.shown[number][0]
+        return own[0][1] if own else None
+    try:
+        return next((image_size(image, "a row") for image in row_images(row)[:1]), None)
+    except DataError:
+        return None
 
 
 def _look(row: dict[str, Any]) -> set[Any]:
@@ -138,14 +181,12 @@ def _traits(text: str) -> list[str]:
     return [trait for trait, holds in found.items() if holds]
 
 
-def _mark_extremes(rows: list[dict[str, Any]], looks: list[set[Any]]) -> None:
-    """Say which rows show the largest, the smallest, the widest and the tallest image, and which are the longest."""
-    sizes: dict[int, tuple[int, int]] = {}
-    for index, row in enumerate(rows):
-        try:
-            sizes.update((index, image_size(image, "a row")) for image in row_images(row)[:1])
-        except DataError:
-            continue  # training names it with its row
+def _mark_extremes(rows: list[dict[str, Any]], looks: list[set[Any]], first: list[tuple[int, int] | None]) -> None:
+    """Say which rows show the largest, the smallest, the widest and the tallest image, and which are the longest.
+
+    `first` are the sizes of their first images.
+    """
+    sizes = {index: size for index, size in enumerate(first) if size is not None}
     measures = {"area": lambda size: size[0] * size[1], "shape": lambda size: size[0] / size[1]}
     for name, measure in measures.items():
         for pick in (min, max):
@@ -154,12 +195,6 @@ def _mark_extremes(rows: list[dict[str, Any]], looks: list[set[Any]]) -> None:
     if rows:
         texts = [len(str([row.get(column) for column in _MESSAGES])) for row in rows]
         looks[int(np.argmax(texts))].add("longest")
-
-
-def _stored(image: Any) -> Any:
-    if isinstance(image, dict):
-        return hash(image["bytes"]) if image.get("bytes") is not None else image.get("path")
-    return image if isinstance(image, str) else id(image)
 
 
 def _expected(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import datasets
-from trl.chat_template_utils import get_training_chat_template, has_generation_markers
 
-from sightline.data.encoding.checks import DataSummary, check_rows, check_words, stream_words
-from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.encoding.checks import check_rows, check_words, stream_words
+from sightline.data.encoding.lengths import ReadRows, joined
+from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
 from sightline.data.formats.registry import Goal
 from sightline.data.mixtures import Share, blend, counts_of, draw, join, streamed_shares
@@ -23,16 +23,17 @@ from sightline.errors import ConfigError, DataError
 from sightline.launch.processes import is_first, say
 from sightline.progress import tracked
 from sightline.training.arguments import MixtureSource, TrainingSettings, read_names
-from sightline.training.dpo import DPOConfig
 from sightline.training.evaluation_rows import evaluation_sources, mixture_sources, require_test_split
-from sightline.training.losses import perturbation
-from sightline.training.template_arguments import renders_keywords
+from sightline.training.planned_rows import PlannedRows
 from sightline.training.trained_tokens import require_completions
 
+MIXTURE = "mixture"
 NO_PICTURES = "none has a picture, so they train as text"
 
 
-def training_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> tuple[Any, Any]:
+def training_rows(
+    settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder
+) -> tuple[PlannedRows, PlannedRows | None]:
     """The rows to train on, and those to evaluate on or None, in TRL's columns with closed images.
 
     Raises:
@@ -40,7 +41,6 @@ def training_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> tup
         DataError: an unknown format, or rows that cannot be trained; names the first.
     """
     script = settings.script
-    encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
     named = evaluation_sources(settings)
     holds_out = settings.training.eval_strategy != "no" and not named
     if _streams(settings) and settings.training.max_steps <= 0:
@@ -62,9 +62,8 @@ def _streams(settings: TrainingSettings) -> bool:
     return bool(settings.script.dataset_streaming or settings.mixture.streaming)
 
 
-def unchecked_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> Any:
-    """The rows to train on as `training_rows` gives them, but a single source's are not checked; its name is in
-    `info.dataset_name`.
+def unchecked_rows(settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder) -> PlannedRows:
+    """The rows to train on as `training_rows` gives them, but a single source's are not checked.
 
     Raises:
         InputError: the rows cannot be read, or are streamed.
@@ -74,11 +73,9 @@ def unchecked_rows(settings: TrainingSettings, goal: Goal, processor: Any) -> An
         raise ConfigError("streaming: expected rows that can be counted and looked up; got a stream. Set it to false.")
     entries = mixture_sources(settings)
     if entries:
-        encoder = SequenceEncoder(processor, planned_encoding(settings, processor))
         return _mixture(settings, entries, goal, encoder, holds_out=False)[0]
     name, rows = _read(settings, goal, script.dataset_train_split)
-    rows.dataset.info.dataset_name = name if rows.origins is None else f"{name} (as trained)"
-    return rows.dataset
+    return PlannedRows(rows.dataset, name if rows.origins is None else f"{name} (as trained)")
 
 
 def _read(settings: TrainingSettings, goal: Goal, split: str) -> tuple[str, TrainingRows]:
@@ -90,50 +87,61 @@ def _read(settings: TrainingSettings, goal: Goal, split: str) -> tuple[str, Trai
     return name, _in_columns(settings, goal, dataset, name)
 
 
-def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
+def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> PlannedRows:
     return _checked(*_read(settings, goal, split), settings, goal, encoder)
 
 
-def _checked(name: str, rows: TrainingRows, settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder) -> Any:
+def _checked(
+    name: str, rows: TrainingRows, settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder
+) -> PlannedRows:
     dataset = rows.dataset
     names = name if rows.origins is None else RowNames(name, rows.origins)
-    summary = _read_rows(dataset, names, settings, goal, encoder)
-    if not has_images(dataset):
+    read, problems = _read_rows(dataset, names, settings, goal, encoder)
+    if read is None:
         say(f"{name}: {rows.format.name}, {len(dataset):,} rows, {NO_PICTURES}.")
-        return _without(dataset, summary, name, settings)
-    _report(summary, name, rows.format.name)
-    kept = _without(dataset, summary, name, settings)
-    is_whole = rows.origins is None and len(kept) == summary.rows
-    kept.info.dataset_name = name if is_whole else f"{name} (as trained)"  # what the trainer calls its rows from now on
-    return kept
+    else:
+        _report(read, name, rows.format.name)
+    kept, read = _without(dataset, read, problems, name, settings)
+    is_whole = rows.origins is None and len(kept) == len(dataset)
+    return _planned(kept, name if is_whole else f"{name} (as trained)", settings, read)
+
+
+def _planned(dataset: Any, name: str, settings: TrainingSettings, read: ReadRows | None = None) -> PlannedRows:
+    is_streamed = isinstance(dataset, datasets.IterableDataset)  # whose rows nobody has looked at
+    return PlannedRows(dataset, name, read, settings.script.skip_bad_rows, is_planned=not is_streamed)
 
 
 def _read_rows(
     dataset: Any, names: str | RowNames, settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder
-) -> DataSummary:
+) -> tuple[ReadRows | None, dict[int, str]]:
+    """What is in the rows, unless TRL turns them into sequences, and what is wrong with some."""
     skip = settings.script.skip_bad_rows
     try:
         if has_images(dataset):
-            return check_rows(dataset, names, encoder, goal == "preferences", progress, skip)
-        return check_words(dataset, names, goal == "preferences", encoder.settings.dataset_text_field, skip)
+            read = check_rows(dataset, names, encoder, goal == "preferences", progress, skip)
+            return read, read.problems
+        return None, check_words(dataset, names, goal == "preferences", encoder.settings.dataset_text_field, skip)
     except DataError as error:
         if skip:
             raise
         raise DataError(f"{error} {OFFER}") from error
 
 
-def _without(dataset: Any, summary: DataSummary, name: str, settings: TrainingSettings) -> Any:
-    """The dataset less the rows that cannot be used, which are said."""
-    if not summary.problems:
-        return dataset
+def _without(
+    dataset: Any, read: ReadRows | None, problems: Mapping[int, str], name: str, settings: TrainingSettings
+) -> tuple[Any, ReadRows | None]:
+    """The rows less those that cannot be used, which are said, and what was found in them."""
+    if not problems:
+        return dataset, read
     stays = "; the run began with them, so each is left out when its batch comes" if settings.bad_rows_stay else ""
-    say(left_out(name, list(summary.problems.values()), summary.rows, stays))
+    say(left_out(name, list(problems.values()), len(dataset), stays))
     if settings.bad_rows_stay:
-        return dataset
-    return dataset.select([index for index in range(summary.rows) if index not in summary.problems])
+        return dataset, read
+    kept = [index for index in range(len(dataset)) if index not in problems]
+    return dataset.select(kept), None if read is None else read.select(kept)
 
 
-def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> Any:
+def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> PlannedRows:
     script = settings.script
     assert script.dataset_name is not None
     name = source_name(script.dataset_name, split)
@@ -141,7 +149,7 @@ def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: Seque
     rows = _in_columns(settings, goal, stream, name)
     blind = "" if has_images(rows.dataset) else f" {NO_PICTURES.capitalize()}, as far as the first rows show."
     say(f"{name}: {rows.format.name}, streamed: a row is checked when its batch comes.{blind}")
-    return _checked_stream(name, rows, settings, goal, encoder)
+    return _planned(_checked_stream(name, rows, settings, goal, encoder), name, settings)
 
 
 def _checked_stream(
@@ -156,7 +164,7 @@ def _checked_stream(
 
 def _streamed_mixture(
     settings: TrainingSettings, entries: Sequence[MixtureSource], goal: Goal, encoder: SequenceEncoder, holds_out: bool
-) -> tuple[Any, None]:
+) -> tuple[PlannedRows, None]:
     if holds_out or settings.mixture.test_split_size is not None:
         raise ConfigError(
             "streaming: expected no test_split_size, and eval_strategy only with rows named by eval_dataset_name, "
@@ -168,12 +176,12 @@ def _streamed_mixture(
         line = f"{name}: {rows.format.name}, {share:.0%} of the rows, streamed: checked when their batch comes."
         say(line)
     parts = [_checked_stream(name, rows, settings, goal, encoder) for name, rows in sources]
-    return blend(parts, shares, settings.training.seed), None
+    return _planned(blend(parts, shares, settings.training.seed), MIXTURE, settings), None
 
 
 def _mixture(
     settings: TrainingSettings, entries: Sequence[MixtureSource], goal: Goal, encoder: SequenceEncoder, holds_out: bool
-) -> tuple[Any, Any]:
+) -> tuple[PlannedRows, PlannedRows | None]:
     mixture, seed = settings.mixture, settings.training.seed
     if holds_out and mixture.test_split_size is None:
         raise ConfigError(
@@ -184,36 +192,43 @@ def _mixture(
     sources = [_source(entry, goal, settings) for entry in entries]
     shares = [Share(entry.fraction, entry.rows) for entry in entries]
     counts = counts_of([len(rows.dataset) for _, rows in sources], shares)
-    train: list[Any] = []
-    test: list[Any] = []
+    train: list[PlannedRows] = []
+    test: list[PlannedRows] = []
     for number, ((name, rows), count) in enumerate(zip(sources, counts, strict=True)):
         drawn = draw(len(rows.dataset), count, mixture.test_split_size or 0.0, seed + number)
         for indices, parts in ((drawn.train, train), (drawn.test, test)):
-            part = rows.dataset.select(indices)
+            part, read = rows.dataset.select(indices), None
             if len(part):
                 origins = indices if rows.origins is None else [rows.origins[index] for index in indices]
                 found = _read_rows(part, RowNames(name, origins), settings, goal, encoder)
-                part = _without(part, found, name, settings)
-            parts.append(part)
+                part, read = _without(part, *found, name, settings)
+            parts.append(_planned(part, name, settings, read))
         held = f", {len(drawn.test):,} held out" if drawn.test else ""
         held += "" if any(image_counts(rows.dataset)) else f", {NO_PICTURES}"
         line = f"{name}: {rows.format.name}, {len(drawn.train):,} of {len(rows.dataset):,} rows taken{held}."
         say(line)
-    names = [name for name, _ in sources]
-    if holds_out and not any(len(part) for part in test):
+    if holds_out and not any(len(part.dataset) for part in test):
         raise ConfigError(
             f"test_split_size: {mixture.test_split_size} of {', '.join(map(str, counts))} rows holds none out to "
             "evaluate on. Raise it."
         )
-    return _joined(train, names), _joined(test, names) if holds_out else None
+    return _mixed(train, settings), _mixed(test, settings) if holds_out else None
+
+
+def _mixed(parts: Sequence[PlannedRows], settings: TrainingSettings) -> PlannedRows:
+    """Rows of several sources as those of one."""
+    dataset = join([part.dataset for part in parts], [str(part.name) for part in parts])
+    read = [part.read for part in parts if part.read is not None]
+    is_read = sum(map(len, read)) == len(dataset)  # those without pictures are not, and count where others have some
+    return _planned(dataset, MIXTURE, settings, joined(read) if is_read else None)
 
 
 def _evaluation_rows(
     settings: TrainingSettings, named: Sequence[MixtureSource], goal: Goal, encoder: SequenceEncoder
-) -> Any:
+) -> PlannedRows:
     sources = [_source(entry, goal, settings) for entry in named]
     parts = [_checked(name, rows, settings, goal, encoder) for name, rows in sources]
-    return parts[0] if len(parts) == 1 else _joined(parts, [name for name, _ in sources])
+    return parts[0] if len(parts) == 1 else _mixed(parts, settings)
 
 
 def _source(
@@ -242,12 +257,6 @@ def _source(
     return name, _in_columns(settings, goal, dataset, name)
 
 
-def _joined(parts: list[Any], names: list[str]) -> Any:
-    dataset = join(parts, names)
-    dataset.info.dataset_name = "mixture"
-    return dataset
-
-
 def _in_columns(settings: TrainingSettings, goal: Goal, dataset: Any, name: str) -> TrainingRows:
     """The dataset in TRL's columns, as the trainer of these settings would bring it there; refused as it would be."""
     skip = settings.script.skip_bad_rows
@@ -268,42 +277,11 @@ def _access(settings: TrainingSettings) -> PictureAccess:
     return PictureAccess(script.image_folder, script.allow_urls, keep_missing=True, skip_bad_rows=skip, columns=names)
 
 
-def planned_encoding(settings: TrainingSettings, processor: Any) -> EncodingSettings:
-    """How a run of these settings turns rows into sequences, known before its trainer is made."""
-    training = settings.training
-    template = None
-    if getattr(training, "assistant_only_loss", False) and not has_generation_markers(processor.chat_template):
-        template = _marked_template(processor)
-    return EncodingSettings(
-        max_length=training.max_length,
-        length_policy=training.length_policy,
-        completion_only_loss=getattr(training, "completion_only_loss", True) is not False,
-        assistant_only_loss=getattr(training, "assistant_only_loss", False),
-        chat_template=template,
-        dataset_text_field=getattr(training, "dataset_text_field", "text"),
-        perturbation=perturbation(training) if isinstance(training, DPOConfig) else None,
-        keywords=renders_keywords(training, isinstance(training, DPOConfig)),
-    )
-
-
-def _marked_template(processor: Any) -> str | None:
-    """The template that TRL's trainer would take for one without marks of what the assistant says."""
-    try:
-        found: str | None = get_training_chat_template(processor)
-    except ValueError as error:
-        raise ConfigError(
-            "assistant_only_loss: expected a chat template with {% generation %} marks around what the assistant says, "
-            f"got one of {processor.tokenizer.name_or_path or 'the model'} without, and TRL has no copy of it that is "
-            "marked. Mark chat_template.jinja, or use rows of prompt and completion without this setting."
-        ) from error
-    return found
-
-
 def progress(items: Iterable[Any], total: int, title: str) -> Iterable[Any]:
     """The items, with their progress on stderr; of several processes the first shows it."""
     return tracked(items, title, total, is_shown=is_first())
 
 
-def _report(summary: DataSummary, name: str, format_name: str) -> None:
-    images = f"{summary.images:,} distinct images" if summary.images else NO_PICTURES
-    say(f"{name}: {format_name}, {summary.rows:,} rows, {images}, longest sequence {summary.longest:,} tokens.")
+def _report(read: ReadRows, name: str, format_name: str) -> None:
+    images = f"{read.images:,} distinct images" if read.images else NO_PICTURES
+    say(f"{name}: {format_name}, {len(read):,} rows, {images}, longest sequence {read.longest:,} tokens.")

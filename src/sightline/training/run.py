@@ -1,9 +1,9 @@
-"""Run a training command: check, train, save; `run_sft` and `run_dpo` are the whole story."""
+"""Run a training command: plan, trainer, loop, save; `run_sft` and `run_dpo` are the whole story."""
 
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
@@ -11,30 +11,27 @@ from pathlib import Path
 from typing import Any
 
 import trl
-from datasets import Dataset
 
-from sightline.data.formats.registry import Goal
 from sightline.data.sources.kept_rows import maps_in_temporary_files
 from sightline.disks import told_disk
 from sightline.engine.selftest import RouteChoice
-from sightline.errors import ConfigError, DataError, InputError, MachineError
-from sightline.launch.processes import Processes, joined_processes, say
+from sightline.errors import ConfigError, InputError, MachineError
+from sightline.launch.processes import say
 from sightline.models.folders import is_misfit, why_unreadable
-from sightline.runs import RunFolder
 from sightline.training.arguments import TrainingSettings
-from sightline.training.begun import began_with_all_rows, begun_with, opened_folder, resume_same
-from sightline.training.callbacks import require_reporters
-from sightline.training.collators import skip_in_batches
+from sightline.training.begun import began_with_all_rows
 from sightline.training.dpo import DPOTrainer
-from sightline.training.loop import Trained, told_start, told_steps, train_to_the_end
-from sightline.training.pushing import push_model
-from sightline.training.row_names import find_row
-from sightline.training.rows import training_rows
+from sightline.training.loop import Prepared, Run, Trained, run_training, told_steps
+from sightline.training.plan import DPO, SFT, RunPlan, plan_run
 from sightline.training.sft import SFTTrainer
-from sightline.training.source import ModelSource, model_source, policy
-from sightline.training.task_scores import Score, add_task_scores, check_task_scores
+from sightline.training.source import model_source, policy
+from sightline.training.task_scores import Score, check_task_scores
 
+TRAINERS: dict[str, Any] = {SFT: SFTTrainer, DPO: DPOTrainer}
 _PACKAGE = Path(__file__).resolve().parents[1]
+
+
+_SKIP_ADVICE = "Or resume without such rows: --resume_from_checkpoint true --skip_bad_rows true."
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def run_sft(settings: TrainingSettings, score: Score | None = None) -> TrainingR
         InputError: the data, the model or a setting cannot be used; nothing has been written then.
         KeyboardInterrupt, Stopped: Ctrl-C, SIGTERM or SIGHUP; a checkpoint to resume from has been saved.
     """
-    return _run(settings, "sft", sft_trainer, "SFT", score)
+    return _run(settings, SFT, score)
 
 
 def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingResult:
@@ -76,91 +73,62 @@ def run_dpo(settings: TrainingSettings, score: Score | None = None) -> TrainingR
     """
     if settings.script.preset is not None:
         raise ConfigError("preset: DPO aligns a trained model. Train one by `sightline sft`, then name its folder.")
-    return _run(settings, "preferences", dpo_trainer, "DPO", score)
+    return _run(settings, DPO, score)
 
 
-def sft_trainer(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> SFTTrainer:
-    """The trainer of a run that learns from demonstrations."""
-    return SFTTrainer(**_arguments(settings, source, train, test))
-
-
-def dpo_trainer(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> DPOTrainer:
-    """The trainer of a run that aligns with preference pairs."""
-    return DPOTrainer(**_arguments(settings, source, train, test))
-
-
-def _arguments(settings: TrainingSettings, source: ModelSource, train: Dataset, test: Dataset | None) -> dict[str, Any]:
-    quantization = trl.get_quantization_config(settings.model)
-    return {
-        "model": policy(source, settings),
-        "args": settings.training,
-        "train_dataset": train,
-        "eval_dataset": test,
-        "processing_class": source.processor,
-        "quantization_config": quantization if source.adapter is None else None,
-        "peft_config": trl.get_peft_config(settings.model),
-    }
-
-
-def _run(
-    settings: TrainingSettings,
-    goal: Goal,
-    build: Callable[[TrainingSettings, ModelSource, Dataset, Dataset | None], Any],
-    title: str,
-    score: Score | None,
-) -> TrainingResult:
-    with joined_processes() as processes:
-        return _train(settings, goal, build, title, score, processes)
-
-
-def _train(
-    settings: TrainingSettings,
-    goal: Goal,
-    build: Callable[[TrainingSettings, ModelSource, Dataset, Dataset | None], Any],
-    title: str,
-    score: Score | None,
-    processes: Processes,
-) -> TrainingResult:
-    training = settings.training
+def _run(settings: TrainingSettings, method: str, score: Score | None) -> TrainingResult:
+    """Plan, trainer, loop, save: the loop asks `_prepared` for the first two."""
     if score is not None:
-        check_task_scores(training)
-    resume = bool(training.resume_from_checkpoint)
-    folder = RunFolder(Path(training.output_dir))
-    processes.first_does(lambda: folder.require_free(resume))
-    with told_start(resume) as said:
-        require_reporters(training)
-        source = model_source(settings)
-        if resume and settings.script.skip_bad_rows:
-            stay = processes.first_does(lambda: began_with_all_rows(folder, training))
-            settings = replace(settings, bad_rows_stay=stay)
-            if stay and getattr(training, "reference_store", "off") != "off":
-                training.reference_store = "off"
-                say("reference_store: off, since rows that cannot be used have no reference; each step asks for it.")
-        train, test = processes.in_turn(lambda: training_rows(settings, goal, source.processor))
-        records = (settings.script, training, settings.model, settings.mixture)
-        rows = {"training": train, "evaluation": test}
-        begun = processes.first_does(lambda: begun_with(records, training, rows, *source.folders))
-        if resume:
-            stay = settings.bad_rows_stay
-            begun = processes.first_does(partial(resume_same, folder, begun, training, stay))
-        with quiet_input_errors(settings), maps_in_temporary_files():
-            trainer = build(settings, source, train, test)
-        trainer.find_row = partial(find_row, train, train.info.dataset_name or str(settings.script.dataset_name))
-        if settings.script.skip_bad_rows:
-            skip_in_batches(trainer)
-        if score is not None:
-            add_task_scores(trainer, score)
-    with opened_folder(folder, settings, begun, processes) as checkpoint:
-        if processes.first:
-            folder.write_json("route.json", trainer.route)
-        try:
-            trained = train_to_the_end(trainer, folder, title, checkpoint, said)
-        except DataError as error:
-            error.args = (f"{error} Or resume without such rows: --resume_from_checkpoint true --skip_bad_rows true.",)
-            raise
-        trainer.create_model_card(dataset_name=settings.script.dataset_name)
-        push_model(trainer, folder)
-    return TrainingResult(folder.path, trainer.route, trained)
+        check_task_scores(settings.training)
+    finished = run_training(settings, method.upper(), partial(_prepared, method=method, score=score))
+    return TrainingResult(finished.folder, finished.trainer.route, finished.trained)
+
+
+def _prepared(run: Run, method: str, score: Score | None) -> Prepared:
+    settings = run.settings
+    source = model_source(settings)
+    settings = _with_bad_rows_of_before(run, settings)
+    plan = run.processes.in_turn(lambda: plan_run(settings, method, source))
+    rows = {"training": plan.rows, "evaluation": None if plan.evaluation is None else plan.evaluation.dataset}
+    records = (settings.script, settings.training, settings.model, settings.mixture)
+    begun = run.begun_with(records, rows, source.folders, settings.bad_rows_stay)
+    with maps_in_temporary_files():
+        trainer = make_trainer(plan)
+    trainer.score_tasks(score)
+    card = partial(trainer.create_model_card, dataset_name=settings.script.dataset_name)
+    return Prepared(trainer, begun, lambda folder: card(), {"route.json": trainer.route}, _SKIP_ADVICE)
+
+
+def _with_bad_rows_of_before(run: Run, settings: TrainingSettings) -> TrainingSettings:
+    """The settings of a resumed run that leaves bad rows out: those that were good when it began keep their places."""
+    training = settings.training
+    if not run.is_resumed or not settings.script.skip_bad_rows:
+        return settings
+    stay = run.processes.first_does(lambda: began_with_all_rows(run.folder, training))
+    if stay and getattr(training, "reference_store", "off") != "off":
+        training.reference_store = "off"
+        say("reference_store: off, since rows that cannot be used have no reference; each step asks for it.")
+    return replace(settings, bad_rows_stay=stay)
+
+
+def make_trainer(plan: RunPlan) -> SFTTrainer | DPOTrainer:
+    """The trainer of a planned run.
+
+    Raises:
+        InputError: TRL refuses settings, or weights do not fit.
+    """
+    settings, source = plan.settings, plan.source
+    quantization = trl.get_quantization_config(settings.model)
+    with quiet_input_errors(settings):
+        return TRAINERS[plan.method](
+            model=policy(source, settings),
+            args=settings.training,
+            train_dataset=plan.train,
+            eval_dataset=plan.evaluation,
+            processing_class=source.processor,
+            quantization_config=quantization if source.adapter is None else None,
+            peft_config=trl.get_peft_config(settings.model),
+        )
 
 
 @contextmanager

@@ -9,7 +9,6 @@ from typing import Any
 import trl
 
 from sightline.data.encoding.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
-from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.data.formats import to_sft_columns
 from sightline.data.pictures.augmentation import NONE, POLICIES, check_policy
 from sightline.engine.selftest import SHARE_CHOICES
@@ -22,7 +21,6 @@ from sightline.training.augmentation import (
 from sightline.training.collators import ProcessorCollator, SFTCollator
 from sightline.training.decoder import for_family, settle_adapters
 from sightline.training.devices import choose_device, require_all_processes
-from sightline.training.fitting import fit_datasets
 from sightline.training.folder_code import loaded_by_trl, without_code
 from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.given_rows import GivenRows
@@ -40,9 +38,7 @@ from sightline.training.sealed_trainer import reported
 from sightline.training.sharing import (
     base_model,
     choose_training_route,
-    encoding_settings,
     grouping_sampler,
-    image_keys,
     opened_safely,
     prepared,
     share_forward,
@@ -119,16 +115,19 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
         if data_collator is None:
             to_columns = partial(to_sft_columns, answers_alone=bool(getattr(args, "completion_only_loss", None)))
             self._in_columns = partial(prepared, to_columns=to_columns)
-            rows = rows.each(self._in_columns)
-            require_completions(args, {"train_dataset": rows.train, "eval_dataset": rows.evaluation})
+            rows = rows.in_columns(self._in_columns)
+            require_completions(args, {name: part.dataset for name, part in rows.parts.items()})
         else:
             rows.each(opened_safely)
         trl_arguments = with_processor(trl_arguments, model, rows, needed=False)
         processing_class = trl_arguments.get("processing_class")
-        shown = rows.shown(args, processing_class)
-        with hidden_packing(args, rows.train, data_collator), shown as (train, evaluation), loaded_by_trl(model):
+        with (
+            hidden_packing(args, rows.train.dataset, data_collator),
+            rows.shown(args, processing_class) as (train, evaluation),
+            loaded_by_trl(model),
+        ):
             super().__init__(model, args, data_collator, train, evaluation, **trl_arguments)
-        rows.put_back(self, processing_class)
+        self._take_rows(rows, processing_class)
         settle_adapters(self)
         if not self._is_vision_dataset or data_collator is not None:
             self.route = untouched_route(self, data_collator)
@@ -136,13 +135,18 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
             return
         say_what_is_trained(self)
         say_what_is_not_called(self, trl_arguments.get("formatting_func"))
+        self._use_forests()
+        self.augmenting = augment_training(self)
+
+    def _use_forests(self) -> None:
+        """Gives the trainer its route, its collator, packed rows and its store of features."""
         say_what_is_not_rendered(self, preferences=False)
-        settings = encoding_settings(self.data_collator, self.args, preferences=False)
-        encoder = SequenceEncoder(self.processing_class, settings)
-        read = fit_datasets(self, encoder, preferences=False, packing=self.args.packing)
-        self.route, is_ours = choose_training_route(self, encoder, preferences=False)
+        encoder = self._read_rows(preferences=False, packing=self.args.packing)
+        tested = choose_training_route(self, encoder, preferences=False)
+        self.route = tested.route
         require_mask(self.args, self.route)
         share = self.route.route != "plain"
+        self.row_guard = guard = self.rows.guard()
         self.data_collator = (
             SFTCollator(
                 encoder,
@@ -150,20 +154,22 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
                 share,
                 training_facts(self.model, self.processing_class),
                 ONE_ROW if self.args.padding_free else None,
+                guard,
             )
-            if is_ours
-            else ProcessorCollator(encoder, self.data_collator, preferences=False)
+            if tested.is_ours
+            else ProcessorCollator(encoder, self.data_collator, preferences=False, guard=guard)
         )
         packed = None
-        if self.args.packing and read is not None:
-            packed, self.data_collator.max_row = pack_dataset(self, read, image_keys(self.train_dataset))
-        if share:
-            items = None if packed is None else len(packed)
-            features = store_features(self, encoder.encode_sft, base_model(self.model), items=items)
+        if self.args.packing:
+            columns, both_ways = self._of_batches(self.train_dataset), self.data_collator.facts.both_ways
+            packed = pack_dataset(self.rows.train, columns, self.args, both_ways)
+            self.data_collator.max_row = packed.row_tokens
+        if share and tested.batch is not None:
+            items = None if packed is None else len(packed.rows)
+            features = store_features(self, tested.batch, base_model(self.model), items=items)
             share_forward(self.model, self.route, store=features)
         if packed is not None:
-            self.train_dataset = packed
-        self.augmenting = augment_training(self)
+            self.train_dataset = packed.rows
 
     def _set_signature_columns_if_needed(self) -> None:
         """TRL's columns, and that of plain text, which TRL 1.16's collator for pictures reads but its trainer drops."""
@@ -174,4 +180,5 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
     def _grouping_sampler(self, dataset: Any) -> ImageGroupSampler | None:
         if self.route.route == "plain":
             return None
-        return grouping_sampler(dataset, order_seed(self.args))
+        read = self.rows.train.read if dataset is self.rows.train.dataset else None
+        return grouping_sampler(dataset, order_seed(self.args), None if read is None else read.image_keys)

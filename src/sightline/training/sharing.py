@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset, Image, IterableDataset
 from peft import PeftModel
 
 from sightline.data.encoding.checks import check_heads
-from sightline.data.encoding.sequences import EncodedBatch, EncodingSettings, SequenceEncoder
+from sightline.data.encoding.row_pictures import image_keys
+from sightline.data.encoding.sequences import EncodedBatch, SequenceEncoder
 from sightline.data.formats import gathered, has_images, refuse_addresses, without_pictures
 from sightline.data.pictures.columns import close_images, is_opened
 from sightline.data.tables import is_table, is_transformed, unformatted
@@ -23,10 +24,10 @@ from sightline.errors import ConfigError
 from sightline.models.families import family_of
 from sightline.training.obstacles import fork_obstacle, needs_plain_rows, overridden, refuse_inexact
 from sightline.training.packing import ONE_ROW, shares_rows
+from sightline.training.planned_rows import PlannedRows
 from sightline.training.row_test import ChosenRows, choose_rows, find_difference
 from sightline.training.sampler import ImageGroupSampler
 from sightline.training.seam import add_forest_forward
-from sightline.training.template_arguments import renders_keywords
 from sightline.types import FamilyFacts
 
 logger = logging.getLogger("sightline")
@@ -56,8 +57,8 @@ def prepared(dataset: Any, to_columns: Callable[[Any, str], Any]) -> Any:
     return to_columns(pictured, THE_DATASET)
 
 
-def opened_safely(dataset: Any) -> Any:
-    """The dataset as it is, for a collator of the script's own, once nothing in it is opened that is not opened here.
+def opened_safely(rows: PlannedRows) -> PlannedRows:
+    """The rows as they are, for a collator of the script's own, once nothing in it is opened that is not opened here.
 
     `datasets` would open whatever Pillow knows, PostScript by a program of its own; transformers fetches addresses in
     the messages that its processors render.
@@ -65,49 +66,54 @@ def opened_safely(dataset: Any) -> Any:
     Raises:
         DataError: names the rows of those that are refused.
     """
-    for part in dataset.values() if isinstance(dataset, dict) else [dataset]:
-        refuse_addresses(part, THE_DATASET)
-        for column, feature in (part.features if is_table(part) else {}).items():
-            if is_opened(feature):
-                name = "image" if isinstance(feature, Image) else "images"
-                alone = part.select_columns([column])
-                pictures = alone if column == name else alone.rename_column(column, name)
-                check_heads(close_images(pictures), THE_DATASET)
-    return dataset
+    part = rows.dataset
+    refuse_addresses(part, THE_DATASET)
+    for column, feature in (part.features if is_table(part) else {}).items():
+        if is_opened(feature):
+            name = "image" if isinstance(feature, Image) else "images"
+            alone = part.select_columns([column])
+            pictures = alone if column == name else alone.rename_column(column, name)
+            check_heads(close_images(pictures), THE_DATASET)
+    return rows
 
 
-def encoding_settings(trl_collator: Any, args: Any, preferences: bool) -> EncodingSettings:
-    """The settings that TRL resolved into its own vision collator, and our own of `args`."""
-    return EncodingSettings(
-        max_length=trl_collator.max_length,
-        length_policy=getattr(args, "length_policy", "truncate"),
-        completion_only_loss=getattr(trl_collator, "completion_only_loss", True),
-        assistant_only_loss=getattr(trl_collator, "assistant_only_loss", False),
-        chat_template=getattr(trl_collator, "chat_template", None),
-        dataset_text_field=getattr(args, "dataset_text_field", "text"),
-        keeps_empty=True,
-        keywords=renders_keywords(args, preferences),
-    )
+@dataclass(frozen=True)
+class Tested:
+    """What a test of a run on a few of its rows showed.
+
+    Attributes:
+        route: how batches are run, and why.
+        is_ours: whether rows are ours; else TRL's and the processor's.
+        batch: rows of the test, where it ran them.
+    """
+
+    route: RouteChoice
+    is_ours: bool
+    batch: EncodedBatch | None
 
 
-def choose_training_route(trainer: Any, encoder: SequenceEncoder, preferences: bool) -> tuple[RouteChoice, bool]:
-    """The route of a trainer, tested on rows that differ, and whether its rows are ours; logged once, with the reason.
+def choose_training_route(trainer: Any, encoder: SequenceEncoder, preferences: bool) -> Tested:
+    """The route of a trainer, tested on rows that differ; logged once, with the reason.
 
     Where our rows are not those that TRL and the processor make, theirs are taken, on the route plain.
     """
     refuse_inexact(trainer)
-    rows = choose_rows(trainer.train_dataset)
+    rows = choose_rows(trainer.train_dataset, trainer.rows.train.read)
     obstacle = _rows_obstacle(trainer, encoder, rows, preferences)
     if obstacle:
         _require_one_form(rows, obstacle)
+        batch = None
         choice = _refused(trainer, f"rows are left to TRL's collator and the processor, since {obstacle}")
     else:
-        choice = _tested_route(trainer, encoder.encode_preferences if preferences else encoder.encode_sft, rows)
+        batch, untested = None, _untested_route(trainer)
+        if untested is None:
+            batch = (encoder.encode_preferences if preferences else encoder.encode_sft)(list(rows.routed))
+        choice = untested or _tested_route(trainer, batch)
     if trainer.accelerator.is_main_process:
         logger.info("Route %s: %s.", choice.route, choice.reason)
         if choice.route == "plain" and getattr(trainer.args, "share", "auto") == "auto":
             print(f"Route plain: {choice.reason}.", file=sys.stderr)
-    return choice, not obstacle
+    return Tested(choice, not obstacle, batch)
 
 
 def untouched_route(trainer: Any, data_collator: Any) -> RouteChoice:
@@ -150,12 +156,9 @@ def _refused(trainer: Any, reason: str) -> RouteChoice:
     return possible(RouteChoice("plain", reason), family_of(base_model(trainer.model)))
 
 
-def _tested_route(
-    trainer: Any, encode: Callable[[list[dict[str, Any]]], EncodedBatch], rows: ChosenRows
-) -> RouteChoice:
-    model = base_model(trainer.model)
-    share = getattr(trainer.args, "share", "auto")
-    facts = family_of(model)
+def _untested_route(trainer: Any) -> RouteChoice | None:
+    """The route plain where something of the run asks for it; None where a test decides."""
+    share, facts = getattr(trainer.args, "share", "auto"), family_of(base_model(trainer.model))
     obstacle = needs_plain_rows(trainer)
     if obstacle is None and facts is not None and "fork" in facts.routes:
         obstacle = fork_obstacle(trainer.args)
@@ -165,14 +168,19 @@ def _tested_route(
         raise ConfigError(f"share is set to {share}, but {obstacle}. Change that, or set share to auto or plain.")
     if obstacle and share == "auto":
         return possible(RouteChoice("plain", obstacle), facts)
-    batch = encode(list(rows.routed))
+    return None
+
+
+def _tested_route(trainer: Any, batch: EncodedBatch | None) -> RouteChoice:
+    assert batch is not None, "nothing but a test decides here"
+    model = base_model(trainer.model)
     return choose_route(
         model,
-        facts,
+        family_of(model),
         batch.sequences,
         batch.image_inputs,
         trainer._tokenizer.pad_token_id,
-        share,
+        getattr(trainer.args, "share", "auto"),
         batch.counts,
         ONE_ROW if shares_rows(trainer.args) else None,
     )
@@ -206,29 +214,12 @@ def base_model(model: Any) -> Any:
     return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
-def grouping_sampler(dataset: Any, seed: int) -> ImageGroupSampler | None:
-    """A sampler that brings rows of one image together, or None where no image has two rows."""
+def grouping_sampler(dataset: Any, seed: int, keys: list[str] | None = None) -> ImageGroupSampler | None:
+    """A sampler that brings rows of one image together, or None where no image has two rows.
+
+    `keys` tell of each row its images from those of others, where that is known.
+    """
     if not is_table(dataset) or not {"image", "images"} & set(dataset.column_names):
         return None
-    keys = image_keys(dataset)
+    keys = keys or image_keys(dataset)
     return ImageGroupSampler(keys, seed) if len(set(keys)) < len(keys) else None
-
-
-def image_keys(dataset: Dataset) -> list[str]:
-    """For each row what its images are stored as: paths, or a hash of the bytes; rows without images stay apart."""
-    column = "images" if "images" in dataset.column_names else "image"
-    keys: list[str] = []
-    for batch in dataset.select_columns([column]).iter(batch_size=256):
-        for value in batch[column]:
-            records = value if isinstance(value, list) else [value]
-            parts = [_stored_key(record) for record in records if record is not None]
-            keys.append("\n".join(parts) or f"row {len(keys)}")
-    return keys
-
-
-def _stored_key(record: Any) -> str:
-    if not isinstance(record, dict):
-        return hashlib.blake2b(record.tobytes(), digest_size=16).hexdigest()
-    if record.get("bytes") is not None:
-        return hashlib.blake2b(record["bytes"], digest_size=16).hexdigest()
-    return str(record["path"])

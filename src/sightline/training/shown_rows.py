@@ -37,7 +37,7 @@ def shown_rows(trainer: Any) -> tuple[tuple[Card, ...], str]:
     if isinstance(rows, IterableDataset | torch.utils.data.IterableDataset):
         return (), STREAMED
     columns = trainer._remove_unused_columns(rows, description="training") if isinstance(rows, Dataset) else rows
-    source = (rows.info.dataset_name if isinstance(rows, Dataset) else None) or "the dataset"
+    source = trainer.rows.train.name if isinstance(rows, Dataset) else "the dataset"
     collate = trainer.data_collator
     if isinstance(collate, SFTCollator | PreferenceCollator | ProcessorCollator):
         collate = replace(collate, guard=RowGuard())  # a row that is bad is met, counted and said when its batch comes

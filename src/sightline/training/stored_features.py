@@ -27,7 +27,6 @@ FEATURE_STORE_HELP = (
     "Store image features on disk and reuse them over epochs and runs, when the vision tower is frozen: `auto` if the "
     "printed estimate says that this saves time, `on`, `off`."
 )
-MEASURED_ROWS = 3
 BYTES_PER_SECOND = 200e6  # of a slow disk or a network folder, reading or writing
 
 
@@ -105,7 +104,7 @@ class StoreKeeper(TrainerCallback):
 
 def store_features(
     trainer: Any,
-    encode: Callable[[list[dict[str, Any]]], EncodedBatch],
+    batch: EncodedBatch,
     model: Any,
     extra_passes: int = 0,
     images_of: Callable[[dict[str, Any]], list[Any]] = row_images,
@@ -114,7 +113,7 @@ def store_features(
     """The feature store of a trainer whose model runs on forests, or None; the estimate is printed.
 
     Args:
-        encode: makes a batch of rows.
+        batch: a few images of the run, on which computing and storing are measured.
         model: the transformers model, without PEFT's wrapper.
         extra_passes: passes over all images besides the epochs'.
         images_of: the images, closed, that the sequences of a row show.
@@ -128,7 +127,7 @@ def store_features(
         raise ConfigError(f"feature_store: expected one of {', '.join(STORE_CHOICES)}; got '{choice}'.")
     if choice == "off":
         return None
-    opened, reason = open_store(trainer, encode, model, extra_passes, images_of, items)
+    opened, reason = open_store(trainer, batch, model, extra_passes, images_of, items)
     if opened is None:
         if choice == "on":
             raise ConfigError(f"feature_store is on, but {reason}. Set feature_store to auto or off.")
@@ -144,7 +143,7 @@ def store_features(
 
 def open_store(
     trainer: Any,
-    encode: Callable[..., EncodedBatch],
+    batch: EncodedBatch,
     model: Any,
     extra_passes: int = 0,
     images_of: Callable[[dict[str, Any]], list[Any]] = row_images,
@@ -158,10 +157,9 @@ def open_store(
         return None, "FSDP or DeepSpeed shards the model"
     if not is_table(dataset):
         return None, why_no_table("train_dataset", dataset)
-    batch = encode([row for _, row in zip(range(MEASURED_ROWS), dataset, strict=False)])
     facts = family_of(model)
     if facts is None or not batch.image_spans:
-        return None, "the first rows show no image, or the model's family is not in the table"
+        return None, "the rows looked at show no image, or the model's family is not in the table"
     device = model.get_input_embeddings().weight.device
     inputs = {name: value.to(device) for name, value in batch.image_inputs.items()}
     storable = find_storable(model, facts, inputs, batch.image_spans)
@@ -179,7 +177,7 @@ def open_store(
     store = TensorStore("features", namespace, {"model": name, "stage": storable.stage, "precision": precision})
     images = len(
         {
-            named_key(image, row_name(dataset.info.dataset_name or "the dataset", index))
+            named_key(image, row_name(trainer.rows.train.name, index))
             for index, row in enumerate(_image_columns(dataset))
             for image in images_of(row)
         }

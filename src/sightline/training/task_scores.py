@@ -1,8 +1,7 @@
-"""Score tasks at each evaluation of a training run, by a function that is passed in."""
+"""Check that a run can score tasks at its evaluations; the function that scores is passed in."""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -29,23 +28,3 @@ def check_task_scores(args: Any) -> None:
             "eval_tasks: FSDP or DeepSpeed shards the model, so that no process can answer with it. Leave eval_tasks "
             "out, and run `sightline eval` on the checkpoints."
         )
-
-
-def add_task_scores(trainer: Any, score: Score) -> None:
-    """Lets each evaluation of the trainer report what `score` finds as `eval_NAME`, in the record of `eval_loss`.
-
-    So they are logged, and `metric_for_best_model` and early stopping know them.
-    """
-    losses = trainer.evaluation_loop
-
-    @functools.wraps(losses)
-    def losses_and_scores(*args: Any, **kwargs: Any) -> Any:
-        output = losses(*args, **kwargs)
-        prefix = kwargs.get("metric_key_prefix", "eval")
-        if prefix.startswith("eval"):
-            with trainer.accelerator.autocast():
-                found = score(trainer.accelerator.unwrap_model(trainer.model), trainer.processing_class)
-            output.metrics.update({f"{prefix}_{name}": value for name, value in found.items()})
-        return output
-
-    trainer.evaluation_loop = losses_and_scores

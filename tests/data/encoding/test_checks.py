@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sightline.data.encoding.checks import check_rows
-from sightline.data.encoding.lengths import RowReader
+from sightline.data.encoding.lengths import read_rows, require_fitting
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.formats import sft_rows
 from sightline.data.pictures.columns import close_images
@@ -55,7 +55,7 @@ def test_a_picture_of_a_size_that_the_processor_refuses_is_an_error_of_its_row(t
     with pytest.raises(DataError, match=message):
         encoder.encode_sft(list(dataset))
     with pytest.raises(DataError, match=message):
-        RowReader(dataset, str(path), encoder, False, lambda items, total, title: items)
+        require_fitting(read_rows(dataset, str(path), encoder, preferences=False))
 
 
 def test_what_is_wrong_with_the_model_is_no_error_of_its_rows(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from datasets import Dataset, Image, List
 
-from sightline.data.encoding.fit import LENGTH_POLICIES
-from sightline.data.encoding.lengths import Lengths, RowReader, describe, fit_lengths
+from sightline.data.encoding.fit import LENGTH_POLICIES, FittedRow, count_tokens
+from sightline.data.encoding.lengths import ReadRows, describe, joined, read_rows, require_fitting
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.errors import ConfigError, DataError, TooLongError
 from tests.families.case import picture as sized_picture
@@ -105,13 +105,9 @@ def test_a_row_that_fits_is_the_same_under_every_policy(policy: str) -> None:
     assert limited.ids_L.tolist() == encoder().encode_sft([row()]).sequences[0].ids_L.tolist()
 
 
-def reader(rows: list[dict[str, Any]], **given: Any) -> RowReader:
+def read(rows: list[dict[str, Any]], **given: Any) -> ReadRows:
     dataset = Dataset.from_list(rows).cast_column("images", List(Image(decode=False)))
-    return RowReader(dataset, "train.jsonl", encoder(**given), False, untracked)
-
-
-def untracked(items: Any, total: int, title: str) -> Any:
-    return items
+    return require_fitting(read_rows(dataset, "train.jsonl", encoder(**given), preferences=False))
 
 
 def ragged() -> list[dict[str, Any]]:
@@ -123,57 +119,67 @@ class TestRowsOfADataset:
     """Which rows train, and what the user reads about the others."""
 
     def test_rows_are_dropped_counted_and_named(self) -> None:
-        lengths = fit_lengths(reader(ragged(), max_length=40, length_policy="drop"), untracked)
-        assert lengths == Lengths(kept=(0, 1, 3), tokens=(35, 25, 35), cut=0, dropped=(2,), longest=45)
-        assert describe(lengths, "train.jsonl", 40, "drop") == (
+        found = read(ragged(), max_length=40, length_policy="drop")
+        assert tokens(found) == {0: 35, 1: 25, 3: 35} and (found.cut, found.longest) == (0, 45)
+        assert describe(found, "train.jsonl") == (
             "train.jsonl: 3 of 4 rows fit max_length 40, 1 dropped (row 3); the longest has 45 tokens."
         )
 
     def test_rows_are_shortened_and_counted(self) -> None:
-        lengths = fit_lengths(reader(ragged(), max_length=30, length_policy="shorten_prompt_text"), untracked)
-        assert lengths == Lengths(kept=(0, 1, 3), tokens=(30, 25, 30), cut=2, dropped=(2,), longest=45)
-        assert "1 of 4 rows fit max_length 30, 2 with text of the prompt cut, 1 dropped (row 3)" in describe(
-            lengths, "train.jsonl", 30, "shorten_prompt_text"
-        )
+        found = read(ragged(), max_length=30, length_policy="shorten_prompt_text")
+        assert tokens(found) == {0: 30, 1: 25, 3: 30} and (found.cut, found.longest) == (2, 45)
+        shown = describe(found, "train.jsonl")
+        assert "1 of 4 rows fit max_length 30, 2 with text of the prompt cut, 1 dropped (row 3)" in shown
 
     def test_rows_lose_the_end_of_their_answer_as_trls_do(self) -> None:
-        lengths = fit_lengths(reader(ragged(), max_length=40), untracked)
-        assert lengths == Lengths(kept=(0, 1, 2, 3), tokens=(35, 25, 40, 35), cut=1, dropped=(), longest=45)
+        found = read(ragged(), max_length=40)
+        assert tokens(found) == {0: 35, 1: 25, 2: 40, 3: 35} and (found.cut, found.longest) == (1, 45)
 
     def test_a_cut_that_leaves_no_answer_is_refused_by_row(self) -> None:
         with pytest.raises(DataError, match="train.jsonl row 1: max_length 31 leaves no answer token to train on"):
-            fit_lengths(reader(ragged(), max_length=31), untracked)
+            read(ragged(), max_length=31)
 
     def test_the_rows_that_are_refused_are_all_named(self) -> None:
         with pytest.raises(DataError, match=r"row 1: 35 tokens, but max_length is 20.*\n.*row 2[\s\S]*\n.*row 6: 35"):
-            fit_lengths(reader([*ragged(), row(), row()], max_length=20, length_policy="error"), untracked)
+            read([*ragged(), row(), row()], max_length=20, length_policy="error")
 
     def test_no_row_left_is_an_error_under_every_policy(self) -> None:
         with pytest.raises(DataError, match="row 1: 35 tokens, but max_length is 10"):
-            fit_lengths(reader(ragged(), max_length=10, length_policy="drop"), untracked)
+            read(ragged(), max_length=10, length_policy="drop")
+
+    def test_some_of_the_rows_and_several_datasets_keep_what_was_found(self) -> None:
+        found = read(ragged(), max_length=40, length_policy="drop")
+        some, both = found.select([3, 2]), joined([found, found])
+        assert tokens(some) == {0: 35} and list(some.too_long) == [1] and some.longest == 45
+        assert tokens(both) == {0: 35, 1: 25, 3: 35, 4: 35, 5: 25, 7: 35} and sorted(both.too_long) == [2, 6]
+
+
+def tokens(found: ReadRows) -> dict[int, int]:
+    """Tokens of each row that trains."""
+    return {index: int(found.counts_N["tokens"][index]) for index in found.kept}
 
 
 def test_rows_of_a_dataset_without_images_are_read_too() -> None:
     text = Dataset.from_list([{key: row()[key] for key in ("prompt", "completion")}] * 3)
-    lengths = fit_lengths(RowReader(text, "test.jsonl", encoder(max_length=40), False, untracked), untracked)
-    assert lengths.tokens == (LENGTH - 16,) * 3
+    found = read_rows(text, "test.jsonl", encoder(max_length=40), preferences=False)
+    assert tokens(found) == dict.fromkeys(range(3), LENGTH - 16)
 
 
 @pytest.mark.parametrize("name", ["smolvlm", "qwen2_5_vl", "gemma3", "llava_onevision", "paligemma"])
-def test_lengths_are_those_of_the_opened_images(name: str, tmp_path: Path) -> None:
+def test_counts_are_those_of_the_opened_images(name: str, tmp_path: Path) -> None:
     """Sizes alone tell how many tokens an image becomes: tiles, patches, or always as many."""
     _, processor = saved_family(name, tmp_path)
     sizes = [(60, 30), (30, 60), (36, 36), (64, 64), (200, 20)]
     rows = [{**row(), "images": [sized_picture(seed, *size)]} for seed, size in enumerate(sizes)]
     rows.append({**row([{"type": "image"}, {"type": "image"}, {"type": "text", "text": "how many ?"}])})
     rows[-1]["images"] = [sized_picture(7, 60, 30), sized_picture(8, 36, 36)]
-    family = SequenceEncoder(processor, EncodingSettings())
-    opened = [len(sequence.ids_L) for sequence in family.encode_sft(rows).sequences]
-    by_size = RowReader(
-        Dataset.from_list(without_mixed_content(rows)).cast_column("images", List(Image(decode=False))),
-        "rows", family, False, untracked,
-    )  # fmt: skip
-    assert [by_size.read(index).length for index in range(len(rows))] == opened
+    for settings in (EncodingSettings(), EncodingSettings(completion_only_loss=False)):
+        family = SequenceEncoder(processor, settings)
+        sequences = family.encode_sft(rows).sequences
+        opened = [count_tokens(FittedRow((one,), len(one.ids_L))) for one in sequences]
+        closed = Dataset.from_list(without_mixed_content(rows)).cast_column("images", List(Image(decode=False)))
+        found = read_rows(closed, "rows", family, preferences=False)
+        assert [tuple(counts) for counts in found.counts_N.tolist()] == opened
 
 
 def without_mixed_content(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

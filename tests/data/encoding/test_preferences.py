@@ -192,4 +192,4 @@ def test_the_rows_that_the_docs_show_are_taken(root: Path, tmp_path: Path) -> No
         file.write_text(json.dumps(json.loads(text)) + "\n", encoding="utf-8")
         rows = prepared(to_preference_columns(read_dataset(file), str(file)), to_preference_columns)
         encoder = SequenceEncoder(tiny_processor(), EncodingSettings())
-        assert check_rows(rows, str(file), encoder, preferences=True).rows == 1
+        assert len(check_rows(rows, str(file), encoder, preferences=True)) == 1

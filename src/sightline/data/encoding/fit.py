@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -42,6 +42,36 @@ class FittedRow:
 
     sequences: tuple[TokenSequence, ...]
     length: int
+
+
+class TokenCounts(NamedTuple):
+    """Tokens of a row's sequences.
+
+    Attributes:
+        length: of the longest before anything was cut.
+        tokens: of the longest as it trains.
+        total: of all of them as they train.
+        trained: those scored, with a token before them to be predicted from.
+        placeholders: those that stand for features.
+    """
+
+    length: int
+    tokens: int
+    total: int
+    trained: int
+    placeholders: int
+
+
+def count_tokens(row: FittedRow) -> TokenCounts:
+    """The tokens of a row."""
+    sequences = row.sequences
+    return TokenCounts(
+        row.length,
+        _longest(sequences),
+        sum(len(one.ids_L) for one in sequences),
+        sum(int(one.scored_L[1:].sum()) for one in sequences),
+        sum(int((one.feature_L >= 0).sum()) for one in sequences),
+    )
 
 
 def fit_row(

@@ -57,14 +57,13 @@ def with_rejected_images(row: dict[str, Any], change: Change, name: str) -> dict
     Raises:
         DataError: there are more or fewer rejected images than images.
     """
-    require_other_images(row, name)
     others = rejected_images(row)
+    require_other_images(len(row_images(row)), len(others), name)
     return _with_images(row, others) if others else with_changed_images(row, change)
 
 
-def require_other_images(row: dict[str, Any], name: str) -> None:
-    """Raise DataError if a row gives rejected images, but more or fewer than images."""
-    others, count = len(rejected_images(row)), len(row_images(row))
+def require_other_images(count: int, others: int, name: str) -> None:
+    """Raise DataError if a row of `count` images gives rejected images, but more or fewer of these `others`."""
     if others not in (0, count):
         raise DataError(
             f"{name}: expected as many rejected_images as images, {count}, got {others}. "
@@ -72,9 +71,9 @@ def require_other_images(row: dict[str, Any], name: str) -> None:
         )
 
 
-def require_difference(pair: dict[str, Any], name: str) -> None:
+def require_difference(pair: dict[str, Any], other_images: bool, name: str) -> None:
     """Raise DataError if chosen and rejected are the same answer to the same images: nothing can be learnt of it."""
-    if pair["chosen"] != pair["rejected"] or rejected_images(pair):
+    if pair["chosen"] != pair["rejected"] or other_images:
         return
     raise DataError(
         f"{name}: expected a rejected answer that differs from the chosen one, got {_shown(pair['chosen'])} twice. "

@@ -264,6 +264,22 @@ def expand_images(
     return TokenSequence(np.concatenate(ids), feature_L, np.concatenate(scored), shown, name, kept)
 
 
+def count_expanded(
+    processor: Any, ids_L: np.ndarray, scored_L: np.ndarray, images: Sequence[Expansion], name: str
+) -> tuple[int, int, int]:
+    """How many tokens `expand_images` gives, how many of them are trained, and how many stand for features.
+
+    Raises:
+        DataError: as `expand_images`.
+    """
+    holes = np.flatnonzero(ids_L == hole_id(processor))
+    if len(holes) != len(images):
+        raise DataError(mismatch(name, len(images), len(holes)))
+    more = [len(image.ids_K) - 1 for image in images]
+    trained = int(scored_L[1:].sum()) + sum(own for own, hole in zip(more, holes, strict=True) if scored_L[hole])
+    return len(ids_L) + sum(more), trained, sum(int(image.is_feature_K.sum()) for image in images)
+
+
 def mismatch(name: str, images: int, placeholders: int) -> str:
     """What to say of a text whose placeholders are not as many as its images."""
     advice = (

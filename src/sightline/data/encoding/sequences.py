@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from sightline.data.encoding.borders import spelt_out
-from sightline.data.encoding.fit import LENGTH_POLICIES, FittedRow, fit_row
+from sightline.data.encoding.fit import LENGTH_POLICIES, FittedRow, TokenCounts, count_tokens, fit_row
+from sightline.data.encoding.kinds import Kind, KnownKinds
 from sightline.data.encoding.preferences import answer_pairs, image_groups
 from sightline.data.encoding.processors import (
     ImageTable,
+    count_expanded,
     expand_images,
     image_token,
     layout_of,
@@ -74,7 +76,7 @@ class EncodingSettings:
         assistant_only_loss: score the assistant's turns of `messages` only.
         chat_template: used instead of the processor's own for `messages`.
         dataset_text_field: column of plain text rows.
-        perturbation: with it, chosen answers are also scored under other images.
+        perturbation: with it, chosen answers are also scored under other images; its images keep their size.
         keeps_empty: rows without a word of prompt or answer are kept, as TRL keeps them.
         keywords: prompts and answers are rendered with their row's `chat_template_kwargs`.
     """
@@ -110,8 +112,20 @@ class SequenceEncoder:
     def __init__(self, processor: Any, settings: EncodingSettings) -> None:
         self.processor = processor
         self.settings = settings
+        self.kinds = KnownKinds(processor)
         self._texts: dict[str, tuple[_Text, ...]] = {}
         self._templates: tuple[Any, Any] = None, None
+
+    def with_settings(self, settings: EncodingSettings) -> SequenceEncoder:
+        """An encoder of other settings that remembers what this one does; both must make the same texts of rows."""
+        other = SequenceEncoder(self.processor, settings)
+        other.kinds, other._texts, other._templates = self.kinds, self._texts, self._templates
+        return other
+
+    def reads_as(self, other: SequenceEncoder) -> bool:
+        """Whether rows that both take become the same sequences: same processor, templates as they were, settings."""
+        same = replace(other.settings, keeps_empty=self.settings.keeps_empty) == self.settings
+        return same and self.processor is other.processor and other._templates == self._current_templates()
 
     def encode_sft(self, rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> EncodedBatch:
         """One sequence per row of `messages`, `prompt` + `completion`, or plain text.
@@ -124,9 +138,7 @@ class SequenceEncoder:
     def encode_preferences(self, rows: Sequence[dict[str, Any]], names: Sequence[str] | None = None) -> EncodedBatch:
         """The chosen answers of all pairs, then the rejected ones: a row of `prompt`, `chosen`, `rejected` has a pair
         for each of its rejected answers. With `perturbation`, then the chosen answers once more, under other images.
-
-        Raises:
-            DataError: placeholders and images of a row do not match, or nothing of it would be scored.
+        Raises as `encode_sft`.
         """
         return self._encode(rows, names, preferences=True)
 
@@ -151,22 +163,49 @@ class SequenceEncoder:
 
         `shown` are the places of its images in the table, then those that its chosen answers are scored under besides.
         """
+        around = [tuple(table.expansions[image].around for image in group) for group in shown]
 
         def render(row: dict[str, Any]) -> tuple[TokenSequence, ...]:
-            own, *others = shown
-            if not preferences:
-                (text,) = self._remembered(row, _around(table, own), self._sft_texts, name)
-                return (self._expand(text, own, table, name),)
-
-            def texts(part: int, group: tuple[int, ...]) -> list[_Text]:
-                around = _around(table, group)
-                return [self._remembered(pair, around, self._preference_texts, name)[part] for pair in pairs]
-
-            pairs = answer_pairs(row, name)
-            parts = [(0, own), (1, own), *((0, group) for group in others)]
-            return tuple(self._expand(text, group, table, name) for part, group in parts for text in texts(part, group))
+            texts = self._texts_of(row, around, preferences, name)
+            return tuple(self._expand(text, shown[group], table, name) for text, group in texts)
 
         return fit_row(row, render, self.settings, self.processor.tokenizer, name)
+
+    def read_by_size(
+        self, row: dict[str, Any], shown: Sequence[tuple[Kind, ...]], preferences: bool, name: str
+    ) -> FittedRow:
+        """What `read` gives for images of these kinds, which were learnt; they have no features of their own."""
+        expansions = [part for group in shown for part in self.kinds.expansions(group, name)]
+        places = iter(range(len(expansions)))
+        placed = [tuple(itertools.islice(places, len(group))) for group in shown]
+        return self.read(row, ImageTable({}, tuple(expansions), (0,) * len(expansions)), placed, preferences, name)
+
+    def count(
+        self, row: dict[str, Any], shown: Sequence[tuple[Kind, ...]], preferences: bool, name: str
+    ) -> TokenCounts:
+        """The tokens of what `read_by_size` gives; raises what it does. Sequences are made where they are cut alone."""
+        images = [self.kinds.expansions(group, name) for group in shown]
+        around = [tuple(image.around for image in group) for group in images]
+        counted = [
+            count_expanded(self.processor, text.ids_L, text.scored_L, images[group], name)
+            for text, group in self._texts_of(row, around, preferences, name)
+        ]
+        length = max(one[0] for one in counted)
+        if self.settings.max_length is not None and length > self.settings.max_length:
+            return count_tokens(self.read_by_size(row, shown, preferences, name))
+        total, trained, placeholders = map(sum, zip(*counted, strict=True))
+        return TokenCounts(length, length, total, trained, placeholders)
+
+    def _texts_of(
+        self, row: dict[str, Any], around: Sequence[Around], preferences: bool, name: str
+    ) -> list[tuple[_Text, int]]:
+        """The texts of a row's sequences in order, each with the number of the group of images that it shows."""
+        if not preferences:
+            return [(self._remembered(row, around[0], self._sft_texts, name)[0], 0)]
+        pairs = answer_pairs(row, name)
+        read = [[self._remembered(pair, one, self._preference_texts, name) for pair in pairs] for one in around]
+        parts = [(0, 0), (1, 0), *((0, group) for group in range(1, len(around)))]
+        return [(texts[part], group) for part, group in parts for texts in read[group]]
 
     def _encode(self, rows: Sequence[dict[str, Any]], names: Sequence[str] | None, preferences: bool) -> EncodedBatch:
         labels = _labels(rows, names)
@@ -239,15 +278,17 @@ class SequenceEncoder:
         }
         parts[self.settings.dataset_text_field] = row.get(self.settings.dataset_text_field)
         key = json.dumps([parts, around, row.get("chat_template_kwargs")], sort_keys=True, default=repr)
-        templates = self.processor.chat_template, self.processor.tokenizer.chat_template
-        if templates != self._templates:  # a script may set another one at any time
+        if self._templates != self._current_templates():  # a script may set another one at any time
             self._texts.clear()
-            self._templates = templates
+            self._templates = self._current_templates()
         if key not in self._texts:
             if len(self._texts) >= MAX_REMEMBERED_TEXTS:
                 self._texts.clear()
             self._texts[key] = texts_of(row, around, label)
         return self._texts[key]
+
+    def _current_templates(self) -> tuple[Any, Any]:
+        return self.processor.chat_template, self.processor.tokenizer.chat_template
 
     def _sft_texts(self, row: dict[str, Any], around: Around, label: str) -> tuple[_Text, ...]:
         settings = self.settings
@@ -331,11 +372,6 @@ class SequenceEncoder:
 
     def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> TokenSequence:
         return expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)
-
-
-def _around(table: ImageTable, shown: tuple[int, ...]) -> Around:
-    """The words that the processor writes around the tokens of each image."""
-    return tuple(table.expansions[image].around for image in shown)
 
 
 def _part(sequences: tuple[TokenSequence, ...], part: int, parts: int) -> tuple[TokenSequence, ...]:

@@ -67,6 +67,14 @@ def stored_image(value: Any) -> Any:
     return value.get("path") if value.get("bytes") is None else value["bytes"]
 
 
+def storage_key(value: Any) -> str:
+    """What tells a picture from others as it is stored, without opening it: its path, or a hash of its bytes."""
+    stored = stored_image(value)
+    if isinstance(stored, bytes | bytearray):
+        return hashlib.blake2b(stored, digest_size=16).hexdigest()
+    return content_key(stored) if isinstance(stored, Image.Image) else str(stored)
+
+
 def open_image(value: Any, name: str) -> Image.Image:
     """The picture decoded, turned upright by its EXIF tag (as `datasets` and transformers do), in RGB.
 

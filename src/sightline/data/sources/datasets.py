@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import re
 from collections.abc import Sequence
@@ -120,8 +121,13 @@ def row_name(source: str | Path | RowNames, index: int) -> str:
     """What messages call a row, counted from 1: `train.jsonl row 12`."""
     if isinstance(source, RowNames):
         return source.name(index)
+    return f"{_shown_source(str(source))} row {index + 1}"
+
+
+@functools.lru_cache(maxsize=64)
+def _shown_source(source: str) -> str:
     path = Path(source)
-    return f"{path.name if row_kind(path) in READERS else source} row {index + 1}"
+    return path.name if row_kind(path) in READERS else source
 
 
 def source_name(name: str | Path, split: str | None) -> str:

@@ -13,13 +13,11 @@ from sightline.data.sources.column_names import read_columns
 from sightline.data.vilt.pictures import PictureReader, PictureShape, check_shapes
 from sightline.data.vilt.sources import PictureCheck
 from sightline.errors import ConfigError
-from sightline.launch.processes import Processes, joined_processes, say
+from sightline.launch.processes import say
 from sightline.models.vilt.start import Start, build_start, load_start, picture_shape
 from sightline.runs import RunFolder
-from sightline.training.begun import begun_with, checkpoint_of, opened_folder, resume_same
-from sightline.training.callbacks import require_reporters
-from sightline.training.loop import Trained, told_start, told_steps, train_to_the_end
-from sightline.training.pushing import push_model
+from sightline.training.begun import checkpoint_of
+from sightline.training.loop import Prepared, Run, Trained, run_training, told_steps
 from sightline.training.row_guard import RowGuard
 from sightline.training.vilt.card import write_vilt_card
 from sightline.training.vilt.rows import DrawnRows, PictureLoader
@@ -50,43 +48,34 @@ def run_vilt(name: str, settings: ViltSettings) -> ViltResult:
         InputError: the data, the start or a setting cannot be used; nothing has been written then.
         KeyboardInterrupt, Stopped: Ctrl-C, SIGTERM or SIGHUP; a checkpoint to resume from has been saved.
     """
-    with joined_processes() as processes:
-        return _run(name, settings, processes)
+    finished = run_training(settings, f"ViLT {name}", functools.partial(_prepared, name=name))
+    return ViltResult(finished.folder, finished.trained)
 
 
-def _run(name: str, settings: ViltSettings, processes: Processes) -> ViltResult:
-    training = settings.training
-    resume = bool(training.resume_from_checkpoint)
-    folder = RunFolder(Path(training.output_dir))
-    processes.first_does(lambda: folder.require_free(resume))
-    with told_start(resume) as said:
-        require_reporters(training)
-        task = TASKS[name](settings)
-        read = _Rows(task, str(settings.data.train_data), True, settings.data)
-        start = _start(settings, task, read.rows)
-        shape = picture_shape(start.processor)
-        rows = read.fitting(shape)
-        if len(rows) < len(read.rows):
-            start = _start(settings, task, rows)  # whose vocabulary is of the rows that train
-        held_out = None
-        if settings.data.eval_data:
-            held_out = _Rows(task, settings.data.eval_data, False, settings.data).fitting(shape)
-        asked = settings.model
-        records = (settings.data, asked, settings.objectives, training)
-        content = {"training": rows, "evaluation": held_out}
-        models = (asked.model_name_or_path, asked.vit, asked.bert)
-        begun = processes.first_does(lambda: begun_with(records, training, content, *models))
-        if resume:
-            begun = processes.first_does(functools.partial(resume_same, folder, begun, training, bad_rows_stay=False))
-        trainer = _trainer(task, settings, start, rows, held_out, shape)
-        if resume:
-            processes.first_does(lambda: _check_same_model(checkpoint_of(training), trainer.model.config, start))
-    with opened_folder(folder, settings, begun, processes) as checkpoint:
-        trained = train_to_the_end(trainer, folder, f"ViLT {name}", checkpoint, said)
-        if processes.first:
+def _prepared(run: Run, name: str) -> Prepared:
+    settings, task = run.settings, TASKS[name](run.settings)
+    training, asked = settings.training, settings.model
+    read = _Rows(task, str(settings.data.train_data), True, settings.data)
+    start = _start(settings, task, read.rows)
+    shape = picture_shape(start.processor)
+    rows = read.fitting(shape)
+    if len(rows) < len(read.rows):
+        start = _start(settings, task, rows)  # whose vocabulary is of the rows that train
+    held_out = None
+    if settings.data.eval_data:
+        held_out = _Rows(task, settings.data.eval_data, False, settings.data).fitting(shape)
+    records = (settings.data, asked, settings.objectives, training)
+    models = (asked.model_name_or_path, asked.vit, asked.bert)
+    begun = run.begun_with(records, {"training": rows, "evaluation": held_out}, models)
+    trainer = _trainer(task, settings, start, rows, held_out, shape)
+    if run.is_resumed:
+        run.processes.first_does(lambda: _check_same_model(checkpoint_of(training), trainer.model.config, start))
+
+    def write_card(folder: RunFolder) -> None:
+        if run.processes.first:
             write_vilt_card(folder, name, settings, start, trainer.model)
-        push_model(trainer, folder)
-    return ViltResult(folder.path, trained)
+
+    return Prepared(trainer, begun, write_card)
 
 
 class _Rows:

@@ -1,68 +1,30 @@
-"""Plan a training command without running it: settings, processor, family facts, rows."""
+"""Plan the run that a recipe and flags describe, to look at it before it starts."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, get_type_hints
 
-from datasets import Dataset
-
 from sightline.config import check_values
-from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.formats import are_preferences
 from sightline.data.pictures.columns import PictureAccess
 from sightline.data.sources.datasets import read_dataset
-from sightline.errors import ConfigError, DataError
-from sightline.models.families import FAMILIES
-from sightline.models.patches import patched_config
+from sightline.errors import ConfigError
 from sightline.settings.given import written_settings
-from sightline.training.arguments import ScriptArguments, TrainingSettings, read_names, read_settings
+from sightline.training.arguments import ScriptArguments, read_names, read_settings
 from sightline.training.dpo import DPOConfig
-from sightline.training.rows import planned_encoding, unchecked_rows
+from sightline.training.plan import DPO, SFT, RunPlan, plan_run
 from sightline.training.sft import SFTConfig
-from sightline.training.source import ModelSource, model_source
-from sightline.types import FamilyFacts
+from sightline.training.source import model_source
 
-SFT, DPO = "sft", "dpo"
 CONFIGS = {SFT: SFTConfig, DPO: DPOConfig}
 
 
-@dataclass(frozen=True)
-class PlannedRun:
-    """A training run before anything of it is made.
-
-    Attributes:
-        method: `sft` or `dpo`.
-        source: model (or its name) and processor.
-        rows: the train split in TRL's columns, images closed.
-        name: what messages call the rows.
-        encoding: how rows become sequences.
-        facts: of the model's family; None for one that is not in the table.
-    """
-
-    method: str
-    settings: TrainingSettings
-    source: ModelSource
-    rows: Dataset
-    name: str
-    encoding: EncodingSettings
-    facts: FamilyFacts | None
-
-    @property
-    def preferences(self) -> bool:
-        """Whether rows hold a chosen and a rejected answer."""
-        return self.method == DPO
-
-    @property
-    def encoder(self) -> SequenceEncoder:
-        """A new encoder of the run's rows."""
-        return SequenceEncoder(self.source.processor, self.encoding)
-
-
-def plan_run(argv: Sequence[str], method: str | None = None) -> PlannedRun:
+def plan_recipe(argv: Sequence[str], method: str | None = None) -> RunPlan:
     """The run that `--config RECIPE --key value ...` describes; `method` where neither keys nor columns tell it.
+
+    Its rows are not checked: who asks for the plan looks at them.
 
     Raises:
         InputError: a setting, the data or the model cannot be used.
@@ -71,22 +33,7 @@ def plan_run(argv: Sequence[str], method: str | None = None) -> PlannedRun:
     if method not in CONFIGS:
         raise ConfigError(f"for: expected {SFT} or {DPO}; got '{method}'.")
     settings = read_settings(argv, CONFIGS[method])
-    return planned(settings, method, model_source(settings))
-
-
-def planned(settings: TrainingSettings, method: str, source: ModelSource) -> PlannedRun:
-    """The run of these settings from a model and processor that are there already."""
-    rows = unchecked_rows(settings, "preferences" if method == DPO else "sft", source.processor)
-    config = patched_config(source.model, settings.model.model_revision)
-    return PlannedRun(
-        method,
-        settings,
-        source,
-        rows,
-        rows.info.dataset_name or "the dataset",
-        planned_encoding(settings, source.processor),
-        FAMILIES.get(config.model_type) if config is not None else None,
-    )
+    return plan_run(settings, method, model_source(settings), is_checked=False)
 
 
 def method_of(argv: Sequence[str]) -> str:
@@ -130,17 +77,3 @@ def _method_of_columns(given: Mapping[str, Any]) -> str:
     access = PictureAccess(None if folder is None else str(folder), keep_missing=True, columns=names)
     dataset = read_dataset(name, own.get("split") or ScriptArguments.dataset_train_split, own.get("name"), access)
     return DPO if are_preferences(dataset) else SFT
-
-
-def chosen_rows(plan: PlannedRun, numbers: Sequence[int] | None, limit: int) -> list[int]:
-    """The indices to look at: those named (from 0), else the first `limit`.
-
-    Raises:
-        DataError: there is no such row.
-    """
-    if numbers is None:
-        return list(range(min(limit, len(plan.rows))))
-    for number in numbers:
-        if not 0 <= number < len(plan.rows):
-            raise DataError(f"rows: expected numbers from 0 to {len(plan.rows) - 1}; got {number}. Rows count from 0.")
-    return list(numbers)
