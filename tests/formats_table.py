@@ -79,8 +79,10 @@ A row of each, in the order in which they are tried:
   holds the whole conversation, as UltraFeedback's do, gives its start to the prompt, and a prompt that it does not ask
   is refused. `rejected` may be a list of answers.
 * Answers labelled right and wrong (`label` or `kto_tag`, as KTO has them) are refused by `sft` and `dpo`: the wrong
-  ones would train as if they were right. So are rows with a video or a sound, and a row that fills the columns of
-  another format than the others do; each is named.
+  ones would train as if they were right. So are rows with a video or a sound, boxes in ms-swift's column `objects` that
+  `<bbox>` stands for, a row that fills the columns of another format than the others do, and, by `sft`, turns of the
+  assistant that say `loss`, `weight`, `train` or `training` false or 0; each is named.
+* Columns `system`, `history`, `hint` and `context` that a format does not read are said.
 
 ## Files, folders and the Hub
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.data.encoding.rendering import SAID_FIELDS
+from sightline.data.formats.spoken import SAID_FIELDS
 from sightline.data.marks import MARK, marked_pictures
 from sightline.data.sources.answers import column_answers
 from sightline.errors import DataError

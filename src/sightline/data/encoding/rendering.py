@@ -13,6 +13,7 @@ from sightline.data.encoding.borders import spelt_out
 from sightline.data.encoding.bounded_templates import bound_templates
 from sightline.data.encoding.preferences import answer_pairs
 from sightline.data.encoding.processors import image_token, mismatch
+from sightline.data.formats.spoken import SAID_FIELDS
 from sightline.errors import DataError, InputError
 
 
@@ -65,7 +66,6 @@ def missing_template(processor: Any) -> str:
 
 
 Spans = list[tuple[int, int]]
-SAID_FIELDS = ("tool_calls", "reasoning_content", "reasoning", "thinking")  # of a message beside its content
 
 
 def render_columns(processor: Any, row: dict[str, Any], images: int, columns: Sequence[str], label: str) -> list[str]:

@@ -22,7 +22,13 @@ from sightline.data.formats.even import are_talk, even_row, is_even
 from sightline.data.formats.own import own_row, own_table, placed, spoken_columns
 from sightline.data.formats.placed import ASKED, may_show, place as place_marks
 from sightline.data.formats.questions import refuse_hidden_options
-from sightline.data.formats.refused import refuse_unpaired, rows_of_media, rows_of_other_kinds
+from sightline.data.formats.refused import (
+    refuse_unpaired,
+    require_whole,
+    rows_of_other_kinds,
+    rows_that_lose,
+    say_unread,
+)
 from sightline.data.formats.registry import Convert, Format, Goal, Row, holds, recognise
 from sightline.data.pictures.columns import PictureAccess, PictureFinder, close_images
 from sightline.data.pictures.gathering import (
@@ -133,10 +139,11 @@ def _training_rows(
         refuse_hidden_options(first_rows, source)
     if format_.convert is not None and answers_alone and "conversations" in format_.columns:
         format_ = replace(format_, convert=partial(answer_alone, format_.convert))
+    say_unread(format_, columns, first_rows, source)
     if isinstance(dataset, datasets.IterableDataset):
         return TrainingRows(_streamed(dataset, columns, format_, source, bool(skip_bad_rows)), format_)
     names = partial(row_name, source)
-    bad = rows_of_other_kinds(dataset, format_, columns, names) | rows_of_media(dataset, columns, names)
+    bad = rows_of_other_kinds(dataset, format_, columns, names) | rows_that_lose(dataset, goal, columns, names)
     if format_.convert is None:
         return own_table(dataset, format_, source, bad, skip_bad_rows)
     return converted_table(dataset, format_, source, bad, skip_bad_rows)
@@ -227,9 +234,8 @@ def _streamed(dataset: Any, columns: list[str], format_: Format, source: str, sk
     talk = are_talk({column: row.get(column) for column in format_.columns} for row in first)
     inputs, classes = frozenset(inputs_of(format_, columns)), class_columns(dataset.features)
     classes = class_columns(dataset.features)
-    convert = _Conversion(
-        format_.convert, inputs, spoken_columns(format_), talk, has_images(dataset), classes, source, skip_bad_rows
-    )
+    spoken, shown = spoken_columns(format_), has_images(dataset)
+    convert = _Conversion(format_.goal, format_.convert, inputs, spoken, talk, shown, classes, source, skip_bad_rows)
     return dataset.map(convert, batched=True, batch_size=32, with_indices=True, remove_columns=columns)
 
 
@@ -237,6 +243,7 @@ def _streamed(dataset: Any, columns: list[str], format_: Format, source: str, sk
 class _Conversion:
     """Makes rows of TRL's columns of a stream's rows."""
 
+    goal: Goal
     convert: Convert | None
     inputs: frozenset[str]
     spoken: tuple[str, ...]
@@ -262,6 +269,7 @@ class _Conversion:
     def _made_of(self, row: Row, index: int) -> list[Row]:
         images, name = len(row_images(row)), row_name(self.source, index)
         row = with_names(row, self.classes)
+        require_whole(row, self.goal, name)
         if self.convert is None:
             return [own_row(row, self.spoken, self.talk, images, name, False)]
         own = {column: value for column, value in row.items() if column in self.inputs}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sightline.data.formats.even import answer_messages, parted, several
-from sightline.data.formats.spoken import ROLES, as_messages, transcript
+from sightline.data.formats.spoken import ROLES, SAID_FIELDS, as_messages, transcript
 from sightline.data.marks import IMAGE_MARK, place_pictures
 from sightline.data.sources.answers import plain_text, written_list
 from sightline.errors import DataError
@@ -37,7 +37,7 @@ def read_messages(turns: Any, images: int, name: str, system: str | None = None)
             if first is None:
                 raise DataError(f"{name}: {images} images, but no user turn to show them in. Add one, or drop the row.")
             contents[first] = images_first(messages[first]["content"], images)
-    return [{"role": message["role"], "content": parts} for message, parts in zip(messages, contents, strict=True)]
+    return [{**message, "content": parts} for message, parts in zip(messages, contents, strict=True)]
 
 
 def as_parts(text: str) -> list[Row]:
@@ -97,6 +97,7 @@ def indexed_parts(row: Row, images: int, name: str) -> list[Row]:
         {
             "role": message["role"],
             "content": [{"type": part["type"], "text": part.get("text")} for part in message["content"]],
+            **_said_beside(message),
         }
         for message in row["messages"]
     ]
@@ -183,7 +184,7 @@ def _ended(prompt: list[Message], chosen: Any, rejected: Any, name: str) -> Row:
 
 def _in_parts(messages: list[Message]) -> list[Message]:
     return [
-        {"role": message["role"], "content": as_parts(content) if isinstance(content, str) else content}
+        {**message, "content": as_parts(content) if isinstance(content, str) else content}
         for message in messages
         for content in (message["content"],)
     ]
@@ -201,4 +202,9 @@ def _message(turn: Any, name: str) -> Message:
         content = as_text([part if isinstance(part, Mapping) else {"type": "text", "text": part} for part in content])
     if content is None or isinstance(content, Mapping | bytes):
         raise DataError(f"{name}: expected the text of a turn, got {content!r:.60}. Fill it in, or drop the row.")
-    return {"role": kind, "content": plain_text(content)}
+    return {"role": kind, "content": plain_text(content), **_said_beside(turn)}
+
+
+def _said_beside(turn: Mapping[str, Any]) -> Row:
+    """What a chat template may write of a turn beside its content, as of TRL's messages."""
+    return {name: turn[name] for name in SAID_FIELDS if turn.get(name)}

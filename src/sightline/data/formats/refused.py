@@ -1,13 +1,15 @@
-"""Refuse rows that would train wrongly: wrong answers, videos that no model sees, rows of another kind."""
+"""Refuse rows that would train wrongly: wrong answers, videos, boxes and turns that are lost, rows of another kind."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-from sightline.data.formats.registry import FORMATS, Format
-from sightline.data.pictures.images import row_images
+from sightline.data.formats.registry import FORMATS, Format, Goal
+from sightline.data.formats.spoken import ROLES
+from sightline.data.pictures.images import IMAGE_COLUMNS, row_images
 from sightline.errors import DataError
+from sightline.launch.processes import say
 
 Row = dict[str, Any]
 NameOf = Callable[[int], str]
@@ -16,6 +18,12 @@ _LABELS = ("label", "kto_tag", "labels")
 _TALKS = ("completion", "messages", "conversations")
 _MEDIA = ("video", "videos", "audio", "audios")
 _MARKS = ("<video>", "<audio>")
+_BOX_MARKS = ("<bbox>", "<ref-object>")  # ms-swift's, which stand for what its column objects holds
+_TRAINED = ("messages", "conversations", "completion")
+# What OpenAI's, ms-swift's and Axolotl's turns say false or 0 in where they are not to be trained.
+_TRAINED_KEYS = ("weight", "loss", "train", "training")
+# Columns of words that belong to a question, in the files of those who have them.
+_WORDS_BESIDE = ("system", "history", "hint", "context")
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -34,18 +42,71 @@ def refuse_unpaired(dataset: Any, columns: list[str], first_rows: list[Row], sou
         )
 
 
-def rows_of_media(dataset: Any, columns: list[str], name_of: NameOf) -> dict[int, str]:
-    """Why rows cannot be used whose video or sound their words or nothing else would show, by their index."""
-    found = [column for column in _MEDIA if column in columns]
+def rows_that_lose(dataset: Any, goal: Goal, columns: list[str], name_of: NameOf) -> dict[int, str]:
+    """Why rows of a table cannot be used of which something would be lost, by their index; see `require_whole`."""
+    kinds = {column: repr(dataset.features[column]) for column in columns}
+    marked = any(f"'{key}'" in kinds[column] for column in _TRAINED if column in kinds for key in _TRAINED_KEYS)
+    mixed = any("Json" in kinds[column] for column in _TRAINED if column in kinds)
+    if not (marked or mixed or {*_MEDIA, "objects"} & {*columns}):
+        return {}
     bad: dict[int, str] = {}
-    for index, row in enumerate(_rows(dataset, columns) if found else ()):
-        column = next((one for one in found if row[one]), None)
-        if column is not None and (not row_images(row) or any(mark in str(row) for mark in _MARKS)):
-            bad[index] = (
-                f"{name_of(index)}: expected text and images, got something in {column}, which no model here reads. "
-                "Take frames as images, or leave the row out."
-            )
+    for index, row in enumerate(_rows(dataset, columns)):
+        try:
+            require_whole(row, goal, name_of(index))
+        except DataError as error:
+            bad[index] = str(error)
     return bad
+
+
+def require_whole(row: Row, goal: Goal, name: str) -> None:
+    """Nothing for a row that trains what it says.
+
+    Raises:
+        DataError: it has a video or sound that its words or nothing else would show, words that stand for its boxes, or
+            an answer that it says is not to be trained.
+    """
+    media = next((one for one in _MEDIA if row.get(one)), None)
+    if media is not None and (not row_images(row) or any(mark in str(row) for mark in _MARKS)):
+        raise DataError(
+            f"{name}: expected text and images, got something in {media}, which no model here reads. "
+            "Take frames as images, or leave the row out."
+        )
+    if row.get("objects"):
+        said = str({column: value for column, value in row.items() if column not in ("objects", *IMAGE_COLUMNS)})
+        if mark := next((mark for mark in _BOX_MARKS if mark in said), None):
+            raise DataError(
+                f"{name}: expected boxes and their names as text, got {mark}, for which the column objects stands. "
+                "Write each where its mark is, or leave the row out."
+            )
+    for column in _TRAINED if goal == "sft" else ():
+        key = next(filter(None, map(_untrained_key, row[column])), None) if isinstance(row.get(column), list) else None
+        if key is not None:
+            raise DataError(
+                f"{name}: a turn of the assistant says {key}, and would be trained all the same. Write what is to be "
+                f"trained as prompt and completion, or take {key.split(':')[0]} out."
+            )
+
+
+def say_unread(format_: Format, columns: list[str], first_rows: list[Row], source: str) -> None:
+    """Says which columns of words that may belong to the question no model will see."""
+    lost = [
+        column
+        for column in _WORDS_BESIDE
+        if column in columns and column not in (*format_.columns, *format_.optional)
+        if any(row.get(column) for row in first_rows)
+    ]
+    if lost:
+        say(
+            f"{source}: not read: {', '.join(lost)}. If it belongs to what is asked, write it into the question, or "
+            "the whole row as messages."
+        )
+
+
+def _untrained_key(turn: Any) -> str | None:
+    """What a turn of the assistant says in which it is not to be trained, if anything."""
+    if not isinstance(turn, dict) or ROLES.get(str(turn.get("role") or turn.get("from")).lower()) != "assistant":
+        return None
+    return next((f"{key}: {turn[key]}" for key in _TRAINED_KEYS if turn.get(key) in (False, 0.0)), None)
 
 
 def rows_of_other_kinds(dataset: Any, format_: Format, columns: list[str], name_of: NameOf) -> dict[int, str]:

@@ -138,10 +138,10 @@ _PAIR_JSON = '{"question": "What is red?", "chosen": "The circle.", "rejected": 
 # Name, the columns of the question and its two answers, those that may stand beside them, and where people meet it.
 _QUESTION_PAIRS: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
     ("RLAIF-V", "question", "chosen", "rejected", (), "openbmb/RLAIF-V-Dataset"),
-    ("question and two responses", "question", "chosen_response", "rejected_response", ("system",), ""),
-    ("prompt and two responses", "prompt", "chosen_response", "rejected_response", ("system",), ""),
-    ("ms-swift query", "query", "response", "rejected_response", ("system", "history"), "ms-swift 2"),
-    ("Alpaca preferences", "instruction", "chosen", "rejected", ("input", "system"), "LLaMA-Factory"),
+    ("question and two responses", "question", "chosen_response", "rejected_response", (), ""),
+    ("prompt and two responses", "prompt", "chosen_response", "rejected_response", (), ""),
+    ("ms-swift query", "query", "response", "rejected_response", (), "ms-swift 2"),
+    ("Alpaca preferences", "instruction", "chosen", "rejected", ("input",), "LLaMA-Factory"),
 )
 
 # The first that fits is taken, so a format comes before those that need fewer of its columns.
@@ -266,7 +266,7 @@ FORMATS = (
             (question, chosen, rejected),
             {"image": "a.jpg", question: "What is red?", chosen: "The circle.", rejected: "The square."},
             question_pair,
-            optional=optional,
+            optional=(*optional, "system", "history"),
             found_in=found_in,
         )
         for name, question, chosen, rejected, optional, found_in in _QUESTION_PAIRS

@@ -25,6 +25,7 @@ ROLES = {
 # What Arrow finds in each text that may be messages, as JSON or as Python prints them.
 MAY_BE_WRITTEN = r"""^\s*[\[{].*['"](?:role|from)['"]\s*:"""
 _WRITTEN = re.compile(MAY_BE_WRITTEN, re.DOTALL)
+SAID_FIELDS = ("tool_calls", "reasoning_content", "reasoning", "thinking")  # of a message beside its content
 _TEXT_TYPES = ("text", "input_text", "output_text")
 _TRANSCRIPT = re.compile(r"(?:\A|\n\n)(Human|Assistant): ?")
 

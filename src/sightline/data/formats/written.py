@@ -7,6 +7,7 @@ from typing import Any
 
 from sightline.data.encoding.preferences import answer_pairs
 from sightline.data.formats.conversations import as_text
+from sightline.data.formats.spoken import SAID_FIELDS
 from sightline.data.marks import IMAGE_MARK, count_marks
 from sightline.errors import DataError
 
@@ -91,11 +92,13 @@ def _messages(row: Row, name: str) -> list[Row]:
         message["role"] in WRITTEN_ROLES or (not place and message["role"] == "system")
         for place, message in enumerate(messages)
     ]
-    if not messages or not all(allowed) or row.get("tools"):
-        found = ", ".join(message["role"] for message in messages) or "plain text"
+    beside = [field for field in SAID_FIELDS if any(message.get(field) for message in messages)]
+    lost = [*(["tools"] if row.get("tools") else []), *beside]
+    if not messages or not all(allowed) or lost:
+        found = [", ".join(message["role"] for message in messages) or "plain text", *lost]
         raise DataError(
-            f"{name}: expected turns of user and assistant, which LLaVA's format can hold, got {found}"
-            f"{' and tools' if row.get('tools') else ''}. Drop the row, or write trl-sft."
+            f"{name}: expected turns of user and assistant, which LLaVA's format can hold, got {' and '.join(found)}. "
+            "Drop the row, or write trl-sft."
         )
     return list(messages)
 
