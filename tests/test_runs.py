@@ -47,6 +47,17 @@ def test_resuming_goes_on_in_the_folder_of_a_run_and_nowhere_else(tmp_path):
     assert not (tmp_path / "other").exists()
 
 
+def test_a_run_that_ended_before_its_first_step_leaves_a_page_that_does_not_stand_in_the_way(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.begin({"beta": 0.1}, begun={"beta": 0.1})
+    for name in ("report.html", "training.json", "route.json"):
+        folder.write_text(name, "{}")
+    folder.begin({"beta": 0.2}, begun={"beta": 0.2})
+    folder.append_metrics({"step": 1})
+    with pytest.raises(RunFolderError, match="holds another run"):
+        folder.begin({"beta": 0.3}, begun={"beta": 0.3})
+
+
 def test_a_folder_with_other_files_only_is_fine_and_a_file_is_not(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     RunFolder(tmp_path).begin({})

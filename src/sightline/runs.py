@@ -33,7 +33,7 @@ LOCK = ".lock"
 MAX_DIFFERENCES = 6
 
 _RUN_TRACES = (CONFIG, ENVIRONMENT, METRICS, "results.json", "samples.jsonl", "report.html", "trainer_state.json")
-_BEGINNINGS = {LOCK, CONFIG, ENVIRONMENT, BEGUN, "route.json"}
+_BEGINNINGS = {LOCK, CONFIG, ENVIRONMENT, BEGUN, "route.json", "report.html", "training.json"}
 _MODEL_TRACES = ("config.json", "adapter_config.json")
 
 
