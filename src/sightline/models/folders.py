@@ -170,6 +170,7 @@ def _listed(value: Any) -> list[Any]:
 
 _PICTURE_SETTINGS: tuple[tuple[str, Callable[[Any, Any], bool], str], ...] = (
     ("size", _are_sides, f"sides of 1 to {MOST_SIDE:,} pixels"),
+    ("size_divisor", _are_sides, f"1 to {MOST_SIDE:,} pixels"),
     ("image_mean", _are_numbers, "a number for each channel"),
     (
         "image_std",

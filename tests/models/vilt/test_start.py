@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from transformers import BertConfig, BertModel, ViTConfig, ViTModel
 from sightline.data.vilt.words import encode_texts
 from sightline.errors import InputError
 from sightline.models.vilt.heads import build_answering, build_judging, is_vilt, load_head
-from sightline.models.vilt.start import ViltSizes, build_start, build_vocabulary, load_start, wave_positions
+from sightline.models.vilt.start import ViltSizes, build_start, build_vocabulary, load_shape, load_start, wave_positions
 from tests.models.vilt.tiny_vilt import SIZES, TEXTS, tiny_batch, tiny_start
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64}
@@ -70,6 +71,23 @@ def test_folders_of_other_kinds_are_refused(vit, bert, tmp_path):
         build_start(SIZES, (), vit=str(tmp_path / "nowhere"))
     with pytest.raises(InputError, match="expected 'vilt'"):
         load_start(vit[1])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [("size", {"shortest_edge": " "}), ("size", {"height": 3, "width": 3}), ("size_divisor", " "), ("size_divisor", 0)],
+)
+def test_a_processor_that_makes_nothing_of_a_picture_is_named(setting, value, tmp_path):
+    start = tiny_start()
+    build_judging(start, 1).save_pretrained(tmp_path)
+    start.processor.save_pretrained(tmp_path)
+    path = next(tmp_path.glob("*processor_config.json"))
+    settings = json.loads(path.read_text())
+    settings.get("image_processor", settings)[setting] = value
+    path.write_text(json.dumps(settings))
+    for load in (load_start, load_shape, lambda name: load_head(name, "nlvr2")):
+        with pytest.raises(InputError, match=f"{tmp_path.name}"):
+            load(str(tmp_path))
 
 
 def test_a_vocabulary_from_texts_encodes_them_without_unknown_pieces():

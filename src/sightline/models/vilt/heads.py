@@ -23,7 +23,7 @@ from sightline.errors import InputError
 from sightline.models.folders import reading
 from sightline.models.pretrained import load_pretrained, quiet_loading
 from sightline.models.vilt.pretraining import ViltForPreTraining
-from sightline.models.vilt.start import Start, load_start
+from sightline.models.vilt.start import Start, load_start, load_vilt_processor
 
 CLASSES: dict[str, type[ViltPreTrainedModel]] = {
     "pretrain": ViltForPreTraining,
@@ -88,7 +88,7 @@ def load_head(name: str, task: str, device: str | None = None) -> tuple[Any, Vil
                 f"Train one by `sightline vilt {task}`."
             )
         model = load_pretrained(wanted, name)
-        processor = load_pretrained(ViltProcessor, name)
+        processor = load_vilt_processor(name)
     target = device or ("cuda" if torch.cuda.is_available() else "cpu")
     return model.eval().to(target), processor
 

@@ -15,7 +15,7 @@ from transformers.models.vilt.modeling_vilt import ViltModel
 
 from sightline.data.vilt.pictures import PictureShape
 from sightline.errors import ConfigError, InputError
-from sightline.models.folders import reading
+from sightline.models.folders import reading, require_picture_settings
 from sightline.models.pretrained import load_pretrained, quiet_loading
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -101,7 +101,7 @@ def load_start(name: str, revision: str | None = None) -> Start:
         _require_type(config, "vilt", name)
         with quiet_loading():  # heads that the body has no use for are no news
             body, report = load_pretrained(ViltModel, name, {"revision": revision, "output_loading_info": True})
-        processor = load_pretrained(ViltProcessor, name, {"revision": revision})
+        processor = load_vilt_processor(name, revision)
         # A tokenizer that names no limit has one of 1e30, with which nothing can be cut (tokenizers 0.22).
         processor.tokenizer.model_max_length = config.max_position_embeddings
     missing = sorted(key for key in report["missing_keys"] if not key.startswith("pooler."))
@@ -148,8 +148,20 @@ def load_shape(name: str) -> PictureShape:
     Raises:
         InputError: it has none.
     """
+    return picture_shape(load_vilt_processor(name))
+
+
+def load_vilt_processor(name: str, revision: str | None = None) -> ViltProcessor:
+    """The processor of a ViLT's folder or Hub id, whose settings say what pictures become.
+
+    Raises:
+        InputError: there is none, or they do not.
+    """
     with reading(name, "The processor of"):
-        return picture_shape(load_pretrained(ViltProcessor, name))
+        processor = load_pretrained(ViltProcessor, name, {"revision": revision})
+        require_picture_settings(name, processor)
+        picture_shape(processor)
+        return processor
 
 
 def _load(kind: str, name: str) -> Any:
