@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import typer
 
+from sightline.cli.training import train
+
 
 def dpo_command(context: typer.Context) -> None:
     """Align a VLM with preference pairs: sightline dpo MODEL ROWS --output_dir runs/one
@@ -16,23 +18,4 @@ def dpo_command(context: typer.Context) -> None:
     To evaluate, set eval_strategy. The rows are those of eval_dataset_name, or the share test_split_size of the
     training rows, or the split dataset_test_split.
     """
-    from sightline.settings.early import check_early, require_named
-
-    given = check_early(context.args, "dpo")
-    if given is not None:
-        require_named(given)
-    import sightline.training  # noqa: F401  declares torchvision's operators before the evaluation imports transformers
-    from sightline.evaluation.in_training import task_scores
-    from sightline.evaluation.sources import DataChoice
-    from sightline.launch.processes import is_first, say
-    from sightline.training.arguments import read_names, read_settings
-    from sightline.training.dpo import DPOConfig
-    from sightline.training.run import run_dpo
-
-    settings = read_settings(context.args, DPOConfig)
-    own_rows = DataChoice(image_folder=settings.script.image_folder, columns=read_names(settings.script.columns))
-    score = task_scores(settings.script.eval_tasks, settings.script.eval_tasks_limit, own_rows)
-    result = run_dpo(settings, score)
-    say(result.summary)
-    if is_first():
-        print(result.folder)
+    train(context.args, "dpo")
