@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +10,7 @@ from transformers import TrainerCallback
 
 from sightline.data.pictures.augmentation import NONE, Augment, augmented_row
 from sightline.errors import ConfigError
+from sightline.launch.processes import say
 from sightline.training.sampler import order_seed
 
 AUGMENTATION_HELP = (
@@ -48,7 +48,7 @@ class AugmentingCollator:
         return self.collator([changed(row) for row in rows])
 
 
-class _Epochs(TrainerCallback):
+class AugmentedEpochs(TrainerCallback):
     """Counts epochs as the Trainer does, whose own number is a fraction and none of a streamed dataset's."""
 
     def __init__(self, collator: AugmentingCollator) -> None:
@@ -68,19 +68,17 @@ def policy_of(args: Any) -> str:
     return getattr(args, "augmentation", NONE)
 
 
-def augment_training(trainer: Any) -> AugmentingCollator | None:
-    """The collator of the trainer's training batches where its arguments ask for augmentation; says so on stderr."""
-    policy = policy_of(trainer.args)
+def augmenting_collator(args: Any, collate: Any) -> AugmentingCollator | None:
+    """The collator of training batches where a trainer's arguments ask for augmentation, around that of all others;
+    says so on stderr. `AugmentedEpochs` tells it which epoch it is."""
+    policy = policy_of(args)
     if policy == NONE:
         return None
-    collator = AugmentingCollator(trainer.data_collator, policy, order_seed(trainer.args))
-    trainer.add_callback(_Epochs(collator))
-    if trainer.accelerator.is_main_process:
-        print(
-            f"Augmentation {policy}: training pictures change in each epoch, so that neither features nor references "
-            "are stored; evaluation sees pictures as they are.",
-            file=sys.stderr,
-        )
+    collator = AugmentingCollator(collate, policy, order_seed(args))
+    say(
+        f"Augmentation {policy}: training pictures change in each epoch, so that neither features nor references "
+        "are stored; evaluation sees pictures as they are."
+    )
     return collator
 
 

@@ -27,7 +27,6 @@ from sightline.training.absent_reference import (
 )
 from sightline.training.augmentation import (
     AUGMENTATION_HELP,
-    augment_training,
     require_no_augmentation,
 )
 from sightline.training.collators import PreferenceCollator, ProcessorCollator
@@ -36,7 +35,7 @@ from sightline.training.devices import choose_device, require_all_processes
 from sightline.training.folder_code import loaded_by_trl, without_code
 from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.given_rows import GivenRows
-from sightline.training.image_margin import IMAGE_MARGIN_HELP, add_image_margin
+from sightline.training.image_margin import IMAGE_MARGIN_HELP, image_margin
 from sightline.training.losses import (
     CONDITIONAL,
     CROP_HELP,
@@ -48,7 +47,7 @@ from sightline.training.losses import (
     expand_preset,
     loss_with_mdpo_terms,
     perturbation,
-    take_mdpo_terms,
+    split_losses,
 )
 from sightline.training.packing import ONE_ROW, hidden_packing, require_mask
 from sightline.training.planned_rows import PlannedRows
@@ -60,7 +59,6 @@ from sightline.training.references import (
     NoReference,
     ReferenceWatch,
     moving_reference,
-    release_reference,
     store_references,
     uses_reference_store,
 )
@@ -132,6 +130,8 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
 
     data_collator: Any
     ref_model: Any
+    loss_types: list[str]
+    loss_weights: list[float]
     reference_watch: ReferenceWatch | None = None
     absent_reference: AbsentReference | None = None
 
@@ -172,13 +172,14 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         self._take_rows(rows, processing_class)
         settle_adapters(self)
         if isinstance(ref_model, NoReference):
-            release_reference(self)
-        self.mdpo_weights = take_mdpo_terms(self)
+            self._release_reference()
+        losses = split_losses(self.loss_types, self.loss_weights)
+        self.loss_types, self.loss_weights, self.mdpo_weights = losses.types, losses.weights, losses.mdpo
         if self.mdpo_weights and self.compute_metrics is not None:
             raise ConfigError(NO_LOGITS)
         if self._is_vision_dataset and data_collator is None:
             self._use_forests(store and not moving_reference(self))
-            self.augmenting = augment_training(self)
+            self._augment()
             return
         self.route = untouched_route(self, data_collator)
         require_no_augmentation(self.args, self.route.reason)
@@ -190,7 +191,7 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
 
     def _use_forests(self, store: bool) -> None:
         """Gives the trainer its route, its collator and its stores; `store` says whether references are stored."""
-        say_what_is_not_rendered(self, preferences=True)
+        say_what_is_not_rendered(self.args, self.rows, preferences=True)
         perturbed = perturbation(self.args)
         unused = perturbed is None and rejected_images(next(iter(self.train_dataset)))
         if unused and self.accelerator.is_main_process:
@@ -220,23 +221,32 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         if share and tested.batch is not None:
             images_of = partial(shown_images, perturbation=perturbed)
             features = store_features(self, tested.batch, base_model(self.model), int(store), images_of)
+            self._keep_features(features)
             share_forward(self.model, self.route, store=features)
             if self.ref_model is not None:
                 # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
                 reference = self.accelerator.unwrap_model(self.ref_model)
                 share_forward(reference, self.route, self.accelerator.autocast)
-        add_image_margin(self)
+        margin = image_margin(self)
+        if margin is not None:
+            self.add_callback(margin)
         if store:
             self.data_collator.references = store_references(self, encoder)
             reference = self.model if self.ref_model is None else self.ref_model
             if getattr(self.args, "reference_store", "auto") == "on":
-                release_reference(self)
+                self._release_reference()
             if self.ref_model is None and not isinstance(self.model, PeftModel):
                 name = get_config_model_id(self.accelerator.unwrap_model(reference).config)
                 weights = self.data_collator.references.weights
                 self.absent_reference = AbsentReference(name, weights, self._spare_reference)
             self.reference_watch = ReferenceWatch(self)
             self.add_callback(self.reference_watch)
+
+    def _release_reference(self) -> None:
+        """Lets go of the reference model, which accelerate holds as well."""
+        models = self.accelerator._models
+        models[:] = [model for model in models if model is not self.ref_model]
+        self.ref_model = None
 
     def _set_signature_columns_if_needed(self) -> None:
         super()._set_signature_columns_if_needed()

@@ -13,10 +13,11 @@ from datasets import IterableDataset
 from torch.utils.data import DataLoader, Sampler
 
 from sightline.data.encoding.sequences import SequenceEncoder
+from sightline.engine.feature_store import FeatureStore
 from sightline.engine.selftest import RouteChoice
 from sightline.pages.report import Card
 from sightline.progress import tracked
-from sightline.training.augmentation import AugmentingCollator
+from sightline.training.augmentation import AugmentedEpochs, AugmentingCollator, augmenting_collator
 from sightline.training.card import write_card
 from sightline.training.checkpoints import CheckpointTrainer
 from sightline.training.encoding import encoding_of
@@ -29,6 +30,7 @@ from sightline.training.sampler import ImageGroupSampler, describe_order
 from sightline.training.shared_work import SharedWork
 from sightline.training.sharing import THE_DATASET
 from sightline.training.shown_rows import shown_rows
+from sightline.training.stored_features import StoreKeeper
 from sightline.training.stream_position import StreamPosition
 from sightline.training.task_scores import Score
 
@@ -117,6 +119,17 @@ class ForestTrainer(CheckpointTrainer):
         self.rows = fit_rows(self.rows, encoder, preferences, self._of_batches, self._track, packing)
         self.train_dataset, self.eval_dataset = self.rows.datasets
         return encoder
+
+    def _augment(self) -> None:
+        """Lets training batches show augmented pictures, where the arguments ask for that."""
+        self.augmenting = augmenting_collator(self.args, self.data_collator)
+        if self.augmenting is not None:
+            self.add_callback(AugmentedEpochs(self.augmenting))
+
+    def _keep_features(self, features: FeatureStore | None) -> None:
+        """Writes stored features as training goes on."""
+        if features is not None:
+            self.add_callback(StoreKeeper(features))
 
     def _of_batches(self, dataset: Any) -> Any:
         """The columns of a dataset that a batch is made of."""

@@ -3,7 +3,6 @@
 # Dims: B pairs.
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +20,7 @@ from sightline.data.pictures.images import row_images
 from sightline.data.pictures.perturbations import Blank
 from sightline.data.tables import is_table, why_no_table
 from sightline.errors import ConfigError
+from sightline.launch.processes import say
 from sightline.training.references import is_sharded
 
 IMAGE_MARGIN_HELP = (
@@ -86,10 +86,10 @@ class ImageMargin(TrainerCallback):
         return record.log_probs.sum(dim=1).chunk(2)
 
 
-def add_image_margin(trainer: Any) -> None:
-    """Lets the trainer log `rewards/image_margin`, and says what that costs or why it cannot be.
+def image_margin(trainer: Any) -> ImageMargin | None:
+    """What logs `rewards/image_margin` of a trainer, None for nothing; says what that costs or why it cannot be.
 
-    Called once batches are made as training makes them, and while the reference is still there.
+    Made once batches are made as training makes them, and while the reference is still there.
 
     Raises:
         ConfigError: `image_margin_rows` is negative.
@@ -98,20 +98,20 @@ def add_image_margin(trainer: Any) -> None:
     if count < 0:
         raise ConfigError(f"image_margin_rows: expected a number of rows, 0 for none; got {count}.")
     if count == 0:
-        return
+        return None
     obstacle = _obstacle(trainer)
+    margin = None
     rows = [] if obstacle else _sample(trainer.eval_dataset, trainer.train_dataset, count)
     if rows:
         margin = ImageMargin(trainer, rows)
-        trainer.add_callback(margin)
         message = (
             f"rewards/image_margin: {len(rows)} rows with their images and with blank ones, {MEASUREMENTS} times a "
             f"run, about {margin.seconds:.1f} s each; image_margin_rows 0 turns it off."
         )
     else:
         message = f"rewards/image_margin is not measured: {obstacle or 'no row that was looked at shows an image'}."
-    if trainer.accelerator.is_main_process:
-        print(message, file=sys.stderr)
+    say(message)
+    return margin
 
 
 def _obstacle(trainer: Any) -> str:

@@ -3,7 +3,8 @@
 # Dims: B pairs.
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -83,12 +84,21 @@ def perturbation(args: Any) -> Change | None:
     return Crop(low, high, args.seed) if args.mdpo_perturbation == "crop" else Blank()
 
 
-def take_mdpo_terms(trainer: Any) -> dict[str, float]:
-    """The weights of mDPO's terms among the trainer's losses, which are TRL's alone afterwards."""
-    weights = list(zip(trainer.loss_types, trainer.loss_weights, strict=True))
-    kept = [(name, weight) for name, weight in weights if name not in MDPO_TERMS]
-    trainer.loss_types, trainer.loss_weights = [name for name, _ in kept], [weight for _, weight in kept]
-    return {name: weight for name, weight in weights if name in MDPO_TERMS}
+@dataclass(frozen=True)
+class LossTerms:
+    """The losses of a run: TRL's own in order with their weights, and the weights of mDPO's terms."""
+
+    types: list[str]
+    weights: list[float]
+    mdpo: dict[str, float]
+
+
+def split_losses(types: Sequence[str], weights: Sequence[float]) -> LossTerms:
+    """A run's weighted losses, mDPO's terms apart from those that TRL knows."""
+    pairs = list(zip(types, weights, strict=True))
+    kept = [(name, weight) for name, weight in pairs if name not in MDPO_TERMS]
+    mdpo = {name: weight for name, weight in pairs if name in MDPO_TERMS}
+    return LossTerms([name for name, _ in kept], [weight for _, weight in kept], mdpo)
 
 
 def loss_with_mdpo_terms(trainer: Any, model: Any, inputs: dict[str, Any], trl_loss: Callable[..., Tensor]) -> Tensor:

@@ -55,7 +55,7 @@ class NoReference(torch.nn.Module):
     config = PreTrainedConfig()
 
     def forward(self) -> None:
-        """Never called: `release_reference` takes the place back."""
+        """Never called: the trainer takes the place back."""
 
 
 @dataclass(frozen=True)
@@ -230,13 +230,6 @@ def is_sharded(args: Any) -> bool:
 def is_fsdp(args: Any) -> bool:
     """Whether FSDP shards the model, by the arguments or by the launcher."""
     return bool(args.fsdp) or os.environ.get("ACCELERATE_USE_FSDP") == "true"
-
-
-def release_reference(trainer: Any) -> None:
-    """Lets go of the trainer's reference model, which accelerate holds as well."""
-    models = trainer.accelerator._models
-    models[:] = [model for model in models if model is not trainer.ref_model]
-    trainer.ref_model = None
 
 
 def _obstacle(args: Any, train_dataset: Any, data_collator: Any, eval_dataset: Any) -> str | None:

@@ -15,7 +15,6 @@ from sightline.engine.selftest import SHARE_CHOICES
 from sightline.settings.spellings import takes_old_spellings
 from sightline.training.augmentation import (
     AUGMENTATION_HELP,
-    augment_training,
     require_no_augmentation,
 )
 from sightline.training.collators import ProcessorCollator, SFTCollator
@@ -133,14 +132,14 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
             self.route = untouched_route(self, data_collator)
             require_no_augmentation(self.args, self.route.reason)
             return
-        say_what_is_trained(self)
-        say_what_is_not_called(self, trl_arguments.get("formatting_func"))
+        say_what_is_trained(self.data_collator, rows.train)
+        say_what_is_not_called(trl_arguments.get("formatting_func"))
         self._use_forests()
-        self.augmenting = augment_training(self)
+        self._augment()
 
     def _use_forests(self) -> None:
         """Gives the trainer its route, its collator, packed rows and its store of features."""
-        say_what_is_not_rendered(self, preferences=False)
+        say_what_is_not_rendered(self.args, self.rows, preferences=False)
         encoder = self._read_rows(preferences=False, packing=self.args.packing)
         tested = choose_training_route(self, encoder, preferences=False)
         self.route = tested.route
@@ -167,6 +166,7 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
         if share and tested.batch is not None:
             items = None if packed is None else len(packed.rows)
             features = store_features(self, tested.batch, base_model(self.model), items=items)
+            self._keep_features(features)
             share_forward(self.model, self.route, store=features)
         if packed is not None:
             self.train_dataset = packed.rows

@@ -112,6 +112,8 @@ def store_features(
 ) -> FeatureStore | None:
     """The feature store of a trainer whose model runs on forests, or None; the estimate is printed.
 
+    The trainer keeps it by a `StoreKeeper`.
+
     Args:
         batch: a few images of the run, on which computing and storing are measured.
         model: the transformers model, without PEFT's wrapper.
@@ -135,10 +137,7 @@ def store_features(
     store, estimate = opened
     used = choice == "on" or estimate.pays
     say(f"Features {'are' if used else 'are not'} stored: {estimate}.")
-    if not used:
-        return None
-    trainer.add_callback(StoreKeeper(store))
-    return store
+    return store if used else None
 
 
 def open_store(

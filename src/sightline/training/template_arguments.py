@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from sightline.data.tables import is_table, row_columns
+from sightline.launch.processes import say
+from sightline.training.given_rows import GivenRows
 
 TOOLS, KEYWORDS = "tools", "chat_template_kwargs"
 COUNTED_AT_ONCE = 1000
@@ -17,34 +18,28 @@ def renders_keywords(args: Any, preferences: bool) -> bool:
     return preferences or not getattr(args, "remove_unused_columns", True)
 
 
-def say_what_is_not_rendered(trainer: Any, preferences: bool) -> None:
-    """A line on stderr, from the main process, for tools and keywords that no prompt of the run will show.
+def say_what_is_not_rendered(args: Any, rows: GivenRows, preferences: bool) -> None:
+    """A line on stderr for tools and keywords that no prompt of the run will show.
 
     TRL 1.16 renders rows of a dataset with images without their `tools`, and `messages` without their
     `chat_template_kwargs`.
     """
-    if not trainer.accelerator.is_main_process:
-        return
-    evaluated = trainer.eval_dataset
-    evaluated = evaluated if isinstance(evaluated, dict) else {"eval_dataset": evaluated}
-    for name, dataset in {"train_dataset": trainer.train_dataset, **evaluated}.items():
-        for column in (TOOLS, KEYWORDS) if dataset is not None else ():
-            rows = _rows_with(dataset, column)
-            if rows and not (column == KEYWORDS and _keywords_count(trainer.args, dataset, preferences)):
-                print(
-                    f"{column}: {rows} of {name} have them, and they are not rendered: TRL (1.16) gives them to no "
-                    "template of a dataset with images. Write what the model must know of them into a system message.",
-                    file=sys.stderr,
+    for name, part in rows.parts.items():
+        for column in (TOOLS, KEYWORDS) if part.dataset is not None else ():
+            found = _rows_with(part.dataset, column)
+            if found and not (column == KEYWORDS and _keywords_count(args, part.dataset, preferences)):
+                say(
+                    f"{column}: {found} of {name} have them, and they are not rendered: TRL (1.16) gives them to no "
+                    "template of a dataset with images. Write what the model must know of them into a system message."
                 )
 
 
-def say_what_is_not_called(trainer: Any, formatting_func: Any) -> None:
-    """A line on stderr, from the main process, for a `formatting_func` beside images, which TRL (1.16) never calls."""
-    if formatting_func is not None and trainer.accelerator.is_main_process:
-        print(
+def say_what_is_not_called(formatting_func: Any) -> None:
+    """A line on stderr for a `formatting_func` beside images, which TRL (1.16) never calls."""
+    if formatting_func is not None:
+        say(
             "formatting_func: not called, as in TRL, since the rows have images. Map the dataset by it beforehand, or "
-            "give rows of a format in docs/formats.md as they are.",
-            file=sys.stderr,
+            "give rows of a format in docs/formats.md as they are."
         )
 
 

@@ -8,6 +8,7 @@ from sightline.data.formats import has_images
 from sightline.data.tables import row_columns
 from sightline.errors import ConfigError
 from sightline.launch.processes import say
+from sightline.training.planned_rows import PlannedRows
 
 
 def require_completions(args: Any, datasets: dict[str, Any]) -> None:
@@ -34,9 +35,9 @@ def require_completions(args: Any, datasets: dict[str, Any]) -> None:
         )
 
 
-def say_what_is_trained(trainer: Any) -> None:
-    """One line on stderr, from the main process: which tokens of a row the loss counts, and how to change that."""
-    collator, columns = trainer.data_collator, set(row_columns(trainer.train_dataset))
+def say_what_is_trained(collator: Any, rows: PlannedRows) -> None:
+    """One line on stderr: which tokens of a row the loss of TRL's collator counts, and how to change that."""
+    columns = set(row_columns(rows.dataset))
     completions = {"prompt", "completion"} <= columns
     said = []
     if completions and collator.completion_only_loss:

@@ -144,8 +144,9 @@ def _trainer(
     pictures = PictureLoader(reader, task.augments if asked is None else asked)
     collate = functools.partial(task.collate, tokenizer=start.processor.tokenizer, pictures=pictures)
     guard = RowGuard(skip=settings.data.skip_bad_rows)
-    trainer = ViltTrainer(
+    return ViltTrainer(
         task,
+        guard,
         model=model,
         args=training,
         train_dataset=DrawnRows(rows, training.seed),
@@ -153,8 +154,6 @@ def _trainer(
         data_collator=functools.partial(guard.batch, collate),
         processing_class=start.processor,
     )
-    trainer.row_guard = guard
-    return trainer
 
 
 def _check_same_model(checkpoint: str | None, config: Any, start: Start) -> None:

@@ -12,6 +12,7 @@ from transformers import TrainerCallback
 from sightline.pages.browser import spread
 from sightline.pages.report import Card
 from sightline.training.checkpoints import CheckpointTrainer
+from sightline.training.row_guard import RowGuard
 from sightline.training.shown_rows import SHOWN_ROWS
 from sightline.training.vilt.rows import DrawnRows
 from sightline.training.vilt.tasks import Task
@@ -36,9 +37,10 @@ class ViltTrainer(CheckpointTrainer):
 
     optimizer: Any
 
-    def __init__(self, task: Task, **arguments: Any) -> None:
+    def __init__(self, task: Task, guard: RowGuard | None = None, **arguments: Any) -> None:
         super().__init__(**arguments)
         self._task = task
+        self.row_guard = guard
         self._parts: dict[str, list[torch.Tensor]] = defaultdict(list)
         # The losses are means of a batch: accumulated steps are averaged, whatever the forward's signature promises.
         self.model_accepts_loss_kwargs = False
