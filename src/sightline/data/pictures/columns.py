@@ -242,9 +242,7 @@ def open_columns(
         records = (finder.record(value, name_of(index)) for index, value in enumerate(_values(dataset, column)))
         opened = dataset_of_pictures(target, records, several)
         if len(dataset.column_names) > 1:
-            name = dataset.info.dataset_name
             opened = concatenate_datasets([dataset.remove_columns(column), opened], axis=1)
-            opened.info.dataset_name = name
         dataset = opened
         order = [target if name == column else name for name in order]
     return dataset.select_columns(order)

@@ -272,9 +272,7 @@ def _rewritten(
             for column in _written(taken)
         }
         parts.append(table_of(texts))
-    joined = concatenate_datasets([*parts, shown], axis=1)
-    joined.info.dataset_name = dataset.info.dataset_name
-    return joined
+    return concatenate_datasets([*parts, shown], axis=1)
 
 
 def _pictures_of(

@@ -261,12 +261,10 @@ def _in_short_decimals(dataset: Dataset) -> Dataset:
     short = [name for name in dataset.column_names if has_short(schema.field(name).type, name)]
     if not short or dataset.format["type"] == "custom":
         return dataset
-    order, name = dataset.column_names, dataset.info.dataset_name
+    order = dataset.column_names
     table = in_short_decimals(dataset.select_columns(short).with_format("arrow")[:])
     others = [dataset.remove_columns(short)] if len(short) < len(order) else []
-    joined = concatenate_datasets([*others, Dataset(table)], axis=1).select_columns(order)
-    joined.info.dataset_name = name
-    return joined
+    return concatenate_datasets([*others, Dataset(table)], axis=1).select_columns(order)
 
 
 def _read_folder(path: Path, split: str | None, config: str | None, pictures: PictureAccess) -> Dataset:
