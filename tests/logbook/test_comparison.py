@@ -86,3 +86,9 @@ def test_settings_of_evaluations_are_refused_for_training_runs(
     runs = [str(trained(tmp_path / name, 3.0)) for name in ("one", "two")]
     assert run(["compare", *runs, "--detect", "0.05"]) == 2
     assert "--detect and --report_pictures are of evaluations" in capsys.readouterr().err
+
+
+def test_runs_of_the_same_settings_are_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folders = [trained(tmp_path / name, 2.0, learning_rate=1e-4) for name in ("a", "b")]
+    assert run(["compare", *map(str, folders)]) == 0
+    assert "none that the runs recorded" in capsys.readouterr().out

@@ -78,7 +78,8 @@ def differing_settings(runs: Sequence[TrainingRun]) -> dict[str, tuple[Any, ...]
 def settings_table(runs: Sequence[TrainingRun]) -> Table:
     """What differs, for a terminal."""
     header = ("setting", *(run.label for run in runs))
-    return Table("Settings that differ", header, _setting_rows(runs), is_summed=False)
+    rows = _setting_rows(runs) or (("none that the runs recorded", *("" for _ in runs)),)
+    return Table("Settings that differ", header, rows, is_summed=False)
 
 
 def figures_table(runs: Sequence[TrainingRun]) -> Table:

@@ -52,7 +52,9 @@ def test_several_images_stand_where_their_placeholders_stand() -> None:
     ("bad", "message"),
     [
         (row([picture(0), picture(1)], question=[{"type": "image"}, {"type": "text", "text": "what ?"}]),
-         'train.jsonl row 12: 2 images, but the prompt has 1 placeholder. Add one {"type": "image"} part'),
+         'train.jsonl row 12: 2 images, but the prompt has 1 placeholder. Add one {"type": "image"} part to the '
+         "prompt, or drop an image. "
+         "A prompt of plain text needs the model's own mark; as messages, "),
         (row([], question=[{"type": "image"}, {"type": "text", "text": "what ?"}]),
          "train.jsonl row 12: 0 images, but the prompt has 1 placeholder. Add the missing image"),
         (row([picture(0)], answer=""), r"train.jsonl row 12: the answer (completion) is empty"),

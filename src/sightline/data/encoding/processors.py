@@ -283,7 +283,8 @@ def count_expanded(
 def mismatch(name: str, images: int, placeholders: int) -> str:
     """What to say of a text whose placeholders are not as many as its images."""
     advice = (
-        'Add one {"type": "image"} part to the prompt, or to a plain text the model\'s own mark, or drop an image.'
+        'Add one {"type": "image"} part to the prompt, or drop an image. A prompt of plain text needs the model\'s own '
+        'mark; as messages, [{"role": "user", "content": "..."}], it shows the image first without one.'
         if images > placeholders
         else "Add the missing image, or remove a placeholder from the prompt."
     )
