@@ -25,6 +25,7 @@ from sightline.evaluation.items import Items
 from sightline.evaluation.requests import Asking, requests_of
 from sightline.evaluation.sources import DataChoice, load_items
 from sightline.evaluation.tasks.registry import load_task
+from sightline.evaluation.taught_rows import taught_table
 from sightline.types import Turn
 from tests.tiny import picture, tiny_processor
 
@@ -260,3 +261,9 @@ def as_trained(processor: Any, row: dict[str, Any]) -> tuple[str, tuple[bytes, .
         ]
     text, _ = render_messages(processor, structured(said, len(images), "row"), None, False, "row")
     return text.removesuffix("</s>"), tuple(open_image(image, "row").tobytes() for image in images)
+
+
+def test_words_beside_a_question_that_are_not_asked_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    rows = {"question": ["what ?"], "answer": ["red"], "system": ["Be brief."], "hint": [None]}
+    assert taught_table(datasets.Dataset.from_dict(rows), "rows.jsonl") is None
+    assert "rows.jsonl: not read: system. " in capsys.readouterr().err

@@ -9,6 +9,8 @@ from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.formats import are_demonstrations, are_preferences, image_counts, sft_rows
+from sightline.data.formats.columns import FIRST_ROWS
+from sightline.data.formats.refused import WORDS_BESIDE, say_unread
 from sightline.data.sources.datasets import row_name
 from sightline.data.sources.stored import DatasetTable, Row, RowTable
 from sightline.errors import DataError
@@ -73,6 +75,8 @@ def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> 
     """
     columns = set(dataset.column_names)
     if "question" in columns and columns & {"answer", "answers"}:
+        if words := [column for column in WORDS_BESIDE if column in columns]:
+            say_unread((), list(itertools.islice(dataset.select_columns(words), FIRST_ROWS)), source)
         return None
     if not are_demonstrations(dataset):
         _refuse_preferences(dataset, source)

@@ -139,7 +139,7 @@ def _training_rows(
         refuse_hidden_options(first_rows, source)
     if format_.convert is not None and answers_alone and "conversations" in format_.columns:
         format_ = replace(format_, convert=partial(answer_alone, format_.convert))
-    say_unread(format_, columns, first_rows, source)
+    say_unread((*format_.columns, *format_.optional), first_rows, source)
     if isinstance(dataset, datasets.IterableDataset):
         return TrainingRows(_streamed(dataset, columns, format_, source, bool(skip_bad_rows)), format_)
     names = partial(row_name, source)

@@ -23,7 +23,7 @@ _TRAINED = ("messages", "conversations", "completion")
 # What OpenAI's, ms-swift's and Axolotl's turns say false or 0 in where they are not to be trained.
 _TRAINED_KEYS = ("weight", "loss", "train", "training")
 # Columns of words that belong to a question, in the files of those who have them.
-_WORDS_BESIDE = ("system", "history", "hint", "context")
+WORDS_BESIDE = ("system", "history", "hint", "context")
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -87,14 +87,9 @@ def require_whole(row: Row, goal: Goal, name: str) -> None:
             )
 
 
-def say_unread(format_: Format, columns: list[str], first_rows: list[Row], source: str) -> None:
-    """Says which columns of words that may belong to the question no model will see."""
-    lost = [
-        column
-        for column in _WORDS_BESIDE
-        if column in columns and column not in (*format_.columns, *format_.optional)
-        if any(row.get(column) for row in first_rows)
-    ]
+def say_unread(read: Iterable[str], first_rows: list[Row], source: str) -> None:
+    """Says which columns of words that may belong to the question are not among those that are read."""
+    lost = [column for column in WORDS_BESIDE if column not in {*read} and any(row.get(column) for row in first_rows)]
     if lost:
         say(
             f"{source}: not read: {', '.join(lost)}. If it belongs to what is asked, write it into the question, or "
