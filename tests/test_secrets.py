@@ -188,6 +188,7 @@ def test_parameters_of_addresses_with_ordinary_names_are_no_secrets():
 OWN_WRITERS = {
     "data/sources/large_tables.py": "a user's rows, as they are",
     "data/sources/new_file.py": "a user's rows, as they are",
+    "data/sources/text_files.py": "a user's rows, unpacked into a temporary file",
     "data/worlds/rows.py": "generated rows",
     "demo/preferences.py": "generated rows",
     "answering/journal.py": "answers, from which it takes secrets itself",

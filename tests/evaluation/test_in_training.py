@@ -47,7 +47,8 @@ def test_mode_attention_and_random_numbers_stay(rows: Path, attention: str) -> N
     assert random_state() == before
     assert model.training and model.get_decoder().config._attn_implementation == attention
     assert found == expected
-    assert found.keys() == {"rows_accuracy", "rows_unparsed", "rows_errors"}
+    bounds = {"rows_accuracy_low", "rows_accuracy_high"}
+    assert found.keys() == {"rows_accuracy", *bounds, "rows_unparsed", "rows_errors"}
 
 
 def losses(name: str, folder: Path, rows: Path | None) -> list[float]:

@@ -17,7 +17,7 @@ SCRIPTS = ("sft_own_data", "dpo", "evaluate", "compare")
 def test_a_script_is_a_page_and_says_how_it_is_run(name):
     text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
     assert text.count("\n") <= 60
-    assert f"    python examples/{name}.py" in text.split('"""')[1]
+    assert f"\npython examples/{name}.py" in text.split('"""')[1]
 
 
 @pytest.mark.slow

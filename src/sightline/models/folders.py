@@ -114,6 +114,21 @@ def require_embedded(name: str, config: Any, processor: Any) -> None:
             )
 
 
+def require_feature_layers(name: str, config: Any) -> None:
+    """Nothing where a model's features come from layers that its vision tower has.
+
+    Raises:
+        InputError: `vision_feature_layer` names another, which the first image would fail on.
+    """
+    tower = getattr(getattr(config, "vision_config", None), "num_hidden_layers", None)
+    for layer in _listed(getattr(config, "vision_feature_layer", None)):
+        if isinstance(layer, int) and isinstance(tower, int) and not -tower - 1 <= layer <= tower:
+            raise InputError(
+                f"{name}: vision_feature_layer is {str(layer)[:20]}, but the vision tower has {tower} layers. "
+                "Mend config.json, or copy the folder again."
+            )
+
+
 def require_padding(name: str, processor: Any) -> None:
     """Nothing where a processor can pad texts of unequal length.
 

@@ -15,6 +15,7 @@ from sightline.models.adapters import load_adapter
 from sightline.models.folders import (
     reading,
     require_embedded,
+    require_feature_layers,
     require_image_token,
     require_padding,
     require_picture_settings,
@@ -83,6 +84,7 @@ def load_vlm(
         base, adapter = base_of_adapter(base.name), base.name
     model, processor = load_model(base, dtype), load_processor(base, adapter)
     require_image_token(base.name, model.config, processor)
+    require_feature_layers(base.name, model.config)
     require_padding(base.name, processor)
     require_picture_settings(base.name, processor)
     require_embedded(base.name, model.config, processor)

@@ -12,6 +12,13 @@ from sightline.settings.known import is_of_installed, known_kinds
 from sightline.settings.places import check_places, require_rows
 from sightline.settings.task_names import require_tasks
 
+LEAST = {
+    "per_device_train_batch_size": 1,
+    "per_device_eval_batch_size": 1,
+    "gradient_accumulation_steps": 1,
+    "dataloader_num_workers": 0,
+    "dataloader_prefetch_factor": 1,
+}
 OUTPUT = "trainer_output"  # transformers' own, where no output_dir is given
 
 
@@ -40,6 +47,7 @@ def check_early(argv: Sequence[str], *verbs: str, writes: bool = True) -> Mappin
     _check_mixtures(merged)
     require_tasks(merged.get("eval_tasks") or (), "eval_tasks")
     _check_optim_args(merged.get("optim_args"))
+    _check_counts(merged)
     _check_packages(given, merged)
     return merged
 
@@ -58,6 +66,14 @@ def _check_optim_args(given: Any) -> None:
     pairs = str(given).replace(" ", "").split(",") if given else []
     if any(pair.count("=") != 1 or pair.startswith("=") for pair in pairs):
         raise ConfigError(f"optim_args: expected key=value, several with commas between them; got {str(given)[:60]!r}.")
+
+
+def _check_counts(given: Mapping[str, Any]) -> None:
+    """Counts that transformers (5.23) takes as they are, and that torch's loaders then fail on."""
+    for name, least in LEAST.items():
+        value = given.get(name)
+        if isinstance(value, int) and value < least:
+            raise ConfigError(f"{name}: expected {least} or more; got {value}.")
 
 
 def _check_packages(given: Sequence[Given], merged: Mapping[str, Any]) -> None:

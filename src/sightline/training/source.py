@@ -17,6 +17,7 @@ from sightline.models.folders import (
     damaged_file,
     reading,
     require_embedded,
+    require_feature_layers,
     require_image_token,
     require_padding,
     require_picture_settings,
@@ -152,6 +153,7 @@ def _processor(base: Base, adapter: str | None) -> ProcessorMixin:
             f"{source.name} has a tokenizer but no processor for images. Use a vision-language model's folder."
         )
     require_image_token(source.name, config, processor)
+    require_feature_layers(source.name, config)
     require_padding(source.name, processor)
     require_picture_settings(source.name, processor)
     require_embedded(source.name, config, processor)

@@ -276,3 +276,10 @@ class TestColumns:
         path = rows_file(folder, {"messages": [asked({"type": "image", "image": "gone.png"}, TEXT), ANSWER]})
         found = read_dataset(path, pictures=PictureAccess(keep_missing=True))
         assert found.data.column("images")[0].as_py()[0]["path"] == str(folder / "gone.png")
+
+
+def test_a_text_among_messages_stays_as_it_is_beside_rows_whose_parts_name_pictures(folder: Path) -> None:
+    named = [asked({"type": "image", "image": "red.png"}, TEXT), ANSWER]
+    for odd in (["what?"], [{"role": "user", "content": "what?"}, "red"]):
+        rows = read_dataset(rows_file(folder, {"messages": named}, {"messages": odd}))
+        assert rows[1]["messages"][-1] == odd[-1]

@@ -110,8 +110,8 @@ def take_row(row: Mapping[str, Any], name: str) -> tuple[Row, list[Any]] | None:
 
 def in_front(messages: Any, images: int) -> Any:
     """Messages with lists of parts; images that have no place come first, as TRL puts them."""
-    if not isinstance(messages, list):
-        return messages
+    if not isinstance(messages, list) or not all(isinstance(message, Mapping) for message in messages):
+        return messages  # what these are is told where rows are read
     even = [
         {**message, "content": _parts(message.get("content"))} if "content" in message else message
         for message in messages
