@@ -32,11 +32,15 @@ def test_a_line_breaks_where_a_value_is_not_finite() -> None:
     assert 'aria-label="Loss: a 3 at step 0, 0.5 at 5"' in html
 
 
-@pytest.mark.parametrize("value", [0.25, 0.0, -3.0])
+@pytest.mark.parametrize("value", [0.25, -3.0])
 def test_one_point_is_a_dot_in_the_middle_of_labelled_axes(value: float) -> None:
     html = drawn(Curve("a", (7,), (value,)))
     assert 'class="dots"' in html and points(html) == [["500.0 500.0"]]
     assert labels(html, "x") == ["6", "7", "8"] and len(labels(html, "y")) >= 3
+
+
+def test_an_axis_of_nothing_but_zeros_begins_at_zero() -> None:
+    assert labels(drawn(Curve("a", (0, 1), (0.0, 0.0))), "y")[0] == "0"
 
 
 def test_labels_of_values_that_hardly_differ_are_told_apart_and_rounding_is_no_difference() -> None:

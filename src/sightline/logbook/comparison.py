@@ -52,7 +52,8 @@ def are_training_runs(folders: Sequence[Path]) -> bool:
         others = [folder for folder in folders if folder not in trained]
         raise ConfigError(
             f"compare: expected runs of one kind, got training runs ({', '.join(map(str, trained))}) and others "
-            f"({', '.join(map(str, others))}). Compare trainings with trainings, and evaluations with evaluations."
+            f"({', '.join(map(str, others))}), which hold no records of a training. Compare trainings with trainings, "
+            "and evaluations with evaluations."
         )
     return bool(trained)
 

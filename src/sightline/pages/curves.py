@@ -220,7 +220,8 @@ def _axis(parts: Sequence[np.ndarray], whole: bool = False, log: bool = False) -
     low, high = (float(values.min()), float(values.max())) if len(values) else (0.0, 1.0)
     if high - low <= NOISE * max(abs(low), abs(high)):
         room = 1.0 if whole else abs(low) / 10 or 1.0
-        low, high = low - room, high + room
+        # A share or a loss that is always 0 has nothing below.
+        low, high = low - room if low or whole else 0.0, high + room
     elif not whole:
         low, high = low - 0.05 * (high - low), high + 0.05 * (high - low)
     return _Axis(low, high, _ticks(low, high, whole or (log and high - low >= 2)), log)
