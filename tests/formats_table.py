@@ -69,7 +69,7 @@ A row of each, in the order in which they are tried:
 * `<image>` stands for an image, in conversations as in questions and prompts, and so do `<image 1>`, `<image_1>`,
   `<|image_1|>`, `<|image_pad|>`, `<start_of_image>`, and `<img>` at the start or end of a text. Rows without a mark
   show their images first; another number of marks or image parts than images is an error that names the row, also where
-  no row has an image.
+  no row has an image. In an answer a mark shows nothing, and is an error, too, where the row has images.
 * Captions answer "{caption}", class folders "{label}". A row with several captions becomes several rows.
 * Of VLFeedback's rated answers the best and the worst by mean rating make a pair. Rows whose ratings are all equal are
   left out and counted.

@@ -194,7 +194,7 @@ class TestConversations:
                 [{"from": "human", "value": "<image><image>x"}],
                 "row 1: 1 image, but the text has 2 marks such as <image>",
             ),
-            ([{"from": "tool", "value": "x"}], r"row 1: expected a role among human, user, .*; got 'tool'"),
+            ([{"from": "tool", "value": "x"}], r"row 1: calls of tools .*, got a turn of tool"),
             ([], r"row 1: expected a list of turns, got \[\]"),
             ([{"from": "human", "value": None}], "row 1: expected the text of a turn, got None"),
         ],

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from sightline.data.formats.even import answer_messages, parted, several
-from sightline.data.formats.spoken import ROLES, SAID_FIELDS, as_messages, transcript
+from sightline.data.formats.spoken import ROLES, SAID_FIELDS, TOOL_ROLES, as_messages, transcript
 from sightline.data.marks import IMAGE_MARK, place_pictures
 from sightline.data.sources.answers import plain_text, written_list
 from sightline.errors import DataError
@@ -196,6 +196,13 @@ def _message(turn: Any, name: str) -> Message:
     role = turn.get("from") if turn.get("from") is not None else turn.get("role")
     content = turn.get("value") if turn.get("value") is not None else turn.get("content")
     kind = ROLES.get(str(role).lower())
+    calls = content is None and turn.get("tool_calls")
+    if calls or str(role).lower() in TOOL_ROLES:
+        raise DataError(
+            f"{name}: calls of tools and their results cannot be read beside marks such as {IMAGE_MARK} or in "
+            f"ShareGPT's turns, got {'tool_calls without content' if calls else f'a turn of {role}'}. Write the row as "
+            "TRL's messages, with tool_calls, the role tool and a part of type image for each picture, or drop it."
+        )
     if kind is None:
         raise DataError(f"{name}: expected a role among {', '.join(ROLES)}; got {role!r}. Rename it, or drop the row.")
     if isinstance(content, list):

@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.formats.conversations import without_parts
-from sightline.data.formats.placed import SPOKEN, may_mark, place as place_marks
+from sightline.data.formats.placed import may_mark, place as place_marks
 from sightline.data.formats.registry import Convert, Format, Row
 from sightline.data.pictures.images import IMAGE_COLUMNS
 from sightline.data.sources.answers import class_columns, class_names
@@ -98,7 +98,7 @@ class _Rows:
         self._texts, self._format, self._source = dataset.select_columns(inputs), format_, source
         self._counts, self._shown = image_counts(dataset), has_images(dataset)
         self._classes = class_columns(dataset.features)
-        self._marked = may_mark(dataset, [column for column in inputs if column in (*SPOKEN, "text")])
+        self._marked = may_mark(dataset, inputs)
 
     def kept(self) -> Any:
         """The rows made, each with the number of its origin; all bad ones are noted where there is one."""

@@ -8,7 +8,7 @@ from typing import Any
 
 from sightline.data.formats.converted import TrainingRows, good_rows, image_counts
 from sightline.data.formats.even import TALKED, are_talk, even_row, is_even
-from sightline.data.formats.placed import ASKED, may_be_talk, may_mark, may_show, place as place_marks
+from sightline.data.formats.placed import ANSWERED, ASKED, may_be_talk, may_mark, may_show, place as place_marks
 from sightline.data.formats.registry import Format, Row
 from sightline.data.sources.bad_rows import BadRows
 from sightline.data.sources.datasets import RowNames, row_name
@@ -58,17 +58,17 @@ def placed(dataset: Any, source: str | RowNames) -> Any:
     """Rows of TRL's columns, each picture where a mark stands for it.
 
     Raises:
-        DataError: a prompt shows pictures that its row has not.
+        DataError: a prompt shows pictures that its row has not, or an answer has a mark for one.
     """
     import datasets
 
-    columns = [column for column in ASKED if column in dataset.column_names]
+    columns, answers = ([one for one in kind if one in dataset.column_names] for kind in (ASKED, ANSWERED))
     counts = image_counts(dataset)
-    if not (may_mark if counts else may_show)(dataset, columns):
+    if not (may_mark(dataset, columns + answers) if counts else may_show(dataset, columns)):
         return dataset
     rows = [
         place_marks(row, counts[index] if counts else 0, row_name(source, index), bool(counts))
-        for index, row in enumerate(dataset.select_columns(columns))
+        for index, row in enumerate(dataset.select_columns(columns + answers))
     ]
     if not counts:
         return dataset

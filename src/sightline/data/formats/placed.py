@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from sightline.data.formats.conversations import as_parts, images_first
@@ -14,8 +14,8 @@ Row = dict[str, Any]
 Message = dict[str, Any]
 
 ASKED = ("messages", "prompt")
-# Columns of the formats whose words become what a user says.
-SPOKEN = (*ASKED, "conversations", "question", "query", "instruction", "input")
+_WHICH = {"completion": "answer", "chosen": "chosen answer", "rejected": "rejected answer"}
+ANSWERED = tuple(_WHICH)
 
 
 def may_mark(dataset: Any, columns: Iterable[str]) -> bool:
@@ -39,8 +39,10 @@ def place(row: Row, images: int, name: str, in_parts: bool) -> Row:
     `in_parts` makes every content a list of parts, so that all rows are alike.
 
     Raises:
-        DataError: more or fewer image parts or marks than images.
+        DataError: more or fewer image parts or marks than images, or a mark in an answer.
     """
+    if images:
+        _refuse_marked_answers(row, name)
     column = next((one for one in ASKED if isinstance(row.get(one), list)), None)
     if column is None:
         _check_text(row, images, name)
@@ -74,6 +76,28 @@ def _refuse_marks(texts: list[str], parts: int, name: str) -> None:
             f"{name}: the prompt has {parts} image part{'s' * (parts != 1)} and {marks} mark{'s' * (marks != 1)} for "
             "images in its text, too. Keep the parts or the marks, not both."
         )
+
+
+def _refuse_marked_answers(row: Row, name: str) -> None:
+    """Raise DataError for a mark in an answer, which shows no picture; a number refers to one of the question."""
+    said = [turn for turn in _listed(row.get("messages")) if turn.get("role") == "assistant"]
+    for which, value in (("answer", said), *((_WHICH[one], row.get(one)) for one in ANSWERED)):
+        marked = next((text for text in _texts(value) if unnumbered_marks(text)), None)
+        if marked is not None:
+            raise DataError(
+                f"{name}: expected words alone in the {which}, got a mark for an image: {marked[:60]!r}. Take it out; "
+                "only a mark in the question shows a picture."
+            )
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """The texts of an answer, of several, or of messages."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from _texts(value.get("content") if "content" in value else value.get("text"))
+    for one in _listed(value):
+        yield from _texts(one)
 
 
 def _check_text(row: Row, images: int, name: str) -> None:

@@ -22,6 +22,7 @@ ROLES = {
     "assistant": "assistant",
     "system": "system",
 }
+TOOL_ROLES = ("tool", "function", "function_call", "observation", "tool_call", "tool_response")
 # What Arrow finds in each text that may be messages, as JSON or as Python prints them.
 MAY_BE_WRITTEN = r"""^\s*[\[{].*['"](?:role|from)['"]\s*:"""
 _WRITTEN = re.compile(MAY_BE_WRITTEN, re.DOTALL)
