@@ -34,7 +34,7 @@ def findings(path: Path, capsys: Any) -> dict[str, int]:
 def test_check_warns_of_what_training_refuses(goal: str, tmp_path: Path, capsys: Any) -> None:
     path = rows(tmp_path, goal, "what ?", "<image>what ?")
     assert findings(path, capsys)["unmarked"] == 1
-    with pytest.raises(DataError, match=r"row 1: 1 image, .* 0 placeholders.* to a plain text the model's own mark"):
+    with pytest.raises(DataError, match=r"row 1: 1 image, .* 0 placeholders.* plain text needs the model's own mark"):
         trained(tmp_path, goal)
     assert len(trained(tmp_path, goal, skip_bad_rows=True)) == 1
 
