@@ -64,8 +64,8 @@ A row of each, in the order in which they are tried:
 
 * A conversation becomes `messages`, of one exchange or many, and every token of it is trained, as TRL does; the first
   lines of a run say so. `assistant_only_loss: true` trains the assistant's turns. `completion_only_loss: true` makes
-  `prompt` and `completion` of `conversations`, each of which must be one question and its answer then, so that answers
-  alone are trained, as LLaVA trains them; rows of `messages` are refused with it, as in TRL.
+  `prompt` and `completion` of `conversations` and `texts`, each of which must be one question and its answer then, so
+  that answers alone are trained, as LLaVA trains them; rows of `messages` are refused with it, as in TRL.
 * `<image>` stands for an image, in conversations as in questions and prompts, and so do `<image 1>`, `<image_1>`,
   `<|image_1|>`, `<|image_pad|>`, `<start_of_image>`, and `<img>` at the start or end of a text. Rows without a mark
   show their images first; another number of marks or image parts than images is an error that names the row, also where
@@ -82,6 +82,10 @@ A row of each, in the order in which they are tried:
   ones would train as if they were right. So are rows with a video or a sound, boxes in ms-swift's column `objects` that
   `<bbox>` stands for, a row that fills the columns of another format than the others do, and, by `sft`, turns of the
   assistant that say `loss`, `weight`, `train` or `training` false or 0; each is named.
+* `input` follows its instruction in a line of its own. `system` and `history` (pairs of question and answer) beside a
+  question become turns before it, in each format whose row above has room for them: two answers, Alpaca, ms-swift,
+  `problem`.
+* The records of The Cauldron's `texts` are one conversation about the row's images.
 * Columns `system`, `history`, `hint` and `context` that a format does not read are said.
 
 ## Files, folders and the Hub

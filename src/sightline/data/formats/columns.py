@@ -21,7 +21,7 @@ from sightline.data.formats.converted import (
 from sightline.data.formats.even import are_talk, even_row, is_even
 from sightline.data.formats.own import own_row, own_table, placed, spoken_columns
 from sightline.data.formats.placed import ASKED, may_show, place as place_marks
-from sightline.data.formats.questions import refuse_hidden_options
+from sightline.data.formats.questions import QUESTIONS, refuse_hidden_options
 from sightline.data.formats.refused import (
     refuse_unpaired,
     require_whole,
@@ -72,9 +72,9 @@ def sft_rows(
 ) -> TrainingRows:
     """The rows as `messages`, `prompt` and `completion`, or `text`; images stay closed.
 
-    Conversations become `messages`, whatever the other rows hold. With `answers_alone`, rows of `conversations`, which
-    TRL does not read, become `prompt` and `completion`; each must be one question and its answer then. With
-    `skip_bad_rows`, rows of which nothing can be made are left out, and listed in what is returned.
+    Conversations become `messages`, whatever the other rows hold. With `answers_alone`, rows of `conversations` and
+    `texts`, which TRL does not read, become `prompt` and `completion`; each must be one question and its answer then.
+    With `skip_bad_rows`, rows of which nothing can be made are left out, and listed in what is returned.
 
     Raises:
         DataError: an unknown format, or rows that are broken.
@@ -135,9 +135,9 @@ def _training_rows(
     first_rows = [with_names(row, classes) for row in itertools.islice(dataset, FIRST_ROWS)]
     refuse_unpaired(dataset, columns, first_rows, source)
     format_ = recognise(columns, first_rows, goal, source)
-    if "question" in format_.columns and goal == "sft":
-        refuse_hidden_options(first_rows, source)
-    if format_.convert is not None and answers_alone and "conversations" in format_.columns:
+    if goal == "sft" and format_.columns[0] in QUESTIONS:
+        refuse_hidden_options(first_rows, format_.columns[1:], source)
+    if format_.convert is not None and answers_alone and format_.columns[0] in ("conversations", "texts"):
         format_ = replace(format_, convert=partial(answer_alone, format_.convert))
     say_unread((*format_.columns, *format_.optional), first_rows, source)
     if isinstance(dataset, datasets.IterableDataset):

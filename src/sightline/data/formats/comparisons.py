@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from sightline.data.formats.even import even_row
+from sightline.data.formats.questions import earlier_turns, with_input
 from sightline.data.formats.spoken import as_messages
 from sightline.errors import DataError
 from sightline.notation import NotationError, read_json
@@ -24,9 +25,7 @@ def question_pair(row: Row, images: int, name: str) -> list[Row]:
         DataError: an answer that is missing, or neither text nor messages.
     """
     question, chosen, rejected = (_first(row, columns) for columns in (QUESTIONS, CHOSEN, REJECTED))
-    if isinstance(row.get("input"), str) and row["input"].strip():
-        question = f"{question}\n{row['input']}"  # Alpaca's
-    prompt = [*_system(row), *_earlier(row, name), *as_messages(question, "user", name)]
+    prompt = [*earlier_turns(row, name), *as_messages(with_input(row, question), "user", name)]
     return [even_row({"prompt": prompt, "chosen": chosen, "rejected": rejected}, True, name)]
 
 
@@ -98,19 +97,3 @@ def _rating(completion: Row) -> float | None:
 def _first(row: Row, columns: tuple[str, ...]) -> Any:
     """The value of the first of these columns that the row has."""
     return next((row[column] for column in columns if column in row), None)
-
-
-def _system(row: Row) -> list[Row]:
-    return [{"role": "system", "content": row["system"]}] if row.get("system") else []
-
-
-def _earlier(row: Row, name: str) -> list[Row]:
-    """ms-swift's `history`: questions with their answers that went before."""
-    pairs = row.get("history") or []
-    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
-        raise DataError(f"{name}: expected history as pairs of question and answer, got {pairs!r:.60}. Mend the row.")
-    return [
-        {"role": role, "content": said}
-        for pair in pairs
-        for role, said in zip(("user", "assistant"), pair, strict=True)
-    ]

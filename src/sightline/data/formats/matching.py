@@ -8,6 +8,7 @@ from typing import Any
 from sightline.data.formats.comparisons import read_pair
 from sightline.data.formats.spoken import ROLES, is_talk, transcript
 from sightline.data.marks import count_marks
+from sightline.data.sources.answers import written_list
 
 Row = dict[str, Any]
 
@@ -73,6 +74,17 @@ def is_answered(rows: list[Row]) -> bool:
     return not any(
         row.get("chosen") is not None and row.get("rejected") is not None and _lacks_answer(row) for row in rows
     )
+
+
+def has_one_answer(rows: list[Row]) -> bool:
+    """Whether rows hold no answer that another is preferred to."""
+    return not any(row.get(column) for row in rows for column in ("rejected", "rejected_response"))
+
+
+def has_exchanges(rows: list[Row]) -> bool:
+    """Whether texts are The Cauldron's records of user and assistant."""
+    first = next((texts for row in rows if (texts := written_list(row["texts"]))), None)
+    return isinstance(first, list) and all(isinstance(one, dict) and {"user", "assistant"} <= set(one) for one in first)
 
 
 def has_other_pictures(rows: list[Row]) -> bool:

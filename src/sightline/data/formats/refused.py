@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+from sightline.data.formats.questions import QUESTIONS
 from sightline.data.formats.registry import FORMATS, Format, Goal
 from sightline.data.formats.spoken import ROLES
 from sightline.data.pictures.images import IMAGE_COLUMNS, row_images
@@ -135,7 +136,8 @@ def _asks_and_labels(dataset: Any, columns: list[str], label: str) -> bool:
     from datasets import Value
 
     features = dataset.features or {}
-    return {"question", "answer"} <= {*columns} and (label == "kto_tag" or features.get(label) == Value("bool"))
+    asks = any(one.goal == "sft" and one.columns[0] in QUESTIONS and {*one.columns} <= {*columns} for one in FORMATS)
+    return asks and (label == "kto_tag" or features.get(label) == Value("bool"))
 
 
 def _distinct(dataset: Any, column: str, first_rows: list[Row]) -> Iterable[Any]:

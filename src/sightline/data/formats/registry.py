@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 from sightline.data.formats.comparisons import best_and_worst, json_text, question_pair
@@ -19,10 +20,12 @@ from sightline.data.formats.conversations import (
 )
 from sightline.data.formats.matching import (
     has_class,
+    has_exchanges,
     has_from,
     has_indices,
     has_json_pairs,
     has_marks,
+    has_one_answer,
     has_other_pictures,
     is_answered,
     is_described,
@@ -30,7 +33,16 @@ from sightline.data.formats.matching import (
     is_text,
     may_part,
 )
-from sightline.data.formats.questions import caption, captions, described, label, question_answer, question_answers
+from sightline.data.formats.questions import (
+    answered,
+    caption,
+    captions,
+    described,
+    label,
+    question_answer,
+    question_answers,
+    question_turns,
+)
 from sightline.errors import DataError
 
 Row = dict[str, Any]
@@ -144,6 +156,13 @@ _QUESTION_PAIRS: tuple[tuple[str, str, str, str, tuple[str, ...], str], ...] = (
     ("Alpaca preferences", "instruction", "chosen", "rejected", ("input",), "LLaMA-Factory"),
 )
 
+# The same of a question and its one answer.
+_QUESTION_ANSWERS: tuple[tuple[str, str, str, tuple[str, ...], str], ...] = (
+    ("Alpaca", "instruction", "output", ("input",), "Stanford Alpaca, LLaMA-Factory"),
+    ("ms-swift query and response", "query", "response", (), "ms-swift 2"),
+    ("problem and solution", "problem", "solution", (), "leonardPKU/clevr_cogen_a_train, open-r1"),
+)
+
 # The first that fits is taken, so a format comes before those that need fewer of its columns.
 FORMATS = (
     Format(
@@ -178,11 +197,7 @@ FORMATS = (
         found_in="HuggingFaceH4/llava-instruct-mix-vsft",
     ),
     Format(
-        "TRL messages",
-        "sft",
-        ("messages",),
-        {"messages": [*_ASKED, *_CIRCLE], "images": ["a.jpg"]},
-        matches=is_answered,
+        "TRL messages", "sft", ("messages",), {"messages": [*_ASKED, *_CIRCLE], "images": ["a.jpg"]}, None, is_answered
     ),
     Format(
         "TRL prompt and completion",
@@ -339,6 +354,28 @@ FORMATS = (
         {"image": "a.jpg", "question": "What is red?", "answers": ["circle", "circle", "disc"]},
         question_answers,
         found_in="TextVQA, VQAv2 on the Hub",
+    ),
+    *(
+        Format(
+            name,
+            "sft",
+            (question, answer),
+            {"image": "a.jpg", question: "What is red?", answer: "The circle."},
+            partial(answered, question, answer),
+            has_one_answer,
+            (*optional, "system", "history"),
+            found_in,
+        )
+        for name, question, answer, optional, found_in in _QUESTION_ANSWERS
+    ),
+    Format(
+        "The Cauldron",
+        "sft",
+        ("texts",),
+        {"images": ["a.jpg"], "texts": [{"user": "What is red?", "assistant": "The circle.", "source": "shapes"}]},
+        question_turns,
+        has_exchanges,
+        found_in="HuggingFaceM4/the_cauldron, FineVision",
     ),
     Format(
         "picture and caption",

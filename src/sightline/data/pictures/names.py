@@ -22,7 +22,7 @@ WORDS = frozenset(
     "messages conversations prompt completion chosen rejected question answer answers caption captions text label "
     "labels options choices id index idx question_id system tools source split category kind rejected_response "
     "rejected_messages rejected_conversations origin_dataset origin_split objects boxes hint explanation "
-    "rationale".split()
+    "rationale texts instruction response problem solution history".split()
 )
 _NAMED = re.compile(
     r"(?:[a-z0-9]+_)*(?:images?|imgs?|pictures?|photos?|pics?|screenshots?|figures?|visuals?|jpe?g|png|webp)"
