@@ -83,8 +83,7 @@ A row of each, in the order in which they are tried:
   `<bbox>` stands for, a row that fills the columns of another format than the others do, and, by `sft`, turns of the
   assistant that say `loss`, `weight`, `train` or `training` false or 0; each is named.
 * `input` follows its instruction in a line of its own. `system` and `history` (pairs of question and answer) beside a
-  question become turns before it, in each format whose row above has room for them: two answers, Alpaca, ms-swift,
-  `problem`.
+  question become turns before it, in training as in `eval`.
 * The records of The Cauldron's `texts` are one conversation about the row's images.
 * Columns `system`, `history`, `hint` and `context` that a format does not read are said.
 

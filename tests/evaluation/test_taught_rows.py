@@ -223,6 +223,17 @@ TAUGHT = {
     "messages with options in another column": rows_of(
         "rows.jsonl", [{"image": "a.jpg", "prompt": "What?", "completion": "cat", "options": ["dog", "cat"]}]
     ),
+    "a question with a system prompt and a history": rows_of(
+        "rows.jsonl",
+        [{"image": "a.jpg", "question": "Why?", "answer": "So.", "system": "No.", "history": [["What?", "A cat."]]}],
+    ),
+    "several answers, and a mark in the last question": rows_of(
+        "rows.jsonl",
+        [{"image": "a.jpg", "question": "<image>Why?", "answers": ["So."], "history": [["Hi", "Hello"]], "system": ""}],
+    ),
+    "a question with a system prompt": rows_of(
+        "rows.jsonl", [{"image": "a.jpg", "question": "Why?", "answer": "So.", "system": "Be brief."}]
+    ),
     "class folders": in_classes,
     "Parquet of an image folder": in_parquet,
     "a saved dataset": saved,
@@ -264,6 +275,22 @@ def as_trained(processor: Any, row: dict[str, Any]) -> tuple[str, tuple[bytes, .
 
 
 def test_words_beside_a_question_that_are_not_asked_are_said(capsys: pytest.CaptureFixture[str]) -> None:
-    rows = {"question": ["what ?"], "answer": ["red"], "system": ["Be brief."], "hint": [None]}
+    rows = {"question": ["what ?"], "answer": ["red"], "system": ["Be brief."], "hint": ["It is round."]}
     assert taught_table(datasets.Dataset.from_dict(rows), "rows.jsonl") is None
-    assert "rows.jsonl: not read: system. " in capsys.readouterr().err
+    assert "rows.jsonl: not read: hint. " in capsys.readouterr().err
+
+
+def test_what_was_said_before_a_question_is_turns(tmp_path: Path) -> None:
+    row = {"image": "0.png", "question": "Why?", "options": ["So.", "No."], "answer": "A"}
+    full = {**row, "system": "Be brief.", "history": [["What?", "A cat."]]}
+    first, second = items_of(tmp_path, full, {**row, "system": None, "history": None}).items
+    said = (Turn("system", "Be brief."), Turn("user", "<image 1>What?"), Turn("assistant", "A cat."))
+    assert (first.turns, first.question, first.answers) == (said, "Why?", ("A",))
+    assert (second.turns, second.question) == ((), "Why?")
+    assert not {"system", "history"} & set(first.facts)
+
+
+def test_a_history_without_pairs_is_refused_by_its_row(tmp_path: Path) -> None:
+    row = {"image": "0.png", "question": "Why?", "answer": "So."}
+    with pytest.raises(DataError, match="row 2: expected history as pairs"):
+        items_of(tmp_path, {**row, "history": [["a", "b"]]}, {**row, "history": [["a"]]})

@@ -19,7 +19,7 @@ from sightline.data.sources.tsv import has_picture_cells, read_tsv
 from sightline.errors import ConfigError, DataError
 from sightline.evaluation.items import Items, collect_items
 from sightline.evaluation.task import Source, Task
-from sightline.evaluation.taught_rows import taught_table
+from sightline.evaluation.taught_rows import asked_table, taught_table
 from sightline.settings.hub import unreachable
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _as_asked(task: Task, opened: _Opened, skip_bad_rows: bool = False) -> _Open
         return opened
     taught = taught_table(opened.table.dataset, opened.table.source, skip_bad_rows)
     if taught is None:
-        return opened
+        return replace(opened, table=asked_table(opened.table))
     return _Opened(opened.source, taught, (*opened.notes, taught.note), (*opened.bad_rows, *taught.bad_rows))
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
 from sightline.data.formats import are_demonstrations, are_preferences, image_counts, sft_rows
 from sightline.data.formats.columns import FIRST_ROWS
+from sightline.data.formats.questions import BEFORE, earlier_turns
 from sightline.data.formats.refused import WORDS_BESIDE, say_unread
+from sightline.data.marks import count_marks
 from sightline.data.sources.datasets import row_name
 from sightline.data.sources.stored import DatasetTable, Row, RowTable
 from sightline.errors import DataError
@@ -67,6 +69,35 @@ class TaughtTable:
         return Row(name, number + 1, {**kept, "question": question, "answers": answers}, turns)
 
 
+@dataclass(frozen=True)
+class _AskedTable:
+    """Rows of questions with `system` and `history`, whose words become turns before the question."""
+
+    table: RowTable
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def row(self, index: int) -> Row:
+        """The row at `index`, from 0. Raises DataError where its history is no list of pairs."""
+        row = self.table.row(index)
+        said = [Turn(turn["role"], turn["content"]) for turn in earlier_turns(row.cells, row.name)]
+        shown = row.cells.get("images") or row.cells.get("image") or ()
+        images = len(shown) if isinstance(shown, tuple) else 1
+        texts = [*(turn.text for turn in said), *(str(row.cells[name]) for name in row.cells if name in _REPLACED)]
+        first = next((place for place, turn in enumerate(said) if turn.role == "user"), None)
+        if first is not None and not any(map(count_marks, texts)):  # pictures without a mark come first, as in training
+            marks = "".join(f"<image {number}>" for number in range(1, images + 1))
+            said[first] = replace(said[first], text=marks + said[first].text)
+        cells = {name: value for name, value in row.cells.items() if name not in BEFORE}
+        return replace(row, cells=cells, turns=tuple(said))
+
+
+def asked_table(table: DatasetTable) -> RowTable:
+    """Rows of questions, with what was said before each as turns, as training reads it."""
+    return _AskedTable(table) if {*BEFORE} & {*table.dataset.column_names} else table
+
+
 def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> TaughtTable | None:
     """The rows as questions with gold answers; None for questions with answers of their own.
 
@@ -76,7 +107,7 @@ def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> 
     columns = set(dataset.column_names)
     if "question" in columns and columns & {"answer", "answers"}:
         if words := [column for column in WORDS_BESIDE if column in columns]:
-            say_unread((), list(itertools.islice(dataset.select_columns(words), FIRST_ROWS)), source)
+            say_unread(BEFORE, list(itertools.islice(dataset.select_columns(words), FIRST_ROWS)), source)
         return None
     if not are_demonstrations(dataset):
         _refuse_preferences(dataset, source)

@@ -13,7 +13,13 @@ from sightline.data.formats import sft_rows
 from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.errors import DataError
 
-NAMES = [("instruction", "output"), ("query", "response"), ("problem", "solution")]
+NAMES = [
+    ("question", "answer"),
+    ("question", "answers"),
+    ("instruction", "output"),
+    ("query", "response"),
+    ("problem", "solution"),
+]
 
 
 def read(folder: Path, *rows: dict[str, Any], access: Any = read_dataset) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from sightline.data.formats.conversations import read_messages
@@ -12,6 +13,7 @@ from sightline.errors import DataError
 
 Row = dict[str, Any]
 
+BEFORE = ("system", "history")  # columns of what was said before a question
 QUESTIONS = ("question", "instruction", "query", "problem")
 CAPTION_PROMPT = "Describe the image."
 LABEL_PROMPT = "What is shown in the image?"
@@ -19,7 +21,7 @@ LABEL_PROMPT = "What is shown in the image?"
 
 def question_answer(row: Row, images: int, name: str) -> list[Row]:
     """Plain VQA rows; of several answers that which is given most."""
-    return [_asked(row, _most_given(column_answers(row, "answer", name)), name)]
+    return answered("question", "answer", row, images, name)
 
 
 def question_answers(row: Row, images: int, name: str) -> list[Row]:
@@ -27,11 +29,11 @@ def question_answers(row: Row, images: int, name: str) -> list[Row]:
     answers = column_answers(row, "answers", name)
     if not answers:
         raise DataError(f"{name}: expected at least one answer in 'answers', got none. Add one, or drop the row.")
-    return [_asked(row, _most_given(answers), name)]
+    return answered("question", "answers", row, images, name)
 
 
 def answered(question: str, answer: str, row: Row, images: int, name: str) -> list[Row]:
-    """Rows of other names for a question and its answer, with what was said before.
+    """A question and its answer, in columns of these names, with what was said before.
 
     Raises:
         DataError: a question that is no text, or a history without pairs.
@@ -58,7 +60,7 @@ def with_input(row: Row, question: Any) -> Any:
     return f"{question}\n{given}" if isinstance(given, str) and given.strip() else question
 
 
-def earlier_turns(row: Row, name: str) -> list[Row]:
+def earlier_turns(row: Mapping[str, Any], name: str) -> list[Row]:
     """The messages of `system`, and of ms-swift's `history`: questions with their answers that went before.
 
     Raises:
@@ -67,9 +69,9 @@ def earlier_turns(row: Row, name: str) -> list[Row]:
     pairs = written_list(row.get("history")) or []
     if not isinstance(pairs, list) or not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs):
         raise DataError(f"{name}: expected history as pairs of question and answer, got {pairs!r:.60}. Mend the row.")
-    first = [{"role": "system", "content": row["system"]}] if row.get("system") else []
+    first = [{"role": "system", "content": plain_text(row["system"])}] if row.get("system") else []
     return first + [
-        {"role": role, "content": said}
+        {"role": role, "content": plain_text(said)}
         for pair in pairs
         for role, said in zip(("user", "assistant"), pair, strict=True)
     ]
@@ -110,10 +112,6 @@ def refuse_hidden_options(first_rows: list[Row], columns: tuple[str, ...], sourc
                 f"{name}: the answer '{answer}' seems to pick one of the options in {', '.join(options)}, which the "
                 "model would not see. Write the options into the question, or their texts into the answers."
             )
-
-
-def _asked(row: Row, answer: str, name: str) -> Row:
-    return _said(_question(row, "question", name), answer)
 
 
 def _question(row: Row, column: str, name: str) -> Any:

@@ -34,6 +34,7 @@ from sightline.data.formats.matching import (
     may_part,
 )
 from sightline.data.formats.questions import (
+    BEFORE,
     answered,
     caption,
     captions,
@@ -137,6 +138,7 @@ def _nearest(found: set[str], goal: Goal) -> Format:
 
 
 _ASKED = [{"role": "user", "content": "What is red?"}]
+_NUMBERED = [{"index": None, "text": "What is red?", "type": "text"}, {"index": 0, "text": None, "type": "image"}]
 _CIRCLE = [{"role": "assistant", "content": "The circle."}]
 _SQUARE = [{"role": "assistant", "content": "The square."}]
 _LLAVA = [{"from": "human", "value": "<image>\nWhat is red?"}, {"from": "gpt", "value": "The circle."}]
@@ -181,13 +183,7 @@ FORMATS = (
         ("messages",),
         {
             "messages": [
-                {
-                    "role": "user",
-                    "content": [
-                        {"index": None, "text": "What is red?", "type": "text"},
-                        {"index": 0, "text": None, "type": "image"},
-                    ],
-                },
+                {"role": "user", "content": _NUMBERED},
                 {"role": "assistant", "content": [{"index": None, "text": "The circle.", "type": "text"}]},
             ],
             "images": ["a.jpg"],
@@ -281,7 +277,7 @@ FORMATS = (
             (question, chosen, rejected),
             {"image": "a.jpg", question: "What is red?", chosen: "The circle.", rejected: "The square."},
             question_pair,
-            optional=(*optional, "system", "history"),
+            optional=(*optional, *BEFORE),
             found_in=found_in,
         )
         for name, question, chosen, rejected, optional, found_in in _QUESTION_PAIRS
@@ -345,6 +341,7 @@ FORMATS = (
         ("question", "answer"),
         {"image": "a.jpg", "question": "What is red?", "answer": "circle"},
         question_answer,
+        optional=BEFORE,
         found_in="easy-VQA, VQA-RAD, VQAv2's JSON files",
     ),
     Format(
@@ -353,6 +350,7 @@ FORMATS = (
         ("question", "answers"),
         {"image": "a.jpg", "question": "What is red?", "answers": ["circle", "circle", "disc"]},
         question_answers,
+        optional=BEFORE,
         found_in="TextVQA, VQAv2 on the Hub",
     ),
     *(
@@ -363,7 +361,7 @@ FORMATS = (
             {"image": "a.jpg", question: "What is red?", answer: "The circle."},
             partial(answered, question, answer),
             has_one_answer,
-            (*optional, "system", "history"),
+            (*optional, *BEFORE),
             found_in,
         )
         for name, question, answer, optional, found_in in _QUESTION_ANSWERS
