@@ -85,9 +85,12 @@ def write(folder: Path, row: dict[str, Any]) -> str:
 
 
 def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """What a command says that ends in an error; empty where it ends well."""
+    """What a command says that ends in an error, doctor among its findings; empty where it ends well."""
     capsys.readouterr()
-    return capsys.readouterr().err if run(arguments) else ""
+    if not run(arguments):
+        return ""
+    said = capsys.readouterr()
+    return said.err + said.out
 
 
 TRAINING = ["--max_steps", "1", "--bf16", "false", "--report_to", "none"]
