@@ -17,7 +17,7 @@ from PIL import Image
 from sightline.cli.main import run
 from sightline.data.formats.registry import FORMATS
 from sightline.data.worlds.rows import write_world
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, InputError
 from sightline.inspection.doctor import Diagnosis, diagnose, diagnose_recipe
 from sightline.inspection.environment import read_environment
 from sightline.inspection.findings import _of_shared_memory
@@ -150,6 +150,14 @@ def test_a_run_without_rows_to_evaluate_on_is_refused_before_it_costs_anything(t
     given = ["--dataset_name", str(rows), "--preset", "nano", "--bf16", "false", "--eval_strategy", "steps"]
     with pytest.raises(ConfigError, match="rows.jsonl has no split 'test' to evaluate on, and eval_strategy is steps"):
         diagnose_recipe([*given, "--eval_steps", "1"], "sft", lambda items, total, title: items)
+
+
+def test_image_tokens_that_are_not_as_many_as_features_are_an_input_error(tmp_path: Path) -> None:
+    processor = tiny_processor()
+    processor.patch_size *= 2
+    plan = planned_run(tmp_path, vqa_rows(2, 2), source=ModelSource(tiny_llava(), processor))
+    with pytest.raises(InputError, match="a model in memory|Image features and image tokens do not match"):
+        diagnose(plan)
 
 
 def test_ties_are_one_module() -> None:

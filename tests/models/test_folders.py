@@ -161,6 +161,11 @@ def other_image_token(folder: Path) -> None:
     settings_with(**{key: given[key] + 1})(folder)
 
 
+def half_a_character(folder: Path) -> None:
+    path = folder / "tokenizer_config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "note": "a\ud800"}))
+
+
 def without_padding(folder: Path) -> None:
     path = folder / "tokenizer_config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "pad_token": None}))
@@ -191,6 +196,7 @@ def test_training_refuses_generation_settings_that_are_no_numbers(stop: Any, fol
         (other_image_token, r"config.json takes token 5 for that of a picture.* <image> is 4"),
         (chat_template, "chat_template.json is no whole JSON"),
         (without_padding, "the tokenizer has no padding token"),
+        (half_a_character, r"tokenizer_config.json holds .ud800, half of a character"),
     ],
 )
 def test_parts_that_do_not_belong_together_are_named(

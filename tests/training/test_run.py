@@ -26,6 +26,11 @@ def test_what_a_library_says_of_settings_is_an_input_error() -> None:
         fail_in("/site-packages/trl/trainer.py")
 
 
+def test_a_value_that_a_library_looks_up_in_vain_is_an_input_error() -> None:
+    with pytest.raises(InputError, match="nano: transformers does not know 'gelu_odd'"), quiet_input_errors(SETTINGS):
+        exec(compile("raise KeyError('gelu_odd')", "/site-packages/transformers/activations.py", "exec"), {})
+
+
 def test_a_fault_of_our_own_stays_what_it_is() -> None:
     with pytest.raises(ValueError, match="odd"), quiet_input_errors(SETTINGS):
         fail_in(str(Path(sightline.__file__).resolve().parent / "training" / "dpo.py"))

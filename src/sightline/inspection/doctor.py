@@ -20,6 +20,7 @@ from sightline.training.plan import RunPlan
 from sightline.training.recipe import plan_recipe
 from sightline.training.references import planned_rows
 from sightline.training.row_test import choose_rows
+from sightline.training.run import quiet_input_errors
 from sightline.training.sharing import base_model
 from sightline.training.stored_features import open_store
 
@@ -117,7 +118,7 @@ def diagnose(plan: RunPlan, track: Track = lambda items, total, title: items) ->
 def _try(plan: RunPlan, seen: Diagnosis, batches: Batches, accumulated: int) -> Diagnosis:
     """The diagnosis with what a few steps of the run's own trainer show."""
     passes = planned_rows(plan.settings.training, len(seen.rows.kept)) / len(seen.rows.kept)
-    with trial_trainer(plan, batches) as trainer:
+    with quiet_input_errors(plan.settings), trial_trainer(plan, batches) as trainer:
         seen = replace(
             seen,
             route=trainer.route,

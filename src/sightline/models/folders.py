@@ -142,6 +142,22 @@ def require_padding(name: str, processor: Any) -> None:
         )
 
 
+def require_whole_characters(name: str, processor: Any) -> None:
+    """Nothing where a tokenizer's settings can be written again, as a trained or merged model is.
+
+    Raises:
+        InputError: a text among them holds half of a character.
+    """
+    try:
+        json.dumps(processor.tokenizer.init_kwargs, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError as error:
+        half = ascii(error.object[error.start])[1:-1]
+        raise InputError(
+            f"{name}: tokenizer_config.json holds {half}, half of a character, with which no file can be written. "
+            "Mend it, or copy the folder again."
+        ) from error
+
+
 def require_picture_settings(name: str, processor: Any) -> None:
     """Nothing where a processor's settings can make something of a picture.
 

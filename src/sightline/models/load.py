@@ -20,6 +20,7 @@ from sightline.models.folders import (
     require_padding,
     require_picture_settings,
     require_whole,
+    require_whole_characters,
     why_unreadable,
 )
 from sightline.models.patches import patched_config
@@ -130,6 +131,7 @@ def load_processor(base: Base, adapter: str | None) -> ProcessorMixin:
     except Exception as error:  # transformers checks little of what it reads
         processor, reason = None, why_unreadable(folder, error)
     if isinstance(processor, ProcessorMixin):
+        require_whole_characters(folder, processor)
         return processor
     raise InputError(
         f"{folder} has no processor that prepares images and text ({reason}). Copy it from the base model: "

@@ -139,12 +139,13 @@ def quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
     """
     try:
         yield
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, KeyError) as error:
         if Path(traceback.extract_tb(error.__traceback__)[-1].filename).is_relative_to(_PACKAGE):
             raise
         if told_disk(error):
             raise MachineError(told_disk(error)) from error
-        raise InputError(f"{settings.model.model_name_or_path or settings.script.preset}: {error}") from error
+        told = f"transformers does not know {str(error)[:100]}" if isinstance(error, KeyError) else str(error)
+        raise InputError(f"{settings.model.model_name_or_path or settings.script.preset}: {told}") from error
     except RuntimeError as error:
         name = settings.model.model_name_or_path
         if name is None or not is_misfit(error):

@@ -22,6 +22,7 @@ from sightline.models.folders import (
     require_padding,
     require_picture_settings,
     require_readable,
+    require_whole_characters,
 )
 from sightline.models.load import processor_source
 from sightline.models.patches import patched_config
@@ -155,6 +156,7 @@ def _processor(base: Base, adapter: str | None) -> ProcessorMixin:
     require_image_token(source.name, config, processor)
     require_feature_layers(source.name, config)
     require_padding(source.name, processor)
+    require_whole_characters(source.name, processor)
     require_picture_settings(source.name, processor)
     require_embedded(source.name, config, processor)
     return processor

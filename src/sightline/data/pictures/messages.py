@@ -116,7 +116,10 @@ def in_front(messages: Any, images: int) -> Any:
         {**message, "content": _parts(message.get("content"))} if "content" in message else message
         for message in messages
     ]
-    placed = any(part.get("type") == "image" for message in even for part in message.get("content") or ())
+    parts = [part for message in even for part in message.get("content") or ()]
+    if not all(isinstance(part, Mapping) for part in parts):
+        return messages
+    placed = any(part.get("type") == "image" for part in parts)
     user = next((message for message in even if message.get("role") == "user"), None)
     if images and not placed and user is not None:
         user["content"] = [{"type": "image", "text": None}] * images + user["content"]
