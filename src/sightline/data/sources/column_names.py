@@ -24,7 +24,7 @@ KNOWN = frozenset(
     "image images rejected_images file_name messages conversations prompt completion completions chosen rejected "
     "question answer answers caption captions text label options choices query response rejected_response "
     "rejected_messages rejected_conversations chosen_response instruction input output history system tools "
-    "chat_template_kwargs".split()
+    "chat_template_kwargs problem solution texts".split()
 )
 LOOKED_AT = 100  # rows of a stream, which must have the same columns
 
