@@ -144,7 +144,11 @@ def quiet_input_errors(settings: TrainingSettings) -> Iterator[None]:
             raise
         if told_disk(error):
             raise MachineError(told_disk(error)) from error
-        told = f"transformers does not know {str(error)[:100]}" if isinstance(error, KeyError) else str(error)
+        told = (
+            f"transformers does not know {str(error)[:100]}. Mend config.json."
+            if isinstance(error, KeyError)
+            else str(error)
+        )
         raise InputError(f"{settings.model.model_name_or_path or settings.script.preset}: {told}") from error
     except RuntimeError as error:
         name = settings.model.model_name_or_path

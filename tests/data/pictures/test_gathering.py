@@ -15,6 +15,7 @@ from PIL import Image
 from sightline.data.formats import preference_rows, sft_rows
 from sightline.data.pictures.columns import PictureAccess
 from sightline.data.pictures.images import open_image, row_images
+from sightline.data.pictures.messages import in_front
 from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.errors import DataError
 
@@ -276,6 +277,12 @@ class TestColumns:
         path = rows_file(folder, {"messages": [asked({"type": "image", "image": "gone.png"}, TEXT), ANSWER]})
         found = read_dataset(path, pictures=PictureAccess(keep_missing=True))
         assert found.data.column("images")[0].as_py()[0]["path"] == str(folder / "gone.png")
+
+
+@pytest.mark.parametrize("content", [["what?"], [5], [None, {"type": "text", "text": "what?"}]])
+def test_messages_with_a_part_that_is_no_record_stay_as_they_are(content: list[Any]) -> None:
+    messages = [{"role": "user", "content": content}]
+    assert in_front(messages, 1) == messages
 
 
 def test_a_text_among_messages_stays_as_it_is_beside_rows_whose_parts_name_pictures(folder: Path) -> None:
