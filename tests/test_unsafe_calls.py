@@ -11,11 +11,11 @@ from tests.project_tree import SOURCE, source_files
 
 # The last parts of a call, and the files in which it may stand.
 PLACES = {
-    "from_pretrained": ("models/pretrained.py", "models/adapters.py"),
+    "from_pretrained": ("models/guarded.py", "models/adapters.py"),
     "from_config": ("models/parts.py", "models/stored_weights.py"),
     "load_dataset": ("data/sources/datasets.py", "evaluation/sources.py", "training/rows.py"),
     "pipeline": (),
-    "torch.load": (),
+    "torch.load": ("models/published/folder.py",),
     "pickle.load": (),
     "pickle.loads": (),
     "joblib.load": (),

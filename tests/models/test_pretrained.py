@@ -17,9 +17,9 @@ from sightline import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from sightline.errors import ConfigError, InputError
 from sightline.models import pretrained
 from sightline.models.build import BuildSpec, build_vlm
+from sightline.models.guarded import refused_pickles
 from sightline.models.load import load_vlm
 from sightline.models.parts import read_part
-from sightline.models.pretrained import refused_pickles
 from sightline.models.vilt.heads import load_head
 from sightline.models.vilt.start import load_start
 from sightline.training.arguments import read_settings

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sightline.errors import InputError, nearest
 from sightline.models.adapter_folders import SETTINGS, require_lasting_start
 from sightline.models.folders import reading, require_settings
-from sightline.models.pretrained import refused_pickles
+from sightline.models.guarded import refused_pickles
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -14,6 +14,7 @@ from typing import Any
 from sightline.disks import told_disk
 from sightline.errors import InputError, MachineError, SightlineError
 from sightline.models.pretrained import check_code, load_pretrained
+from sightline.models.published.table import recognise
 from sightline.models.stored_weights import INDEX, index_problem, loading_problem, weights_problem
 
 SETTINGS = (
@@ -65,6 +66,8 @@ def require_readable(name: str, revision: str | None = None) -> None:
     config = require_whole(name, revision)
     with reading(name, "The configuration of"):
         check_code(name, revision)
+        if recognise(name, revision) is not None:
+            return  # of a class that the layout names, whatever stands at architectures
         classes = config.architectures or [None]
         found = getattr(transformers, classes[0], None) if isinstance(classes[0], str) else None
         if found is None:

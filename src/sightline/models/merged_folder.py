@@ -15,7 +15,7 @@ from sightline.errors import MachineError
 from sightline.models.adapter_folders import SETTINGS, Base, lasting_name
 from sightline.models.folders import require_settings
 from sightline.models.load import load_model
-from sightline.models.pretrained import stored_file
+from sightline.models.published.folder import stored_file
 from sightline.models.stored_weights import give_usual_rights
 from sightline.runs import write_text
 from sightline.secrets import redact

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import functools
 import json
-import pickle
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from sightline.errors import InputError
 from sightline.launch.processes import say
-from sightline.progress import doing
+from sightline.models.guarded import NONE, load_guarded
+from sightline.models.published.folder import stored_file
+from sightline.models.published.table import Recognised, recognise
 
 SETTINGS = (
     "config.json",
@@ -23,15 +22,13 @@ SETTINGS = (
     "tokenizer_config.json",
     "generation_config.json",
 )
-PICKLES = (".bin", ".pt", ".pth", ".ckpt")
 INSTEAD = (
     "Name a checkpoint in transformers' own format (for many models one whose name ends in -hf), or convert this one."
 )
-_NONE: Mapping[str, Any] = MappingProxyType({})
 
 
-def load_pretrained(kind: Any, name: str | Path, settings: Mapping[str, Any] = _NONE) -> Any:
-    """What `kind.from_pretrained(name, **settings)` gives; the one place of the package that calls it.
+def load_pretrained(kind: Any, name: str | Path, settings: Mapping[str, Any] = NONE) -> Any:
+    """What `kind.from_pretrained(name, **settings)` gives, in whatever layout the authors published.
 
     What came with code, but is known to transformers by its `model_type`, is loaded as transformers' own class, and
     stderr says so.
@@ -46,6 +43,9 @@ def load_pretrained(kind: Any, name: str | Path, settings: Mapping[str, Any] = _
     disable_progress_bar()  # a bar per file of weights, which fills a log with its moves; downloads keep theirs
     where, revision = str(name), settings.get("revision")
     code = code_beside(where, revision)
+    recognised = recognise(where, revision)
+    if recognised is not None:
+        return _load_recognised(recognised, kind, code, settings)
     reports = bool(code) and _is_model(kind) and "output_loading_info" not in settings
     asked = dict(settings)
     if reports:
@@ -53,8 +53,7 @@ def load_pretrained(kind: Any, name: str | Path, settings: Mapping[str, Any] = _
     try:
         if code and kind.__name__ == "AutoProcessor":  # finds its own class by the config alone (transformers 5.23)
             asked["config"] = load_pretrained(_auto_config(), where, {"revision": revision})
-        with never_asking(), refused_pickles(where), doing(f"Loading {where}"):
-            loaded = kind.from_pretrained(where, trust_remote_code=False, **asked)
+        loaded = load_guarded(kind, where, asked)
     except (ValueError, KeyError) as error:
         code = code or code_beside(where, revision)  # of a Hub id that was fetched just now
         if code:
@@ -66,6 +65,15 @@ def load_pretrained(kind: Any, name: str | Path, settings: Mapping[str, Any] = _
         _require_all_weights(where, code, type(loaded).__name__, sorted(report["missing_keys"]))
     if code and kind is not _auto_config():
         _say_once(where, code)
+    return loaded
+
+
+def _load_recognised(recognised: Recognised, kind: Any, code: tuple[str, ...], settings: Mapping[str, Any]) -> Any:
+    from sightline.models.published.layout import load_published
+
+    loaded = load_published(recognised.layout.parts(), kind, recognised.folder, settings)
+    if code and kind is not _auto_config():
+        _say_once(recognised.folder.name, code)
     return loaded
 
 
@@ -86,7 +94,7 @@ def check_code(name: str, revision: str | None = None) -> None:
     except Exception:  # transformers checks little of what it reads; whoever loads it says what is wrong
         return
     code = code_beside(name, revision)
-    if not code:
+    if not code or recognise(name, revision) is not None:
         return
     for architecture in config.architectures or ():
         if getattr(transformers, architecture, None) is None:
@@ -95,57 +103,6 @@ def check_code(name: str, revision: str | None = None) -> None:
                 f"names {architecture}, which transformers has not. {INSTEAD}"
             )
     _say_once(name, code)
-
-
-@contextmanager
-def never_asking() -> Iterator[None]:
-    """transformers without its question on a terminal whether code may run: where it would ask, it raises ValueError.
-
-    For what it and TRL load on our behalf without `trust_remote_code` (transformers 5.23 passes it on to some parts of
-    a processor only; TRL 1.16 leaves it out for `chat_template_path`).
-    """
-    from transformers import dynamic_module_utils
-
-    before = dynamic_module_utils.TIME_OUT_REMOTE_CODE
-    dynamic_module_utils.TIME_OUT_REMOTE_CODE = 0
-    try:
-        yield
-    finally:
-        dynamic_module_utils.TIME_OUT_REMOTE_CODE = before
-
-
-@contextmanager
-def quiet_loading() -> Iterator[None]:
-    """transformers without its report on weights that were not used or not there."""
-    from transformers.utils import logging
-
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)
-
-
-@contextmanager
-def refused_pickles(name: str) -> Iterator[None]:
-    """What torch raises of weights or states below `name` that are pickled with more than tensors, as an input error.
-
-    Raises:
-        InputError: with the files that it may be.
-    """
-    try:
-        yield
-    except pickle.UnpicklingError as error:
-        folder = Path(name)
-        files = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLES) if folder.is_dir() else []
-        lines = [line.strip(" .") for line in str(error).splitlines()]
-        wanted = next((line[:160] for line in lines if "GLOBAL" in line), lines[0][:160] if lines else "")
-        which = f" ({', '.join(files)})" if files else ""
-        raise InputError(
-            f"{name}: a pickle{which} holds more than tensors, so that reading it would run code: {wanted}. Sightline "
-            "reads pickles of tensors alone. Use a copy whose weights are safetensors, or states that your run wrote."
-        ) from error
 
 
 def code_beside(name: str, revision: str | None = None) -> tuple[str, ...]:
@@ -158,23 +115,6 @@ def code_beside(name: str, revision: str | None = None) -> tuple[str, ...]:
     if Path(name, "custom_generate").is_dir():
         found.append("custom_generate/")
     return tuple(found)
-
-
-def stored_file(name: str, file: str, revision: str | None = None) -> Path | None:
-    """A file of a folder, or of what is cached of a Hub id; None where it is not here."""
-    folder = Path(name)
-    if folder.is_dir():
-        return folder / file if (folder / file).is_file() else None
-    if folder.is_absolute() or name.count("/") > 1 or name.startswith("."):
-        return None
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        cached = try_to_load_from_cache(name, file, revision=revision)
-    except HFValidationError:
-        return None
-    return Path(cached) if isinstance(cached, str) else None
 
 
 def _names_code(path: Path) -> bool:

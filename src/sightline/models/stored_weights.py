@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.models.pretrained import load_pretrained, quiet_loading
+from sightline.models.guarded import quiet_loading
+from sightline.models.pretrained import load_pretrained
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 SHOWN = 3

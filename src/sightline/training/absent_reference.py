@@ -10,14 +10,13 @@ from typing import Any
 
 from trl.trainer.utils import (
     add_fused_lm_head,
-    create_model_from_path,
     disable_dropout_in_model,
     get_config_model_id,
 )
 
 from sightline.engine.fingerprint import weights_fingerprint
 from sightline.errors import ConfigError
-from sightline.training.folder_code import loaded_by_trl
+from sightline.training.folder_code import create_model, loaded_by_trl
 from sightline.training.sharing import share_forward
 
 ADVICE = (
@@ -85,7 +84,7 @@ def _load(trainer: Any, name: str) -> Any:
         settings["device_map"] = None
     try:
         with loaded_by_trl(name):
-            return create_model_from_path(name, **settings)
+            return create_model(name, **settings)
     except (OSError, ValueError) as error:
         place = f"could not be loaded from {name}" if name else "came from no folder"
         reason = f": {str(error).splitlines()[0]}" if name and not Path(name).is_dir() else ""

@@ -13,7 +13,7 @@ from typing import Any
 
 from sightline.errors import DataError, MachineError, Stopped
 from sightline.launch.processes import Processes, heard, joined_processes, say
-from sightline.models.pretrained import refused_pickles
+from sightline.models.guarded import refused_pickles
 from sightline.runs import RunFolder
 from sightline.training.begun import begun_with, opened_folder, resume_same
 from sightline.training.callbacks import ProgressBar, add_callbacks, require_reporters

@@ -8,7 +8,6 @@ from typing import Any
 
 import trl
 from transformers import AutoProcessor, ProcessorMixin
-from trl.trainer.utils import create_model_from_path
 
 from sightline.errors import ConfigError, InputError
 from sightline.models.adapter_folders import Base, base_of_adapter, is_adapter, require_no_adapter
@@ -29,7 +28,7 @@ from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
 from sightline.settings.early import require_start
 from sightline.training.arguments import TrainingSettings
-from sightline.training.folder_code import loaded_by_trl
+from sightline.training.folder_code import create_model, loaded_by_trl
 
 
 @dataclass(frozen=True)
@@ -95,7 +94,7 @@ def policy(source: ModelSource, settings: TrainingSettings) -> Any:
     if training.distributed_state.distributed_type in ("MULTI_GPU", "DEEPSPEED"):
         init["device_map"] = None  # as TRL loads it
     with loaded_by_trl(source.model):
-        model = create_model_from_path(source.model, **init)
+        model = create_model(source.model, **init)
     training.model_init_kwargs = None  # of a model that is there, TRL warns
     return load_adapter(model, source.adapter, trainable=True)
 

@@ -21,7 +21,8 @@ from transformers.models.vilt.modeling_vilt import ViltModel, ViltPreTrainedMode
 from sightline.data.vilt.sentences import LABELS
 from sightline.errors import InputError
 from sightline.models.folders import reading
-from sightline.models.pretrained import load_pretrained, quiet_loading
+from sightline.models.guarded import quiet_loading
+from sightline.models.pretrained import load_pretrained
 from sightline.models.vilt.pretraining import ViltForPreTraining
 from sightline.models.vilt.start import Start, load_start, load_vilt_processor
 

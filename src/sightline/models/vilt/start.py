@@ -16,7 +16,8 @@ from transformers.models.vilt.modeling_vilt import ViltModel
 from sightline.data.vilt.pictures import PictureShape
 from sightline.errors import ConfigError, InputError
 from sightline.models.folders import reading, require_picture_settings
-from sightline.models.pretrained import load_pretrained, quiet_loading
+from sightline.models.guarded import quiet_loading
+from sightline.models.pretrained import load_pretrained
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 

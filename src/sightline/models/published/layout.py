@@ -1,0 +1,128 @@
+"""What a layout is loaded by, and the one way in which all are: config, class, map of names, processor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from transformers import (
+    AutoConfig,
+    AutoImageProcessor,
+    AutoModelForCausalLM,
+    AutoModelForImageTextToText,
+    AutoProcessor,
+    AutoTokenizer,
+    GenerationConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
+    ProcessorMixin,
+    conversion_mapping,
+)
+from transformers.core_model_loading import WeightConverter, WeightRenaming
+
+from sightline.errors import InputError
+from sightline.models.guarded import load_guarded, quiet_loading
+from sightline.models.published.folder import Folder
+
+Conversion: TypeAlias = WeightRenaming | WeightConverter
+SHOWN = 3
+_REPORTED = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # and refused here, by name
+MEND = "Copy the folder again, or name one whose files belong together."
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a layout is loaded by.
+
+    Attributes:
+        config: the config of our class, with what the authors left to their code's defaults.
+        model: the class, of transformers or of Sightline.
+        processor: prepares images and texts as the authors do; takes the settings of `load_pretrained`, `tokenizer`
+            among them for folders that carry none.
+        conversions: from the stored names to those of the class, in order; empty where they are the same.
+        generation: how the authors let it answer, in greedy decoding; None where a generation_config.json is there.
+        ignored: patterns of stored names that the model does not need.
+    """
+
+    config: Callable[[Folder], PreTrainedConfig]
+    model: type[PreTrainedModel]
+    processor: Callable[[Folder, Mapping[str, Any]], ProcessorMixin]
+    conversions: Callable[[Folder], Sequence[Conversion]]
+    generation: Callable[[Folder], GenerationConfig] | None = None
+    ignored: tuple[str, ...] = ()
+
+
+def load_published(parts: Parts, kind: Any, folder: Folder, settings: Mapping[str, Any]) -> Any:
+    """What `kind.from_pretrained` would give if transformers knew the layout: a config, model, processor or part of it.
+
+    Raises:
+        InputError: weights are missing, left over, or of other shapes than the config says; `kind` is something else.
+    """
+    if kind is AutoConfig:
+        return parts.config(folder)
+    if kind is AutoProcessor or (isinstance(kind, type) and issubclass(kind, ProcessorMixin)):
+        return parts.processor(folder, settings)
+    if kind is AutoTokenizer:
+        return parts.processor(folder, settings).tokenizer
+    if kind is AutoImageProcessor:
+        return parts.processor(folder, settings).image_processor
+    if kind is GenerationConfig:
+        return _generation(parts, folder)
+    if kind in (AutoModelForImageTextToText, AutoModelForCausalLM, parts.model):
+        return _load_model(parts, folder, settings)
+    raise InputError(f"{folder.name} is a {parts.model.__name__}, but was to be loaded as {kind.__name__}.")
+
+
+def _load_model(parts: Parts, folder: Folder, settings: Mapping[str, Any]) -> Any:
+    asked = {name: value for name, value in settings.items() if name != "output_loading_info"}
+    conversions = list(parts.conversions(folder))
+    with registered(parts.model, conversions), quiet_loading():
+        model, report = load_guarded(parts.model, folder.name, {"config": parts.config(folder), **asked, **_REPORTED})
+    model._weight_conversions = []  # saved in the names of its class, which need no map (transformers 5.23)
+    _require_all(parts, folder, report)
+    if parts.generation is not None:
+        model.generation_config = _generation(parts, folder)
+    return (model, report) if settings.get("output_loading_info") else model
+
+
+@contextmanager
+def registered(model: type[PreTrainedModel], conversions: list[Conversion]) -> Iterator[None]:
+    """While transformers (5.23) loads `model`, it renames and converts stored tensors so; none change nothing."""
+    if not conversions:
+        yield
+        return
+    name = model.__name__
+    before = conversion_mapping.get_checkpoint_conversion_mapping(name)
+    conversion_mapping.register_checkpoint_conversion_mapping(name, conversions, overwrite=True)
+    try:
+        yield
+    finally:
+        conversion_mapping.register_checkpoint_conversion_mapping(name, before, overwrite=True)
+
+
+def _generation(parts: Parts, folder: Folder) -> GenerationConfig:
+    stored = folder.read_settings("generation_config.json")
+    if stored and (parts.generation is None or "transformers_version" in stored):
+        return GenerationConfig.from_dict(stored)
+    return parts.generation(folder) if parts.generation is not None else GenerationConfig()
+
+
+def _require_all(parts: Parts, folder: Folder, report: Mapping[str, Any]) -> None:
+    problems = []
+    for what, found in (("are not stored", "missing_keys"), ("are stored beside it", "unexpected_keys")):
+        names = sorted(name for name in report[found] if not any(part in name for part in parts.ignored))
+        if names:
+            problems.append(f"{len(names)} weights {what}: {', '.join(names[:SHOWN])}")
+    if report["mismatched_keys"]:
+        name, stored, expected = sorted(report["mismatched_keys"])[0]
+        problems.append(
+            f"{len(report['mismatched_keys'])} weights have other shapes than config.json asks for: {name} has "
+            f"{list(stored)}, expected {list(expected)}"
+        )
+    if problems:
+        raise InputError(
+            f"{folder.name}: the weights are not those of the {parts.model.__name__} that config.json describes: "
+            f"{'; '.join(problems)}. {MEND}"
+        )
