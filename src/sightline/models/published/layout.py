@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from transformers import (
     AutoConfig,
@@ -32,6 +32,14 @@ _REPORTED = {"output_loading_info": True, "ignore_mismatched_sizes": True}  # an
 MEND = "Copy the folder again, or name one whose files belong together."
 
 
+class Beside(Protocol):
+    """Weights of a model that lie in a folder of their own."""
+
+    def fill(self, model: Any) -> frozenset[str]:
+        """Copy them into the model; gives the names that are filled."""
+        ...
+
+
 @dataclass(frozen=True)
 class Parts:
     """What a layout is loaded by.
@@ -43,7 +51,8 @@ class Parts:
             among them for folders that carry none.
         conversions: from the stored names to those of the class, in order; empty where they are the same.
         generation: how the authors let it answer, in greedy decoding; None where a generation_config.json is there.
-        ignored: patterns of stored names that the model does not need.
+        ignored: parts of stored names that the model does not need.
+        beside: what fills weights that lie in a folder of their own; None where all are stored.
     """
 
     config: Callable[[Folder], PreTrainedConfig]
@@ -52,6 +61,7 @@ class Parts:
     conversions: Callable[[Folder], Sequence[Conversion]]
     generation: Callable[[Folder], GenerationConfig] | None = None
     ignored: tuple[str, ...] = ()
+    beside: Callable[[Folder], Beside | None] | None = None
 
 
 def load_published(parts: Parts, kind: Any, folder: Folder, settings: Mapping[str, Any]) -> Any:
@@ -81,6 +91,8 @@ def _load_model(parts: Parts, folder: Folder, settings: Mapping[str, Any]) -> An
     with registered(parts.model, conversions), quiet_loading():
         model, report = load_guarded(parts.model, folder.name, {"config": parts.config(folder), **asked, **_REPORTED})
     model._weight_conversions = []  # saved in the names of its class, which need no map (transformers 5.23)
+    filler = parts.beside(folder) if parts.beside is not None else None
+    report["missing_keys"] = set(report["missing_keys"]) - (filler.fill(model) if filler else set())
     _require_all(parts, folder, report)
     if parts.generation is not None:
         model.generation_config = _generation(parts, folder)

@@ -44,5 +44,48 @@ def recognise(name: str, revision: str | None = None) -> Recognised | None:
     return Recognised(folder, found) if found is not None else None
 
 
+def cuts_tiles(settings: Mapping[str, Any]) -> bool:
+    """Whether a LLaVA cuts pictures into tiles, as from 1.6 on."""
+    return settings.get("image_aspect_ratio") == "anyres"
+
+
+def _architecture(settings: Mapping[str, Any]) -> str:
+    named = settings.get("architectures")
+    return str(named[0]) if isinstance(named, list) and named else ""
+
+
+def _is_llava(settings: Mapping[str, Any]) -> bool:
+    """A language model's config that names a tower and a projector beside it; Yi-VL's has LayerNorms in that."""
+    names = isinstance(settings.get("mm_vision_tower"), str)
+    return (
+        names
+        and _architecture(settings).startswith("Llava")
+        and not str(settings.get("mm_projector_type", "")).endswith("_Norm")
+    )
+
+
+def _is_llava_15(settings: Mapping[str, Any]) -> bool:
+    return _is_llava(settings) and not cuts_tiles(settings)
+
+
+def _llava_15() -> Parts:
+    from sightline.models.published.llava import WHOLE_PICTURES
+
+    return WHOLE_PICTURES
+
+
+def _is_llava_16(settings: Mapping[str, Any]) -> bool:
+    return _is_llava(settings) and cuts_tiles(settings)
+
+
+def _llava_16() -> Parts:
+    from sightline.models.published.llava import TILES
+
+    return TILES
+
+
 # The first that has a folder's config.json is taken.
-LAYOUTS: list[Layout] = []
+LAYOUTS: list[Layout] = [
+    Layout("LLaVA 1.5 of the authors", _is_llava_15, _llava_15),
+    Layout("LLaVA 1.6 of the authors", _is_llava_16, _llava_16),
+]

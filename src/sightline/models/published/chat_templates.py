@@ -1,0 +1,53 @@
+"""Chat templates of authors who published theirs as code: prompts to the letter, the model's own words marked."""
+
+from __future__ import annotations
+
+# `content` of a message is a text, or parts of which `image` ones stand for pictures; a picture in front of a user's
+# text is followed by a newline, as LLaVA's authors write it.
+_CONTENT = (
+    "{% macro said(content, mark) %}{% if content is string %}{{ content }}{% else %}"
+    "{% for part in content %}{% if part['type'] == 'image' %}{{ mark }}"
+    "{% if not loop.last %}{{ '\\n' }}{% endif %}{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% endif %}{% endmacro %}"
+)
+_SPLIT = (
+    "{% if messages and messages[0]['role'] == 'system' %}"
+    "{% set system = said(messages[0]['content'], mark) %}{% set turns = messages[1:] %}"
+    "{% else %}{% set system = default_system %}{% set turns = messages %}{% endif %}"
+)
+_ANSWER = "{% generation %}{{ said(turn['content'], mark) }}{{ end }}{% endgeneration %}"
+
+
+def turns_template(form: str, mark: str, system: str = "", end: str = "") -> str:
+    """A template in one of the forms below.
+
+    Args:
+        form: VICUNA, CHATML, MISTRAL, DEEPSEEK or HUMAN.
+        mark: what stands for a picture in the text.
+        system: the system message where a conversation brings none.
+        end: what closes an answer.
+    """
+    names = f"{{% set mark = {mark!r} %}}{{% set default_system = {system!r} %}}{{% set end = {end!r} %}}"
+    return names + _CONTENT + _SPLIT + form
+
+
+# "SYSTEM USER: question ASSISTANT: answer</s>USER: ..." (haotian-liu/LLaVA:llava/conversation.py, vicuna_v1)
+VICUNA = (
+    "{% if system %}{{ system + ' ' }}{% endif %}{% for turn in turns %}"
+    "{% if turn['role'] == 'user' %}{{ 'USER: ' + said(turn['content'], mark) + ' ' }}"
+    "{% else %}{{ 'ASSISTANT: ' }}" + _ANSWER + "{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'ASSISTANT:' }}{% endif %}"
+)
+# No newline behind the end of a turn (the same file, chatml_direct).
+CHATML = (
+    "{% if system %}{{ '<|im_start|>system\\n' + system + '<|im_end|>' }}{% endif %}{% for turn in turns %}"
+    "{{ '<|im_start|>' + turn['role'] + '\\n' }}"
+    "{% if turn['role'] == 'assistant' %}" + _ANSWER + "{% else %}{{ said(turn['content'], mark) + end }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+# "[INST] question [/INST] answer </s>[INST] ..." (the same file, mistral_instruct)
+MISTRAL = (
+    "{% for turn in turns %}{% if turn['role'] == 'user' %}{{ '[INST] ' }}"
+    "{% if loop.first and system %}{{ '<<SYS>>\\n' + system + '\\n<</SYS>>\\n\\n' }}{% endif %}"
+    "{{ said(turn['content'], mark) + ' [/INST]' }}{% else %}{{ ' ' }}" + _ANSWER + "{% endif %}{% endfor %}"
+)

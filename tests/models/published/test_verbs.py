@@ -1,0 +1,58 @@
+"""Each verb takes a folder in its authors' layout by name: ask, eval, preview and training, to an ordinary folder."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sightline.cli.main import run
+from sightline.models.load import load_vlm
+from tests.models.published import test_llava
+from tests.tiny import picture
+
+MAKERS: dict[str, Callable[[Path], Path]] = {
+    "llava 1.5": lambda folder: test_llava.checkpoint(folder, anyres=False).folder,
+    "llava 1.6": lambda folder: test_llava.checkpoint(folder).folder,
+}
+
+
+@pytest.fixture(scope="module", params=list(MAKERS))
+def folder(request, tmp_path_factory):
+    return MAKERS[request.param](tmp_path_factory.mktemp("published") / "model")
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    place = tmp_path_factory.mktemp("rows")
+    lines = []
+    for index in range(4):
+        picture(index).save(place / f"{index}.png")
+        lines.append({"image": f"{index}.png", "question": "Is it red?", "answer": "yes" if index % 2 else "no"})
+    (place / "rows.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return place / "rows.jsonl"
+
+
+@pytest.mark.slow
+def test_eval_answers_its_questions(folder, rows, tmp_path):
+    asked = ["eval", str(folder), "--data", str(rows), "--limit", "4", "--output_dir", str(tmp_path / "out")]
+    assert run(asked) == 0
+    results = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert next(iter(results["tasks"].values()))["n"] == 4
+
+
+@pytest.mark.slow
+def test_preview_shows_a_row_as_the_model_reads_it(folder, rows, tmp_path):
+    assert run(["data", "preview", str(rows), "--model", str(folder), "--output_dir", str(tmp_path / "page")]) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [[], ["--use_peft"]], ids=["whole", "adapter"])
+def test_sft_trains_it_and_what_is_saved_answers_and_is_an_ordinary_folder(folder, rows, tmp_path, more):
+    trained = ["sft", str(folder), str(rows), "--max_steps", "2", "--output_dir", str(tmp_path / "out"), *more]
+    assert run([*trained, "--per_device_train_batch_size", "2", "--report_to", "none", "--bf16", "false"]) == 0
+    saved = load_vlm(tmp_path / "out", device="cpu")
+    assert saved.adapted == bool(more)
+    assert run(["ask", str(tmp_path / "out"), str(rows.parent / "0.png"), "Is it red?", "--max_new_tokens", "2"]) == 0
