@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import tarfile
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from sightline.data.sources.datasets import read_dataset
 from sightline.errors import DataError, InputError
 from sightline.evaluation.items import Items
 from sightline.evaluation.requests import Asking, requests_of
-from sightline.evaluation.sources import DataChoice, load_items
+from sightline.evaluation.sources import DataChoice, load_items, open_rows
 from sightline.evaluation.tasks.registry import load_task
 from sightline.evaluation.taught_rows import taught_table
 from sightline.types import Turn
@@ -35,6 +36,9 @@ def items_of(folder: Path, *rows: dict[str, Any], name: str = "rows.json", **cho
         picture(place).save(folder / f"{place}.png")
     (folder / name).write_text(json.dumps(rows))
     return load_items(load_task("custom"), DataChoice(str(folder / name), **choice))
+
+
+PICTURE_SAID = {"role": "assistant", "content": [{"type": "image"}]}
 
 
 def llava(*said: str) -> list[dict[str, str]]:
@@ -138,6 +142,16 @@ def test_pictures_of_another_folder_are_found_by_image_folder(tmp_path: Path) ->
         ({"image": "0.png", "question": "What?", "chosen": "a", "rejected": "b"}, "found preferences .* answer=chosen"),
         ({"text": "All of it."}, "found TRL text .*nothing is asked"),
         ({"image": "0.png", "prompt": "What?", "completion": ""}, "row 1: expected the gold answer"),
+        ({"image": "0.png", "conversations": llava("What?", "<image> 3")}, "row 1: expected words alone in the answer"),
+        ({"image": "0.png", "question": "What?", "answer": "<image> 3"}, "row 1: expected words alone in the answer"),
+        (
+            {"image": "0.png", "question": "Why?", "answer": "3", "history": [["What?", "<image> 3"]]},
+            "row 1: expected words alone in the answer, got a mark",
+        ),
+        (
+            {"image": "0.png", "messages": [{"role": "user", "content": "What?"}, PICTURE_SAID]},
+            "row 1: expected words alone in the last answer, got a picture",
+        ),
     ],
 )
 def test_rows_without_a_question_and_its_answer_are_refused(tmp_path: Path, row: dict[str, Any], message: str) -> None:
@@ -294,3 +308,62 @@ def test_a_history_without_pairs_is_refused_by_its_row(tmp_path: Path) -> None:
     row = {"image": "0.png", "question": "Why?", "answer": "So."}
     with pytest.raises(DataError, match="row 2: expected history as pairs"):
         items_of(tmp_path, {**row, "history": [["a", "b"]]}, {**row, "history": [["a"]]})
+
+
+def test_the_picture_cells_of_a_tsv_come_with_what_was_said_before(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    picture(0).save(tmp_path / "0.png")
+    cell = base64.b64encode((tmp_path / "0.png").read_bytes()).decode()
+    header = "index\timage\tquestion\tanswer\tsystem\thistory\thint\n"
+    path = tmp_path / "rows.tsv"
+    path.write_text(f'{header}0\t{cell}\tWhy?\tSo.\tBe brief.\t"[[""What?"", ""A cat.""]]"\tRound.\n')
+    items = load_items(load_task("custom"), DataChoice(str(path)))
+    said = (Turn("system", "Be brief."), Turn("user", "<image 1>What?"), Turn("assistant", "A cat."))
+    assert (items.items[0].turns, items.items[0].question, len(items.items[0].pictures)) == (said, "Why?", 1)
+    assert open_rows(load_task("custom"), items.source).row(0).turns == said
+    assert "rows.tsv: not read: hint. " in capsys.readouterr().err
+
+
+def test_a_tsv_with_picture_cells_may_hold_what_training_reads(tmp_path: Path) -> None:
+    picture(0).save(tmp_path / "0.png")
+    cell = base64.b64encode((tmp_path / "0.png").read_bytes()).decode()
+    path = tmp_path / "rows.tsv"
+    path.write_text(f"index\timage\tinstruction\toutput\n7\t{cell}\tWhat?\tA cat.\n")
+    (item,) = load_items(load_task("custom"), DataChoice(str(path))).items
+    assert (item.id, item.question, item.answers, len(item.pictures)) == ("7", "What?", ("A cat.",), 1)
+
+
+@pytest.mark.parametrize(
+    ("written", "gold"),
+    [
+        ("<answer>red</answer>", "red"),
+        ("<answer> 3 </answer>", "3"),
+        ("<think>Two and one.</think>\n<answer>B</answer>", "B"),
+        ("<think>It glows.</think>\n\nred", "red"),
+        ("So $x = \\boxed{\\frac{1}{2}}$.", "\\frac{1}{2}"),
+        ("<b>red</b>", "<b>red</b>"),
+    ],
+)
+def test_gold_is_the_answer_that_a_solution_marks(written: str, gold: str, tmp_path: Path) -> None:
+    solved: dict[str, Any] = {"problem": "What?", "solution": written}
+    rows = (solved, {"question": "What?", "answer": [written]})
+    for name, row in zip(("solved.json", "asked.json"), rows, strict=True):
+        (item,) = items_of(tmp_path, {"image": "0.png", **row}, name=name).items
+        assert item.answers == (gold,)
+    taught = sft_rows(read_dataset(tmp_path / "solved.json"), "solved.json").dataset
+    assert taught[0]["completion"][0]["content"] == written
+
+
+def test_a_solution_picks_an_option_from_within_its_tags(tmp_path: Path) -> None:
+    row = {"image": "0.png", "question": "What?", "options": ["red", "blue"]}
+    items = items_of(tmp_path, {**row, "answer": "<answer>B</answer>"}, {**row, "answer": "<answer>red</answer>"}).items
+    assert [item.answers for item in items] == [("B",), ("A",)]
+    hidden = {"image": "0.png", "problem": "What?", "candidates": ["red", "blue"], "solution": "<answer>B</answer>"}
+    with pytest.raises(DataError, match="seems to pick one of the options in candidates"):
+        items_of(tmp_path, hidden)
+
+
+def test_thought_without_an_answer_is_no_gold_answer(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="row 1: expected an answer behind its thought in answer, got none"):
+        items_of(tmp_path, {"image": "0.png", "question": "What?", "answer": "<think>It is"})

@@ -15,7 +15,7 @@ from sightline.data.pictures.images import opened
 from sightline.errors import ConfigError, InputError, MachineError
 from sightline.models.endpoint import Endpoint
 from sightline.models.remote import EndpointAnswerer
-from sightline.types import Answer, Question, Sampling
+from sightline.types import Answer, Question, Sampling, Turn
 from tests.endpoint import Reply, Server, completion, failing, text_of
 from tests.tiny import picture
 
@@ -223,6 +223,14 @@ def test_messages_and_sampling_reach_the_server(server: Server) -> None:
     body = server.bodies[0]
     assert body["messages"] == [*opening, {"role": "user", "content": [{"type": "text", "text": "q"}]}]
     assert (body["temperature"], body["seed"]) == (0.7, 5)
+
+
+@pytest.mark.parametrize("role", ["system", "assistant"])
+def test_a_picture_in_another_turn_than_the_users_is_not_dropped(server: Server, role: str) -> None:
+    before = (Turn("user", "look"), Turn(role, "see <image 1>"))
+    (answer,) = server.answerer().answer([Question("q", (opened(picture(0)),), turns=before)])
+    assert answer.text == "" and f"got one in a turn of {role}. Write its mark into a question" in answer.error
+    assert not server.bodies
 
 
 def test_settings_that_cannot_work_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -313,3 +313,9 @@ def test_training_leaves_a_saved_dataset_as_it_was(pictures: bool, folder: Path)
     (folder / "rows.jsonl").symlink_to(folder / "saved", target_is_directory=True)
     assert run(command(folder)) == 0
     assert {path.name: path.stat().st_mtime_ns for path in (folder / "saved").iterdir()} == before
+
+
+def test_records_of_others_with_the_names_of_a_pictures_parts_have_a_signature() -> None:
+    empty, words = ([{"bytes": content, "path": None}] * 3 for content in (None, "abc"))
+    assert rows_signature(rows(question=empty)) == rows_signature(rows(question=empty))
+    assert rows_signature(rows(question=words)) != rows_signature(rows(question=empty))

@@ -102,6 +102,14 @@ class TestPlainBatchesEqualTrls:
         theirs = DataCollatorForVisionPreference(tiny_processor())
         self.compare(PreferenceCollator(encoder(), 0, share=False)(rows), theirs(copy.deepcopy(rows)))
 
+    def test_preferences_of_a_tokenizer_without_an_end_token(self) -> None:
+        rows, endless = preference_rows(5, 2), encoder()
+        endless.processor.tokenizer.eos_token = None
+        known, made = (PreferenceCollator(one, 0, share=False)(rows) for one in (encoder(), endless))
+        seen = known["attention_mask"].bool()
+        assert torch.equal(made["input_ids"][seen], known["input_ids"][seen])
+        assert torch.equal(made["attention_mask"], known["attention_mask"]) and not made["input_ids"][~seen].any()
+
     def test_a_length_limit_cuts_where_trl_cuts(self) -> None:
         rows = preference_rows(5, 2)
         theirs = DataCollatorForVisionPreference(tiny_processor(), max_length=31)

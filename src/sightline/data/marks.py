@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sightline.errors import DataError
@@ -39,6 +39,16 @@ def marked_pictures(text: str) -> int:
 def unnumbered_marks(text: str) -> int:
     """How many marks of a text have no number, so that they do not refer to a picture shown elsewhere."""
     return sum(not (mark.group("number") or mark.group("short")) for mark in _marks(text))
+
+
+def refuse_marked(texts: Iterable[str], which: str, name: str) -> None:
+    """Raise DataError for a mark in an answer, which shows no picture; a number refers to one of the question."""
+    marked = next((text for text in texts if unnumbered_marks(text)), None)
+    if marked is not None:
+        raise DataError(
+            f"{name}: expected words alone in the {which}, got a mark for an image: {marked[:60]!r}. Take it out; "
+            "only a mark in the question shows a picture."
+        )
 
 
 def place_pictures(texts: Sequence[str], images: int, name: str) -> list[list[Row]] | None:

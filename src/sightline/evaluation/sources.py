@@ -15,11 +15,11 @@ from sightline.data.sources.documents import require_split
 from sightline.data.sources.row_files import READERS
 from sightline.data.sources.stored import DatasetTable, RowTable
 from sightline.data.sources.text_files import row_kind
-from sightline.data.sources.tsv import has_picture_cells, read_tsv
+from sightline.data.sources.tsv import TsvTable, has_picture_cells, read_tsv
 from sightline.errors import ConfigError, DataError
 from sightline.evaluation.items import Items, collect_items
 from sightline.evaluation.task import Source, Task
-from sightline.evaluation.taught_rows import asked_table, taught_table
+from sightline.evaluation.taught_rows import asked_table, say_words_unread, taught_table
 from sightline.settings.hub import unreachable
 
 if TYPE_CHECKING:
@@ -92,7 +92,7 @@ def open_rows(task: Task, source: Source) -> RowTable:
     """
     names = read_columns(source.columns)
     if source.kind == "tsv":
-        return _open_tsv(source, Path(source.place).expanduser(), names).table
+        return _as_asked(task, _open_tsv(source, Path(source.place).expanduser(), names)).table
     if source.kind == "hub":
         return _open_hub(task, source, names).table
     access = PictureAccess(source.image_folder or None, gather=not task.sources, keep_missing=True, columns=names)
@@ -113,7 +113,7 @@ def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
     path, names = Path(data).expanduser(), choice.columns
     if path.is_file() and row_kind(path) == ".tsv" and (task.sources or has_picture_cells(path, names)):
         require_split(path, choice.split)
-        return _open_tsv(Source("tsv", data, columns=str(names)), path, names)
+        return _as_asked(task, _open_tsv(Source("tsv", data, columns=str(names)), path, names))
     if path.exists() or path.is_symlink() or row_kind(path) in READERS or path.is_absolute() or data.startswith("."):
         folder = str(choice.image_folder) if choice.image_folder is not None else None
         access = PictureAccess(
@@ -133,11 +133,15 @@ def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
 
 def _as_asked(task: Task, opened: _Opened, skip_bad_rows: bool = False) -> _Opened:
     """The rows with questions; for a task that has no rows of its own, rows that training reads become that."""
-    if task.sources or not isinstance(opened.table, DatasetTable):
+    if task.sources:
         return opened
+    if isinstance(opened.table, TsvTable):
+        say_words_unread((record.cells for record in opened.table.records), opened.table.path.name)
+        return replace(opened, table=asked_table(opened.table, opened.table.columns))
+    assert isinstance(opened.table, DatasetTable)
     taught = taught_table(opened.table.dataset, opened.table.source, skip_bad_rows)
     if taught is None:
-        return replace(opened, table=asked_table(opened.table))
+        return replace(opened, table=asked_table(opened.table, opened.table.dataset.column_names))
     return _Opened(opened.source, taught, (*opened.notes, taught.note), (*opened.bad_rows, *taught.bad_rows))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
@@ -84,7 +84,8 @@ class _AskedTable:
         said = [Turn(turn["role"], turn["content"]) for turn in earlier_turns(row.cells, row.name)]
         shown = row.cells.get("images") or row.cells.get("image") or ()
         images = len(shown) if isinstance(shown, tuple) else 1
-        texts = [*(turn.text for turn in said), *(str(row.cells[name]) for name in row.cells if name in _REPLACED)]
+        heard = [turn.text for turn in said if turn.role != "assistant"]
+        texts = [*heard, *(str(row.cells[name]) for name in row.cells if name in _REPLACED)]
         first = next((place for place, turn in enumerate(said) if turn.role == "user"), None)
         if first is not None and not any(map(count_marks, texts)):  # pictures without a mark come first, as in training
             marks = "".join(f"<image {number}>" for number in range(1, images + 1))
@@ -93,9 +94,14 @@ class _AskedTable:
         return replace(row, cells=cells, turns=tuple(said))
 
 
-def asked_table(table: DatasetTable) -> RowTable:
+def asked_table(table: RowTable, columns: Iterable[str]) -> RowTable:
     """Rows of questions, with what was said before each as turns, as training reads it."""
-    return _AskedTable(table) if {*BEFORE} & {*table.dataset.column_names} else table
+    return _AskedTable(table) if {*BEFORE} & {*columns} else table
+
+
+def say_words_unread(rows: Iterable[Mapping[str, Any]], source: str) -> None:
+    """Says which columns of words beside questions are not asked, by the first rows."""
+    say_unread(BEFORE, [dict(row) for row in itertools.islice(rows, FIRST_ROWS)], source)
 
 
 def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> TaughtTable | None:
@@ -107,7 +113,7 @@ def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> 
     columns = set(dataset.column_names)
     if "question" in columns and columns & {"answer", "answers"}:
         if words := [column for column in WORDS_BESIDE if column in columns]:
-            say_unread(BEFORE, list(itertools.islice(dataset.select_columns(words), FIRST_ROWS)), source)
+            say_words_unread(dataset.select_columns(words), source)
         return None
     if not are_demonstrations(dataset):
         _refuse_preferences(dataset, source)
@@ -191,12 +197,21 @@ def _exchange(said: Sequence[Mapping[str, Any]], name: str) -> tuple[tuple[Turn,
             f"{name}: expected turns of {', '.join(_ROLES)}, got one of {strange}, which cannot be asked. Leave the "
             "row out."
         )
+    if _shows(said[-1].get("content")):
+        raise DataError(
+            f"{name}: expected words alone in the last answer, got a picture, which no answer of a model is compared "
+            "with. Take it out, or leave the row out."
+        )
     texts, shown = [], 0
     for turn in said:
         text, shown = _text(turn.get("content"), shown)
         texts.append(text)
     before = tuple(Turn(str(role), text) for role, text in zip(roles[:-2], texts[:-2], strict=True))
     return before, texts[-2] if before else _without_first_marks(texts[-2]), texts[-1]
+
+
+def _shows(content: Any) -> bool:
+    return isinstance(content, list) and any(part.get("type") == "image" for part in content)
 
 
 def _text(content: Any, shown: int) -> tuple[str, int]:

@@ -11,7 +11,8 @@ from io import BytesIO
 from queue import SimpleQueue
 from typing import Any
 
-from sightline.data.encoding.prompts import said_of
+from sightline.data.encoding.prompts import Said, said_of
+from sightline.errors import DataError
 from sightline.models.chat_client import ChatClient, Sleep
 from sightline.models.endpoint import Endpoint
 from sightline.models.posts import Voice, say_on_stderr
@@ -131,13 +132,24 @@ class _Background:
 
 
 def chat_messages(question: Question) -> list[dict[str, Any]]:
-    """The turns before a question and the question as messages of OpenAI's API; what is no user's turn is a text."""
+    """The turns before a question and the question as messages of OpenAI's API; what is no user's turn is a text.
+
+    Raises:
+        DataError: another turn than a user's shows a picture, for which the API has no place.
+    """
     return [
-        {"role": said.role, "content": message_content(said.parts)}
-        if said.role == "user"
-        else {"role": said.role, "content": "".join(part for part in said.parts if isinstance(part, str))}
+        {"role": said.role, "content": message_content(said.parts) if said.role == "user" else _words(said)}
         for said in said_of(question)
     ]
+
+
+def _words(said: Said) -> str:
+    if not all(isinstance(part, str) for part in said.parts):
+        raise DataError(
+            f"expected pictures in turns of the user alone, as endpoints take them, got one in a turn of {said.role}. "
+            "Write its mark into a question, or ask a local model."
+        )
+    return "".join(part for part in said.parts if isinstance(part, str))
 
 
 def message_content(parts: Sequence[Picture | str]) -> list[dict[str, Any]]:

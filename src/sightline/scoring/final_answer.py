@@ -25,6 +25,7 @@ _CLOSES = "|".join(closing for _, closing in _MARKS)
 _CLOSED = re.compile(rf"(?:{_OPENS}).*?(?:{_CLOSES})", re.DOTALL | re.IGNORECASE)
 _ANY_CLOSE = re.compile(_CLOSES, re.IGNORECASE)
 _BEFORE_CLOSE = re.compile(rf"^.*(?:{_CLOSES})", re.DOTALL | re.IGNORECASE)
+_BEGINS_WITH_THOUGHT = re.compile(rf"\s*(?:{_OPENS})", re.IGNORECASE)
 _NEVER_ENDED = re.compile(rf"(?:{_OPENS}).*$", re.DOTALL | re.IGNORECASE)
 # GPT-OSS: channels with their marks, or glued together where special tokens were left out of the text.
 _FINAL_CHANNEL = re.compile(r"^.*(?:<\|channel\|>\s*final\b[^<]*<\|message\|>|assistantfinal)", re.DOTALL)
@@ -55,6 +56,11 @@ def without_thought(answer: str) -> str:
         said = _CLOSED.sub("", said[: ends[-1]]) + said[ends[-1] :]
     said = _NEVER_ENDED.sub("", _BEFORE_CLOSE.sub("", said))
     return _TURN_ENDS.sub("", _TURN_BEGINS.sub("", said)).strip()
+
+
+def begins_with_thought(text: str) -> bool:
+    """Whether a text begins with a mark of thought."""
+    return _BEGINS_WITH_THOUGHT.match(text) is not None
 
 
 def without_lmms_eval_tags(answer: str) -> str:

@@ -76,8 +76,9 @@ class PreferenceCollator:
         else:
             columns = plain_inputs(batch.sequences, batch.image_inputs, self.pad_id, batch.counts, self.facts)
         scored = columns.pop("labels") != NO_LABEL
-        if self.pad_id == 0 and self.encoder.settings.perturbation is None:
-            _pad_as_trl(columns["input_ids"], batch.sequences, self.encoder.processor.tokenizer.eos_token_id)
+        filler = self.encoder.processor.tokenizer.eos_token_id
+        if self.pad_id == 0 and filler is not None and self.encoder.settings.perturbation is None:
+            _pad_as_trl(columns["input_ids"], batch.sequences, filler)
         stored = self.references.columns(rows) if self.references is not None else {}
         return {**columns, **stored, "completion_mask": scored.long()}
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
+from tokenizers import Tokenizer
 from torch._utils import ExceptionWrapper
 
+from sightline.data.encoding.prompts import render_prompt
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.errors import DataError, TooLongError
+from sightline.types import Question
 from tests.tiny import picture, tiny_processor
 
 IMAGE_TOKENS = 16
@@ -97,3 +101,16 @@ def test_a_row_that_is_too_long_stays_one_when_a_worker_hands_it_over() -> None:
         handed = ExceptionWrapper(where="in DataLoader worker process 0")
     with pytest.raises(TooLongError, match="rows.jsonl row 3: 90 tokens"):
         handed.reraise()
+
+
+def test_a_text_that_the_tokenizer_has_no_token_for_is_refused_by_its_row() -> None:
+    processor = tiny_processor()
+    settings = json.loads(processor.tokenizer.backend_tokenizer.to_str())
+    settings["model"]["unk_token"] = "gone"
+    processor.tokenizer._tokenizer = Tokenizer.from_str(json.dumps(settings))
+    strange = SequenceEncoder(processor, EncodingSettings())
+    assert len(strange.encode_sft([row([picture(0)])]).sequences) == 1
+    with pytest.raises(DataError, match="the tokenizer cannot read the text: .*Mend tokenizer.json"):
+        strange.encode_sft([row([picture(0)], answer="ultramarine")])
+    with pytest.raises(DataError, match="The question: the tokenizer cannot read the text"):
+        render_prompt(processor, Question("ultramarine ?"))

@@ -16,6 +16,8 @@ from sightline.errors import DataError
 
 CALL = {"type": "function", "function": {"name": "zoom", "arguments": {"by": 2}}}
 ASKED = {"role": "user", "content": "<image>what ?"}
+MARKED_TURN = {"role": "assistant", "content": "<image> red"}
+LLAVA = [{"from": "human", "value": "what ?"}, {"from": "gpt", "value": "<image>\nred"}]
 
 
 def written(folder: Path, row: dict[str, Any]) -> Path:
@@ -32,6 +34,14 @@ MARKED: list[tuple[dict[str, Any], str]] = [
     ({"prompt": "<image>what ?", "completion": "<image> red"}, "answer"),
     ({"messages": [{"role": "user", "content": [{"type": "image"}]},
                    {"role": "assistant", "content": [{"type": "text", "text": "<image> red"}]}]}, "answer"),
+    ({"conversations": LLAVA}, "answer"),
+    ({"messages": [{"role": "user", "content": "what ?"}, MARKED_TURN]}, "answer"),
+    ({"texts": [{"user": "what ?", "assistant": "red <image>"}]}, "answer"),
+    ({"question": "why ?", "answer": "red", "history": [["what ?", "<image> red"]]}, "answer"),
+    ({"prompt": [ASKED, MARKED_TURN, {"role": "user", "content": "why ?"}],
+      "completion": [{"role": "assistant", "content": "red"}]}, "answer"),
+    ({"conversations": LLAVA, "rejected_conversations": [LLAVA[0], {"from": "gpt", "value": "blue"}]}, "answer"),
+    ({"chosen": [ASKED, {"role": "assistant", "content": "red"}], "rejected": [ASKED, MARKED_TURN]}, "answer"),
     ({"question": "what ?", "chosen": "<image> red", "rejected": "blue"}, "chosen answer"),
     ({"prompt": "what ?", "chosen": "red", "rejected": ["blue", "<image> red"]}, "rejected answer"),
 ]  # fmt: skip
@@ -40,7 +50,8 @@ MARKED: list[tuple[dict[str, Any], str]] = [
 @pytest.mark.parametrize("read", [read_dataset, stream_dataset], ids=["table", "stream"])
 @pytest.mark.parametrize("row, which", MARKED, ids=[" ".join(row) for row, _ in MARKED])
 def test_a_mark_in_an_answer_is_said_to_be_there(row: dict[str, Any], which: str, read: Any, tmp_path: Path) -> None:
-    take = sft_rows if which == "answer" else preference_rows
+    preferred = {"chosen", "rejected", "rejected_conversations"} & {*row}
+    take = preference_rows if preferred else sft_rows
     with pytest.raises(DataError, match=f"rows.jsonl row 1: expected words alone in the {which}, got a mark"):
         list(take(read(written(tmp_path, row)), "rows.jsonl").dataset)
 
@@ -55,6 +66,9 @@ def test_an_answer_may_refer_to_a_picture_by_its_number(tmp_path: Path) -> None:
     row = {"question": "<image 1> what ?", "answer": "<image 1> is red"}
     (one,) = sft_rows(read_dataset(written(tmp_path, row)), "rows.jsonl").dataset
     assert one["completion"][0]["content"] == "<image 1> is red"
+    talk = {"conversations": [LLAVA[0], {"from": "gpt", "value": "<image 1> is red"}]}
+    (one,) = sft_rows(read_dataset(written(tmp_path, talk)), "rows.jsonl").dataset
+    assert [[part["type"] for part in turn["content"]] for turn in one["messages"]] == [["image", "text"], ["text"]]
 
 
 @pytest.mark.parametrize(

@@ -150,3 +150,20 @@ def test_recipes_and_flags_take_the_names(written_as: str) -> None:
 
 def test_trls_list_of_columns_keeps_its_meaning() -> None:
     assert not read_names(["prompt", "completion"])
+
+
+@pytest.mark.parametrize(
+    "name, read",
+    [("rows.jsonl", read_dataset), ("rows.csv", read_dataset), ("rows.jsonl", stream_dataset), ("bench.tsv", read_tsv)],
+)
+def test_a_name_as_long_as_a_text_is_told_in_a_line(name: str, read: Any, tmp_path: Path) -> None:
+    long = "x" * 5000
+    texts = {
+        "rows.jsonl": json.dumps({long: 1, "answer": "red"}),
+        "rows.csv": f"{long},answer\n1,red\n",
+        "bench.tsv": f"index\t{long}\n1\tred\n",
+    }
+    (tmp_path / name).write_text(texts[name])
+    with pytest.raises(DataError, match=f"{name}: expected names of columns, got one of 5,000 char") as raised:
+        list(read(tmp_path / name))
+    assert len(str(raised.value)) < 300

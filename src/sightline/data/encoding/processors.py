@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -174,6 +175,32 @@ def foreign_tokens(processor: Any) -> dict[int, str]:
         if token not in (None, tokenizer.unk_token_id, hole):
             found[token] = medium
     return found
+
+
+@contextmanager
+def tokenizing(label: str) -> Iterator[None]:
+    """Inside, a text is tokenized; `label` says whose.
+
+    Raises:
+        DataError: the tokenizer has no token for it, not even one for what is unknown.
+    """
+    try:
+        yield
+    except Exception as error:
+        if type(error) is not Exception:  # as the package tokenizers (0.22) raises all that its models lack
+            raise
+        raise DataError(
+            f"{label}: the tokenizer cannot read the text: {error}. Mend tokenizer.json in the model's folder, or copy "
+            "the folder again."
+        ) from error
+
+
+def token_ids(processor: Any, text: str, label: str, adds_tokens: bool = False) -> np.ndarray:
+    """Token ids of a text, (L,), of which none may be another's than words'; see `tokenizing`, `require_own_words`."""
+    with tokenizing(label):
+        ids_L = np.asarray(processor.tokenizer(text, add_special_tokens=adds_tokens)["input_ids"], dtype=np.int64)
+    require_own_words(processor, ids_L, label)
+    return ids_L
 
 
 def require_own_words(processor: Any, ids_L: np.ndarray, label: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.encoding.bounded_templates import bound_templates
-from sightline.data.encoding.processors import Layout, layout_of, prompt_ids, require_own_words
+from sightline.data.encoding.processors import Layout, layout_of, prompt_ids, token_ids, tokenizing
 from sightline.data.encoding.rendering import missing_template, templated
 from sightline.errors import DataError, InputError
 from sightline.types import SYSTEM, Picture, Question, Turn
@@ -139,12 +139,8 @@ def ids_around(processor: Any, prompt: Prompt, around: Sequence[tuple[str, str]]
 
 
 def _text_ids(processor: Any, text: str, adds_tokens: bool, around: Sequence[tuple[str, str]]) -> np.ndarray:
-    def tokenize(words: str) -> np.ndarray:
-        ids_L = np.asarray(processor.tokenizer(words, add_special_tokens=adds_tokens)["input_ids"], dtype=np.int64)
-        require_own_words(processor, ids_L, "The question")
-        return ids_L
-
-    return prompt_ids(processor, tokenize, text, around, "The question")
+    label = "The question"
+    return prompt_ids(processor, lambda words: token_ids(processor, words, label, adds_tokens), text, around, label)
 
 
 @dataclass(frozen=True)
@@ -201,7 +197,8 @@ def option_ids(processor: Any, option: str) -> np.ndarray:
     Raises:
         DataError: there are none.
     """
-    ids = processor.tokenizer(option, add_special_tokens=False)["input_ids"]
+    with tokenizing(f"The option '{option[:60]}'"):
+        ids = processor.tokenizer(option, add_special_tokens=False)["input_ids"]
     if not ids:
         raise DataError(f"The option '{option}' has no tokens in the model's vocabulary. Reword it, or drop the item.")
     return np.asarray(ids, dtype=np.int64)

@@ -27,6 +27,8 @@ from sightline.data.encoding.processors import (
     refusal,
     require_own_words,
     started,
+    token_ids,
+    tokenizing,
 )
 from sightline.data.encoding.rendering import (
     inside_spans,
@@ -357,7 +359,8 @@ class SequenceEncoder:
         start = len(started(self.processor, text)) - len(text)
         spans = [(first + start, end + start) for first, end in moved_spans(self.processor, text, around, spans)]
         text = spelt_out(started(self.processor, text), image_token(self.processor), around)
-        encoded = self.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        with tokenizing(label):
+            encoded = self.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids_L = np.asarray(encoded["input_ids"], dtype=np.int64)
         require_own_words(self.processor, ids_L, label)
         scored_L = inside_spans(encoded["offset_mapping"], spans)
@@ -366,9 +369,7 @@ class SequenceEncoder:
         return _Text(ids_L, scored_L)
 
     def _tokenize(self, text: str, label: str) -> np.ndarray:
-        ids_L = np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
-        require_own_words(self.processor, ids_L, label)
-        return ids_L
+        return token_ids(self.processor, text, label)
 
     def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> TokenSequence:
         return expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sightline.data.formats.even import answer_messages, parted, several
 from sightline.data.formats.spoken import ROLES, SAID_FIELDS, TOOL_ROLES, as_messages, transcript
-from sightline.data.marks import IMAGE_MARK, place_pictures
+from sightline.data.marks import IMAGE_MARK, place_pictures, refuse_marked
 from sightline.data.sources.answers import plain_text, written_list
 from sightline.errors import DataError
 
@@ -21,7 +21,7 @@ def read_messages(turns: Any, images: int, name: str, system: str | None = None)
     Images without any mark come first in the first user turn. A conversation without images has plain text contents.
 
     Raises:
-        DataError: no turns, an unknown role, or marks that do not match the images.
+        DataError: no turns, an unknown role, marks that do not match the images, or a mark in an answer.
     """
     turns = written_list(turns)
     if not isinstance(turns, list) or not turns:
@@ -29,14 +29,17 @@ def read_messages(turns: Any, images: int, name: str, system: str | None = None)
     messages = [_message(turn, name) for turn in turns]
     if system:
         messages.insert(0, {"role": "system", "content": system})
-    contents = place_pictures([message["content"] for message in messages], images, name)
-    if contents is None:
-        contents = [as_parts(message["content"]) for message in messages]
-        if images:
-            first = next((place for place, message in enumerate(messages) if message["role"] == "user"), None)
-            if first is None:
-                raise DataError(f"{name}: {images} images, but no user turn to show them in. Add one, or drop the row.")
-            contents[first] = images_first(messages[first]["content"], images)
+    heard = [place for place, message in enumerate(messages) if message["role"] != "assistant"]
+    refuse_marked((message["content"] for message in messages if message["role"] == "assistant"), "answer", name)
+    contents = [as_parts(message["content"]) for message in messages]
+    shown = place_pictures([messages[place]["content"] for place in heard], images, name)
+    if shown is None and images:
+        first = next((place for place, message in enumerate(messages) if message["role"] == "user"), None)
+        if first is None:
+            raise DataError(f"{name}: {images} images, but no user turn to show them in. Add one, or drop the row.")
+        contents[first] = images_first(messages[first]["content"], images)
+    for place, parts in zip(heard, shown or (), strict=False):
+        contents[place] = parts
     return [{**message, "content": parts} for message, parts in zip(messages, contents, strict=True)]
 
 

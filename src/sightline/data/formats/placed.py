@@ -7,7 +7,7 @@ from typing import Any
 
 from sightline.data.formats.conversations import as_parts, images_first
 from sightline.data.formats.spoken import MAY_BE_WRITTEN
-from sightline.data.marks import MAY_MARK, count_marks, place_pictures, unnumbered_marks
+from sightline.data.marks import MAY_MARK, count_marks, place_pictures, refuse_marked, unnumbered_marks
 from sightline.errors import DataError
 
 Row = dict[str, Any]
@@ -79,15 +79,10 @@ def _refuse_marks(texts: list[str], parts: int, name: str) -> None:
 
 
 def _refuse_marked_answers(row: Row, name: str) -> None:
-    """Raise DataError for a mark in an answer, which shows no picture; a number refers to one of the question."""
-    said = [turn for turn in _listed(row.get("messages")) if turn.get("role") == "assistant"]
+    """Raise DataError for a mark in an answer, also in one that went before."""
+    said = [turn for column in ASKED for turn in _listed(row.get(column)) if turn.get("role") == "assistant"]
     for which, value in (("answer", said), *((_WHICH[one], row.get(one)) for one in ANSWERED)):
-        marked = next((text for text in _texts(value) if unnumbered_marks(text)), None)
-        if marked is not None:
-            raise DataError(
-                f"{name}: expected words alone in the {which}, got a mark for an image: {marked[:60]!r}. Take it out; "
-                "only a mark in the question shows a picture."
-            )
+        refuse_marked(_texts(value), which, name)
 
 
 def _texts(value: Any) -> Iterator[str]:

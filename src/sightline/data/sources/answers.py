@@ -21,6 +21,8 @@ YES, NO = "yes", "no"
 _RECORD_KEYS = ("answer", "text", "value", "caption", "raw")
 _WHOLE = 2**53  # the largest float up to which every whole number is one
 _ARRAY = re.compile(r"array\((\[.*\])(?:, dtype=[\w<>'|]+)?\)", re.DOTALL)  # as NumPy's repr has it
+_TAGGED = re.compile(r"<answer>(?P<held>(?:(?!<answer>).)*?)</answer>", re.DOTALL | re.IGNORECASE)
+_BOXED = re.compile(r"\\boxed\s*\{(?P<held>(?:[^{}]|\{[^{}]*\})*)\}")
 _QUOTES_MEET = re.compile(r"""['"]\s*['"]""")
 
 
@@ -36,6 +38,17 @@ def plain_text(value: Any) -> str:
     if isinstance(value, float) and value.is_integer() and abs(value) <= _WHOLE:
         return str(int(value))
     return str(value)
+
+
+def marked_answer(text: str) -> str:
+    """What the last answer tags of a solution hold, or its last LaTeX box, as solutions for models that reason have
+    them; a text without these as it is.
+
+    >>> marked_answer("<think>It is round.</think><answer> 3 </answer>"), marked_answer("$x = \\boxed{5}$")
+    ('3', '5')
+    """
+    marks = list(_TAGGED.finditer(text)) or list(_BOXED.finditer(text))
+    return marks[-1]["held"].strip() if marks else text
 
 
 def answer_texts(value: Any, name: str) -> tuple[str, ...]:
@@ -167,6 +180,7 @@ def options_meant(cells: Mapping[str, Any], answer: str) -> list[str]:
     >>> options_meant({"choices": ["2", "3"], "answer": 3}, "3")
     []
     """
+    answer = marked_answer(answer)
     if not _LETTER_OR_PLACE.fullmatch(answer):
         return []
     names = {name: re.sub(r"[\s-]+", "_", name.strip().lower()) for name in cells if name not in _ANSWERS}

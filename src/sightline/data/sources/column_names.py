@@ -26,6 +26,7 @@ KNOWN = frozenset(
     "rejected_messages rejected_conversations chosen_response instruction input output history system tools "
     "chat_template_kwargs problem solution texts".split()
 )
+LONGEST_NAME = 1000  # characters
 LOOKED_AT = 100  # rows of a stream, which must have the same columns
 
 
@@ -37,8 +38,19 @@ def known_names(names: Iterable[str]) -> dict[str, str]:
     return {name: known for name, known in plain.items() if name != known and known in KNOWN and count[known] == 1}
 
 
+def require_names(names: Iterable[str], where: str) -> None:
+    """Raise DataError for a column's name that is none by its length: each message would be as long."""
+    odd = next((name for name in names if len(name) > LONGEST_NAME), None)
+    if odd is not None:
+        raise DataError(
+            f"{where}: expected names of columns, got one of {len(odd):,} characters ({odd[:40]!r}...). Give the "
+            "file a first line with the names of its columns, or the rows short keys."
+        )
+
+
 def rename_known(dataset: Dataset, where: str) -> Dataset:
     """The dataset with the columns of `known_names` renamed, which is said."""
+    require_names(dataset.column_names, where)
     others = known_names(dataset.column_names)
     _say(others, where)
     return dataset.rename_columns(others) if others else dataset
@@ -48,7 +60,9 @@ def with_known_names(rows: Iterable[Row], where: str) -> Iterator[Row]:
     """The rows of a stream with the columns of `known_names`, told by the first of them, renamed, which is said."""
     rows = iter(rows)
     first = list(itertools.islice(rows, LOOKED_AT))
-    others = known_names(dict.fromkeys(name for row in first for name in row))
+    names = dict.fromkeys(name for row in first for name in row)
+    require_names(names, where)
+    others = known_names(names)
     _say(others, where)
     for row in itertools.chain(first, rows):
         yield {others.get(name, name): value for name, value in row.items()} if others else row

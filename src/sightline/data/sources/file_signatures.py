@@ -127,9 +127,13 @@ def _add(digest: Any, column: Any, named: _Files) -> None:
 
 
 def _are_pictures(kind: Any) -> bool:
+    """Whether a column holds pictures as `datasets` stores them; records of users may have the same names."""
     import pyarrow
 
-    return pyarrow.types.is_struct(kind) and {field.name for field in kind} == {"bytes", "path"}
+    if not pyarrow.types.is_struct(kind) or {field.name for field in kind} != {"bytes", "path"}:
+        return False
+    content, path = kind.field("bytes").type, kind.field("path").type
+    return pyarrow.types.is_binary(content) and pyarrow.types.is_string(path)
 
 
 def _add_plain(digest: Any, column: Any) -> None:

@@ -16,7 +16,7 @@ from PIL.Image import Image
 from sightline.data.pictures.columns import beside
 from sightline.data.pictures.images import open_image, stored_key
 from sightline.data.sources.bounds import VALUE_BYTES, allow_long_cells
-from sightline.data.sources.column_names import OWN_NAMES, ColumnNames, new_names
+from sightline.data.sources.column_names import OWN_NAMES, ColumnNames, new_names, require_names
 from sightline.data.sources.stored import FilePicture, Row
 from sightline.data.sources.text_files import plain_text, row_stem
 from sightline.errors import DataError
@@ -116,14 +116,15 @@ def read_tsv(path: Path, names: ColumnNames = OWN_NAMES) -> TsvTable:
 
 
 def has_picture_cells(path: Path, names: ColumnNames = OWN_NAMES) -> bool:
-    """Whether a file's header names VLMEvalKit's columns: `index`, and `image` or `image_path`."""
+    """Whether a file's header names VLMEvalKit's columns: `index`, `question`, and `image` or `image_path`."""
     with plain_text(path).open("rb") as file:
         columns = set(_columns(next(_Records(file, path, 0), None), path, names))
-    return "index" in columns and bool(columns & {"image", "image_path"})
+    return {"index", "question"} <= columns and bool(columns & {"image", "image_path"})
 
 
 def _columns(header: _Raw | None, path: Path, names: ColumnNames) -> list[str]:
     found = [] if header is None else [column.removeprefix("\ufeff") for column in header.cells]
+    require_names(found, path.name)
     return new_names(found, names, path.name)
 
 

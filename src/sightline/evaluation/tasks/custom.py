@@ -8,14 +8,15 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 from typing import Any
 
-from sightline.data.marks import numbered
-from sightline.data.sources.answers import options_meant, plain_text, written_list
+from sightline.data.marks import numbered, refuse_marked
+from sightline.data.sources.answers import marked_answer, options_meant, plain_text, written_list
 from sightline.data.sources.stored import Row
 from sightline.errors import DataError, nearest
 from sightline.evaluation.profiles import EXACT
 from sightline.evaluation.task import Task, as_asked
 from sightline.evaluation.tasks.cells import by_kind, cell, lettered_options, listed_options, optional, text, texts
 from sightline.evaluation.tasks.prompts import CHOICE_EXAMPLE, letter_answer, short_answer, vlmevalkit_choice
+from sightline.scoring.final_answer import begins_with_thought, without_thought
 from sightline.scoring.records import Item
 from sightline.types import Picture, Turn
 
@@ -35,18 +36,22 @@ def _read(row: Row) -> Iterator[Item]:
     kind = next((column for column in _KIND_COLUMNS if optional(row, column)), "")
     pictures = _pictures(row)
     before = [turn.text for turn in row.turns]
-    said = numbered((*before, text(row, "question"), *options), len(pictures), row.name)
-    turns = tuple(Turn(turn.role, words) for turn, words in zip(row.turns, said, strict=False))
-    question, *shown = said[len(turns) :]
+    asked = text(row, "question")
     if gold is None:
         _refuse_unread_options(row)
+    answers = (gold.letter,) if gold else _said_answers(row, _answer_column(row))
+    if pictures:
+        refuse_marked((*(turn.text for turn in row.turns if turn.role == "assistant"), *answers), "answer", row.name)
+    said = numbered((*before, asked, *options), len(pictures), row.name)
+    turns = tuple(Turn(turn.role, words) for turn, words in zip(row.turns, said, strict=False))
+    question, *shown = said[len(turns) :]
     yield Item(
         id=optional(row, "id") or optional(row, "index") or str(row.number),
         name=row.name,
         question=question,
         pictures=pictures,
         options=tuple(shown),
-        answers=(gold.letter,) if gold else texts(row, _answer_column(row)),
+        answers=answers,
         category=optional(row, kind) if kind else "",
         gold_read_as=gold.read_as if gold else "",
         facts={name: value for name, value in row.cells.items() if name not in _USED},
@@ -73,6 +78,18 @@ def _gold(row: Row, options: tuple[str, ...]) -> Gold:
         return chosen_option(row, column, bare)
 
 
+def _said_answers(row: Row, column: str) -> tuple[str, ...]:
+    """The gold answers, each without its thought and out of its tags or box, as answers of models are read, too."""
+    said = tuple(filter(None, map(_final, texts(row, column))))
+    if not said:
+        raise DataError(f"{row.name}: expected an answer behind its thought in {column}, got none. Fill it in.")
+    return said
+
+
+def _final(answer: str) -> str:
+    return marked_answer(without_thought(answer) if begins_with_thought(answer) else answer)
+
+
 def _without_labels(row: Row, options: tuple[str, ...]) -> tuple[str, ...]:
     """The texts of options that bear their letters: "A. cat" is cat, as prompts give each its letter."""
     labels = [_LABEL.match(option) for option in options]
@@ -89,7 +106,7 @@ def _without_labels(row: Row, options: tuple[str, ...]) -> tuple[str, ...]:
 
 def _refuse_unread_options(row: Row) -> None:
     """Raises DataError where the answer picks one of options that are not read: asked without, nobody could say it."""
-    found = options_meant(row.cells, answer := plain_text(row.cells[_answer_column(row)]).strip())
+    found = options_meant(row.cells, answer := _final(plain_text(row.cells[_answer_column(row)]).strip()))
     if found:
         raise DataError(
             f"{row.name}: the answer '{answer}' seems to pick one of the options in {', '.join(found)}, and options "
@@ -163,8 +180,8 @@ TASKS = {
         licence="That of your rows.",
         note="Columns: question; answer or answers; options or choices (a list, texts by letter, columns A, B, ...), "
         "where the answer is the text, the letter or, as a number, the index from 0 of one; image or images, or "
-        "neither; category; id. A boolean means yes or no, 3.0 is 3, a class label is the name of its class. An answer "
-        "that may mean two options is refused.",
+        "neither; category; id. A boolean means yes or no, 3.0 is 3, a class label is the name of its class, and of a "
+        "solution what its <answer> tags or its box hold. An answer that may mean two options is refused.",
     )
 }
 
@@ -215,7 +232,7 @@ def _single(row: Row, value: Any, column: str) -> Any:
         value = given[0]
     if isinstance(value, dict | list | tuple | bytes):
         raise DataError(f"{row.name}: expected an answer in {column}, got {value!r:.60}. Write the option's letter.")
-    return value
+    return _final(value) if isinstance(value, str) else value
 
 
 def _of_boolean(row: Row, value: bool, options: Sequence[str]) -> str:
