@@ -135,7 +135,7 @@ def cider_scores(said: Sequence[Words], references: Sequence[list[Words]]) -> li
     for words, captions in zip(said, references, strict=True):
         candidate = _weighted(words, document_frequency, log_images)
         alike = [_likeness(candidate, _weighted(other, document_frequency, log_images)) for other in captions]
-        scores.append(10 * sum(alike) / len(alike))
+        scores.append(10 * math.fsum(alike) / len(alike))  # fsum: one score under every Python, as below
     return scores
 
 
@@ -144,7 +144,7 @@ def _weighted(words: Words, document_frequency: Counter[Words], log_images: floa
         {gram: n * (log_images - math.log(max(1, document_frequency[gram]))) for gram, n in ngrams(words, size).items()}
         for size in range(1, MAX_N + 1)
     )
-    norms = tuple(math.sqrt(sum(weight**2 for weight in table.values())) for table in weights)
+    norms = tuple(math.sqrt(math.fsum(weight**2 for weight in table.values())) for table in weights)
     return _Caption(weights, norms, max(0, len(words) - 1))
 
 
@@ -154,7 +154,7 @@ def _likeness(candidate: _Caption, reference: _Caption) -> float:
     for mine, theirs, norm, other in zip(
         candidate.weights, reference.weights, candidate.norms, reference.norms, strict=True
     ):
-        shared = sum(min(weight, theirs[gram]) * theirs[gram] for gram, weight in mine.items() if gram in theirs)
+        shared = math.fsum(min(weight, theirs[gram]) * theirs[gram] for gram, weight in mine.items() if gram in theirs)
         total += shared / (norm * other) if norm and other else shared
     difference = candidate.bigrams - reference.bigrams
     return total / MAX_N * math.exp(-(difference**2) / (2 * _SIGMA**2))

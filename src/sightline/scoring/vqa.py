@@ -6,6 +6,7 @@ _task_utils/vqa_eval_metric.py; VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from sightline.errors import DataError
@@ -73,7 +74,8 @@ def _check_people(item: Item) -> None:
 
 def _leave_one_out(said: str, golds: Sequence[str]) -> float:
     same = golds.count(said)
-    return sum(min(1.0, (same - (gold == said)) / 3) for gold in golds) / len(golds)
+    # fsum: two of ten people give one score whoever they are; `sum` of Python 3.11 gives three, 1e-16 apart
+    return math.fsum(min(1.0, (same - (gold == said)) / 3) for gold in golds) / len(golds)
 
 
 def _flat(text: str) -> str:

@@ -250,6 +250,15 @@ class TestPreferences:
         with pytest.raises(DataError, match="no row of 1 .VLFeedback. has a pair of answers that differ"):
             self.pairs(folder, rows[0])
 
+    def test_the_same_ratings_in_another_order_are_a_tie(self, folder: Path) -> None:
+        def completion(response: str, *ratings: str) -> dict[str, Any]:
+            annotations = {aspect: {"Rating": rating} for aspect, rating in zip("abc", ratings, strict=True)}
+            return {"response": response, "annotations": annotations}
+
+        tied = [completion("x", "0.1", "0.2", "0.3"), completion("y", "0.3", "0.2", "0.1")]
+        with pytest.raises(DataError, match="no row of 1 .VLFeedback. has a pair of answers that differ"):
+            self.pairs(folder, {"image": "a.jpg", "prompt": "p", "completions": tied})
+
     def test_vlfeedback_as_arrow_holds_it_is_a_record_of_lists(self, folder: Path) -> None:
         annotations = [{"Helpfulness": {"Rating": "2"}}, {"Helpfulness": {"Rating": "3"}}]
         row = {"image": "a.jpg", "prompt": "p", "completions": {"response": ["x", "y"], "annotations": annotations}}

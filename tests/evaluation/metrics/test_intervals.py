@@ -49,6 +49,12 @@ def test_means_get_the_clustered_interval() -> None:
     assert metric_interval(mean_score(), run) == expected
 
 
+def test_a_mean_is_the_same_for_items_in_any_order() -> None:
+    """0.1 + 0.2 + 0.3 is 0.6000000000000001 by a plain sum of Python 3.11, and 0.6 from behind."""
+    run = [Judged(item(["yes"], id=str(score)), "yes", Verdict(score, "yes")) for score in (0.1, 0.2, 0.3)]
+    assert mean_score().value(run) == mean_score().value(run[::-1]) == 0.6 / 3
+
+
 @pytest.mark.parametrize("position", range(6))
 def test_resampling_sums_gives_what_scoring_each_resample_gives(position: int) -> None:
     metric = POPE.metrics["strict"][position]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
@@ -62,7 +63,8 @@ def mean_score(name: str = "accuracy") -> Metric:
     """The mean of the items' scores: accuracy, VQA accuracy, ANLS."""
 
     def value(judged: Sequence[Judged]) -> float:
-        return sum(one.verdict.score for one in judged) / max(len(judged), 1)
+        # fsum: `sum` differs between Python 3.11 and 3.12, and by the order of the items
+        return math.fsum(one.verdict.score for one in judged) / max(len(judged), 1)
 
     return Metric(name, value, mean=True, sums=_scores, combine=_mean)
 
