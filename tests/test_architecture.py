@@ -86,7 +86,9 @@ def test_the_rule_of_layers_finds_imports_that_point_up_or_sideways(file, code, 
 
 
 def imported_files() -> dict[Path, set[Path]]:
-    """The files of the package that each of its files imports when it is loaded, not inside functions."""
+    """The files of the package that each of its files imports or names for its types, not inside functions.
+
+    The package's own face names what it gives away for type checkers alone, and imports it when it is asked for."""
     files = {".".join(("sightline", *path.relative_to(SOURCE).with_suffix("").parts)): path for path in source_files()}
     files |= {name.removesuffix(".__init__"): path for name, path in files.items() if name.endswith(".__init__")}
     found: dict[Path, set[Path]] = {}
@@ -99,15 +101,13 @@ def imported_files() -> dict[Path, set[Path]]:
                 inner = (f"{node.module}.{alias.name}" for alias in node.names)
                 names += [name if name in files else node.module for name in inner]
         found[path] = {files[name] for name in names if name in files} - {path}
-    return found
+    return found | {SOURCE / "__init__.py": set()}
 
 
 def outside_functions(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes that run when a file is loaded: neither inside functions nor for type checkers alone."""
+    """The nodes outside functions, those for type checkers among them."""
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        if isinstance(child, ast.If) and isinstance(child.test, ast.Name) and child.test.id == "TYPE_CHECKING":
             continue
         yield child
         yield from outside_functions(child)
@@ -131,6 +131,54 @@ def test_a_circle_of_files_is_found():
     one, two = SOURCE / "one.py", SOURCE / "two.py"
     with pytest.raises(CycleError):
         floors({one: {two}, two: {one}}, ".")
+
+
+def changes_of_trainers(code: str) -> list[str]:
+    """What a file does to a trainer that stands in a name or an attribute: its arguments without a type, and what it
+    writes into one."""
+    found = []
+    for node in ast.walk(ast.parse(code)):
+        if isinstance(node, ast.arg) and node.arg == "trainer":
+            typed = ast.unparse(node.annotation) if node.annotation else "nothing"
+            found += [f"line {node.lineno}: trainer is {typed}"] if typed in ("Any", "nothing", "object") else []
+        targets = getattr(node, "targets", None) or [getattr(node, "target", None)]
+        if isinstance(node, ast.Assign | ast.AugAssign | ast.AnnAssign | ast.Delete):
+            found += [f"line {node.lineno}: {ast.unparse(one)} is written" for one in targets if _in_trainer(one)]
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("setattr", "delattr"):
+            held = ast.unparse(node.args[0]).split(".")[-1]
+            found += [f"line {node.lineno}: setattr on {held}"] if held in ("trainer", "_trainer") else []
+    return found
+
+
+def _in_trainer(target: ast.AST | None) -> bool:
+    """Whether a target of an assignment lies in a trainer: `trainer.args.seed`, `self._trainer.state[0]`."""
+    while isinstance(target, ast.Attribute | ast.Subscript):
+        target = target.value
+        if getattr(target, "id", getattr(target, "attr", "")) in ("trainer", "_trainer"):
+            return True
+    return False
+
+
+@every_file
+def test_a_trainer_has_a_type_and_is_changed_in_its_own_file_alone(path):
+    assert changes_of_trainers(path.read_text(encoding="utf-8")) == []
+
+
+@pytest.mark.parametrize(
+    ("code", "wrong"),
+    [
+        ("def f(trainer: Any): pass", "trainer is Any"),
+        ("def f(trainer): pass", "trainer is nothing"),
+        ("trainer.ref_model = None", "trainer.ref_model is written"),
+        ("self._trainer.args.seed += 1", "self._trainer.args.seed is written"),
+        ("run.trainer._metrics['train'] = {}", "run.trainer._metrics['train'] is written"),
+        ("setattr(trainer, name, 1)", "setattr on trainer"),
+        ("def f(trainer: ForestTrainer):\n    self._trainer = trainer\n    seed = trainer.args.seed", ""),
+    ],
+)
+def test_the_rule_of_trainers_finds_what_changes_one(code, wrong):
+    found = changes_of_trainers(code)
+    assert len(found) == bool(wrong) and wrong in "".join(found)
 
 
 def test_files_of_the_evaluation_stand_on_few_floors():

@@ -18,9 +18,9 @@ from sightline.cli.main import run
 from sightline.data.formats.registry import FORMATS
 from sightline.data.worlds.rows import write_world
 from sightline.errors import ConfigError, InputError
-from sightline.inspection.doctor import Diagnosis, diagnose, diagnose_recipe
+from sightline.inspection.doctor import diagnose, diagnose_recipe
 from sightline.inspection.environment import read_environment
-from sightline.inspection.findings import _of_shared_memory
+from sightline.inspection.findings import Diagnosis, _of_shared_memory
 from sightline.inspection.modules import report_modules
 from sightline.models.build import build_vlm, preset_spec, save_vlm
 from sightline.training.recipe import method_of

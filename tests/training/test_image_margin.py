@@ -75,7 +75,7 @@ def test_it_is_the_reward_margin_with_the_images_minus_that_with_blank_ones(
             trained._compute_loss(trained.model.train(), trained.data_collator(rows), return_outputs=False)
         parts += trained._metrics["train"]["rewards/margins"]
     (margin,) = callbacks(trained)
-    assert margin.measure() == pytest.approx(parts[0] - parts[1], abs=1e-5)
+    assert trained.beta * margin.measure() == pytest.approx(parts[0] - parts[1], abs=1e-5)
     assert abs(parts[0] - parts[1]) > 1e-3, "a margin of zero proves nothing"
 
 
@@ -99,7 +99,7 @@ def test_a_decoder_that_sees_no_picture_has_none(tmp_path: Path) -> None:
             if "lora_B" in name:
                 parameter.normal_()
     (margin,) = callbacks(trained)
-    blind = ImageMargin(trained, margin._samples[0])
+    blind = ImageMargin(trained.parts, margin._samples[0], trained._ask_reference, trained._log_margin)
     assert blind.measure() == pytest.approx(0, abs=1e-5)
 
 

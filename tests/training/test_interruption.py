@@ -21,7 +21,8 @@ def args() -> Any:
 @pytest.fixture
 def interruption(args: Any) -> Interruption:
     accelerator = SimpleNamespace(device=torch.device("cpu"))
-    return Interruption(SimpleNamespace(args=args, accelerator=accelerator, state=SimpleNamespace(global_step=3)))
+    trainer: Any = SimpleNamespace(args=args, accelerator=accelerator, state=SimpleNamespace(global_step=3))
+    return Interruption(trainer)
 
 
 def control() -> Any:

@@ -233,7 +233,7 @@ def choose(trainer: Any) -> Any:
     ours = trainer.data_collator
     trainer.data_collator = DataCollatorForVisionLanguageModeling(trainer.processing_class, completion_only_loss=True)
     try:
-        return choose_training_route(trainer, ours.encoder, preferences=False).route
+        return choose_training_route(trainer.parts, ours.encoder, preferences=False).route
     finally:
         trainer.data_collator = ours
 

@@ -13,6 +13,7 @@ import sightline
 from sightline.data.encoding import sequences
 from sightline.data.pictures import images
 from sightline.data.sources.datasets import read_dataset
+from sightline.inspection.doctor import diagnose
 from sightline.training.arguments import read_settings
 from sightline.training.plan import DPO, plan_run
 from sightline.training.recipe import CONFIGS
@@ -66,10 +67,11 @@ def pair(asked: str) -> list[tuple[str, str, str]]:
     return [("prompt", "user", asked), ("chosen", "assistant", "red circle"), ("rejected", "assistant", "blue")]
 
 
-def settings_of(folder: Path, file: Path, method: str, given: dict[str, Any]) -> Any:
+def settings_of(folder: Path, file: Path | None, method: str, given: dict[str, Any]) -> Any:
     fixed = {"bf16": False, "gradient_checkpointing": False, "disable_tqdm": True, "report_to": "none", "max_steps": 1}
     recipe = folder / "recipe.yaml"
-    recipe.write_text(json.dumps({"dataset_name": str(file), "output_dir": str(folder / "run"), **fixed, **given}))
+    named = {} if file is None else {"dataset_name": str(file)}
+    recipe.write_text(json.dumps({**named, "output_dir": str(folder / "run"), **fixed, **given}))
     return read_settings(["--config", str(recipe)], CONFIGS[method])
 
 
@@ -106,3 +108,44 @@ def test_a_script_s_trainer_does_so_too(
     trainer.get_train_dataloader()
     assert len(rendered) == ROWS and set(rendered.values()) == {1}
     assert len(opened) == PICTURES and sum(opened.values()) <= PICTURES + TESTED and max(opened.values()) <= 2
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+@pytest.mark.parametrize(("method", "given"), METHODS[::2])
+def test_a_mixture_does_so_too_though_one_of_its_sources_has_no_pictures(
+    counted: Any, method: str, given: dict[str, Any], length: dict[str, Any], tmp_path: Path
+) -> None:
+    rendered, opened = counted
+    write_rows(tmp_path, method)
+    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    words = [{name: value for name, value in row.items() if name != "image"} for row in rows[::4]]
+    for row in words:
+        asked = row["prompt"][0] if method == DPO else row
+        name = "content" if method == DPO else "question"
+        asked[name] = f"say {asked[name]}"
+    (tmp_path / "words.jsonl").write_text("".join(json.dumps(row) + "\n" for row in words))
+    sources = [{"path": str(tmp_path / name)} for name in ("rows.jsonl", "words.jsonl")]
+    settings = settings_of(tmp_path, None, method, given | length | {"datasets": sources})
+    trainer = make_trainer(plan_run(settings, method, ModelSource(saved_model(tmp_path), tiny_processor())))
+    trainer.get_train_dataloader()
+    read = trainer.rows.train.read
+    assert read is not None and len(read) == len(trainer.train_dataset)
+    assert sum(rendered.values()) <= ROWS + len(words) + TESTED, "tested rows have the columns of all sources by then"
+    assert len(opened) == PICTURES and sum(opened.values()) <= PICTURES + TESTED and max(opened.values()) <= 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mixed", [False, True])
+@pytest.mark.parametrize("length", LENGTHS[1:])
+@pytest.mark.parametrize(("method", "given"), METHODS)
+def test_the_doctor_renders_a_row_once_though_it_trains_on_some(
+    counted: Any, method: str, given: dict[str, Any], length: dict[str, Any], mixed: bool, tmp_path: Path
+) -> None:
+    rendered, _ = counted
+    file = write_rows(tmp_path, method)
+    given = given | length | ({"datasets": [{"path": str(file)}]} if mixed else {})
+    settings = settings_of(tmp_path, None if mixed else file, method, given)
+    source = ModelSource(saved_model(tmp_path), tiny_processor())
+    seen = diagnose(plan_run(settings, method, source, is_checked=False))
+    assert seen.trial is not None and len(seen.rows.kept) == (ROWS - ROWS // 10 if "length_policy" in length else ROWS)
+    assert len(rendered) == ROWS and set(rendered.values()) == {1}

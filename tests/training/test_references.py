@@ -193,8 +193,7 @@ def test_processes_that_see_different_rows_missing_leave_none_to_nobody() -> Non
 
     def share(process: int, missing: set[str]) -> list[str]:
         accelerator = SimpleNamespace(process_index=process, num_processes=2)
-        trainer = SimpleNamespace(accelerator=accelerator)
-        return [pairs for pairs, _ in _share(trainer, rows_of, dict.fromkeys(missing))]
+        return [pairs for pairs, _ in _share(accelerator, rows_of, dict.fromkeys(missing))]
 
     first = share(0, set(rows_of))
     second = share(1, set(rows_of) - set(first))

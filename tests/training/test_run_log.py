@@ -7,7 +7,7 @@ import signal
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -61,7 +61,7 @@ class Run:
             shared_work=None, row_guard=SimpleNamespace(left_out=2), shown_rows=lambda: ((), "No rows."),
             callback_handler=SimpleNamespace(callbacks=[]),
         )  # fmt: skip
-        self.log = RunLog(self.trainer, folder, "SFT", ["rows.jsonl: 3 rows"])
+        self.log = RunLog(cast(Any, self.trainer), folder, "SFT", ["rows.jsonl: 3 rows"])
 
     def begin(self) -> None:
         self.log.on_train_begin(self.args, self.state, None)

@@ -114,7 +114,8 @@ def test_prompt_and_chosen_answer_stand_in_the_forest_once(tmp_path: Path) -> No
         sequences = ours.data_collator.encoder.encode_preferences([row]).sequences
         prefixes = {tuple(sequence.ids_L[: end + 1]) for sequence in sequences for end in range(len(sequence.ids_L))}
         assert batch["forest"].ids_RL.numel() == len(prefixes)
-        assert int(batch["forest"].weight_E.max()) >= len(row["rejected"])
+        scored = batch["forest"].edge_NT
+        assert int(scored[scored >= 0].bincount().max()) >= len(row["rejected"])
 
 
 def test_a_list_without_images_is_refused(tmp_path: Path) -> None:

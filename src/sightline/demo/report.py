@@ -11,6 +11,7 @@ from sightline.evaluation.comparison.page import FILTERS, shown_pair
 from sightline.evaluation.eval_report import category_chart
 from sightline.evaluation.outcome import WITHOUT_PICTURES
 from sightline.evaluation.shown_samples import shown_with_blind
+from sightline.logbook.metrics import Metrics
 from sightline.pages.browser import STATUSES, browser
 from sightline.pages.curves import Curve, CurveChart
 from sightline.pages.report import Headline, IntervalChart, IntervalRow, Report, Section
@@ -80,16 +81,12 @@ def _accuracies(outcome: DemoOutcome) -> IntervalChart:
 
 
 def _curves(outcome: DemoOutcome) -> tuple[CurveChart, ...]:
-    trained, aligned = (RunFolder(outcome.folder / name).read_metrics() for name in ("trained", "model"))
+    trained, aligned = (Metrics(RunFolder(outcome.folder / name).read_metrics()) for name in ("trained", "model"))
+    accuracy = Curve("accuracy", *aligned["rewards/accuracies"].points)
     return (
-        CurveChart("Training", "step", "loss", (_curve("loss", "loss", trained),)),
-        CurveChart("Alignment", "step", "chosen over rejected", (_curve("accuracy", "rewards/accuracies", aligned),)),
+        CurveChart("Training", "step", "loss", (Curve("loss", *trained["loss"].points),)),
+        CurveChart("Alignment", "step", "chosen over rejected", (accuracy,)),
     )
-
-
-def _curve(name: str, key: str, metrics: list[dict[str, float]]) -> Curve:
-    points = [(row["step"], row[key]) for row in metrics if row.get(key) is not None]
-    return Curve(name, tuple(float(step) for step, _ in points), tuple(float(value) for _, value in points))
 
 
 def _alignment(outcome: DemoOutcome) -> str:

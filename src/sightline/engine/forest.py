@@ -55,7 +55,6 @@ class Forest:
         parent_E: flat index of the token from which an edge predicts.
         child_E: flat index of the predicted token.
         label_E: id of the predicted token.
-        weight_E: how many sequences score the edge.
         edge_NT: the edges that each sequence scores, in order, -1 behind its last.
         block_RL: number of the block that a token belongs to, counted within the row, else -1: an image's placeholders
             or, where `both_ways` says so, all of a tree's images or its prompt.
@@ -72,7 +71,6 @@ class Forest:
     parent_E: Tensor
     child_E: Tensor
     label_E: Tensor
-    weight_E: Tensor
     edge_NT: Tensor
     block_RL: Tensor
     path_NL: Tensor
@@ -304,15 +302,13 @@ def _padded(paths: list[np.ndarray]) -> np.ndarray:
 
 
 def _edges(paths: list[np.ndarray], sequences: Sequence[TokenSequence], flat_ids: np.ndarray) -> dict[str, Tensor]:
-    """The edge fields of a forest: `parent_E`, `child_E`, `label_E`, `weight_E` and `edge_NT`."""
+    """The edge fields of a forest: `parent_E`, `child_E`, `label_E` and `edge_NT`."""
     scored = [np.flatnonzero(sequence.scored_L[1:]) + 1 for sequence in sequences]
     children = [path[positions] for path, positions in zip(paths, scored, strict=True)]
     parents = [path[positions - 1] for path, positions in zip(paths, scored, strict=True)]
-    # A token has one parent, so the child alone names the edge. Sequences that score the same edge get it once, with
-    # their number as its weight: the sum over edges is then the sum over sequences, and no logit is computed twice.
-    child_E, first, edge, weight_E = np.unique(
-        np.concatenate(children), return_index=True, return_inverse=True, return_counts=True
-    )
+    # A token has one parent, so the child alone names the edge. Sequences that score the same edge all point at the one
+    # that there is of it, so that no logit is computed twice.
+    child_E, first, edge = np.unique(np.concatenate(children), return_index=True, return_inverse=True)
     edge_NT = np.full((len(sequences), max(map(len, children))), -1, dtype=np.int64)
     start = 0
     for row, child in enumerate(children):
@@ -322,7 +318,6 @@ def _edges(paths: list[np.ndarray], sequences: Sequence[TokenSequence], flat_ids
         "parent_E": np.concatenate(parents)[first],
         "child_E": child_E,
         "label_E": flat_ids[child_E],
-        "weight_E": weight_E,
         "edge_NT": edge_NT,
     }
     return {name: torch.from_numpy(array) for name, array in edges.items()}

@@ -4,81 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sightline.data.encoding.preferences import shown_images
-from sightline.data.encoding.row_pictures import image_keys
-from sightline.inspection.findings import Finding, find_in_rows, find_in_run
-from sightline.inspection.lengths import RowsReport, read_rows_of
-from sightline.inspection.memory import MemoryEstimate, estimate_memory
-from sightline.inspection.modules import ModuleReport, report_modules
-from sightline.inspection.trial import Batches, Trial, choose_batches, run_trial, trial_trainer
+from sightline.inspection.findings import Diagnosis, Stores, find_in_rows, find_in_run
+from sightline.inspection.lengths import RowsReport, report_rows
+from sightline.inspection.memory import estimate_memory
+from sightline.inspection.modules import report_modules
+from sightline.inspection.trial import Batches, choose_batches, run_trial, trial_trainer
 from sightline.training.evaluation_rows import check_evaluation
-from sightline.training.plan import RunPlan
+from sightline.training.forest_trainer import ForestTrainer
+from sightline.training.plan import RunPlan, with_read_rows
 from sightline.training.recipe import plan_recipe
 from sightline.training.references import planned_rows
 from sightline.training.row_test import choose_rows
 from sightline.training.run import quiet_input_errors
-from sightline.training.sharing import base_model
 from sightline.training.stored_features import open_store
 
 PREFETCH = 2  # torch's default of batches that a worker makes ahead
 
-if TYPE_CHECKING:
-    from sightline.engine.selftest import RouteChoice
-
 Track = Callable[[Iterable[Any], int, str], Iterable[Any]]
-
-
-@dataclass(frozen=True)
-class Stores:
-    """What a run would store besides its model, in words; empty where it stores nothing of the kind."""
-
-    features: str = ""
-    references: str = ""
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """What is known of a run before it starts.
-
-    Attributes:
-        method: `sft` or `dpo`.
-        max_length: the run's, with its `length_policy`.
-        batch_rows: rows of a batch on one device, and batches of a step.
-        batches_ahead: batches that workers of the data loader hold ready in shared memory.
-        modules: with gradients where a step was made.
-        trial: None where nothing could be tried.
-        steps: optimizer steps of the whole run.
-    """
-
-    method: str
-    data: str
-    model: str
-    max_length: int | None
-    length_policy: str
-    batch_rows: tuple[int, int]
-    rows: RowsReport
-    modules: tuple[ModuleReport, ...] = ()
-    route: RouteChoice | None = None
-    memory: MemoryEstimate | None = None
-    trial: Trial | None = None
-    steps: int = 0
-    stores: Stores = Stores()
-    batches_ahead: int = 0
-    findings: tuple[Finding, ...] = ()
-
-    @property
-    def seconds(self) -> float:
-        """Estimated time of all steps."""
-        return self.steps * self.trial.step_seconds if self.trial else 0.0
-
-    @property
-    def failed(self) -> bool:
-        """Whether the run would fail or be wasted."""
-        return any(finding.fails for finding in self.findings)
 
 
 def diagnose_recipe(argv: Sequence[str], method: str | None, track: Track) -> Diagnosis:
@@ -94,9 +41,11 @@ def diagnose_recipe(argv: Sequence[str], method: str | None, track: Track) -> Di
 
 def diagnose(plan: RunPlan, track: Track = lambda items, total, title: items) -> Diagnosis:
     """The diagnosis of a run; its settings are changed on the way, and serve for nothing else afterwards."""
+    plan = with_read_rows(plan, track)
+    assert plan.train.read is not None, "it was read just now"
     args = plan.settings.training
     accumulated, policy = args.gradient_accumulation_steps, plan.encoding.length_policy
-    rows = read_rows_of(plan, track)
+    rows = report_rows(plan.train.read)
     model = plan.settings.model.model_name_or_path or plan.settings.script.preset or "a model in memory"
     seen = Diagnosis(
         plan.method,
@@ -146,7 +95,7 @@ def _planned_steps(plan: RunPlan, rows: RowsReport) -> int:
     return math.ceil(math.ceil(items / batch) * args.num_train_epochs)
 
 
-def _stores(plan: RunPlan, trainer: Any, passes: float) -> Stores:
+def _stores(plan: RunPlan, trainer: ForestTrainer, passes: float) -> Stores:
     """What the run would store, estimated for all of its images and pairs."""
     args = plan.settings.training
     references = ""
@@ -161,10 +110,10 @@ def _stores(plan: RunPlan, trainer: Any, passes: float) -> Stores:
     images_of = partial(shown_images, perturbation=plan.encoding.perturbation)
     measured = list(choose_rows(trainer.rows.train.dataset).routed)
     batch = encoder.encode_preferences(measured) if plan.preferences else encoder.encode_sft(measured)
-    opened, reason = open_store(trainer, batch, base_model(trainer.model), int(bool(references)), images_of)
+    opened, reason = open_store(trainer.parts, batch, int(bool(references)), images_of)
     if opened is None:
         return Stores(f"not stored, since {reason}", references)
     _, estimate = opened
     extra = int(bool(references))
-    estimate = replace(estimate, images=len(set(image_keys(plan.rows))), passes=passes + extra)
+    estimate = replace(estimate, images=len(set(plan.image_keys)), passes=passes + extra)
     return Stores(f"{'' if estimate.pays else 'not '}stored: {estimate}", references)

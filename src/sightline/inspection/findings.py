@@ -1,20 +1,20 @@
-"""Findings about a planned run, one sentence each, with advice."""
+"""What is known of a planned run, and findings about it, one sentence each, with advice."""
 
 from __future__ import annotations
 
 import math
 import shutil
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 
 from sightline.data.formats import image_counts
+from sightline.engine.selftest import RouteChoice
 from sightline.inspection.lengths import RowsReport
+from sightline.inspection.memory import MemoryEstimate
+from sightline.inspection.modules import ModuleReport
+from sightline.inspection.trial import Trial
 from sightline.training.plan import RunPlan
-
-if TYPE_CHECKING:
-    from sightline.inspection.doctor import Diagnosis
 
 SHARED_MEMORY = "/dev/shm"  # where workers of the data loader hand batches over, on Linux
 MANY, MOST = 0.1, 0.5  # shares of the rows: worth a word, and worth an end
@@ -30,6 +30,55 @@ class Finding:
 
     text: str
     fails: bool = False
+
+
+@dataclass(frozen=True)
+class Stores:
+    """What a run would store besides its model, in words; empty where it stores nothing of the kind."""
+
+    features: str = ""
+    references: str = ""
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is known of a run before it starts.
+
+    Attributes:
+        method: `sft` or `dpo`.
+        max_length: the run's, with its `length_policy`.
+        batch_rows: rows of a batch on one device, and batches of a step.
+        batches_ahead: batches that workers of the data loader hold ready in shared memory.
+        modules: with gradients where a step was made.
+        trial: None where nothing could be tried.
+        steps: optimizer steps of the whole run.
+    """
+
+    method: str
+    data: str
+    model: str
+    max_length: int | None
+    length_policy: str
+    batch_rows: tuple[int, int]
+    rows: RowsReport
+    modules: tuple[ModuleReport, ...] = ()
+    route: RouteChoice | None = None
+    memory: MemoryEstimate | None = None
+    trial: Trial | None = None
+    steps: int = 0
+    stores: Stores = Stores()
+    batches_ahead: int = 0
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """Estimated time of all steps."""
+        return self.steps * self.trial.step_seconds if self.trial else 0.0
+
+    @property
+    def failed(self) -> bool:
+        """Whether the run would fail or be wasted."""
+        return any(finding.fails for finding in self.findings)
 
 
 def find_in_rows(plan: RunPlan, rows: RowsReport) -> tuple[Finding, ...]:

@@ -6,8 +6,7 @@ import statistics
 from dataclasses import dataclass
 
 from sightline.data.encoding.fit import DROPPING
-from sightline.data.encoding.lengths import Track, read_rows
-from sightline.training.plan import RunPlan
+from sightline.data.encoding.lengths import ReadRows
 
 COUNTS = ("total", "trained", "placeholders")  # of a row
 SHOWN = 3  # messages about rows of a kind
@@ -73,13 +72,12 @@ class RowsReport:
         return sum(row.placeholders for row in self.kept)
 
 
-def read_rows_of(plan: RunPlan, track: Track) -> RowsReport:
-    """Each row read as training reads it, its images by their sizes alone."""
-    read = read_rows(plan.rows, plan.name, plan.encoder, plan.preferences, track)
+def report_rows(read: ReadRows) -> RowsReport:
+    """What reading the rows of a run found, in numbers."""
     kept = [KeptRow(index, *(int(read.counts_N[name][index]) for name in COUNTS)) for index in read.kept]
     lengths = [int(read.counts_N["tokens"][row.index]) for row in kept]
     too_long = list(read.too_long.values())
-    dropping = plan.encoding.length_policy in DROPPING
+    dropping = read.encoder.settings.length_policy in DROPPING
     return RowsReport(
         rows=len(read),
         kept=tuple(kept),

@@ -19,7 +19,8 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 
 from sightline.engine.logprobs import CHUNK_BYTES
 from sightline.inspection.modules import HEAD, PROJECTOR, TIED, TOWER, count_bytes, group_parameters
-from sightline.training.sharing import base_model
+from sightline.models.adapters import base_model
+from sightline.training.forest_trainer import ForestTrainer
 
 # Numbers per parameter that an optimizer keeps, by transformers' names; 2 for those that are not here.
 STATES = {"sgd": 0.0, "adagrad": 1.0, "rmsprop": 1.0, "lion_32bit": 1.0, "adafactor": 0.0}
@@ -95,7 +96,7 @@ class _Kept:
     of_text: int = 0
 
 
-def estimate_memory(trainer: Any, longest: list[dict[str, Any]]) -> MemoryEstimate:
+def estimate_memory(trainer: ForestTrainer, longest: list[dict[str, Any]]) -> MemoryEstimate:
     """The estimate for a step on the rows `longest`, from a forward pass over the first of them."""
     model = trainer.model
     small, batch = trainer.data_collator(longest[:1]), trainer.data_collator(longest)
@@ -162,7 +163,7 @@ class _Replay:
         return max(moments)
 
 
-def _count_kept(trainer: Any, batch: dict[str, Any]) -> _Kept:
+def _count_kept(trainer: ForestTrainer, batch: dict[str, Any]) -> _Kept:
     """What a forward pass over the batch keeps, without gradient checkpointing."""
     model = trainer.model
     model.train()

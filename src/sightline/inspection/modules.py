@@ -11,6 +11,8 @@ import torch
 from peft import PeftModel
 from torch import nn
 
+from sightline.models.adapters import base_model
+
 TOWER, PROJECTOR, DECODER = "vision tower", "projector", "decoder"
 EMBEDDINGS, HEAD, ADAPTERS = "embeddings", "lm_head", "adapters"
 TIED = "embeddings (tied with lm_head)"
@@ -51,7 +53,7 @@ class ModuleReport:
 
 def group_parameters(model: Any) -> dict[str, list[tuple[str, nn.Parameter]]]:
     """The parameters of a model by module; under PEFT everything that trains is an adapter."""
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = base_model(model)
     embedding, head = base.get_input_embeddings(), base.get_output_embeddings()
     in_embedding = {id(parameter) for parameter in embedding.parameters()}
     in_head = {id(parameter) for parameter in head.parameters()} if head is not None else set()
@@ -74,7 +76,7 @@ def group_parameters(model: Any) -> dict[str, list[tuple[str, nn.Parameter]]]:
 
 def report_modules(model: Any, with_gradients: bool) -> tuple[ModuleReport, ...]:
     """Each module; `with_gradients` where a backward pass has just been made."""
-    base = model.get_base_model() if isinstance(model, PeftModel) else model
+    base = base_model(model)
     reports = []
     for name, parameters in group_parameters(model).items():
         training = [(each, parameter) for each, parameter in parameters if parameter.requires_grad]

@@ -10,7 +10,6 @@ from typing import Any
 from PIL.Image import Image
 
 from sightline.data.encoding.preferences import answer_pairs
-from sightline.data.encoding.row_pictures import image_keys
 from sightline.data.encoding.sequences import EncodedBatch, SequenceEncoder
 from sightline.data.pictures.augmentation import NONE, augmented_samples
 from sightline.data.pictures.images import content_key, open_image, row_images
@@ -276,7 +275,7 @@ def _batch_order(plan: RunPlan, first: int) -> list[int]:
     order = [*range(first, len(plan.rows)), *range(first)]
     if plan.preferences or not {"image", "images"} & set(plan.rows.column_names):
         return order
-    keys = image_keys(plan.rows)
+    keys = plan.image_keys
     groups: dict[str, list[int]] = {}
     for index in order:
         groups.setdefault(keys[index], []).append(index)

@@ -25,9 +25,8 @@ from sightline.inspection.check import (
     overview_table,
     verdict,
 )
-from sightline.inspection.doctor import Diagnosis
 from sightline.inspection.environment import Environment, Package
-from sightline.inspection.findings import Finding
+from sightline.inspection.findings import Diagnosis, Finding
 from sightline.inspection.memory import MemoryEstimate
 from sightline.inspection.preview import CUT, FITS, BatchPreview, Preview, RowPreview, token_counts
 from sightline.inspection.preview_page import cut_at, segment_tokens

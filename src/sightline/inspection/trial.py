@@ -18,9 +18,9 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from sightline.data.encoding.row_pictures import image_keys
 from sightline.inspection.lengths import RowsReport
 from sightline.inspection.modules import ModuleReport, count_bytes, report_modules
+from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.plan import RunPlan
 from sightline.training.references import uses_reference_store
 from sightline.training.run import make_trainer
@@ -65,7 +65,7 @@ def choose_batches(plan: RunPlan, rows: RowsReport) -> Batches:
     size = args.per_device_train_batch_size
     if getattr(args, "packing", False) and plan.encoding.max_length:
         size = math.ceil(size * plan.encoding.max_length * len(rows.kept) / max(rows.tokens, 1)) + 1
-    sampler = None
+    sampler, keys = None, plan.image_keys
     shares = plan.facts is not None and plan.settings.training.share != "plain"
     if (
         not plan.preferences
@@ -73,12 +73,12 @@ def choose_batches(plan: RunPlan, rows: RowsReport) -> Batches:
         and args.train_sampling_strategy == "random"
         and not getattr(args, "packing", False)
     ):
-        sampler = grouping_sampler(plan.rows.select([row.index for row in rows.kept]), order_seed(args))
+        kept = [row.index for row in rows.kept]
+        sampler = grouping_sampler(plan.rows.select(kept), order_seed(args), [keys[index] for index in kept])
     if sampler is None:
         ordered = sorted(range(len(rows.kept)), key=lambda place: rows.kept[place].tokens, reverse=True)
         middle = max(0, (len(ordered) - size) // 2)
         return _named(rows, ordered[:size], ordered[middle : middle + size])
-    keys = image_keys(plan.rows)
     order = list(sampler)
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     batches = batches[:-1] if len(batches) > 1 else batches
@@ -97,7 +97,7 @@ def _named(rows: RowsReport, longest: list[int], typical: list[int]) -> Batches:
 
 
 @contextlib.contextmanager
-def trial_trainer(plan: RunPlan, batches: Batches) -> Iterator[Any]:
+def trial_trainer(plan: RunPlan, batches: Batches) -> Iterator[ForestTrainer]:
     """The run's own trainer over the batches to try, each as often as its steps take it; nothing of it is kept.
 
     The settings of the plan are changed: they write to a temporary folder, save and log nothing, and do not learn.
@@ -119,13 +119,15 @@ def trial_trainer(plan: RunPlan, batches: Batches) -> Iterator[Any]:
     # Workers would hand batches over in shared memory, whose room is compared, not tried.
     args.dataloader_num_workers, args.dataloader_prefetch_factor, args.dataloader_persistent_workers = 0, None, False
     args.feature_store, args.train_sampling_strategy, args.resume_from_checkpoint = "off", "sequential", None
-    rows = plan.rows.select([*batches.longest * each, *batches.typical * each])
+    train, tried = plan.train, [*batches.longest * each, *batches.typical * each]
+    read = train.read.select(tried) if train.read is not None else None
+    train = replace(train, dataset=plan.rows.select(tried), read=read)
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
         args.output_dir = folder
-        yield make_trainer(replace(plan, train=replace(plan.train, dataset=rows), evaluation=None))
+        yield make_trainer(replace(plan, train=train, evaluation=None))
 
 
-def run_trial(trainer: Any, accumulated: int) -> Trial:
+def run_trial(trainer: ForestTrainer, accumulated: int) -> Trial:
     """Steps of the trainer; `accumulated` is how many batches a step of the whole run takes."""
     meter = _Meter(trainer)
     trainer.add_callback(meter)
@@ -138,7 +140,7 @@ def run_trial(trainer: Any, accumulated: int) -> Trial:
 class _Meter(TrainerCallback):
     """Reads gradients before the optimizer takes them, and time and memory of each step."""
 
-    def __init__(self, trainer: Any) -> None:
+    def __init__(self, trainer: ForestTrainer) -> None:
         self._trainer = trainer
         self.modules: tuple[ModuleReport, ...] = ()
         self.seconds: list[float] = []

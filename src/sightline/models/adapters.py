@@ -54,6 +54,13 @@ def kind_of_adapter(folder: str) -> str:
     return str(kind)
 
 
+def base_model(model: Any) -> Any:
+    """The transformers model under PEFT's wrapper, or the model itself."""
+    from peft import PeftModel
+
+    return model.get_base_model() if isinstance(model, PeftModel) else model
+
+
 def _adapted(model: PreTrainedModel, adapter: str, trainable: bool) -> Any:
     from peft import PeftModel
 

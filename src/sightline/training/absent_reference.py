@@ -15,9 +15,11 @@ from trl.trainer.utils import (
 )
 
 from sightline.engine.fingerprint import weights_fingerprint
+from sightline.engine.selftest import RouteChoice
 from sightline.errors import ConfigError
 from sightline.training.folder_code import create_model, loaded_by_trl
 from sightline.training.sharing import share_forward
+from sightline.training.trainer_parts import TrainerParts
 
 ADVICE = (
     "Pass them as eval_dataset when the trainer is made, pass a ref_model, or set reference_store to off. The trained "
@@ -47,36 +49,36 @@ def spare_reference(model: Any) -> Any:
     return copy.deepcopy(model)
 
 
-def bring_back_reference(trainer: Any, absent: AbsentReference) -> Any:
+def bring_back_reference(parts: TrainerParts, absent: AbsentReference, route: RouteChoice) -> Any:
     """The reference model, prepared as TRL (1.16) prepares one; says so on stderr.
 
     Raises:
         ConfigError: it is nowhere, or what lies there is another model by now.
     """
     where = "memory" if absent.spare is not None else absent.name
-    model = absent.spare if absent.spare is not None else _load(trainer, absent.name)
-    if trainer.args.disable_dropout:
+    model = absent.spare if absent.spare is not None else _load(parts, absent.name)
+    if parts.args.disable_dropout:
         disable_dropout_in_model(model)
     if weights_fingerprint(model) != absent.weights:
         raise ConfigError(
             f"A batch holds pairs that were in no dataset when the trainer was made, the reference model was not kept, "
             f"and {absent.name} holds other weights than it had then. {ADVICE}"
         )
-    if trainer.accelerator.is_main_process:
+    if parts.accelerator.is_main_process:
         print(
             f"Reference: taken from {where} again, since a batch holds pairs that were in no dataset when the trainer "
             "was made.",
             file=sys.stderr,
         )
     add_fused_lm_head(model)
-    model = trainer.accelerator.prepare_model(model, evaluation_mode=True)
-    if trainer.route.route != "plain":
-        share_forward(trainer.accelerator.unwrap_model(model), trainer.route, trainer.accelerator.autocast)
+    model = parts.accelerator.prepare_model(model, evaluation_mode=True)
+    if route.route != "plain":
+        share_forward(parts.accelerator.unwrap_model(model), route, parts.accelerator.autocast)
     return model.eval()
 
 
-def _load(trainer: Any, name: str) -> Any:
-    policy, args = trainer.accelerator.unwrap_model(trainer.model), trainer.args
+def _load(parts: TrainerParts, name: str) -> Any:
+    policy, args = parts.accelerator.unwrap_model(parts.model), parts.args
     settings = dict(args.model_init_kwargs or {})
     settings.setdefault("dtype", policy.dtype)
     settings.setdefault("attn_implementation", policy.config._attn_implementation)

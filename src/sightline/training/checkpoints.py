@@ -13,7 +13,7 @@ from typing import Any
 
 from sightline.engine.selftest import RouteChoice
 from sightline.pages.report import Card
-from sightline.training.loss_window import LossWindow
+from sightline.training.loss_window import LOSS_WINDOW, LossWindow
 from sightline.training.row_guard import RowGuard
 from sightline.training.sealed_trainer import SealedTrainer
 from sightline.training.shared_work import SharedWork
@@ -47,9 +47,31 @@ class CheckpointTrainer(SealedTrainer):
 
     def _watch_losses(self) -> LossWindow:
         if self._loss_window is None:
-            self._loss_window = LossWindow(self)
+            self._loss_window = LossWindow(self._read_losses, self._put_losses)
             self.add_callback(self._loss_window)
         return self._loss_window
+
+    def _read_losses(self) -> dict[str, Any]:
+        """The losses that were logged, and since then the loss and what TRL's trainers average beside it."""
+        return {
+            "logged": self._total_loss_scalar,
+            "pending": self._tr_loss.clone(),
+            "step": self._globalstep_last_logged,
+            "metrics": {name: [float(value) for value in values] for name, values in self._train_metrics().items()},
+            "tokens": getattr(self, "_total_train_tokens", 0),
+        }
+
+    def _put_losses(self, kept: dict[str, Any]) -> None:
+        metrics = self._train_metrics()
+        self._tr_loss += kept["pending"] - self._tr_loss
+        self._globalstep_last_logged = kept["step"]
+        self._total_train_tokens = kept["tokens"]
+        metrics.clear()
+        for name, values in kept["metrics"].items():
+            metrics[name].extend(values)
+
+    def _train_metrics(self) -> Any:
+        return getattr(self, "_metrics", {}).get("train", {})
 
     def _get_output_dir(self, trial: Any) -> str:
         return str(super()._get_output_dir(trial)) if self._staging is None else str(self._staging)
@@ -58,7 +80,7 @@ class CheckpointTrainer(SealedTrainer):
         """Writes the checkpoint under a hidden name, and renames it when all processes are done."""
         folder, name = Path(self._get_output_dir(trial)), f"checkpoint-{self.state.global_step}"
         with self._staged(folder / f".{name}.partial") as staging:
-            self.loss_window.keep()
+            self.state.stateful_callbacks[LOSS_WINDOW] = self.loss_window.kept()
             super()._save_checkpoint(model, trial)
             self._find_best(folder, staging / name)
             self._wait()

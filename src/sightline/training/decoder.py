@@ -63,10 +63,10 @@ def _require_lasting(adapters: Any) -> None:
         )
 
 
-def settle_adapters(trainer: Any) -> None:
+def settle_adapters(model: Any, args: Any) -> None:
     """Lets the adapters of a trainer that was made name their base for good, and says where they stand, and of those
     that cannot be loaded as they were trained how to save them."""
-    for name, settings in getattr(trainer.model, "peft_config", {}).items():
+    for name, settings in getattr(model, "peft_config", {}).items():
         if start := unlasting_start(getattr(settings, "init_lora_weights", None)):
             logger.warning(
                 "The adapter %s began by init_lora_weights=%r: what is saved cannot be loaded. %s",
@@ -74,8 +74,8 @@ def settle_adapters(trainer: Any) -> None:
                 start,
                 CONVERTED,
             )
-    keep_base_name(trainer.model, (trainer.args.model_init_kwargs or {}).get("revision"))
-    report_adapted_tower(trainer.model)
+    keep_base_name(model, (args.model_init_kwargs or {}).get("revision"))
+    report_adapted_tower(model)
 
 
 def report_adapted_tower(model: Any) -> None:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
+import torch
 import trl
 from peft import PeftModel
+from torch import Tensor
 from trl.trainer.utils import get_config_model_id
 
 from sightline.data.encoding.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
@@ -29,10 +31,10 @@ from sightline.training.augmentation import (
     AUGMENTATION_HELP,
     require_no_augmentation,
 )
-from sightline.training.collators import PreferenceCollator, ProcessorCollator
-from sightline.training.decoder import for_family, settle_adapters
+from sightline.training.collators import PreferenceCollator
+from sightline.training.decoder import for_family
 from sightline.training.devices import choose_device, require_all_processes
-from sightline.training.folder_code import loaded_by_trl, without_code
+from sightline.training.folder_code import without_code
 from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.given_rows import GivenRows
 from sightline.training.image_margin import IMAGE_MARGIN_HELP, image_margin
@@ -45,11 +47,12 @@ from sightline.training.losses import (
     PERTURBATIONS,
     check_mdpo_settings,
     expand_preset,
-    loss_with_mdpo_terms,
+    first_sequences,
+    mdpo_terms,
     perturbation,
+    record_of,
     split_losses,
 )
-from sightline.training.packing import ONE_ROW, hidden_packing, require_mask
 from sightline.training.planned_rows import PlannedRows
 from sightline.training.precision import choose_precision
 from sightline.training.references import (
@@ -67,16 +70,12 @@ from sightline.training.sealed_trainer import reported
 from sightline.training.sft import SHARE_HELP
 from sightline.training.sharing import (
     THE_DATASET,
-    base_model,
-    choose_training_route,
     opened_safely,
     prepared,
     share_forward,
-    training_facts,
     untouched_route,
 )
-from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
-from sightline.training.template_arguments import say_what_is_not_rendered
+from sightline.training.stored_features import FEATURE_STORE_HELP
 from sightline.training.tokenizer_alone import with_processor
 from sightline.training.trainer_arguments import takes_arguments_of
 
@@ -162,15 +161,9 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         if store and ref_model is None and not adapted:
             self._spare_reference = spare_reference(model)
             ref_model = NoReference()
-        processing_class = trl_arguments.get("processing_class")
-        with (
-            hidden_packing(args, rows.train.dataset, data_collator),
-            rows.shown(args, processing_class) as (train, evaluation),
-            loaded_by_trl(model, ref_model),
-        ):
+        shown = self._made_of(rows, args, trl_arguments.get("processing_class"), model, ref_model)
+        with shown as (train, evaluation):
             super().__init__(model, ref_model, args, data_collator, train, evaluation, **trl_arguments)
-        self._take_rows(rows, processing_class)
-        settle_adapters(self)
         if isinstance(ref_model, NoReference):
             self._release_reference()
         losses = split_losses(self.loss_types, self.loss_weights)
@@ -178,10 +171,10 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
         if self.mdpo_weights and self.compute_metrics is not None:
             raise ConfigError(NO_LOGITS)
         if self._is_vision_dataset and data_collator is None:
-            self._use_forests(store and not moving_reference(self))
+            self._use_forests(store and not moving_reference(self.parts))
             self._augment()
             return
-        self.route = untouched_route(self, data_collator)
+        self.route = untouched_route(self.accelerator, data_collator)
         require_no_augmentation(self.args, self.route.reason)
         if CONDITIONAL in self.mdpo_weights:
             raise ConfigError(
@@ -191,55 +184,34 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
 
     def _use_forests(self, store: bool) -> None:
         """Gives the trainer its route, its collator and its stores; `store` says whether references are stored."""
-        say_what_is_not_rendered(self.args, self.rows, preferences=True)
         perturbed = perturbation(self.args)
         unused = perturbed is None and rejected_images(next(iter(self.train_dataset)))
         if unused and self.accelerator.is_main_process:
             print(f"rejected_images are not used: loss_type has no {CONDITIONAL}.", file=sys.stderr)
-        encoder = self._read_rows(preferences=True)
-        tested = choose_training_route(self, encoder, preferences=True)
-        self.route = tested.route
-        require_mask(self.args, self.route)
+        tested = self._make_batches(PreferenceCollator, preferences=True)
         if not tested.is_ours and perturbed is not None:
             raise ConfigError(
                 f"loss_type {CONDITIONAL} shows chosen answers beside other images, but {self.route.reason}."
             )
-        share = self.route.route != "plain"
-        self.row_guard = guard = self.rows.guard()
-        self.data_collator = (
-            PreferenceCollator(
-                encoder,
-                self._tokenizer.pad_token_id,
-                share,
-                facts=training_facts(self.model, self.processing_class),
-                max_row=ONE_ROW if self.args.padding_free else None,
-                guard=guard,
-            )
-            if tested.is_ours
-            else ProcessorCollator(encoder, self.data_collator, preferences=True, guard=guard)
-        )
-        if share and tested.batch is not None:
-            images_of = partial(shown_images, perturbation=perturbed)
-            features = store_features(self, tested.batch, base_model(self.model), int(store), images_of)
-            self._keep_features(features)
-            share_forward(self.model, self.route, store=features)
-            if self.ref_model is not None:
-                # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
-                reference = self.accelerator.unwrap_model(self.ref_model)
-                share_forward(reference, self.route, self.accelerator.autocast)
-        margin = image_margin(self)
+        is_shared = self._share_work(tested, int(store), partial(shown_images, perturbation=perturbed))
+        if is_shared and self.ref_model is not None:
+            # TRL has prepared the reference already, so accelerate's autocast lies below this forward.
+            share_forward(self.accelerator.unwrap_model(self.ref_model), self.route, self.accelerator.autocast)
+        margin = image_margin(self.parts, self._ask_reference, self._log_margin)
         if margin is not None:
             self.add_callback(margin)
         if store:
-            self.data_collator.references = store_references(self, encoder)
-            reference = self.model if self.ref_model is None else self.ref_model
+            self.data_collator.references = store_references(
+                self.parts, self.data_collator.encoder, self._score_by_reference, self._track
+            )
+            reference = self.parts.reference
             if getattr(self.args, "reference_store", "auto") == "on":
                 self._release_reference()
             if self.ref_model is None and not isinstance(self.model, PeftModel):
                 name = get_config_model_id(self.accelerator.unwrap_model(reference).config)
                 weights = self.data_collator.references.weights
                 self.absent_reference = AbsentReference(name, weights, self._spare_reference)
-            self.reference_watch = ReferenceWatch(self)
+            self.reference_watch = ReferenceWatch(self.parts)
             self.add_callback(self.reference_watch)
 
     def _release_reference(self) -> None:
@@ -255,19 +227,53 @@ class DPOTrainer(ForestTrainer, trl.DPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
         """TRL's loss; pairs that were not there when the trainer was made ask the reference model as TRL does."""
-        if self.reference_watch is not None and not self.reference_watch.holds(self):
+        if self.reference_watch is not None and not self.reference_watch.holds(self.ref_model):
             inputs = {name: value for name, value in inputs.items() if name not in REFERENCE_COLUMNS}
         self.precompute_ref_logps = "ref_chosen_logps" in inputs
         adapted = isinstance(self.accelerator.unwrap_model(self.model), PeftModel)
         if not self.precompute_ref_logps and self.ref_model is None and not adapted and self.absent_reference:
-            self.ref_model = bring_back_reference(self, self.absent_reference)
+            self.ref_model = bring_back_reference(self.parts, self.absent_reference, self.route)
             if self.reference_watch is not None:
                 self.reference_watch.expect(self.ref_model)
         if not self.mdpo_weights:
             return super()._compute_loss(model, inputs, return_outputs)
         if return_outputs:
             raise ConfigError(NO_LOGITS)
-        return loss_with_mdpo_terms(self, model, inputs, super()._compute_loss)
+        return self._loss_with_mdpo_terms(model, inputs)
+
+    def _loss_with_mdpo_terms(self, model: Any, inputs: dict[str, Any]) -> Tensor:
+        """TRL's loss of the batch's pairs plus mDPO's weighted terms, from one forward pass of all sequences."""
+        stored = [inputs[name] for name in REFERENCE_COLUMNS if name in inputs]
+        inputs = {name: value for name, value in inputs.items() if name not in REFERENCE_COLUMNS}
+        record = record_of(model, inputs, self.aux_loss_enabled)
+        parts = 3 if CONDITIONAL in self.mdpo_weights else 2
+        if not stored:
+            stored = list(torch.cat(self._ask_reference(inputs)).chunk(parts))
+        pairs = len(stored[0])
+        of_pairs = {name: inputs[name][: 2 * pairs] for name in ("input_ids", "completion_mask")}
+        references = dict(zip(REFERENCE_COLUMNS[:2], stored, strict=False))
+        asked, self.precompute_ref_logps = self.precompute_ref_logps, True  # so that TRL takes what it is given
+        first = first_sequences(record, 2 * pairs)
+        loss: Tensor = super()._compute_loss(lambda **_: first, {**inputs, **of_pairs, **references}, False)
+        self.precompute_ref_logps = asked
+        logprobs = record.log_probs.sum(dim=1).chunk(parts)
+        terms = mdpo_terms(self.mdpo_weights, logprobs, stored, self.beta, self.args.mdpo_delta)
+        if terms.margin_B is not None:
+            mean = self.accelerator.gather(terms.margin_B.detach()).mean().item()
+            self._metrics["train" if self.model.training else "eval"]["rewards/conditional_margins"].append(mean)
+        return sum(terms.losses, loss)
+
+    def _ask_reference(self, inputs: dict[str, Any]) -> tuple[Tensor, ...]:
+        """The reference's summed log-probabilities of a batch, its sequences in two halves."""
+        halves: tuple[Tensor, ...] = self.compute_ref_log_probs(self.parts.reference, inputs)
+        return halves
+
+    def _score_by_reference(self, rows: list[Any]) -> Tensor:
+        return torch.cat(self._ask_reference(self._prepare_inputs(self.data_collator(rows))))
+
+    def _log_margin(self, name: str, margin: float) -> None:
+        """Takes a margin of log-probabilities into the next log of training, as a reward."""
+        self._metrics["train"][name].append(self.beta * margin)
 
 
 def _prepared(dataset: Any, args: Any) -> Any:

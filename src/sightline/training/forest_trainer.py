@@ -9,30 +9,36 @@ from functools import partial
 from typing import Any
 
 import torch.nn.functional as F
-from datasets import IterableDataset
+from datasets import Dataset, IterableDataset
 from torch.utils.data import DataLoader, Sampler
 
 from sightline.data.encoding.sequences import SequenceEncoder
-from sightline.engine.feature_store import FeatureStore
+from sightline.data.pictures.images import row_images
 from sightline.engine.selftest import RouteChoice
 from sightline.pages.report import Card
 from sightline.progress import tracked
 from sightline.training.augmentation import AugmentedEpochs, AugmentingCollator, augmenting_collator
 from sightline.training.card import write_card
 from sightline.training.checkpoints import CheckpointTrainer
+from sightline.training.collators import ProcessorCollator
+from sightline.training.decoder import settle_adapters
 from sightline.training.encoding import encoding_of
 from sightline.training.fitting import encoder_of, fit_rows
+from sightline.training.folder_code import loaded_by_trl
 from sightline.training.given_rows import GivenRows, given_rows
+from sightline.training.packing import ONE_ROW, hidden_packing, require_mask
 from sightline.training.planned_rows import PlannedRows
 from sightline.training.restore import restore_weights, restores_itself
 from sightline.training.row_names import NamingCollator, find_row
 from sightline.training.sampler import ImageGroupSampler, describe_order
 from sightline.training.shared_work import SharedWork
-from sightline.training.sharing import THE_DATASET
+from sightline.training.sharing import THE_DATASET, Tested, choose_training_route, share_forward, training_facts
 from sightline.training.shown_rows import shown_rows
-from sightline.training.stored_features import StoreKeeper
+from sightline.training.stored_features import ImagesOf, StoreKeeper, store_features
 from sightline.training.stream_position import StreamPosition
 from sightline.training.task_scores import Score
+from sightline.training.template_arguments import say_what_is_not_rendered
+from sightline.training.trainer_parts import TrainerParts
 
 
 class ForestTrainer(CheckpointTrainer):
@@ -54,8 +60,30 @@ class ForestTrainer(CheckpointTrainer):
     _is_vision_dataset: bool
     _in_columns: Callable[[Any], Any] | None = None
 
+    @property
+    def parts(self) -> TrainerParts:
+        """What helpers read of this trainer as it is now."""
+        return TrainerParts(
+            kind=type(self),
+            args=self.args,
+            rows=self.rows,
+            model=self.model,
+            ref_model=getattr(self, "ref_model", None),
+            processor=self.processing_class,
+            accelerator=self.accelerator,
+            collator=self.data_collator,
+            prepare=self._prepare_inputs,
+            replaces_loss=self.compute_loss_func is not None or self.label_smoother is not None,
+            balances_experts=self.aux_loss_enabled,
+        )
+
     def shown_rows(self) -> tuple[tuple[Card, ...], str]:
-        return shown_rows(self)
+        rows, name = self.train_dataset, self.rows.train.name
+        if isinstance(rows, Dataset):
+            rows = self._of_batches(rows)
+        else:
+            name = THE_DATASET
+        return shown_rows(rows, name, self.data_collator, self._tokenizer)
 
     def training_step(self, model: Any, inputs: dict[str, Any], *others: Any) -> Any:
         if self.shared_work is None:
@@ -105,12 +133,52 @@ class ForestTrainer(CheckpointTrainer):
         """From now on each evaluation asks `score`, too."""
         self.score = score
 
+    @contextmanager
+    def _made_of(self, rows: GivenRows, args: Any, processing_class: Any, *models: Any) -> Iterator[tuple[Any, Any]]:
+        """Around TRL's `__init__`: what trains and what is evaluated on, as TRL takes it; the rows are here then."""
+        with (
+            hidden_packing(args, rows.train.dataset, rows.collator),
+            rows.shown(args, processing_class) as shown,
+            loaded_by_trl(*models),
+        ):
+            yield shown
+        self._take_rows(rows, processing_class)
+        settle_adapters(self.model, self.args)
+
     def _take_rows(self, rows: GivenRows, processing_class: Any) -> None:
         """The rows that were given, once TRL has made a trainer of them, or of others in their place."""
         self.rows = rows
         if rows.are_hidden(processing_class):
             self.train_dataset, self.eval_dataset = rows.datasets
             self._is_vision_dataset = True
+
+    def _make_batches(self, kind: Any, preferences: bool, packing: bool = False) -> Tested:
+        """Reads the rows, chooses the route, and gives the trainer a collator of our `kind`, where rows are ours."""
+        say_what_is_not_rendered(self.args, self.rows, preferences)
+        encoder = self._read_rows(preferences, packing)
+        tested = choose_training_route(self.parts, encoder, preferences)
+        self.route, self.row_guard = tested.route, self.rows.guard()
+        require_mask(self.args, self.route)
+        if tested.is_ours:
+            facts = training_facts(self.model, self.processing_class)
+            max_row = ONE_ROW if self.args.padding_free else None
+            pad_id, share = self._tokenizer.pad_token_id, self.route.route != "plain"
+            self.data_collator = kind(encoder, pad_id, share, facts=facts, max_row=max_row, guard=self.row_guard)
+        else:
+            self.data_collator = ProcessorCollator(encoder, self.data_collator, preferences, guard=self.row_guard)
+        return tested
+
+    def _share_work(
+        self, tested: Tested, extra_passes: int = 0, images_of: ImagesOf = row_images, items: int | None = None
+    ) -> bool:
+        """Lets the model take forests, with a store of features where that pays; whether it does."""
+        if self.route.route == "plain" or tested.batch is None:
+            return False
+        features = store_features(self.parts, tested.batch, extra_passes, images_of, items)
+        if features is not None:
+            self.add_callback(StoreKeeper(features))
+        share_forward(self.model, self.route, store=features)
+        return True
 
     def _read_rows(self, preferences: bool, packing: bool = False) -> SequenceEncoder:
         """Leaves the rows that `max_length` lets in, and gives the encoder of the run."""
@@ -125,11 +193,6 @@ class ForestTrainer(CheckpointTrainer):
         self.augmenting = augmenting_collator(self.args, self.data_collator)
         if self.augmenting is not None:
             self.add_callback(AugmentedEpochs(self.augmenting))
-
-    def _keep_features(self, features: FeatureStore | None) -> None:
-        """Writes stored features as training goes on."""
-        if features is not None:
-            self.add_callback(StoreKeeper(features))
 
     def _of_batches(self, dataset: Any) -> Any:
         """The columns of a dataset that a batch is made of."""
@@ -175,36 +238,41 @@ class ForestTrainer(CheckpointTrainer):
         return position.resume(self.state, self.args.gradient_accumulation_steps)
 
     def floating_point_ops(self, inputs: dict[str, Any]) -> int:
-        return super().floating_point_ops(_whole_rows(self, inputs))
+        return super().floating_point_ops(self._whole_rows(inputs))
 
     def _track_num_input_tokens(self, inputs: dict[str, Any]) -> None:
-        super()._track_num_input_tokens(_whole_rows(self, inputs))
+        super()._track_num_input_tokens(self._whole_rows(inputs))
+
+    def _whole_rows(self, inputs: dict[str, Any]) -> dict[str, Any]:
+        """The batch with as many elements in the model's main input as TRL's has, by which transformers (5.23) counts
+        tokens and FLOPs: beside a forest each distinct image is there once, and our rows are padded to no multiple."""
+        forest, name = inputs.get("forest"), getattr(self.model, "main_input_name", "input_ids")
+        if forest is not None and name in inputs and name != "input_ids":
+            return {**inputs, name: inputs[name][forest.shown_I]}
+        rows_NL = inputs["input_ids"]
+        multiple = getattr(self.args, "pad_to_multiple_of", None)
+        return {**inputs, "input_ids": F.pad(rows_NL, (0, -rows_NL.shape[1] % multiple)) if multiple else rows_NL}
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
-        if restores_itself(self, model or self.model):
+        if not self._restored(model or self.model, resume_from_checkpoint):
             super()._load_from_checkpoint(resume_from_checkpoint, model)
-        else:
-            restore_weights(self, model or self.model, resume_from_checkpoint)
 
     def _load_best_model(self) -> None:
-        if restores_itself(self, self.model):
+        if not self._restored(self.model, self.state.best_model_checkpoint):
             super()._load_best_model()
-        else:
-            restore_weights(self, self.model, self.state.best_model_checkpoint)
+
+    def _restored(self, model: Any, checkpoint: str) -> bool:
+        """Loads the weights where transformers would not; FSDP and DeepSpeed keep the model's names. Whether it did."""
+        unwrapped = self.accelerator.unwrap_model(model)
+        if self.is_fsdp_enabled or self.is_deepspeed_enabled or restores_itself(unwrapped):
+            return False
+        restore_weights(unwrapped, checkpoint)
+        return True
 
     def create_model_card(
         self, model_name: str | None = None, dataset_name: str | None = None, tags: Any = None, **others: Any
     ) -> None:
         if self.is_world_process_zero():
-            write_card(self, model_name, dataset_name, tags)
-
-
-def _whole_rows(trainer: Any, inputs: dict[str, Any]) -> dict[str, Any]:
-    """The batch with as many elements in the model's main input as TRL's has, by which transformers (5.23) counts
-    tokens and FLOPs: beside a forest each distinct image is there once, and our rows are padded to no multiple."""
-    forest, name = inputs.get("forest"), getattr(trainer.model, "main_input_name", "input_ids")
-    if forest is not None and name in inputs and name != "input_ids":
-        return {**inputs, name: inputs[name][forest.shown_I]}
-    rows_NL = inputs["input_ids"]
-    multiple = getattr(trainer.args, "pad_to_multiple_of", None)
-    return {**inputs, "input_ids": F.pad(rows_NL, (0, -rows_NL.shape[1] % multiple)) if multiple else rows_NL}
+            write_card(
+                self.parts, self.route, self.hub_model_id or self.args.output_dir, model_name, dataset_name, tags
+            )

@@ -14,6 +14,7 @@ from transformers import TrainerCallback
 
 from sightline.errors import Stopped
 from sightline.launch.processes import say
+from sightline.training.checkpoints import CheckpointTrainer
 from sightline.training.random_states import RandomStates, random_states
 
 SIGHUP = getattr(signal, "SIGHUP", None)  # Windows has none
@@ -29,7 +30,7 @@ class Interruption(TrainerCallback):
         ends: whether training ends early for it, in all processes alike.
     """
 
-    def __init__(self, trainer: Any) -> None:
+    def __init__(self, trainer: CheckpointTrainer) -> None:
         self.number: int | None = None
         self.ends = False
         self._trainer = trainer

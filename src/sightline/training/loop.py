@@ -17,6 +17,7 @@ from sightline.models.guarded import refused_pickles
 from sightline.runs import RunFolder
 from sightline.training.begun import begun_with, opened_folder, resume_same
 from sightline.training.callbacks import ProgressBar, add_callbacks, require_reporters
+from sightline.training.checkpoints import CheckpointTrainer
 from sightline.training.failures import told_failure
 from sightline.training.interruption import Interruption
 from sightline.training.pushing import push_model
@@ -95,7 +96,7 @@ class Prepared:
         bad_row_advice: what may be done about a row that turns out bad in the middle.
     """
 
-    trainer: Any
+    trainer: CheckpointTrainer
     begun: Mapping[str, Any]
     write_card: Callable[[RunFolder], None]
     files: Mapping[str, Any] = field(default_factory=dict)
@@ -112,7 +113,7 @@ class Finished:
     """
 
     folder: Path
-    trainer: Any
+    trainer: CheckpointTrainer
     trained: Trained
 
 
@@ -168,7 +169,7 @@ def told_start(is_resumed: bool) -> Iterator[list[str]]:
 
 
 def train_to_the_end(
-    trainer: Any, folder: RunFolder, title: str, checkpoint: str | None, said: Sequence[str] = ()
+    trainer: CheckpointTrainer, folder: RunFolder, title: str, checkpoint: str | None, said: Sequence[str] = ()
 ) -> Trained:
     """Trains from the checkpoint, or from the start, and saves the model, in a folder that is this run's alone.
 
@@ -223,7 +224,7 @@ def told_steps(trained: Trained) -> str:
     return f"{trained.steps} steps{before} in {trained.seconds:.0f} s, mean loss {trained.train_loss:.4f}{part}"
 
 
-def _leave(trainer: Any, folder: RunFolder, error: BaseException, interruption: Interruption) -> None:
+def _leave(trainer: CheckpointTrainer, folder: RunFolder, error: BaseException, interruption: Interruption) -> None:
     """Writes a checkpoint where one can be written, and says what is kept and how to go on."""
     if trainer.args.should_save and not interruption.ends_at_once(error):
         try:
@@ -240,7 +241,7 @@ def _leave(trainer: Any, folder: RunFolder, error: BaseException, interruption: 
         say(f"Kept: {last}. Resume with {RESUME} {folder.path}")
 
 
-def _save_model(trainer: Any, folder: RunFolder) -> None:
+def _save_model(trainer: CheckpointTrainer, folder: RunFolder) -> None:
     """Leaves the trained model in the run's folder, whole, or says which checkpoint it can be saved from later.
 
     Raises:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from transformers import TrainerCallback
 
-NAME = "loss_window"  # among the states of callbacks in trainer_state.json
+LOSS_WINDOW = "loss_window"  # among the states of callbacks in trainer_state.json
 
 
 class LossWindow(TrainerCallback):
@@ -19,15 +20,17 @@ class LossWindow(TrainerCallback):
         since: the step after which losses are known; not 0 where a checkpoint without them was gone on with.
     """
 
-    def __init__(self, trainer: Any) -> None:
+    def __init__(self, read: Callable[[], dict[str, Any]], put: Callable[[dict[str, Any]], None]) -> None:
+        """`read` gives what the trainer has added up since its last log, and `put` makes it go on from there."""
         self.since = 0
-        self._trainer = trainer
+        self._read, self._put = read, put
         self._before = 0.0
         self._at_begin: dict[str, Any] | None = None
 
-    def keep(self) -> None:
-        """Puts them into the trainer's state, which is written next."""
-        self._trainer.state.stateful_callbacks[NAME] = {"args": self._now(float), "attributes": {}}
+    def kept(self) -> dict[str, Any]:
+        """What of them is written into the state of a callback."""
+        now = self._now()
+        return {"args": {**now, "pending": float(now["pending"])}, "attributes": {}}
 
     def mean_loss(self, own_mean: float, steps: int, first: int) -> float:
         """The mean loss of the steps after `since`, of which this process did those after `first` with `own_mean`."""
@@ -40,7 +43,7 @@ class LossWindow(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._before, self._at_begin, self.since = 0.0, None, state.global_step
-        kept = (state.stateful_callbacks.get(NAME) or {}).get("args")
+        kept = (state.stateful_callbacks.get(LOSS_WINDOW) or {}).get("args")
         if not kept:
             return
         self._before, self.since = kept["logged"], kept["since"]
@@ -50,31 +53,11 @@ class LossWindow(TrainerCallback):
             self._before += kept["pending"]
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        self._at_begin = self._now(lambda tensor: tensor.clone())
+        self._at_begin = self._now()
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self._at_begin = None
 
-    def _now(self, kept_as: Any) -> dict[str, Any]:
-        trainer = self._trainer
-        return {
-            "since": self.since,
-            "logged": self._before + trainer._total_loss_scalar,
-            "pending": kept_as(trainer._tr_loss),
-            "step": trainer._globalstep_last_logged,
-            "metrics": {name: [float(value) for value in values] for name, values in self._metrics().items()},
-            "tokens": getattr(trainer, "_total_train_tokens", 0),
-        }
-
-    def _put(self, kept: dict[str, Any]) -> None:
-        trainer, metrics = self._trainer, self._metrics()
-        trainer._tr_loss += kept["pending"] - trainer._tr_loss
-        trainer._globalstep_last_logged = kept["step"]
-        trainer._total_train_tokens = kept["tokens"]
-        metrics.clear()
-        for name, values in kept["metrics"].items():
-            metrics[name].extend(values)
-
-    def _metrics(self) -> Any:
-        """What TRL's trainers average until the next log, beside the loss; transformers' has nothing of the kind."""
-        return getattr(self._trainer, "_metrics", {}).get("train", {})
+    def _now(self) -> dict[str, Any]:
+        now = self._read()
+        return {**now, "since": self.since, "logged": self._before + now["logged"]}

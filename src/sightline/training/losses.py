@@ -3,19 +3,18 @@
 # Dims: B pairs.
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 from trl.trainer.utils import FusedCausalLMOutput
 
 from sightline.data.pictures.images import Change
 from sightline.data.pictures.perturbations import Blank, Crop
+from sightline.engine.forest import NO_LABEL
 from sightline.errors import ConfigError
-from sightline.training.references import REFERENCE_COLUMNS
 
 CONDITIONAL, ANCHOR = "mdpo_conditional", "mdpo_anchor"
 MDPO_TERMS = (CONDITIONAL, ANCHOR)
@@ -101,8 +100,18 @@ def split_losses(types: Sequence[str], weights: Sequence[float]) -> LossTerms:
     return LossTerms([name for name, _ in kept], [weight for _, weight in kept], mdpo)
 
 
-def loss_with_mdpo_terms(trainer: Any, model: Any, inputs: dict[str, Any], trl_loss: Callable[..., Tensor]) -> Tensor:
-    """TRL's loss of the batch's pairs plus mDPO's weighted terms, from one forward pass of all sequences.
+@dataclass(frozen=True)
+class MdpoTerms:
+    """mDPO's weighted terms of a batch, and the margin of real images over others, (B,), where a term asks for it."""
+
+    losses: list[Tensor]
+    margin_B: Tensor | None
+
+
+def mdpo_terms(
+    weights: dict[str, float], logprobs: Sequence[Tensor], references: Sequence[Tensor], beta: float, delta: float
+) -> MdpoTerms:
+    """mDPO's weighted terms from summed log-probabilities of chosen, rejected and chosen under other images, (B,) each.
 
     With beta * log(policy / reference) as the reward of an answer, the terms are, each a mean over pairs:
 
@@ -111,47 +120,23 @@ def loss_with_mdpo_terms(trainer: Any, model: Any, inputs: dict[str, Any], trl_l
 
     Source: Wang et al. 2024, arXiv 2406.11839, L_CoPO and L_AncPO.
     """
-    weights = trainer.mdpo_weights
-    parts = 3 if CONDITIONAL in weights else 2
-    inputs = dict(inputs)
-    stored = [inputs.pop(name) for name in REFERENCE_COLUMNS if name in inputs]
-    record = _score(trainer, model, inputs)
-    if not stored:
-        reference = trainer.model if trainer.ref_model is None else trainer.ref_model
-        stored = list(torch.cat(trainer.compute_ref_log_probs(reference, inputs)).chunk(parts))
-    pairs = len(stored[0])
-    of_pairs = {name: inputs[name][: 2 * pairs] for name in ("input_ids", "completion_mask")}
-    references = dict(zip(REFERENCE_COLUMNS[:2], stored, strict=False))
-    asked = trainer.precompute_ref_logps
-    trainer.precompute_ref_logps = True  # so that TRL takes the references that it is given
-    loss = trl_loss(lambda **_: _first(record, 2 * pairs), {**inputs, **of_pairs, **references}, False)
-    trainer.precompute_ref_logps = asked
-
-    rewards = [
-        trainer.beta * (policy_B - reference_B)
-        for policy_B, reference_B in zip(record.log_probs.sum(dim=1).chunk(parts), stored, strict=True)
-    ]
-    if CONDITIONAL in weights:
-        margin_B = rewards[0] - rewards[2]
-        loss = loss - weights[CONDITIONAL] * F.logsigmoid(margin_B).mean()
-        mode = "train" if trainer.model.training else "eval"
-        gathered = trainer.accelerator.gather(margin_B.detach())
-        trainer._metrics[mode]["rewards/conditional_margins"].append(gathered.mean().item())
+    rewards = [beta * (policy_B - reference_B) for policy_B, reference_B in zip(logprobs, references, strict=True)]
+    margin_B = rewards[0] - rewards[2] if CONDITIONAL in weights else None
+    losses = [] if margin_B is None else [-weights[CONDITIONAL] * F.logsigmoid(margin_B).mean()]
     if ANCHOR in weights:
-        loss = loss - weights[ANCHOR] * F.logsigmoid(rewards[0] - trainer.args.mdpo_delta).mean()
-    return loss
+        losses.append(-weights[ANCHOR] * F.logsigmoid(rewards[0] - delta).mean())
+    return MdpoTerms(losses, margin_B)
 
 
-def _score(trainer: Any, model: Any, inputs: dict[str, Any]) -> FusedCausalLMOutput:
-    """The model's record of all sequences, called as TRL (1.16) calls it."""
+def record_of(model: Any, inputs: dict[str, Any], balances_experts: bool = False) -> FusedCausalLMOutput:
+    """The model's record of all sequences of a batch, called as TRL (1.16) calls it."""
     arguments = {name: value for name, value in inputs.items() if name != "completion_mask"}
-    if trainer.aux_loss_enabled:
-        arguments["output_router_logits"] = True
-    labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
+    arguments |= {"output_router_logits": True} if balances_experts else {}
+    labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, NO_LABEL)
     return model(**arguments, use_cache=False, labels=labels, fused_lm_head=True)
 
 
-def _first(record: FusedCausalLMOutput, count: int) -> FusedCausalLMOutput:
+def first_sequences(record: FusedCausalLMOutput, count: int) -> FusedCausalLMOutput:
     """The record of the first sequences; TRL splits what it is given in two, chosen and rejected."""
     return FusedCausalLMOutput(
         **{name: value[:count] if name in PER_TOKEN else value for name, value in record.items()}

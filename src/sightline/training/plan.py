@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from sightline.data.encoding.lengths import Track, read_rows
+from sightline.data.encoding.row_pictures import image_keys
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.formats.registry import Goal
 from sightline.errors import DataError
@@ -53,14 +55,20 @@ class RunPlan:
         return str(self.train.name)
 
     @property
+    def image_keys(self) -> list[str]:
+        """Of each row to train on what tells its own images from those of others."""
+        return image_keys(self.rows) if self.train.read is None else self.train.read.image_keys
+
+    @property
     def preferences(self) -> bool:
         """Whether rows hold a chosen and a rejected answer."""
         return self.method == DPO
 
     @property
     def encoder(self) -> SequenceEncoder:
-        """A new encoder of the run's rows."""
-        return SequenceEncoder(self.source.processor, self.encoding)
+        """What reads the run's rows: the one that has read them, where one has, with what it remembers."""
+        read = self.train.read
+        return SequenceEncoder(self.source.processor, self.encoding) if read is None else read.encoder
 
 
 def plan_run(settings: TrainingSettings, method: str, source: ModelSource, is_checked: bool = True) -> RunPlan:
@@ -85,6 +93,18 @@ def plan_run(settings: TrainingSettings, method: str, source: ModelSource, is_ch
     config = patched_config(source.model, settings.model.model_revision)
     facts = FAMILIES.get(config.model_type) if config is not None else None
     return RunPlan(method, settings, source, train, evaluation, encoding, facts)
+
+
+def with_read_rows(plan: RunPlan, track: Track) -> RunPlan:
+    """The plan, each of its rows read as training reads it, images by their sizes alone; those that are read stay so.
+
+    Args:
+        track: shows progress, as `read_rows` wants it.
+    """
+    if plan.train.read is not None:
+        return plan
+    read = read_rows(plan.rows, plan.name, plan.encoder, plan.preferences, track)
+    return replace(plan, train=replace(plan.train, read=read))
 
 
 def chosen_rows(plan: RunPlan, numbers: Sequence[int] | None, limit: int) -> list[int]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
 
 import httpx2
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalTokenNotFoundError
+from transformers import Trainer
 from transformers.utils.hub import hf_api
 
 from sightline.errors import ConfigError, MachineError
@@ -54,7 +54,7 @@ def require_write_token(token: str | None) -> None:
         raise ConfigError(f"hub_token: expected one that may write, got one that reads alone. {WRITE}, {WITHOUT}")
 
 
-def push_model(trainer: Any, folder: RunFolder) -> None:
+def push_model(trainer: Trainer, folder: RunFolder) -> None:
     """Pushes the folder of a run that is whole, where its settings ask for it; of several processes the first does.
 
     Raises:
@@ -82,7 +82,7 @@ def push_model(trainer: Any, folder: RunFolder) -> None:
         raise MachineError(f"{kept}: {_first_line(error).rstrip('.')}. {_later(trainer, folder)}") from error
 
 
-def _say_lost_pushes(trainer: Any) -> None:
+def _say_lost_pushes(trainer: Trainer) -> None:
     """Waits for pushes of checkpoints, and says how many failed."""
     trainer._finish_current_push()
     running = getattr(trainer, "push_in_progress", None)
@@ -92,7 +92,7 @@ def _say_lost_pushes(trainer: Any) -> None:
         say(f"{len(errors)} of {len(jobs)} pushes of checkpoints failed; the first: {_first_line(errors[0])}")
 
 
-def _later(trainer: Any, folder: RunFolder) -> str:
+def _later(trainer: Trainer, folder: RunFolder) -> str:
     """The command that pushes the folder."""
     args = trainer.args
     command = ["hf", "upload", trainer.hub_model_id, str(folder.path.absolute()), "."]

@@ -6,15 +6,16 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from datasets import Dataset, DatasetDict
+from datasets import Dataset
 from peft import PeftModel
 from transformers import PreTrainedConfig, TrainerCallback
 
+from sightline.data.encoding.lengths import Track
 from sightline.data.encoding.sequences import SequenceEncoder
 from sightline.data.formats import has_images
 from sightline.data.pictures.augmentation import NONE
@@ -33,8 +34,10 @@ from sightline.engine.store import TensorStore
 from sightline.engine.unchanged import Unchanged
 from sightline.errors import ConfigError
 from sightline.launch.processes import say
-from sightline.progress import tracked
+from sightline.models.adapters import base_model
 from sightline.training.augmentation import policy_of
+from sightline.training.given_rows import GivenRows
+from sightline.training.trainer_parts import TrainerParts
 
 logger = logging.getLogger("sightline")
 
@@ -115,7 +118,7 @@ def uses_reference_store(args: Any, train_dataset: Any, eval_dataset: Any = None
     return False
 
 
-def moving_reference(trainer: Any) -> bool:
+def moving_reference(parts: TrainerParts) -> bool:
     """Whether the reference is not the same at each step, so that nothing of it can be stored; says so on stderr.
 
     The reference of adapters is the model beneath them, in training as the policy is: it moves with what they train of
@@ -124,16 +127,16 @@ def moving_reference(trainer: Any) -> bool:
     Raises:
         ConfigError: it does, and `reference_store` is on.
     """
-    adapters = set(getattr(trainer.model, "peft_config", {}))
-    trained = (name for name, value in trainer.model.named_parameters() if value.requires_grad)
+    adapters = set(getattr(parts.model, "peft_config", {}))
+    trained = (name for name, value in parts.model.named_parameters() if value.requires_grad)
     moving = next((name for name in trained if adapters.isdisjoint(name.split("."))), None)
-    dropping = _dropping(trainer.model)
+    dropping = _dropping(parts.model)
     if not adapters or (moving is None and dropping is None):
         return False
     reason = f"the model drops at random in training ({dropping}), as reference, too"
     if moving is not None:
         reason = f"the run trains {moving}, which stays when the adapters are off, so that the reference moves with it"
-    if getattr(trainer.args, "reference_store", "auto") == "on":
+    if getattr(parts.args, "reference_store", "auto") == "on":
         raise ConfigError(f"reference_store is on, but {reason}. Set reference_store to auto or off.")
     say(f"References are not stored: {reason}, as in TRL.")
     return True
@@ -145,23 +148,34 @@ def _dropping(model: Any) -> str | None:
     return next((f"{name} {dropping}" for name, module in modules if (dropping := dropout_of(module))), None)
 
 
-def store_references(trainer: Any, encoder: SequenceEncoder) -> StoredReferences:
+def store_references(
+    parts: TrainerParts, encoder: SequenceEncoder, score: Callable[[list[Any]], torch.Tensor], track: Track
+) -> StoredReferences:
     """The references of the trainer's datasets, computed where the store lacks them, with progress on stderr.
 
     What is computed is on disk within seconds, so that a crash or Ctrl-C loses little of it.
+
+    Args:
+        score: the reference's summed log-probability of each sequence of some rows, chosen of all pairs first.
+        track: shows progress, as `read_rows` wants it.
     """
-    model = trainer.model if trainer.ref_model is None else trainer.ref_model
+    model, args = parts.reference, parts.args
     adapters = _trained_adapters(model)
-    base = model.get_base_model() if isinstance(model, PeftModel) else trainer.accelerator.unwrap_model(model)
+    base = model.get_base_model() if isinstance(model, PeftModel) else parts.accelerator.unwrap_model(model)
     weights = weights_fingerprint(base, adapters=adapters)
-    references = StoredReferences(encoder, trainer.ld_alpha, weights, {})
-    store = _open_store(trainer, base, fingerprint(weights, settings_fingerprint(base, adapters=adapters)))
-    rows_of = _rows_of_keys(trainer, references)
+    references = StoredReferences(encoder, args.ld_alpha, weights, {})
+    store = _open_store(parts, base, fingerprint(weights, settings_fingerprint(base, adapters=adapters)))
+    rows_of = _rows_of_keys(parts.rows, references, track)
     missing = _take(store, rows_of, references)
     if missing:
         say(f"References: {len(rows_of) - len(missing):,} of {len(rows_of):,} rows are stored.")
-    _compute(trainer, store, _share(trainer, rows_of, missing), references)
-    trainer.accelerator.wait_for_everyone()
+    mine = _share(parts.accelerator, rows_of, missing)
+    size = args.precompute_ref_batch_size or args.per_device_train_batch_size
+    batches = [mine[start : start + size] for start in range(0, len(mine), size)]
+    if batches:
+        shown = track(batches, len(batches), "Reference log-probabilities")
+        _compute(model, store, shown, references, score)
+    parts.accelerator.wait_for_everyone()
     store.refresh()
     _take(store, dict.fromkeys(missing), references)
     return replace(references, rows=len(rows_of), found=len(rows_of) - len(missing))
@@ -173,21 +187,20 @@ class ReferenceWatch(TrainerCallback):
     A policy that is its own reference by what it was before its first step, with no model kept, cannot change.
     """
 
-    def __init__(self, trainer: Any) -> None:
-        self._reference = trainer.ref_model
+    def __init__(self, parts: TrainerParts) -> None:
+        self._reference = parts.ref_model
         self._unchanged: Unchanged | None = None
         self.ended = False
-        if trainer.ref_model is not None:
-            reference = trainer.accelerator.unwrap_model(trainer.ref_model)
-            self._unchanged = Unchanged(reference, processor=trainer.processing_class)
-        elif isinstance(model := trainer.accelerator.unwrap_model(trainer.model), PeftModel):
-            self._unchanged = Unchanged(
-                model.get_base_model(), adapters=_trained_adapters(model), processor=trainer.processing_class
-            )
+        model = parts.accelerator.unwrap_model(parts.reference)
+        adapted = parts.ref_model is None and isinstance(model, PeftModel)
+        if adapted or parts.ref_model is not None:
+            base, adapters = (base_model(model), _trained_adapters(model)) if adapted else (model, ())
+            self._unchanged = Unchanged(base, adapters=adapters, processor=parts.processor)
 
-    def holds(self, trainer: Any) -> bool:
-        """Whether batches may take what is stored; once they may not, that is said, and stays so."""
-        if trainer.ref_model is not self._reference:
+    def holds(self, reference: Any) -> bool:
+        """Whether batches may take what is stored, when the trainer's `ref_model` is this one; once they may not, that
+        is said, and stays so."""
+        if reference is not self._reference:
             self._end("trainer.ref_model is another model")
         self._look(thorough=False)
         return not self.ended
@@ -250,22 +263,21 @@ def _obstacle(args: Any, train_dataset: Any, data_collator: Any, eval_dataset: A
     return "FSDP or DeepSpeed shards the model" if is_sharded(args) else None
 
 
-def _open_store(trainer: Any, base: Any, key: str) -> TensorStore:
+def _open_store(parts: TrainerParts, base: Any, key: str) -> TensorStore:
     """The store of the reference `base`, whose weights and settings have the hash `key`: that, processor, tokenizer,
     precision."""
-    model = trainer.model if trainer.ref_model is None else trainer.ref_model
-    counted = {name: value for name, value in adapter_settings(model).items() if name == "ref"}
+    counted = {name: value for name, value in adapter_settings(parts.reference).items() if name == "ref"}
     namespace = stored_under(
         key,
         counted,
-        processor_fingerprint(trainer.processing_class),
-        tokenizer_fingerprint(trainer.processing_class.tokenizer),
-        trainer.accelerator.mixed_precision,
+        processor_fingerprint(parts.processor),
+        tokenizer_fingerprint(parts.processor.tokenizer),
+        parts.accelerator.mixed_precision,
     )
     about = {
         "model": base.config._name_or_path or base.config.model_type,
         "dtype": str(base.dtype).removeprefix("torch."),
-        "precision": trainer.accelerator.mixed_precision,
+        "precision": parts.accelerator.mixed_precision,
     }
     return TensorStore("references", namespace, about)
 
@@ -275,17 +287,14 @@ def _trained_adapters(model: Any) -> list[str]:
     return [name for name in getattr(model, "peft_config", {}) if name != "ref"]
 
 
-def _rows_of_keys(trainer: Any, references: StoredReferences) -> dict[Any, Any]:
-    """A dataset and an index in it for each distinct row of the trainer's datasets, by the keys of its pairs."""
-    rows: dict[Any, Any] = {}
-    tests = trainer.eval_dataset
-    parts = [trainer.train_dataset, *(tests.values() if isinstance(tests, dict | DatasetDict) else [tests])]
-    for dataset in parts:
-        if not isinstance(dataset, Dataset):
-            continue
-        for index, row in enumerate(_progress(trainer, dataset, "Reading pairs")):
-            rows.setdefault(references.keys(row), (dataset, index))
-    return rows
+def _rows_of_keys(rows: GivenRows, references: StoredReferences, track: Track) -> dict[Any, Any]:
+    """A dataset and an index in it for each distinct row of a trainer's datasets, by the keys of its pairs."""
+    found: dict[Any, Any] = {}
+    for part in (rows.train, *rows.evaluation.values()):
+        if isinstance(part.dataset, Dataset):
+            for index, row in enumerate(track(part.dataset, len(part.dataset), "Reading pairs")):
+                found.setdefault(references.keys(row), (part.dataset, index))
+    return found
 
 
 def _take(store: TensorStore, rows_of: dict[Any, Any], references: StoredReferences) -> dict[Any, Any]:
@@ -300,25 +309,27 @@ def _take(store: TensorStore, rows_of: dict[Any, Any], references: StoredReferen
     return missing
 
 
-def _share(trainer: Any, rows_of: dict[Any, Any], missing: dict[Any, Any]) -> list[tuple[Any, Any]]:
+def _share(accelerator: Any, rows_of: dict[Any, Any], missing: dict[Any, Any]) -> list[tuple[Any, Any]]:
     """The missing rows that this process computes: by their place among all rows, since what is missing may differ
     between processes while the first of them, or another run, has begun to write."""
-    process, processes = trainer.accelerator.process_index, trainer.accelerator.num_processes
+    process, processes = accelerator.process_index, accelerator.num_processes
     return [(pairs, row) for pairs, row in list(rows_of.items())[process::processes] if pairs in missing]
 
 
-def _compute(trainer: Any, store: TensorStore, mine: Sequence[tuple[Any, Any]], references: StoredReferences) -> None:
+def _compute(
+    model: Any,
+    store: TensorStore,
+    batches: Iterable[list[tuple[Any, Any]]],
+    references: StoredReferences,
+    score: Callable[[list[Any]], torch.Tensor],
+) -> None:
     """Scores rows with the reference and stores them."""
-    size = trainer.args.precompute_ref_batch_size or trainer.args.per_device_train_batch_size
-    batches = [mine[start : start + size] for start in range(0, len(mine), size)]
-    model = trainer.model if trainer.ref_model is None else trainer.ref_model
     was_training = model.training
     model.eval()
     written = time.monotonic()
     try:
-        for batch in _progress(trainer, batches, "Reference log-probabilities") if batches else ():
-            inputs = trainer._prepare_inputs(trainer.data_collator([dataset[index] for _, (dataset, index) in batch]))
-            logprob_N = torch.cat(trainer.compute_ref_log_probs(model, inputs)).float().cpu()
+        for batch in batches:
+            logprob_N = score([dataset[index] for _, (dataset, index) in batch]).float().cpu()
             # A batch holds the chosen of all pairs, then the rejected, so the keys of the pairs are turned likewise.
             pairs = [pair for keys, _ in batch for pair in keys]
             for key, value in zip((key for keys in zip(*pairs, strict=True) for key in keys), logprob_N, strict=True):
@@ -330,8 +341,3 @@ def _compute(trainer: Any, store: TensorStore, mine: Sequence[tuple[Any, Any]], 
     finally:
         store.flush()
         model.train(was_training)
-
-
-def _progress(trainer: Any, items: Any, title: str) -> Iterable[Any]:
-    hidden = trainer.args.disable_tqdm or not trainer.accelerator.is_main_process
-    return tracked(items, title, len(items), is_shown=not hidden)

@@ -69,14 +69,12 @@ def _is_whole_safetensors(path: Path) -> bool:
         return False
 
 
-def restores_itself(trainer: Any, model: Any) -> bool:
-    """Whether transformers' own restoring is right: for adapters, FSDP and DeepSpeed, which keep the model's names."""
-    unwrapped = trainer.accelerator.unwrap_model(model)
-    sharded = trainer.is_fsdp_enabled or trainer.is_deepspeed_enabled
-    return sharded or isinstance(unwrapped, PeftModel) or not isinstance(unwrapped, PreTrainedModel)
+def restores_itself(model: Any) -> bool:
+    """Whether transformers' own restoring of a model without wrappers is right, as for adapters, which keep names."""
+    return isinstance(model, PeftModel) or not isinstance(model, PreTrainedModel)
 
 
-def restore_weights(trainer: Any, model: Any, checkpoint: str | Path) -> None:
+def restore_weights(model: Any, checkpoint: str | Path) -> None:
     """Load every weight of `checkpoint` into `model`.
 
     A checkpoint of a LLaVA and of other families carries the names of the Hub (`language_model.model...`), which
@@ -86,7 +84,6 @@ def restore_weights(trainer: Any, model: Any, checkpoint: str | Path) -> None:
     Raises:
         RuntimeError: a weight is missing or has another shape.
     """
-    unwrapped = trainer.accelerator.unwrap_model(model)
     with torch.random.fork_rng():  # initialising the copy must not move the run's random numbers
-        saved = load_pretrained(type(unwrapped), checkpoint, {"dtype": unwrapped.dtype})
-    unwrapped.load_state_dict(saved.state_dict())
+        saved = load_pretrained(type(model), checkpoint, {"dtype": model.dtype})
+    model.load_state_dict(saved.state_dict())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import datasets
@@ -31,6 +31,19 @@ MIXTURE = "mixture"
 NO_PICTURES = "none has a picture, so they train as text"
 
 
+@dataclass(frozen=True)
+class _Asked:
+    """What a command asks of its rows: its settings, what they are for, and how they become sequences."""
+
+    settings: TrainingSettings
+    goal: Goal
+    encoder: SequenceEncoder
+
+    @property
+    def streams(self) -> bool:
+        return bool(self.settings.script.dataset_streaming or self.settings.mixture.streaming)
+
+
 def training_rows(
     settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder
 ) -> tuple[PlannedRows, PlannedRows | None]:
@@ -40,26 +53,21 @@ def training_rows(
         ConfigError: no dataset is named, or settings that do not go together.
         DataError: an unknown format, or rows that cannot be trained; names the first.
     """
-    script = settings.script
+    script, asked = settings.script, _Asked(settings, goal, encoder)
     named = evaluation_sources(settings)
     holds_out = settings.training.eval_strategy != "no" and not named
-    if _streams(settings) and settings.training.max_steps <= 0:
+    if asked.streams and settings.training.max_steps <= 0:
         raise ConfigError("streaming: expected max_steps, since a stream has no known end; got none. Set --max_steps.")
     entries = mixture_sources(settings)
     if entries:
-        mix = _streamed_mixture if _streams(settings) else _mixture
-        train, test = mix(settings, entries, goal, encoder, holds_out)
+        train, test = (_streamed_mixture if asked.streams else _mixture)(asked, entries, holds_out)
     else:
         if holds_out:
             require_test_split(settings)
-        read = _streamed if _streams(settings) else _whole
-        train = read(settings, goal, script.dataset_train_split, encoder)
-        test = read(settings, goal, script.dataset_test_split, encoder) if holds_out else None
-    return train, _evaluation_rows(settings, named, goal, encoder) if named else test
-
-
-def _streams(settings: TrainingSettings) -> bool:
-    return bool(settings.script.dataset_streaming or settings.mixture.streaming)
+        read = _streamed if asked.streams else _whole
+        train = read(asked, script.dataset_train_split)
+        test = read(asked, script.dataset_test_split) if holds_out else None
+    return train, _evaluation_rows(asked, named) if named else test
 
 
 def unchecked_rows(settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder) -> PlannedRows:
@@ -68,42 +76,40 @@ def unchecked_rows(settings: TrainingSettings, goal: Goal, encoder: SequenceEnco
     Raises:
         InputError: the rows cannot be read, or are streamed.
     """
-    script = settings.script
-    if _streams(settings):
+    asked = _Asked(settings, goal, encoder)
+    if asked.streams:
         raise ConfigError("streaming: expected rows that can be counted and looked up; got a stream. Set it to false.")
     entries = mixture_sources(settings)
     if entries:
-        return _mixture(settings, entries, goal, encoder, holds_out=False)[0]
-    name, rows = _read(settings, goal, script.dataset_train_split)
+        return _mixture(asked, entries, holds_out=False)[0]
+    name, rows = _read(asked, settings.script.dataset_train_split)
     return PlannedRows(rows.dataset, name if rows.origins is None else f"{name} (as trained)")
 
 
-def _read(settings: TrainingSettings, goal: Goal, split: str) -> tuple[str, TrainingRows]:
+def _read(asked: _Asked, split: str) -> tuple[str, TrainingRows]:
     """What messages call the rows of a split, and the rows."""
-    script = settings.script
+    script = asked.settings.script
     assert script.dataset_name is not None
     name = source_name(script.dataset_name, split)
-    dataset = read_dataset(script.dataset_name, split, script.dataset_config, _access(settings))
-    return name, _in_columns(settings, goal, dataset, name)
+    dataset = read_dataset(script.dataset_name, split, script.dataset_config, _access(asked.settings))
+    return name, _in_columns(asked, dataset, name)
 
 
-def _whole(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> PlannedRows:
-    return _checked(*_read(settings, goal, split), settings, goal, encoder)
+def _whole(asked: _Asked, split: str) -> PlannedRows:
+    return _checked(asked, *_read(asked, split))
 
 
-def _checked(
-    name: str, rows: TrainingRows, settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder
-) -> PlannedRows:
+def _checked(asked: _Asked, name: str, rows: TrainingRows, beside_pictures: bool = False) -> PlannedRows:
     dataset = rows.dataset
     names = name if rows.origins is None else RowNames(name, rows.origins)
-    read, problems = _read_rows(dataset, names, settings, goal, encoder)
+    read, problems = _read_rows(asked, dataset, names, beside_pictures)
     if read is None:
         say(f"{name}: {rows.format.name}, {len(dataset):,} rows, {NO_PICTURES}.")
     else:
         _report(read, name, rows.format.name)
-    kept, read = _without(dataset, read, problems, name, settings)
+    kept, read = _without(dataset, read, problems, name, asked.settings)
     is_whole = rows.origins is None and len(kept) == len(dataset)
-    return _planned(kept, name if is_whole else f"{name} (as trained)", settings, read)
+    return _planned(kept, name if is_whole else f"{name} (as trained)", asked.settings, read)
 
 
 def _planned(dataset: Any, name: str, settings: TrainingSettings, read: ReadRows | None = None) -> PlannedRows:
@@ -112,15 +118,18 @@ def _planned(dataset: Any, name: str, settings: TrainingSettings, read: ReadRows
 
 
 def _read_rows(
-    dataset: Any, names: str | RowNames, settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder
+    asked: _Asked, dataset: Any, names: str | RowNames, beside_pictures: bool
 ) -> tuple[ReadRows | None, dict[int, str]]:
-    """What is in the rows, unless TRL turns them into sequences, and what is wrong with some."""
-    skip = settings.script.skip_bad_rows
+    """What is in the rows, unless TRL turns them into sequences, and what is wrong with some.
+
+    Those without pictures are TRL's, where none have some that they are mixed with.
+    """
+    skip, preferences = asked.settings.script.skip_bad_rows, asked.goal == "preferences"
     try:
-        if has_images(dataset):
-            read = check_rows(dataset, names, encoder, goal == "preferences", progress, skip)
+        if beside_pictures or has_images(dataset):
+            read = check_rows(dataset, names, asked.encoder, preferences, progress, skip)
             return read, read.problems
-        return None, check_words(dataset, names, goal == "preferences", encoder.settings.dataset_text_field, skip)
+        return None, check_words(dataset, names, preferences, asked.encoder.settings.dataset_text_field, skip)
     except DataError as error:
         if skip:
             raise
@@ -141,57 +150,54 @@ def _without(
     return dataset.select(kept), None if read is None else read.select(kept)
 
 
-def _streamed(settings: TrainingSettings, goal: Goal, split: str, encoder: SequenceEncoder) -> PlannedRows:
-    script = settings.script
+def _streamed(asked: _Asked, split: str) -> PlannedRows:
+    script = asked.settings.script
     assert script.dataset_name is not None
     name = source_name(script.dataset_name, split)
-    stream = stream_dataset(script.dataset_name, split, script.dataset_config, _access(settings))
-    rows = _in_columns(settings, goal, stream, name)
+    stream = stream_dataset(script.dataset_name, split, script.dataset_config, _access(asked.settings))
+    rows = _in_columns(asked, stream, name)
     blind = "" if has_images(rows.dataset) else f" {NO_PICTURES.capitalize()}, as far as the first rows show."
     say(f"{name}: {rows.format.name}, streamed: a row is checked when its batch comes.{blind}")
-    return _planned(_checked_stream(name, rows, settings, goal, encoder), name, settings)
+    return _planned(_checked_stream(asked, name, rows), name, asked.settings)
 
 
-def _checked_stream(
-    name: str, rows: TrainingRows, settings: TrainingSettings, goal: Goal, encoder: SequenceEncoder
-) -> Any:
+def _checked_stream(asked: _Asked, name: str, rows: TrainingRows) -> Any:
     """The stream; of one without pictures, whose sequences TRL makes, rows that say nothing do not pass."""
     if has_images(rows.dataset):
         return rows.dataset
-    field, skip = encoder.settings.dataset_text_field, settings.script.skip_bad_rows
-    return stream_words(rows.dataset, name, goal == "preferences", field, skip)
+    field, skip = asked.encoder.settings.dataset_text_field, asked.settings.script.skip_bad_rows
+    return stream_words(rows.dataset, name, asked.goal == "preferences", field, skip)
 
 
-def _streamed_mixture(
-    settings: TrainingSettings, entries: Sequence[MixtureSource], goal: Goal, encoder: SequenceEncoder, holds_out: bool
-) -> tuple[PlannedRows, None]:
-    if holds_out or settings.mixture.test_split_size is not None:
+def _streamed_mixture(asked: _Asked, entries: Sequence[MixtureSource], holds_out: bool) -> tuple[PlannedRows, None]:
+    if holds_out or asked.settings.mixture.test_split_size is not None:
         raise ConfigError(
             "streaming: expected no test_split_size, and eval_strategy only with rows named by eval_dataset_name, "
             "since rows to hold out cannot be drawn from streams. Name them, or set eval_strategy to no."
         )
     shares = streamed_shares([Share(entry.fraction, entry.rows) for entry in entries])
-    sources = [_source(entry, goal, settings, streams=True) for entry in entries]
+    sources = [_source(asked, entry, streams=True) for entry in entries]
     for (name, rows), share in zip(sources, shares, strict=True):
         line = f"{name}: {rows.format.name}, {share:.0%} of the rows, streamed: checked when their batch comes."
         say(line)
-    parts = [_checked_stream(name, rows, settings, goal, encoder) for name, rows in sources]
-    return _planned(blend(parts, shares, settings.training.seed), MIXTURE, settings), None
+    parts = [_checked_stream(asked, name, rows) for name, rows in sources]
+    return _planned(blend(parts, shares, asked.settings.training.seed), MIXTURE, asked.settings), None
 
 
 def _mixture(
-    settings: TrainingSettings, entries: Sequence[MixtureSource], goal: Goal, encoder: SequenceEncoder, holds_out: bool
+    asked: _Asked, entries: Sequence[MixtureSource], holds_out: bool
 ) -> tuple[PlannedRows, PlannedRows | None]:
-    mixture, seed = settings.mixture, settings.training.seed
+    settings, mixture, seed = asked.settings, asked.settings.mixture, asked.settings.training.seed
     if holds_out and mixture.test_split_size is None:
         raise ConfigError(
             "datasets: expected test_split_size, the share of rows to evaluate on, since eval_strategy is "
             f"{settings.training.eval_strategy.value}; got none. Set it, name rows by eval_dataset_name, or set "
             "eval_strategy to no."
         )
-    sources = [_source(entry, goal, settings) for entry in entries]
+    sources = [_source(asked, entry) for entry in entries]
     shares = [Share(entry.fraction, entry.rows) for entry in entries]
     counts = counts_of([len(rows.dataset) for _, rows in sources], shares)
+    pictured = _have_pictures(sources)
     train: list[PlannedRows] = []
     test: list[PlannedRows] = []
     for number, ((name, rows), count) in enumerate(zip(sources, counts, strict=True)):
@@ -200,7 +206,7 @@ def _mixture(
             part, read = rows.dataset.select(indices), None
             if len(part):
                 origins = indices if rows.origins is None else [rows.origins[index] for index in indices]
-                found = _read_rows(part, RowNames(name, origins), settings, goal, encoder)
+                found = _read_rows(asked, part, RowNames(name, origins), pictured)
                 part, read = _without(part, *found, name, settings)
             parts.append(_planned(part, name, settings, read))
         held = f", {len(drawn.test):,} held out" if drawn.test else ""
@@ -219,21 +225,21 @@ def _mixed(parts: Sequence[PlannedRows], settings: TrainingSettings) -> PlannedR
     """Rows of several sources as those of one."""
     dataset = join([part.dataset for part in parts], [str(part.name) for part in parts])
     read = [part.read for part in parts if part.read is not None]
-    is_read = sum(map(len, read)) == len(dataset)  # those without pictures are not, and count where others have some
-    return _planned(dataset, MIXTURE, settings, joined(read) if is_read else None)
+    return _planned(dataset, MIXTURE, settings, joined(read) if read else None)
 
 
-def _evaluation_rows(
-    settings: TrainingSettings, named: Sequence[MixtureSource], goal: Goal, encoder: SequenceEncoder
-) -> PlannedRows:
-    sources = [_source(entry, goal, settings) for entry in named]
-    parts = [_checked(name, rows, settings, goal, encoder) for name, rows in sources]
-    return parts[0] if len(parts) == 1 else _mixed(parts, settings)
+def _have_pictures(sources: Sequence[tuple[str, TrainingRows]]) -> bool:
+    return any(has_images(rows.dataset) for _, rows in sources)
 
 
-def _source(
-    entry: MixtureSource, goal: Goal, settings: TrainingSettings, streams: bool = False
-) -> tuple[str, TrainingRows]:
+def _evaluation_rows(asked: _Asked, named: Sequence[MixtureSource]) -> PlannedRows:
+    sources = [_source(asked, entry) for entry in named]
+    parts = [_checked(asked, name, rows, _have_pictures(sources)) for name, rows in sources]
+    return parts[0] if len(parts) == 1 else _mixed(parts, asked.settings)
+
+
+def _source(asked: _Asked, entry: MixtureSource, streams: bool = False) -> tuple[str, TrainingRows]:
+    settings = asked.settings
     name = source_name(entry.path, entry.split)
     names = read_names(entry.columns or settings.script.columns)
     if entry.data_dir is not None or entry.data_files is not None:
@@ -254,18 +260,18 @@ def _source(
         dataset = (stream_dataset if streams else read_dataset)(entry.path, entry.split, entry.name, access)
     if isinstance(entry.columns, list):
         dataset = dataset.select_columns(entry.columns)
-    return name, _in_columns(settings, goal, dataset, name)
+    return name, _in_columns(asked, dataset, name)
 
 
-def _in_columns(settings: TrainingSettings, goal: Goal, dataset: Any, name: str) -> TrainingRows:
+def _in_columns(asked: _Asked, dataset: Any, name: str) -> TrainingRows:
     """The dataset in TRL's columns, as the trainer of these settings would bring it there; refused as it would be."""
-    skip = settings.script.skip_bad_rows
-    if goal == "preferences":
+    training, skip = asked.settings.training, asked.settings.script.skip_bad_rows
+    if asked.goal == "preferences":
         rows = preference_rows(dataset, name, skip_bad_rows=skip)
     else:
-        alone = bool(getattr(settings.training, "completion_only_loss", None))
+        alone = bool(getattr(training, "completion_only_loss", None))
         rows = sft_rows(dataset, name, alone, skip_bad_rows=skip)
-        require_completions(settings.training, {name: rows.dataset})
+        require_completions(training, {name: rows.dataset})
     if rows.bad:
         say(left_out(name, list(rows.bad.values()), len(dataset)))
     return rows

@@ -81,6 +81,7 @@ def _run(settings: TrainingSettings, method: str, score: Score | None) -> Traini
     if score is not None:
         check_task_scores(settings.training)
     finished = run_training(settings, method.upper(), partial(_prepared, method=method, score=score))
+    assert finished.trainer.route is not None, "a trainer of ours has one"
     return TrainingResult(finished.folder, finished.trainer.route, finished.trained)
 
 

@@ -20,6 +20,7 @@ from sightline.notation import read_json
 from sightline.pages.report import REPORT, render_report
 from sightline.runs import ENVIRONMENT, RunFolder, plain_data
 from sightline.secrets import hidden, redact
+from sightline.training.checkpoints import CheckpointTrainer
 from sightline.training.collators import PreferenceCollator, ProcessorCollator
 from sightline.training.stored_features import StoreKeeper
 
@@ -60,7 +61,7 @@ class RunLog(TrainerCallback):
         metrics: what was logged so far, steps before the run was resumed among it.
     """
 
-    def __init__(self, trainer: Any, folder: RunFolder, title: str, said: Sequence[str]) -> None:
+    def __init__(self, trainer: CheckpointTrainer, folder: RunFolder, title: str, said: Sequence[str]) -> None:
         self.metrics = Metrics()
         self._trainer, self._folder, self._title = trainer, folder, title
         self._said = said
@@ -175,7 +176,7 @@ class RunLog(TrainerCallback):
         }
 
 
-def _counts(trainer: Any) -> dict[str, int | None]:
+def _counts(trainer: CheckpointTrainer) -> dict[str, int | None]:
     """Rows to train and to evaluate on; None for those of a stream."""
     tested = trainer.eval_dataset
     parts = {"training": trainer.train_dataset}

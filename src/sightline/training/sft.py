@@ -17,35 +17,28 @@ from sightline.training.augmentation import (
     AUGMENTATION_HELP,
     require_no_augmentation,
 )
-from sightline.training.collators import ProcessorCollator, SFTCollator
-from sightline.training.decoder import for_family, settle_adapters
+from sightline.training.collators import SFTCollator
+from sightline.training.decoder import for_family
 from sightline.training.devices import choose_device, require_all_processes
-from sightline.training.folder_code import loaded_by_trl, without_code
+from sightline.training.folder_code import without_code
 from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.given_rows import GivenRows
 from sightline.training.packing import (
     MAX_IMAGES_PER_ROW_HELP,
-    ONE_ROW,
-    hidden_packing,
     pack_dataset,
-    require_mask,
 )
 from sightline.training.precision import choose_precision
 from sightline.training.references import STORE_CHOICES
 from sightline.training.sampler import ImageGroupSampler, check_strategy, order_seed
 from sightline.training.sealed_trainer import reported
 from sightline.training.sharing import (
-    base_model,
-    choose_training_route,
     grouping_sampler,
     opened_safely,
     prepared,
-    share_forward,
-    training_facts,
     untouched_route,
 )
-from sightline.training.stored_features import FEATURE_STORE_HELP, store_features
-from sightline.training.template_arguments import say_what_is_not_called, say_what_is_not_rendered
+from sightline.training.stored_features import FEATURE_STORE_HELP
+from sightline.training.template_arguments import say_what_is_not_called
 from sightline.training.tokenizer_alone import with_processor
 from sightline.training.trained_tokens import require_completions, say_what_is_trained
 from sightline.training.trainer_arguments import takes_arguments_of
@@ -119,17 +112,10 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
         else:
             rows.each(opened_safely)
         trl_arguments = with_processor(trl_arguments, model, rows, needed=False)
-        processing_class = trl_arguments.get("processing_class")
-        with (
-            hidden_packing(args, rows.train.dataset, data_collator),
-            rows.shown(args, processing_class) as (train, evaluation),
-            loaded_by_trl(model),
-        ):
+        with self._made_of(rows, args, trl_arguments.get("processing_class"), model) as (train, evaluation):
             super().__init__(model, args, data_collator, train, evaluation, **trl_arguments)
-        self._take_rows(rows, processing_class)
-        settle_adapters(self)
         if not self._is_vision_dataset or data_collator is not None:
-            self.route = untouched_route(self, data_collator)
+            self.route = untouched_route(self.accelerator, data_collator)
             require_no_augmentation(self.args, self.route.reason)
             return
         say_what_is_trained(self.data_collator, rows.train)
@@ -139,35 +125,13 @@ class SFTTrainer(ForestTrainer, trl.SFTTrainer):
 
     def _use_forests(self) -> None:
         """Gives the trainer its route, its collator, packed rows and its store of features."""
-        say_what_is_not_rendered(self.args, self.rows, preferences=False)
-        encoder = self._read_rows(preferences=False, packing=self.args.packing)
-        tested = choose_training_route(self, encoder, preferences=False)
-        self.route = tested.route
-        require_mask(self.args, self.route)
-        share = self.route.route != "plain"
-        self.row_guard = guard = self.rows.guard()
-        self.data_collator = (
-            SFTCollator(
-                encoder,
-                self._tokenizer.pad_token_id,
-                share,
-                training_facts(self.model, self.processing_class),
-                ONE_ROW if self.args.padding_free else None,
-                guard,
-            )
-            if tested.is_ours
-            else ProcessorCollator(encoder, self.data_collator, preferences=False, guard=guard)
-        )
+        tested = self._make_batches(SFTCollator, preferences=False, packing=self.args.packing)
         packed = None
         if self.args.packing:
             columns, both_ways = self._of_batches(self.train_dataset), self.data_collator.facts.both_ways
             packed = pack_dataset(self.rows.train, columns, self.args, both_ways)
             self.data_collator.max_row = packed.row_tokens
-        if share and tested.batch is not None:
-            items = None if packed is None else len(packed.rows)
-            features = store_features(self, tested.batch, base_model(self.model), items=items)
-            self._keep_features(features)
-            share_forward(self.model, self.route, store=features)
+        self._share_work(tested, items=None if packed is None else len(packed.rows))
         if packed is not None:
             self.train_dataset = packed.rows
 

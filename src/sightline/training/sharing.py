@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from datasets import Dataset, Image, IterableDataset
-from peft import PeftModel
 
 from sightline.data.encoding.checks import check_heads
 from sightline.data.encoding.row_pictures import image_keys
@@ -21,6 +20,7 @@ from sightline.data.tables import is_table, is_transformed, unformatted
 from sightline.engine.feature_store import FeatureStore
 from sightline.engine.selftest import RouteChoice, choose_route, possible, use_attention
 from sightline.errors import ConfigError
+from sightline.models.adapters import base_model
 from sightline.models.families import family_of
 from sightline.training.obstacles import fork_obstacle, needs_plain_rows, overridden, refuse_inexact
 from sightline.training.packing import ONE_ROW, shares_rows
@@ -28,6 +28,7 @@ from sightline.training.planned_rows import PlannedRows
 from sightline.training.row_test import ChosenRows, choose_rows, find_difference
 from sightline.training.sampler import ImageGroupSampler
 from sightline.training.seam import add_forest_forward
+from sightline.training.trainer_parts import TrainerParts
 from sightline.types import FamilyFacts
 
 logger = logging.getLogger("sightline")
@@ -92,36 +93,36 @@ class Tested:
     batch: EncodedBatch | None
 
 
-def choose_training_route(trainer: Any, encoder: SequenceEncoder, preferences: bool) -> Tested:
+def choose_training_route(parts: TrainerParts, encoder: SequenceEncoder, preferences: bool) -> Tested:
     """The route of a trainer, tested on rows that differ; logged once, with the reason.
 
     Where our rows are not those that TRL and the processor make, theirs are taken, on the route plain.
     """
-    refuse_inexact(trainer)
-    rows = choose_rows(trainer.train_dataset, trainer.rows.train.read)
-    obstacle = _rows_obstacle(trainer, encoder, rows, preferences)
+    refuse_inexact(parts)
+    rows = choose_rows(parts.dataset, parts.rows.train.read)
+    obstacle = _rows_obstacle(parts, encoder, rows, preferences)
     if obstacle:
         _require_one_form(rows, obstacle)
         batch = None
-        choice = _refused(trainer, f"rows are left to TRL's collator and the processor, since {obstacle}")
+        choice = _refused(parts, f"rows are left to TRL's collator and the processor, since {obstacle}")
     else:
-        batch, untested = None, _untested_route(trainer)
+        batch, untested = None, _untested_route(parts)
         if untested is None:
             batch = (encoder.encode_preferences if preferences else encoder.encode_sft)(list(rows.routed))
-        choice = untested or _tested_route(trainer, batch)
-    if trainer.accelerator.is_main_process:
+        choice = untested or _tested_route(parts, batch)
+    if parts.accelerator.is_main_process:
         logger.info("Route %s: %s.", choice.route, choice.reason)
-        if choice.route == "plain" and getattr(trainer.args, "share", "auto") == "auto":
+        if choice.route == "plain" and parts.share == "auto":
             print(f"Route plain: {choice.reason}.", file=sys.stderr)
     return Tested(choice, not obstacle, batch)
 
 
-def untouched_route(trainer: Any, data_collator: Any) -> RouteChoice:
+def untouched_route(accelerator: Any, data_collator: Any) -> RouteChoice:
     """The route of a trainer that is TRL's as it is: of text, or with a collator of the script's own, which is said."""
     if data_collator is None:
         return RouteChoice("plain", "the dataset has no images")
     choice = RouteChoice("plain", f"a data_collator was given ({_name_of(data_collator)}), which makes the batches")
-    if trainer.accelerator.is_main_process:
+    if accelerator.is_main_process:
         print(f"Route plain: {choice.reason}.", file=sys.stderr)
     return choice
 
@@ -130,13 +131,13 @@ def _name_of(collator: Any) -> str:
     return getattr(collator, "__name__", type(collator).__name__)
 
 
-def _rows_obstacle(trainer: Any, encoder: SequenceEncoder, rows: ChosenRows, preferences: bool) -> str:
+def _rows_obstacle(parts: TrainerParts, encoder: SequenceEncoder, rows: ChosenRows, preferences: bool) -> str:
     """Why the rows of a run are not ours, or an empty string."""
-    model = base_model(trainer.model)
+    model = parts.base
     if family_of(model) is None:
         return f"the family {model.config.model_type} is not in Sightline's table of model families"
-    facts = training_facts(model, trainer.processing_class)
-    return find_difference(rows.compared, encoder, trainer.data_collator, facts, preferences)
+    facts = training_facts(model, parts.processor)
+    return find_difference(rows.compared, encoder, parts.collator, facts, preferences)
 
 
 def _require_one_form(rows: ChosenRows, obstacle: str) -> None:
@@ -149,21 +150,21 @@ def _require_one_form(rows: ChosenRows, obstacle: str) -> None:
         )
 
 
-def _refused(trainer: Any, reason: str) -> RouteChoice:
-    share = getattr(trainer.args, "share", "auto")
+def _refused(parts: TrainerParts, reason: str) -> RouteChoice:
+    share = parts.share
     if share not in ("auto", "plain"):
         raise ConfigError(f"share is set to {share}, but {reason}. Set share to auto or plain.")
-    return possible(RouteChoice("plain", reason), family_of(base_model(trainer.model)))
+    return possible(RouteChoice("plain", reason), family_of(parts.base))
 
 
-def _untested_route(trainer: Any) -> RouteChoice | None:
+def _untested_route(parts: TrainerParts) -> RouteChoice | None:
     """The route plain where something of the run asks for it; None where a test decides."""
-    share, facts = getattr(trainer.args, "share", "auto"), family_of(base_model(trainer.model))
-    obstacle = needs_plain_rows(trainer)
+    share, facts = parts.share, family_of(parts.base)
+    obstacle = needs_plain_rows(parts)
     if obstacle is None and facts is not None and "fork" in facts.routes:
-        obstacle = fork_obstacle(trainer.args)
+        obstacle = fork_obstacle(parts.args)
     if obstacle is None and share == "auto":
-        obstacle = overridden(trainer)
+        obstacle = overridden(parts)
     if obstacle and share in ("mask", "fork"):
         raise ConfigError(f"share is set to {share}, but {obstacle}. Change that, or set share to auto or plain.")
     if obstacle and share == "auto":
@@ -171,18 +172,18 @@ def _untested_route(trainer: Any) -> RouteChoice | None:
     return None
 
 
-def _tested_route(trainer: Any, batch: EncodedBatch | None) -> RouteChoice:
+def _tested_route(parts: TrainerParts, batch: EncodedBatch | None) -> RouteChoice:
     assert batch is not None, "nothing but a test decides here"
-    model = base_model(trainer.model)
+    model = parts.base
     return choose_route(
         model,
         family_of(model),
         batch.sequences,
         batch.image_inputs,
-        trainer._tokenizer.pad_token_id,
-        getattr(trainer.args, "share", "auto"),
+        parts.processor.tokenizer.pad_token_id,
+        parts.share,
         batch.counts,
-        ONE_ROW if shares_rows(trainer.args) else None,
+        ONE_ROW if shares_rows(parts.args) else None,
     )
 
 
@@ -207,11 +208,6 @@ def share_forward(
     assert facts is not None, "a route other than plain is only chosen for a family in the table"
     use_attention(base, choice.attention)
     add_forest_forward(base, facts, choice.route, context, store)
-
-
-def base_model(model: Any) -> Any:
-    """The transformers model under PEFT's wrapper, or the model itself."""
-    return model.get_base_model() if isinstance(model, PeftModel) else model
 
 
 def grouping_sampler(dataset: Any, seed: int, keys: list[str] | None = None) -> ImageGroupSampler | None:

@@ -8,11 +8,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from datasets import Dataset, IterableDataset
+from datasets import IterableDataset
 from PIL.Image import Image
 
 from sightline.data.pictures.images import open_image, row_images
-from sightline.data.sources.datasets import row_name
+from sightline.data.sources.datasets import RowNames, row_name
 from sightline.engine.forest import NO_LABEL
 from sightline.pages.browser import MAX_PICTURE_SIDE, side_by_side, spread
 from sightline.pages.report import Card, Verdict
@@ -28,25 +28,25 @@ SHOWN = "Some training rows as the model reads them; a token that follows itself
 STREAMED = "The rows are streamed: none can be looked up without taking it from training."
 
 
-def shown_rows(trainer: Any) -> tuple[tuple[Card, ...], str]:
+def shown_rows(rows: Any, source: str | RowNames, collate: Any, tokenizer: Any) -> tuple[tuple[Card, ...], str]:
     """Rows spread evenly over those that train, and a sentence about them.
 
     Nothing is drawn from the random generators that training draws from.
+
+    Args:
+        rows: with the columns that `collate` makes batches of.
+        source: what messages call them.
     """
-    rows = trainer.train_dataset
     if isinstance(rows, IterableDataset | torch.utils.data.IterableDataset):
         return (), STREAMED
-    columns = trainer._remove_unused_columns(rows, description="training") if isinstance(rows, Dataset) else rows
-    source = trainer.rows.train.name if isinstance(rows, Dataset) else "the dataset"
-    collate = trainer.data_collator
     if isinstance(collate, SFTCollator | PreferenceCollator | ProcessorCollator):
         collate = replace(collate, guard=RowGuard())  # a row that is bad is met, counted and said when its batch comes
     perturbed = isinstance(collate, PreferenceCollator) and collate.encoder.settings.perturbation is not None
     states = random_states()
     try:
         cards = [
-            _card(columns[index], row_name(source, index), collate, trainer._tokenizer, 3 if perturbed else 2)
-            for index in spread(range(len(columns)), SHOWN_ROWS)
+            _card(rows[index], row_name(source, index), collate, tokenizer, 3 if perturbed else 2)
+            for index in spread(range(len(rows)), SHOWN_ROWS)
         ]
     finally:
         states.put_back()

@@ -22,12 +22,15 @@ from sightline.launch.processes import say
 from sightline.models.families import family_of
 from sightline.training.augmentation import policy_of
 from sightline.training.references import STORE_CHOICES, is_sharded, planned_rows
+from sightline.training.trainer_parts import TrainerParts
 
 FEATURE_STORE_HELP = (
     "Store image features on disk and reuse them over epochs and runs, when the vision tower is frozen: `auto` if the "
     "printed estimate says that this saves time, `on`, `off`."
 )
 BYTES_PER_SECOND = 200e6  # of a slow disk or a network folder, reading or writing
+
+ImagesOf = Callable[[dict[str, Any]], list[Any]]
 
 
 @dataclass(frozen=True)
@@ -103,11 +106,10 @@ class StoreKeeper(TrainerCallback):
 
 
 def store_features(
-    trainer: Any,
+    parts: TrainerParts,
     batch: EncodedBatch,
-    model: Any,
     extra_passes: int = 0,
-    images_of: Callable[[dict[str, Any]], list[Any]] = row_images,
+    images_of: ImagesOf = row_images,
     items: int | None = None,
 ) -> FeatureStore | None:
     """The feature store of a trainer whose model runs on forests, or None; the estimate is printed.
@@ -116,7 +118,6 @@ def store_features(
 
     Args:
         batch: a few images of the run, on which computing and storing are measured.
-        model: the transformers model, without PEFT's wrapper.
         extra_passes: passes over all images besides the epochs'.
         images_of: the images, closed, that the sequences of a row show.
         items: what a batch counts in an epoch, packed rows for example; the dataset's rows by default.
@@ -124,12 +125,12 @@ def store_features(
     Raises:
         ConfigError: `feature_store` is unknown, or `on` where nothing can be stored.
     """
-    choice = getattr(trainer.args, "feature_store", "auto")
+    choice = getattr(parts.args, "feature_store", "auto")
     if choice not in STORE_CHOICES:
         raise ConfigError(f"feature_store: expected one of {', '.join(STORE_CHOICES)}; got '{choice}'.")
     if choice == "off":
         return None
-    opened, reason = open_store(trainer, batch, model, extra_passes, images_of, items)
+    opened, reason = open_store(parts, batch, extra_passes, images_of, items)
     if opened is None:
         if choice == "on":
             raise ConfigError(f"feature_store is on, but {reason}. Set feature_store to auto or off.")
@@ -141,18 +142,17 @@ def store_features(
 
 
 def open_store(
-    trainer: Any,
+    parts: TrainerParts,
     batch: EncodedBatch,
-    model: Any,
     extra_passes: int = 0,
-    images_of: Callable[[dict[str, Any]], list[Any]] = row_images,
+    images_of: ImagesOf = row_images,
     items: int | None = None,
 ) -> tuple[tuple[FeatureStore, Estimate] | None, str]:
     """The store with its estimate, or None and why there is none."""
-    dataset = trainer.train_dataset
-    if policy_of(trainer.args) != NONE:
-        return None, f"augmentation {policy_of(trainer.args)} changes the pictures in each epoch"
-    if is_sharded(trainer.args):
+    dataset, model, accelerator = parts.dataset, parts.base, parts.accelerator
+    if policy_of(parts.args) != NONE:
+        return None, f"augmentation {policy_of(parts.args)} changes the pictures in each epoch"
+    if is_sharded(parts.args):
         return None, "FSDP or DeepSpeed shards the model"
     if not is_table(dataset):
         return None, why_no_table("train_dataset", dataset)
@@ -164,28 +164,28 @@ def open_store(
     storable = find_storable(model, facts, inputs, batch.image_spans)
     if storable.reason:
         return None, storable.reason
-    seconds, size = measure_image(model, facts, inputs, storable.stage, trainer.accelerator.autocast())
-    precision = trainer.accelerator.mixed_precision
+    seconds, size = measure_image(model, facts, inputs, storable.stage, accelerator.autocast())
+    precision = accelerator.mixed_precision
     namespace = stored_under(
         storable.stage,
         stage_fingerprint(model, storable.stage),
-        processor_fingerprint(trainer.processing_class),
+        processor_fingerprint(parts.processor),
         precision,
     )
     name = model.config._name_or_path or model.config.model_type
     store = TensorStore("features", namespace, {"model": name, "stage": storable.stage, "precision": precision})
     images = len(
         {
-            named_key(image, row_name(trainer.rows.train.name, index))
+            named_key(image, row_name(parts.rows.train.name, index))
             for index, row in enumerate(_image_columns(dataset))
             for image in images_of(row)
         }
     )
     items = items or len(dataset)
-    passes = planned_rows(trainer.args, items) / items + extra_passes
+    passes = planned_rows(parts.args, items) / items + extra_passes
     measured = len(batch.image_spans)
     estimate = Estimate(images, min(images, len(store)), passes, size / measured, seconds / measured)
-    return (FeatureStore(store, storable.stage, model, trainer.processing_class), estimate), ""
+    return (FeatureStore(store, storable.stage, model, parts.processor), estimate), ""
 
 
 def _image_columns(dataset: Dataset) -> Dataset:

@@ -92,7 +92,7 @@ class ReadRows:
         return sum(map(len, self.shown[index]))
 
     def select(self, indices: Sequence[int]) -> ReadRows:
-        """The same of some of the rows, none twice, in their order."""
+        """The same of some of the rows, in their order; only what can be used may be there twice."""
         place_of = {index: place for place, index in enumerate(indices)}
         return replace(
             self,
