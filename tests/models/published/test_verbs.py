@@ -10,12 +10,20 @@ import pytest
 
 from sightline.cli.main import run
 from sightline.models.load import load_vlm
-from tests.models.published import test_llava
+from tests.models.published import test_deepseek_vl, test_llava
 from tests.tiny import picture
+
+
+def deepseek_vl(folder: Path, two: bool) -> Path:
+    test_deepseek_vl.checkpoint(folder, two)
+    return folder
+
 
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "llava 1.5": lambda folder: test_llava.checkpoint(folder, anyres=False).folder,
     "llava 1.6": lambda folder: test_llava.checkpoint(folder).folder,
+    "deepseek-vl 1.3B": lambda folder: deepseek_vl(folder, two=False),
+    "deepseek-vl 7B": lambda folder: deepseek_vl(folder, two=True),
 }
 
 

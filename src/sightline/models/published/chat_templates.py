@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-# `content` of a message is a text, or parts of which `image` ones stand for pictures; a picture in front of a user's
-# text is followed by a newline, as LLaVA's authors write it.
+# `content` of a message is a text, or parts of which `image` ones stand for pictures, with `gap` behind each in front
+# of a text.
 _CONTENT = (
     "{% macro said(content, mark) %}{% if content is string %}{{ content }}{% else %}"
     "{% for part in content %}{% if part['type'] == 'image' %}{{ mark }}"
-    "{% if not loop.last %}{{ '\\n' }}{% endif %}{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
+    "{% if not loop.last %}{{ gap }}{% endif %}{% else %}{{ part['text'] }}{% endif %}{% endfor %}"
     "{% endif %}{% endmacro %}"
 )
 _SPLIT = (
@@ -18,16 +18,20 @@ _SPLIT = (
 _ANSWER = "{% generation %}{{ said(turn['content'], mark) }}{{ end }}{% endgeneration %}"
 
 
-def turns_template(form: str, mark: str, system: str = "", end: str = "") -> str:
+def turns_template(form: str, mark: str, system: str = "", end: str = "", gap: str = "\n") -> str:
     """A template in one of the forms below.
 
     Args:
-        form: VICUNA, CHATML, MISTRAL, DEEPSEEK or HUMAN.
+        form: VICUNA, CHATML, MISTRAL or DEEPSEEK.
         mark: what stands for a picture in the text.
         system: the system message where a conversation brings none.
         end: what closes an answer.
+        gap: what stands between a picture and the text behind it.
     """
-    names = f"{{% set mark = {mark!r} %}}{{% set default_system = {system!r} %}}{{% set end = {end!r} %}}"
+    names = (
+        f"{{% set gap = {gap!r} %}}"
+        f"{{% set mark = {mark!r} %}}{{% set default_system = {system!r} %}}{{% set end = {end!r} %}}"
+    )
     return names + _CONTENT + _SPLIT + form
 
 
@@ -50,4 +54,12 @@ MISTRAL = (
     "{% for turn in turns %}{% if turn['role'] == 'user' %}{{ '[INST] ' }}"
     "{% if loop.first and system %}{{ '<<SYS>>\\n' + system + '\\n<</SYS>>\\n\\n' }}{% endif %}"
     "{{ said(turn['content'], mark) + ' [/INST]' }}{% else %}{{ ' ' }}" + _ANSWER + "{% endif %}{% endfor %}"
+)
+# "SYSTEM\n\nUser: question\n\nAssistant: answer<end>User: ..."
+# (deepseek-ai/DeepSeek-VL:deepseek_vl/utils/conversation.py)
+DEEPSEEK = (
+    "{% if system %}{{ system + '\\n\\n' }}{% endif %}{% for turn in turns %}"
+    "{% if turn['role'] == 'user' %}{{ 'User: ' + said(turn['content'], mark) + '\\n\\n' }}"
+    "{% else %}{{ 'Assistant: ' }}" + _ANSWER + "{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
 )

@@ -84,8 +84,41 @@ def _llava_16() -> Parts:
     return TILES
 
 
+def has_two_towers(settings: Mapping[str, Any]) -> bool:
+    """Whether a DeepSeek-VL sees with two towers, as its 7B does."""
+    vision = settings.get("vision_config")
+    return isinstance(vision, Mapping) and vision.get("cls") == "HybridVisionTower"
+
+
+def _is_deepseek_vl(settings: Mapping[str, Any]) -> bool:
+    """Not Janus, which also draws pictures."""
+    return settings.get("model_type") == "multi_modality" and "gen_vision_config" not in settings
+
+
+def _is_deepseek_vl_small(settings: Mapping[str, Any]) -> bool:
+    return _is_deepseek_vl(settings) and not has_two_towers(settings)
+
+
+def _deepseek_vl_small() -> Parts:
+    from sightline.models.published.deepseek_vl import ONE_TOWER
+
+    return ONE_TOWER
+
+
+def _is_deepseek_vl_large(settings: Mapping[str, Any]) -> bool:
+    return _is_deepseek_vl(settings) and has_two_towers(settings)
+
+
+def _deepseek_vl_large() -> Parts:
+    from sightline.models.published.deepseek_vl import TWO_TOWERS
+
+    return TWO_TOWERS
+
+
 # The first that has a folder's config.json is taken.
 LAYOUTS: list[Layout] = [
     Layout("LLaVA 1.5 of the authors", _is_llava_15, _llava_15),
     Layout("LLaVA 1.6 of the authors", _is_llava_16, _llava_16),
+    Layout("DeepSeek-VL 1.3B of the authors", _is_deepseek_vl_small, _deepseek_vl_small),
+    Layout("DeepSeek-VL 7B of the authors", _is_deepseek_vl_large, _deepseek_vl_large),
 ]
