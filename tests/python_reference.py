@@ -14,7 +14,7 @@ from tests.project_tree import ROOT
 
 TARGET = ROOT / "docs" / "python.md"
 GROUPS = {
-    "Ask": ("ask", "load_vlm"),
+    "Ask": ("ask", "load_vlm", "LoadingOptions"),
     "Evaluate": ("run_eval", "EvalConfig", "DataChoice", "Asking", "run_compare"),
     "Train": ("SFTTrainer", "SFTConfig", "DPOTrainer", "DPOConfig"),
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sightline.evaluation.run import run_eval
     from sightline.evaluation.sources import DataChoice
     from sightline.models.load import load_vlm
+    from sightline.settings.loading import LoadingOptions
     from sightline.training.dpo import DPOConfig, DPOTrainer
     from sightline.training.sft import SFTConfig, SFTTrainer
 
@@ -27,6 +28,7 @@ __all__ = [
     "DPOTrainer",
     "DataChoice",
     "EvalConfig",
+    "LoadingOptions",
     "SFTConfig",
     "SFTTrainer",
     "ask",
@@ -40,6 +42,7 @@ _HOMES = {
     "DataChoice": "sightline.evaluation.sources",
     "EvalConfig": "sightline.evaluation.eval_config",
     "ask": "sightline.answering.ask",
+    "LoadingOptions": "sightline.settings.loading",
     "load_vlm": "sightline.models.load",
     "run_compare": "sightline.evaluation.comparison.run",
     "run_eval": "sightline.evaluation.run",

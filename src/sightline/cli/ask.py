@@ -6,10 +6,14 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from sightline.cli.loading_options import loads_model
+from sightline.settings.loading import AT_SERVER, OF_VILT, LoadingOptions
+
 if TYPE_CHECKING:
     from sightline.types import Answerer, Question
 
 
+@loads_model
 def ask_command(
     model: str = typer.Argument(help="Model folder or Hub id, a folder with an adapter, or a name at --endpoint."),
     image: str = typer.Argument(help="Picture file."),
@@ -24,6 +28,7 @@ def ask_command(
     extra_body: str = typer.Option("", "--extra_body", help="More request fields, JSON or YAML: {top_k: 20}."),
     timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds to wait for the reply."),
     json: bool = typer.Option(False, "--json", help="Print model, image, question and answer as JSON."),
+    loading: LoadingOptions = LoadingOptions(),
 ) -> None:
     """Ask a model about a picture: sightline ask MODEL photo.jpg "What is on the table?".
 
@@ -40,6 +45,8 @@ def ask_command(
         raise ConfigError("extra_body: only a server takes it. Name one by --endpoint.")
     if endpoint and adapter:
         raise ConfigError("adapter: only a model on this machine takes one. Leave it out.")
+    if endpoint:
+        loading.refuse(AT_SERVER)
     picture = opened(open_image(image, "ask"))
     bare = not endpoint and is_bare(model, system, thinking)
     asked = framed(about(picture, question, max_new_tokens, bare), system)
@@ -51,12 +58,13 @@ def ask_command(
             Endpoint(endpoint, model, api_key_env, timeout_s=timeout_s, extra_body=body)
         )
     elif bare:
-        _ask_vilt(model, image, asked, top, json)
+        loading.refuse(OF_VILT, but=("device",))
+        _ask_vilt(model, image, asked, top, json, loading.device)
         return
     else:
         from sightline.models.load import load_vlm
 
-        answerer = single_answerer(load_vlm(model, adapter=adapter), system, thinking)
+        answerer = single_answerer(load_vlm(model, adapter=adapter, options=loading), system, thinking)
     _show(answerer, image, question, asked, json)
 
 
@@ -75,18 +83,19 @@ def _show(answerer: Answerer, image: str, asked: str, question: Question, json: 
     print(dumps(record, ensure_ascii=False) if json else answer.text)
 
 
-def _ask_vilt(model: str, image: str, question: Question, top: int, json: bool) -> None:
+def _ask_vilt(model: str, image: str, question: Question, top: int, json: bool, device: str | None) -> None:
     """Print the most probable answers, the best first; with a single one, the answer alone."""
     from json import dumps
     from sys import stderr
 
     from sightline.errors import ConfigError
+    from sightline.models.devices import chosen_device
     from sightline.models.vilt.answers import load_answerer
     from sightline.runs import plain_data
 
     if top < 1:
         raise ConfigError(f"top: expected at least 1, got {top}.")
-    (guesses,) = load_answerer(model).guess([question], top)
+    (guesses,) = load_answerer(model, chosen_device(device)).guess([question], top)
     if json:
         asked = {"model": model, "image": image, "question": question.text, "answer": guesses[0].answer}
         print(dumps({**asked, "answers": plain_data(guesses)}, ensure_ascii=False))

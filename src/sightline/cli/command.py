@@ -47,6 +47,19 @@ class SightlineCommand(TyperCommand):
             require_range(name, value, f"{COMMAND_LINE}: --{name}")
         return rest
 
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """The options, those of a heading of their own below it."""
+        headings: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            own = "Arguments" if isinstance(parameter, TyperArgument) else "Options"
+            if record is not None:
+                headings.setdefault(getattr(parameter, "rich_help_panel", None) or own, []).append(record)
+        for heading, records in headings.items():
+            if records:
+                with formatter.section(heading):
+                    formatter.write_dl(records)
+
     def _own_names(self, args: Sequence[str], path: str) -> list[str]:
         places = [parameter for parameter in self.params if isinstance(parameter, TyperArgument)]
         named: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import warnings
 
@@ -29,3 +30,7 @@ def set_quiet_defaults() -> None:
     warnings.filterwarnings("ignore", message=".*pin_memory.*", category=UserWarning)  # on machines without accelerator
     # TRL 1.16 sets the name that transformers 5.23 calls deprecated; goes with the next TRL.
     warnings.filterwarnings("ignore", message=".*gradient_checkpointing.*deprecated", category=FutureWarning)
+    # bitsandbytes 0.50 asks for a package that loads compiled code from the Hub, on each CPU with AVX512-BF16; and says
+    # that 8 bits are multiplied in float16.
+    for name in ("backends.cpu.ops", "autograd._functions"):
+        logging.getLogger(f"bitsandbytes.{name}").setLevel(logging.ERROR)

@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING
 import typer
 
 from sightline.cli.completion import complete_tasks
+from sightline.cli.loading_options import loads_model
+from sightline.settings.loading import LoadingOptions
 
 if TYPE_CHECKING:
     from sightline.evaluation.eval_config import EvalConfig
 
 
+@loads_model
 def eval_command(
     model: str = typer.Argument("", help="Model folder, adapter's folder or Hub id, or a name at --endpoint; --model."),
     data: str | None = typer.Argument(None, help="Your rows (question, answers, image, ...), or a task's own; --data."),
@@ -51,6 +54,7 @@ def eval_command(
     judge_extra_body: str = typer.Option("", "--judge_extra_body", help="More fields of requests to the judge."),
     judge_max_new_tokens: int = typer.Option(16, "--judge_max_new_tokens", help="Longest verdict, thinking included."),
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
+    loading: LoadingOptions = LoadingOptions(),
 ) -> None:
     """Evaluate a model: sightline eval MODEL --tasks pope, or on your own rows: sightline eval MODEL rows.jsonl.
 
@@ -67,12 +71,11 @@ def eval_command(
     names = tuple(filter(None, map(str.strip, tasks.split(",")))) or (CUSTOM,)
     choice = DataChoice(data, split, None, benchmarks, limit, skip_bad_rows, image_folder, read_columns(columns))
     asked = (prompt, max_new_tokens, method, likelihood_of, likelihood_norm, system, read_thinking(enable_thinking))
-    config = EvalConfig(
+    _answer(EvalConfig(
         model, names, choice, Asking(*asked), profile, adapter, batch_tokens, blind, endpoint, concurrency, api_key_env,
         predictions, prediction_column, judge, judge_model, output_dir, report_pictures, resume, Exchange(export, card),
-        read_extra_body(extra_body), timeout_s, read_judge_body(judge_extra_body), judge_max_new_tokens,
-    )  # fmt: skip
-    _answer(config, json)
+        read_extra_body(extra_body), timeout_s, read_judge_body(judge_extra_body), judge_max_new_tokens, loading,
+    ), json)  # fmt: skip
 
 
 def _answer(config: EvalConfig, json: bool) -> None:

@@ -14,6 +14,7 @@ from sightline.evaluation.requests import LIKELIHOOD_NORMS, LIKELIHOOD_OF, METHO
 from sightline.evaluation.sources import DataChoice
 from sightline.models.endpoint import DEFAULT_KEY_VARIABLE, DEFAULT_TIMEOUT_S, JUDGE, Endpoint, with_thinking
 from sightline.pages.browser import MAX_PICTURES
+from sightline.settings.loading import AT_SERVER, LoadingOptions
 
 CUSTOM = "custom"
 
@@ -46,6 +47,7 @@ class EvalConfig:
         timeout_s: seconds that a server may take for one reply.
         judge_extra_body: more fields for each request to the judge.
         judge_max_new_tokens: the judge's longest reply in tokens, its thinking included.
+        loading: how the model is loaded.
     """
 
     model: str = ""
@@ -71,11 +73,16 @@ class EvalConfig:
     timeout_s: float = DEFAULT_TIMEOUT_S
     judge_extra_body: Mapping[str, Any] | None = None
     judge_max_new_tokens: int = MAX_VERDICT_TOKENS
+    loading: LoadingOptions = field(default_factory=LoadingOptions)
 
     def __post_init__(self) -> None:
         _check_choices(self.asking)
         for message in _conflicts(self):
             raise ConfigError(message)
+        if self.endpoint is not None:
+            self.loading.refuse(AT_SERVER)
+        if self.predictions is not None:
+            self.loading.refuse("predictions are answered already, so that no model is loaded. Leave it out.")
 
     def asked_endpoint(self, url: str) -> Endpoint:
         """The endpoint whose model answers."""

@@ -28,12 +28,14 @@ from sightline.evaluation.tasks.registry import load_task
 from sightline.evaluation.verification import doubts
 from sightline.launch.processes import Processes, joined_processes
 from sightline.machine import describe_environment
+from sightline.models.devices import of_process
 from sightline.models.load import load_vlm
 from sightline.models.vilt.answers import load_speaker
 from sightline.models.vilt.heads import is_vilt
 from sightline.pages.report import REPORT, render_report
 from sightline.runs import RunFolder, flat_names, plain_data
 from sightline.secrets import hidden
+from sightline.settings.loading import OF_VILT
 from sightline.types import Answer
 
 
@@ -150,13 +152,16 @@ def _open(config: EvalConfig, tasks: list[tuple[Task, Items]], processes: Proces
         return remote_answering(config.asked_endpoint(config.endpoint))
     if is_vilt(config.model):
         _check_bare(config)
-        return vilt_answering(load_speaker(config.model, processes.device))
-    loaded = load_vlm(config.model, device=processes.device, adapter=config.adapter)
+    loading = of_process(config.loading, processes.device, processes.count)
+    if is_vilt(config.model):
+        return vilt_answering(load_speaker(config.model, loading.device))
+    loaded = load_vlm(config.model, adapter=config.adapter, options=loading)
     return local_answering(loaded, config.batch_tokens, config.asking.system, config.asking.enable_thinking)
 
 
 def _check_bare(config: EvalConfig) -> None:
     asking = config.asking
+    config.loading.refuse(OF_VILT, but=("device",))
     for name, given in (
         ("prompt", asking.prompt), ("adapter", config.adapter), ("blind", config.blind),
         ("method", asking.method != "generate"), ("system", asking.system),
@@ -277,6 +282,7 @@ def _settings(config: EvalConfig) -> dict[str, Any]:
         "judge_extra_body", "judge_max_new_tokens",
     )  # fmt: skip
     given = {**vars(config.asking), **{name: getattr(config, name) for name in names}, "limit": config.choice.limit}
+    given |= {"loading": config.loading.given}
     settings: dict[str, Any] = hidden(plain_data(given))
     return settings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import torch
 from sightline.errors import InputError
 from sightline.models.adapter_folders import SETTINGS, Base, base_of_adapter, is_adapter, require_no_adapter
 from sightline.models.adapters import load_adapter
+from sightline.models.devices import chosen_device, is_placed
 from sightline.models.folders import (
     reading,
     require_embedded,
@@ -25,7 +26,10 @@ from sightline.models.folders import (
 )
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
+from sightline.models.processor_settings import fitted_processor
+from sightline.models.quantization import quantization_of, require_unquantized
 from sightline.models.torchvision_schemas import declare_torchvision_operators
+from sightline.settings.loading import LoadingOptions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, ProcessorMixin
@@ -53,21 +57,24 @@ class LoadedVlm:
 
 def load_vlm(
     name_or_path: str | Path,
-    dtype: str | torch.dtype = "auto",
+    dtype: str | torch.dtype | None = None,
     device: str | torch.device | None = None,
     adapter: str | Path | None = None,
+    options: LoadingOptions | None = None,
 ) -> LoadedVlm:
     """Load a model in evaluation mode with its processor; code from the folder is never run.
 
     Args:
         name_or_path: a folder, a Hub id, or a folder that holds only an adapter (its base model is then found
             through `adapter_config.json`).
-        dtype: "auto" keeps the checkpoint's own.
-        device: the first GPU where there is one, else the CPU, by default.
+        dtype: that of `options`, in short; "auto" keeps the checkpoint's own.
+        device: that of `options`, in short; the first GPU where there is one, else the CPU, by default.
         adapter: a PEFT adapter folder to put on top.
+        options: all that can be said of loading.
 
     Raises:
-        InputError: no such folder or Hub id, no model in it, no processor in it.
+        InputError: no such folder or Hub id, no model in it, no processor in it, options that it has not.
+        MachineError: a package is missing.
 
     Example:
         from sightline import load_vlm
@@ -76,14 +83,16 @@ def load_vlm(
         print(vlm.name, vlm.model.num_parameters())
     """
     declare_torchvision_operators()
-    base = Base(os.path.expanduser(name_or_path))
+    options = _with_short_forms(options or LoadingOptions(), dtype, device)
+    base = Base(os.path.expanduser(name_or_path), options.model_revision)
     adapter = os.path.expanduser(adapter) if adapter is not None else None
     if adapter is not None:
         _check_folder(adapter, SETTINGS, "Expected an adapter folder as PEFT writes it")
         require_no_adapter(base.name, adapter)
     elif is_adapter(base.name):
-        base, adapter = base_of_adapter(base.name), base.name
-    model, processor = load_model(base, dtype), load_processor(base, adapter)
+        base, adapter = _own_base(base), base.name
+    target = None if options.device_map else chosen_device(options.device)
+    model, processor = load_model(base, options), load_processor(base, adapter, options)
     require_image_token(base.name, model.config, processor)
     require_feature_layers(base.name, model.config)
     require_padding(base.name, processor)
@@ -91,16 +100,30 @@ def load_vlm(
     require_embedded(base.name, model.config, processor)
     if adapter is not None:
         model = load_adapter(model, adapter)
-    target = device or ("cuda" if torch.cuda.is_available() else "cpu")
     name = base.name if adapter is None else f"{base.name} + {adapter}"
-    return LoadedVlm(model.to(target).eval(), processor, name, adapted=adapter is not None)
+    model = model if target is None or is_placed(model) else model.to(target)
+    return LoadedVlm(model.eval(), processor, name, adapted=adapter is not None)
 
 
-def load_model(base: Base, dtype: str | torch.dtype) -> PreTrainedModel:
-    """The model of a folder or Hub id, on the CPU.
+def _with_short_forms(
+    options: LoadingOptions, dtype: str | torch.dtype | None, device: str | torch.device | None
+) -> LoadingOptions:
+    options = options if dtype is None else replace(options, dtype=str(dtype).removeprefix("torch."))
+    return options if device is None else replace(options, device=str(device))
+
+
+def _own_base(adapter: Base) -> Base:
+    """The base that an adapter names; a revision that was asked for is that of the base."""
+    base = base_of_adapter(adapter.name)
+    return replace(base, revision=adapter.revision) if adapter.revision is not None else base
+
+
+def load_model(base: Base, options: LoadingOptions) -> PreTrainedModel:
+    """The model of a folder or Hub id, on the CPU, or where its weights are rounded or spread while they are loaded.
 
     Raises:
         InputError: there is none, or it cannot be loaded.
+        MachineError: a package or a device is missing.
     """
     from transformers import AutoModelForImageTextToText
 
@@ -108,13 +131,24 @@ def load_model(base: Base, dtype: str | torch.dtype) -> PreTrainedModel:
     _check_folder(folder, "config.json", "Expected a model folder as `save_pretrained` or `sightline build` writes it")
     if Path(folder).is_dir():
         require_whole(folder)
-    patched_config(folder, base.revision)
+    config = patched_config(folder, base.revision)
+    require_unquantized(folder, config, options)
+    asked: dict[str, Any] = {"dtype": options.dtype, "revision": base.revision}
+    if options.attn_implementation is not None:
+        asked["attn_implementation"] = options.attn_implementation
+    quantization = quantization_of(options, getattr(config, "dtype", None))
+    if quantization is not None:
+        asked["quantization_config"] = quantization
+    if options.device_map is not None:
+        asked["device_map"] = options.device_map
+    elif quantization is not None:
+        asked["device_map"] = {"": chosen_device(options.device)}
     with reading(folder, "The model"):
-        return load_pretrained(AutoModelForImageTextToText, folder, {"dtype": dtype, "revision": base.revision})
+        return load_pretrained(AutoModelForImageTextToText, folder, asked)
 
 
-def load_processor(base: Base, adapter: str | None) -> ProcessorMixin:
-    """The processor that an adapter was saved with, else that of its base.
+def load_processor(base: Base, adapter: str | None, options: LoadingOptions) -> ProcessorMixin:
+    """The processor that an adapter was saved with, else that of its base, with the options' settings and template.
 
     Raises:
         InputError: there is none for images and text, or it cannot be loaded.
@@ -132,7 +166,7 @@ def load_processor(base: Base, adapter: str | None) -> ProcessorMixin:
         processor, reason = None, why_unreadable(folder, error)
     if isinstance(processor, ProcessorMixin):
         require_whole_characters(folder, processor)
-        return processor
+        return fitted_processor(processor, options, folder)
     raise InputError(
         f"{folder} has no processor that prepares images and text ({reason}). Copy it from the base model: "
         f'`AutoProcessor.from_pretrained(BASE).save_pretrained("{folder}")`.'

@@ -19,6 +19,7 @@ from sightline.models.published.folder import stored_file
 from sightline.models.stored_weights import give_usual_rights
 from sightline.runs import write_text
 from sightline.secrets import redact
+from sightline.settings.loading import LoadingOptions
 
 GENERATION, CARD = "generation_config.json", "README.md"
 INDICES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -69,7 +70,7 @@ def write_model(folder: Path, model: Any, processor: Any, origin: Origin, max_sh
 
 def require_same_weights(folder: Path, model: Any) -> None:
     """Reads what was written, and raises MachineError where it is not the model."""
-    read = load_model(Base(str(folder)), "auto").state_dict()
+    read = load_model(Base(str(folder)), LoadingOptions()).state_dict()
     written = model.state_dict()
     differing = [name for name in written.keys() | read.keys() if not _same(written.get(name), read.get(name))]
     if differing:

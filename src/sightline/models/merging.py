@@ -36,6 +36,7 @@ from sightline.models.load import LoadedVlm, load_model, load_processor
 from sightline.models.merged_folder import Origin, WrittenModel, require_same_weights, write_card, write_model
 from sightline.models.patches import patched_config
 from sightline.models.torchvision_schemas import declare_torchvision_operators
+from sightline.settings.loading import LoadingOptions
 from sightline.types import Question
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -113,9 +114,9 @@ def merge_adapter(settings: MergeSettings) -> Merged:
     origin = Origin(base, adapter, kind_of_adapter(adapter))
     _require_mergeable(origin)
     _require_full_precision(base)
-    model = load_model(base, "auto")
+    model = load_model(base, LoadingOptions())
     dtypes = {name: DTYPES.get(settings.dtype, value.dtype) for name, value in model.state_dict().items()}
-    processor = load_processor(base, adapter)
+    processor = load_processor(base, adapter, LoadingOptions())
     adapted = load_adapter(model.float(), adapter).eval()
     tied = untie_adapted(adapted)
     layers = _adapted_layers(adapted)

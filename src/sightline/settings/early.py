@@ -112,6 +112,7 @@ SWITCHES = {
     "deepspeed": ("deepspeed",),
 }
 INSTALLED_BY = {
+    "bitsandbytes": "'sightline[quantized]'",
     "flash_attn": "flash-attn --no-build-isolation",
     "flash_attn_interface": "kernels",
     "galore_torch": "galore-torch",
