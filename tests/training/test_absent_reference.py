@@ -84,7 +84,7 @@ def test_a_run_goes_on_with_what_is_stored_after_new_pairs_were_scored(folder: P
     trainer = trained(sightline, str(folder), folder.parent / "out")
     trainer.evaluate(NEW)
     assert not trainer.reference_watch.ended
-    assert trainer.reference_watch.holds(trainer)
+    assert trainer.reference_watch.holds(trainer.ref_model)
 
 
 def test_a_folder_that_holds_another_model_by_now_is_no_reference(folder: Path) -> None:

@@ -144,6 +144,8 @@ def read_vilt_settings(argv: Sequence[str]) -> ViltSettings:
     records = (ViltDataArguments, ViltModelArguments, ViltObjectiveArguments, ViltTrainingArguments)
     given, (data, model, objectives, training) = read_records(argv, records)
     _check(data, model, objectives)
+    if training.eval_strategy != "no" and data.eval_data is None:
+        raise ConfigError(f"eval_strategy: '{training.eval_strategy}' needs rows to evaluate on. Set --eval_data.")
     return ViltSettings(data, model, objectives, training, given)
 
 
