@@ -14,6 +14,7 @@ from PIL import Image
 from sightline.cli.main import run
 from sightline.data.encoding.rendering import structured
 from sightline.data.formats import preference_rows, sft_rows
+from sightline.data.formats.comparisons import best_and_worst
 from sightline.data.formats.registry import FORMATS, Format
 from sightline.data.pictures.columns import PictureAccess
 from sightline.data.sources.datasets import read_dataset, stream_dataset
@@ -258,6 +259,16 @@ class TestPreferences:
         tied = [completion("x", "0.1", "0.2", "0.3"), completion("y", "0.3", "0.2", "0.1")]
         with pytest.raises(DataError, match="no row of 1 .VLFeedback. has a pair of answers that differ"):
             self.pairs(folder, {"image": "a.jpg", "prompt": "p", "completions": tied})
+
+    @pytest.mark.parametrize("rating", ["nan", "inf", "-inf", "1e400", pytest.param(10**400, id="googols")])
+    def test_an_answer_whose_rating_is_no_finite_number_is_in_no_pair(self, folder: Path, rating: str | int) -> None:
+        ratings: dict[str, list[str | int]] = {"odd": [rating, "-inf"], "x": ["1", "2"], "y": ["3", "2"]}
+        rated = [
+            {"response": answer, "annotations": {"a": {"Rating": first}, "b": {"Rating": second}}}
+            for answer, (first, second) in ratings.items()
+        ]
+        (pair,) = best_and_worst({"prompt": "p", "completions": rated}, 0, "row 1")
+        assert [pair[side][0]["content"] for side in ("chosen", "rejected")] == ["y", "x"]
 
     def test_vlfeedback_as_arrow_holds_it_is_a_record_of_lists(self, folder: Path) -> None:
         annotations = [{"Helpfulness": {"Rating": "2"}}, {"Helpfulness": {"Rating": "3"}}]

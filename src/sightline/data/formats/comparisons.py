@@ -65,7 +65,7 @@ def best_and_worst(row: Row, images: int, name: str) -> list[Row]:
 
 
 def _rated(completions: Any, name: str) -> list[tuple[str, float | None]]:
-    """Each answer with its mean rating over the aspects, or its score; None where one is no number ("N/A").
+    """Each answer with its mean rating over the aspects, or its score; None where one is no finite number ("N/A").
 
     Arrow may hold the list of records as a record of lists.
     """
@@ -90,10 +90,11 @@ def _rating(completion: Row) -> float | None:
     given = given or [completion[key] for key in _SCORES if completion.get(key) is not None][:1]
     try:
         ratings = [float(one) for one in given]
-    except (TypeError, ValueError):
+        # fsum: ratings that are the same in another order tie under every Python, which `sum` does from 3.12 alone
+        mean = math.fsum(ratings) / len(ratings) if ratings else math.nan
+    except (TypeError, ValueError, OverflowError):
         return None
-    # fsum: ratings that are the same in another order tie under every Python, which `sum` does from 3.12 alone
-    return math.fsum(ratings) / len(ratings) if ratings else None
+    return mean if math.isfinite(mean) else None
 
 
 def _first(row: Row, columns: tuple[str, ...]) -> Any:
