@@ -50,7 +50,8 @@ class Parts:
         processor: prepares images and texts as the authors do; takes the settings of `load_pretrained`, `tokenizer`
             among them for folders that carry none.
         conversions: from the stored names to those of the class, in order; empty where they are the same.
-        generation: how the authors let it answer, in greedy decoding; None where a generation_config.json is there.
+        generation: how the authors let it answer; None where their generation_config.json says it all. What
+            transformers 5 wrote stays as it is.
         ignored: parts of stored names that the model does not need.
         beside: what fills weights that lie in a folder of their own; None where all are stored.
     """
@@ -116,9 +117,15 @@ def registered(model: type[PreTrainedModel], conversions: list[Conversion]) -> I
 
 def _generation(parts: Parts, folder: Folder) -> GenerationConfig:
     stored = folder.read_settings("generation_config.json")
-    if stored and (parts.generation is None or "transformers_version" in stored):
+    if stored and (parts.generation is None or _is_saved_here(stored)):
         return GenerationConfig.from_dict(stored)
     return parts.generation(folder) if parts.generation is not None else GenerationConfig()
+
+
+def _is_saved_here(stored: Mapping[str, Any]) -> bool:
+    """Whether transformers 5 wrote the settings; the authors' are older and leave stops to their code."""
+    written = str(stored.get("transformers_version", "0")).partition(".")[0]
+    return written.isdecimal() and int(written) >= 5
 
 
 def _require_all(parts: Parts, folder: Folder, report: Mapping[str, Any]) -> None:

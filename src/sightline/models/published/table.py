@@ -115,10 +115,18 @@ def _deepseek_vl_large() -> Parts:
     return TWO_TOWERS
 
 
+def _qwen_vl() -> Parts:
+    from sightline.models.ports.qwen_vl.layout import qwen_vl
+
+    return qwen_vl()
+
+
 # The first that has a folder's config.json is taken.
 LAYOUTS: list[Layout] = [
     Layout("LLaVA 1.5 of the authors", _is_llava_15, _llava_15),
     Layout("LLaVA 1.6 of the authors", _is_llava_16, _llava_16),
     Layout("DeepSeek-VL 1.3B of the authors", _is_deepseek_vl_small, _deepseek_vl_small),
     Layout("DeepSeek-VL 7B of the authors", _is_deepseek_vl_large, _deepseek_vl_large),
+    # Plain Qwen-7B, too, so that it is refused by its name.
+    Layout("Qwen-VL", lambda settings: settings.get("model_type") == "qwen", _qwen_vl),
 ]

@@ -1,0 +1,1 @@
+"""Models that transformers lacks, on its building blocks."""
