@@ -9,7 +9,7 @@ from pathlib import Path
 from sightline.data.formats.conversion import TARGETS
 from sightline.data.formats.questions import CAPTION_PROMPT, LABEL_PROMPT
 from sightline.data.formats.registry import FORMATS, Format
-from sightline.data.pictures.urls import MOST_REDIRECTS, Limits
+from sightline.data.pictures.fetched import MOST_REDIRECTS, Limits
 from sightline.data.sources.row_files import READERS
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "formats.md"

@@ -20,11 +20,11 @@ ROWS = (
     ("config",),
     ("values",),
     ("notation",),
-    ("tables", "progress"),
+    ("progress",),
     ("console",),
     ("types",),
     ("shown",),
     ("errors",),
     ("machine",),
-    ("secrets", "locks", "disks", "limits"),
+    ("secrets", "disks"),
 )

@@ -20,7 +20,7 @@ from sightline.config import (
     shipped_recipes,
 )
 from sightline.errors import ConfigError
-from sightline.settings.flags import read_flags
+from sightline.settings.given import read_flags
 
 
 @pytest.fixture

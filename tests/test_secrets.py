@@ -186,13 +186,13 @@ def test_parameters_of_addresses_with_ordinary_names_are_no_secrets():
 
 # Files that open others to write them, beside runs.py, which takes what is known to be secret out of all texts.
 OWN_WRITERS = {
-    "data/sources/large_tables.py": "a user's rows, as they are",
+    "data/sources/kept_rows.py": "a user's rows, as they are",
     "data/sources/new_file.py": "a user's rows, as they are",
     "data/sources/text_files.py": "a user's rows, unpacked into a temporary file",
     "data/worlds/rows.py": "generated rows",
-    "demo/preferences.py": "generated rows",
-    "answering/journal.py": "answers, from which it takes secrets itself",
-    "locks.py": "the number of a process",
+    "demo/exam.py": "generated rows",
+    "answering/asking.py": "answers, from which it takes secrets itself",
+    "disks.py": "the number of a process",
     "runs.py": "where all others write",
 }
 

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from sightline.cli.main import run
-from sightline.cli.signals import end_on_signals
+from sightline.cli.process import end_on_signals
 from tests.endpoint import Server, completion
 from tests.tiny import preference_rows, tiny_folder, vqa_rows
 

@@ -20,9 +20,8 @@ from typing import Any
 import yaml
 
 from sightline.config import place
-from sightline.disks import told_disk
+from sightline.disks import LockedError, locked, told_disk
 from sightline.errors import MachineError, RunFolderError
-from sightline.locks import LockedError, locked
 from sightline.machine import describe_environment
 from sightline.notation import read_json, read_yaml
 from sightline.secrets import HIDDEN, Secret, hidden, without_known, without_secrets
@@ -133,11 +132,7 @@ class RunFolder:
         return flat_names(self._record(BEGUN, read_json)) if (self.path / BEGUN).is_file() else {}
 
     def read_config(self) -> dict[str, Any]:
-        """The settings that the run here was begun with.
-
-        Raises:
-            RunFolderError: the record is damaged.
-        """
+        """The settings that the run here was begun with. Raises RunFolderError where the record is damaged."""
         return self._record(CONFIG, read_yaml)
 
     def _record(self, name: str, read: Callable[[str], Any]) -> dict[str, Any]:

@@ -184,13 +184,7 @@ def _to_none(value: Any) -> None:
         raise ValueError(value)
 
 
-_READERS: dict[Any, Any] = {
-    bool: _to_bool,
-    int: _to_int,
-    float: _to_float,
-    dict: _to_mapping,
-    type(None): _to_none,
-}
+_READERS: dict[Any, Any] = {bool: _to_bool, int: _to_int, float: _to_float, dict: _to_mapping, type(None): _to_none}
 
 
 _YAML_1_1 = {"bool", "float", "int", "timestamp"}

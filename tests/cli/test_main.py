@@ -14,7 +14,7 @@ import pytest
 import typer
 
 from sightline import __version__
-from sightline.cli import environment, main
+from sightline.cli import main, process
 from sightline.cli.verbs import VERBS
 from sightline.config import PLACES
 from sightline.errors import DataError, MachineError
@@ -103,14 +103,14 @@ def test_an_unexpected_error_keeps_its_traceback(monkeypatch, error):
 def test_what_the_user_set_in_the_environment_stays(monkeypatch):
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "true")
     monkeypatch.delenv("MPLBACKEND", raising=False)
-    environment.set_quiet_defaults()
+    process.set_quiet_defaults()
     assert os.environ["TOKENIZERS_PARALLELISM"] == "true"
     assert os.environ["MPLBACKEND"] == "Agg"
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_each_verb_is_a_light_module_with_its_command(verb):
-    module = importlib.import_module(f"sightline.cli.{verb.name}")
+    module = importlib.import_module(f"sightline.cli.{verb.file or verb.name}")
     for name in [inner.name for inner in verb.verbs] or [verb.name]:
         assert callable(getattr(module, f"{name}_command"))
 

@@ -15,7 +15,7 @@ from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 from sightline import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from sightline.cli.main import run
 from sightline.data.pictures import columns as picture_columns
-from sightline.data.pictures.urls import UrlError
+from sightline.data.pictures.fetched import UrlError
 from sightline.errors import DataError
 from tests.tiny import SHORT_RUN, tiny_folder, tiny_llava, tiny_processor
 

@@ -17,8 +17,8 @@ from datasets import Dataset
 from PIL import Image
 
 from sightline.cli.main import run
-from sightline.cli.output import safe_output
-from sightline.data.pictures import urls
+from sightline.cli.streams import safe_output
+from sightline.data.pictures import fetched
 from sightline.secrets import HIDDEN
 from sightline.training.dpo import DPOConfig, DPOTrainer
 from sightline.training.sft import SFTConfig, SFTTrainer
@@ -265,8 +265,8 @@ def test_a_picture_at_a_signed_address_is_used_and_its_signature_kept_nowhere(
     picture = tmp_path / "a.png"
     Image.new("RGB", (32, 32), "red").save(picture)
     sent = b"no picture" if "broken" in address else picture.read_bytes()
-    download = urls._download
-    monkeypatch.setattr(urls, "_download", lambda *given: sent if "@" not in address else download(*given))
+    download = fetched._download
+    monkeypatch.setattr(fetched, "_download", lambda *given: sent if "@" not in address else download(*given))
     monkeypatch.setenv("HF_DATASETS_CACHE", str(tmp_path / "elsewhere"))
     rows = tmp_path / "rows.jsonl"
     rows.write_text(json.dumps({"image": address, "question": "what?", "answer": "red"}) + "\n")
@@ -279,8 +279,8 @@ def test_a_picture_at_a_signed_address_is_used_and_its_signature_kept_nowhere(
         run(["data", "convert", str(rows), str(tmp_path / "made.jsonl"), "--to", "trl-sft", *allow]),
         run([*command("sft", model_folder, rows, tmp_path / "sft"), "--max_steps", "1", *allow]),
     }
-    fetched = allowed and address in ADDRESSES[:2]
-    assert checked == 0 and previewed == (not fetched) and others == {0 if fetched else 2}
+    is_fetched = allowed and address in ADDRESSES[:2]
+    assert checked == 0 and previewed == (not is_fetched) and others == {0 if is_fetched else 2}
     assert run(["eval", *model, "--data", str(rows), "--output_dir", str(tmp_path / "run")]) == 2
     assert run(["ask", str(model_folder), address, "what?"]) == 2
     assert f"'{address.split('?')[0].replace(f'me:{PLANTED}', HIDDEN)}" in clean(rows)

@@ -5,9 +5,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from sightline import progress
+from sightline.cli.streams import heartbeat, safe_output
+from sightline.progress import doing, what_is_done
 
 SHOWS = """
 import logging, sys, warnings
@@ -71,3 +76,33 @@ def test_streams_without_a_buffer_and_terminals_that_go_end_nothing(tmp_path: Pa
 def test_output_that_a_full_disk_lost_is_said(tmp_path: Path) -> None:
     end = shown(tmp_path, ">/dev/full 2>/dev/null")
     assert end.startswith("trained, standard output: No space left on device. What was printed is not whole")
+
+
+def test_a_silent_command_says_what_it_is_at(capsys: pytest.CaptureFixture[str]) -> None:
+    with safe_output(), heartbeat(0.05):
+        time.sleep(0.2)
+        with doing("Reading rows"), doing("Loading nano"):
+            time.sleep(0.2)
+        with doing("Reading rows"):
+            time.sleep(0.2)
+    told = [line.rpartition(",")[0] for line in capsys.readouterr().err.splitlines()]
+    assert {"Working", "Loading nano", "Reading rows"} == set(told)
+    time.sleep(0.1)
+    assert capsys.readouterr().err == "" and what_is_done() == ""
+
+
+def test_a_command_that_speaks_is_left_to_speak(capsys: pytest.CaptureFixture[str]) -> None:
+    with safe_output(), heartbeat(0.2):
+        for step in range(8):
+            print(f"step {step}", file=sys.stderr)
+            time.sleep(0.05)
+    assert capsys.readouterr().err == "".join(f"step {step}\n" for step in range(8))
+
+
+def test_a_terminal_shows_bars_and_no_lines(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "shows_bars", lambda: True)
+    with safe_output(), heartbeat(0.02):
+        time.sleep(0.1)
+    assert capsys.readouterr().err == ""

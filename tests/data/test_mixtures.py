@@ -14,7 +14,7 @@ from datasets import Dataset, Image as ImageFeature, List
 from PIL import Image
 from trl.scripts.utils import DatasetConfig
 
-from sightline.data.formats import sft_rows
+from sightline.data.formats.columns import sft_rows
 from sightline.data.formats.conversion import ConversionSettings, run_convert
 from sightline.data.mixtures import Share, blend, counts_of, draw, join
 from sightline.data.sources.datasets import read_dataset, stream_dataset

@@ -15,8 +15,8 @@ import pyarrow.parquet as parquet
 import pytest
 from PIL import Image
 
-from sightline.data.checking.texts import read_texts
-from sightline.data.formats import preference_rows, sft_rows
+from sightline.data.checking.rows import read_texts
+from sightline.data.formats.columns import preference_rows, sft_rows
 from sightline.data.pictures.images import open_image, row_images
 from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.errors import DataError

@@ -14,7 +14,7 @@ from PIL import Image
 from trl.trainer.sft_trainer import DataCollatorForVisionLanguageModeling
 
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
-from sightline.data.formats import sft_rows
+from sightline.data.formats.columns import sft_rows
 from tests.tiny import WORDS, tiny_processor
 
 ROWS = 12

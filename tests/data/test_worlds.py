@@ -13,11 +13,11 @@ import pytest
 from PIL import Image
 
 from sightline.data.worlds.descriptions import caption, describe, describe_falsely, description_errors
-from sightline.data.worlds.draw import RGB, draw_scene
 from sightline.data.worlds.questions import KINDS, answer_options, scene_questions
 from sightline.data.worlds.rows import write_world
 from sightline.data.worlds.scene import (
     CELLS,
+    RGB,
     SHAPES,
     Bar,
     BarChart,
@@ -25,6 +25,7 @@ from sightline.data.worlds.scene import (
     Shape,
     Word,
     content_key,
+    draw_scene,
     split_of,
     world_scenes,
 )

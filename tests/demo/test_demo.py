@@ -12,10 +12,8 @@ from sightline.cli.main import run
 from sightline.data.worlds.descriptions import PROMPT, describe, description_errors
 from sightline.data.worlds.questions import KINDS
 from sightline.data.worlds.scene import world_scenes
-from sightline.demo.exam import DESCRIPTIONS, QUESTIONS
-from sightline.demo.outcome import DemoOutcome
-from sightline.demo.preferences import PairCounts, write_preferences
-from sightline.demo.report import demo_report
+from sightline.demo.exam import DESCRIPTIONS, QUESTIONS, PairCounts, write_preferences
+from sightline.demo.outcome import DemoOutcome, demo_report
 from sightline.demo.settings import DemoConfig, training_settings
 from sightline.evaluation.comparison.run import run_compare
 from sightline.evaluation.outcome import RunResult, Said, outcome_of, write_outcome

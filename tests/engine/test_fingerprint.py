@@ -14,7 +14,7 @@ from peft import LoraConfig, get_peft_model
 from tokenizers import normalizers
 from transformers import LlavaForConditionalGeneration
 
-from sightline.data import version
+from sightline.data.sources import file_signatures
 from sightline.engine.fingerprint import (
     adapter_settings,
     model_fingerprint,
@@ -170,13 +170,13 @@ def test_another_version_of_our_own_code_is_another_key(tmp_path: Path, monkeypa
     (tmp_path / "data").mkdir()
     rule = tmp_path / "data" / "images.py"
     rule.write_text("WHITE = 0\n")
-    monkeypatch.setattr(version, "_PACKAGE", tmp_path)
+    monkeypatch.setattr(file_signatures, "_PACKAGE", tmp_path)
     keys = []
     for text in ("WHITE = 0\n", "WHITE = 255\n"):
         rule.write_text(text)
-        version.encoding_version.cache_clear()
+        file_signatures.encoding_version.cache_clear()
         keys.append(stored_under("weights"))
-    version.encoding_version.cache_clear()
+    file_signatures.encoding_version.cache_clear()
     assert keys[0] != keys[1]
 
 

@@ -16,7 +16,7 @@ import pytest
 from sightline.answering.requests import request_of
 from sightline.data.encoding.prompts import render_prompt, said_of
 from sightline.data.encoding.rendering import render_messages, structured
-from sightline.data.formats import sft_rows
+from sightline.data.formats.columns import sft_rows
 from sightline.data.formats.registry import FORMATS
 from sightline.data.pictures.columns import close_images
 from sightline.data.pictures.images import open_image, row_images

@@ -10,7 +10,7 @@ from datasets import Dataset
 
 from sightline.data.encoding.checks import check_rows
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
-from sightline.data.formats import to_preference_columns
+from sightline.data.formats.columns import to_preference_columns
 from sightline.engine.routes import plain_inputs
 from sightline.errors import DataError
 from sightline.models.families import FAMILIES

@@ -72,11 +72,11 @@ def test_workers_whose_batches_find_no_room_in_shared_memory_are_found(
 ) -> None:
     seen: Any = SimpleNamespace(memory=SimpleNamespace(inputs=4096), batches_ahead=8)
     monkeypatch.setattr("shutil.disk_usage", lambda place: SimpleNamespace(free=free))
-    findings = _of_shared_memory(seen)
+    findings = list(_of_shared_memory(seen))
     assert [finding.fails for finding in findings] == [failed] * found
     assert all("the workers of each process make 8 batches" in finding.text for finding in findings)
     seen.batches_ahead = 0
-    assert _of_shared_memory(seen) == []
+    assert list(_of_shared_memory(seen)) == []
 
 
 def test_a_max_length_that_drops_most_rows_fails_too(tmp_path: Path) -> None:

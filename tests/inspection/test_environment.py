@@ -10,7 +10,7 @@ import torch
 from sightline.inspection import environment
 from sightline.inspection.environment import CACHE, read_environment
 from sightline.inspection.terminal import print_environment
-from sightline.limits import Memory
+from sightline.machine import Memory
 
 
 @pytest.fixture

@@ -10,15 +10,14 @@ import pytest
 import torch
 from PIL import Image
 
-from sightline.cli.data_preview import read_numbers
+from sightline.cli.data import read_numbers
 from sightline.data.pictures.augmentation import augmented_samples
 from sightline.engine.forest import build_forest
 from sightline.errors import ConfigError, DataError
 from sightline.inspection.preview import CUT, DROPPED, FITS, REFUSED, RowPreview, run_preview, token_counts
 from sightline.inspection.preview_page import preview_report, segment_tokens
 from sightline.inspection.terminal import print_preview
-from sightline.inspection.tiles import cut_picture
-from sightline.inspection.tokens import IMAGE, READ, TRAINED
+from sightline.inspection.tokens import IMAGE, READ, TRAINED, cut_picture
 from sightline.pages.report import render_report
 from sightline.training.collators import PreferenceCollator, SFTCollator
 from sightline.training.plan import RunPlan, chosen_rows

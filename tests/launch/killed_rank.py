@@ -7,7 +7,7 @@ import signal
 import sys
 from typing import Any
 
-from sightline.cli.environment import set_quiet_defaults
+from sightline.cli.process import set_quiet_defaults
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 
 set_quiet_defaults()

@@ -10,9 +10,8 @@ import pytest
 from PIL import Image
 
 from sightline.logbook.charts import training_charts
-from sightline.logbook.metrics import Metrics
 from sightline.logbook.page import RunRecord, run_page
-from sightline.logbook.story import FAILED, FINISHED, STOPPED, Part, Shared, Story
+from sightline.logbook.story import FAILED, FINISHED, STOPPED, Metrics, Part, Shared, Story
 from sightline.pages.report import Card, Verdict, render_report
 
 STORY = Story(

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 
-from sightline.logbook.metrics import Metrics
 from sightline.logbook.page import RunRecord, run_page
-from sightline.logbook.story import Shared, Story
+from sightline.logbook.story import Metrics, Shared, Story
 from sightline.pages.report import Card, Verdict, render_report
 
 if TYPE_CHECKING:

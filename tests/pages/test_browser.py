@@ -14,7 +14,7 @@ from sightline.evaluation.samples import Sample
 from sightline.evaluation.shown_samples import shown_answer, shown_sample, status_of
 from sightline.pages import browser as module
 from sightline.pages.browser import STATUSES, ShownSample, browser, browser_json, choose_evenly, spread
-from tests.evaluation.comparison.test_compare_runs import sample
+from tests.evaluation.comparison.test_run import sample
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from sightline.evaluation.metrics.captions import caption_metrics, vlmevalkit_caption_metrics
+from sightline.evaluation.metrics.groups import caption_metrics, vlmevalkit_caption_metrics
 from sightline.evaluation.profiles import CAPTIONS
 from sightline.evaluation.task import Metric
 from sightline.scoring.captions import cider_scores, longest_common_subsequence

@@ -9,7 +9,7 @@ import pytest
 
 from sightline.scoring import short_answers
 from sightline.scoring.records import Item
-from sightline.scoring.short_answers import score_exact, score_visonlyqa
+from sightline.scoring.short_answers import edit_distance, score_exact, score_visonlyqa
 from tests.scoring.cases import item, read_cases
 
 LINES = "Which animal is it?\nA. cat\nB. dog\nC. cow\nAnswer with the option's letter."
@@ -221,3 +221,35 @@ def test_a_statement_that_denies_is_answered_by_true_and_false_alone() -> None:
 )
 def test_several_letters_are_read_where_several_are_asked_for(answer: str, said: str | None) -> None:
     assert read(answer, "a,c", "Which lines intersect? (a) AB (b) CD (c) EF (d) GH", "multiple_answers") == said
+
+
+@pytest.mark.parametrize(
+    ("peer", "score"),
+    [
+        ("expected", short_answers.score_anls),
+        ("vlmevalkit", short_answers.score_anls),
+    ],
+)
+def test_scores_equal_those_of_the_peer(shared: Path, peer, score) -> None:
+    for case in read_cases(shared, "anls.json")["cases"]:
+        assert score(item(case["references"]), case["prediction"]).score == pytest.approx(case[peer], abs=1e-9), case
+
+
+def test_strict_worked_by_hand() -> None:
+    """One edit in five letters is 0.8; half the letters wrong is the last that counts."""
+    assert short_answers.score_anls_strict(item(["hello"]), "Helo").score == pytest.approx(0.8)
+    assert short_answers.score_anls_strict(item(["abef"]), "abcd").score == 0.5
+    assert short_answers.score_anls_strict(item(["aefg"]), "abcd").score == 0.0
+    assert short_answers.score_anls_strict(item(["hello"]), "  ").parsed is None
+
+
+def test_blanks_around_an_answer_help_under_the_peers_rule_alone() -> None:
+    asked = item(["hello"])
+    assert short_answers.score_anls(asked, "helo" + " " * 20).score > 0.95
+    assert short_answers.score_anls_strict(asked, "helo" + " " * 20).score == pytest.approx(0.8)
+
+
+def test_edit_distance_worked_by_hand() -> None:
+    assert [edit_distance(*pair) for pair in [("", ""), ("a", ""), ("kitten", "sitting"), ("flaw", "lawn")]] == [
+        *(0, 1, 3, 2)
+    ]

@@ -13,7 +13,7 @@ import pytest
 
 from sightline.cli.main import run
 from sightline.errors import InputError
-from sightline.settings import early, hub
+from sightline.settings import early, places
 from sightline.settings.early import check_early, require_packages
 from sightline.settings.known import FILE
 from tests.known_settings import render_settings
@@ -116,10 +116,10 @@ def test_the_settings_on_file_are_those_of_the_records() -> None:
 )
 def test_what_cannot_be_is_one_line(argv: list[str], message: str, here: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    hub.unreachable.cache_clear()
+    places.unreachable.cache_clear()
     with pytest.raises(InputError, match=message):
         check_early(argv, "sft")
-    hub.unreachable.cache_clear()
+    places.unreachable.cache_clear()
     assert {path.name for path in here.iterdir()} == {"nano", "tiny.jsonl", "mine.yaml"}
 
 
@@ -191,21 +191,21 @@ def test_a_hub_that_does_not_answer_is_asked_twice_and_then_not_at_all(
             raise TimeoutError("timed out")
         raise OSError(111, how)
 
-    for name in (*hub.OFFLINE, "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HF_ENDPOINT"):
+    for name in (*places.OFFLINE, "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HF_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HF_HOME", str(here / "cache"))
     monkeypatch.setattr(socket, "create_connection", connect)
-    monkeypatch.setattr(hub, "_set_offline", lambda: None)
-    hub.unreachable.cache_clear()
+    monkeypatch.setattr(places, "_set_offline", lambda: None)
+    places.unreachable.cache_clear()
     with pytest.raises(InputError, match=r"owner/nan could not be loaded.*the Hub cannot be asked"):
         check_early(["--model", "owner/nan"], "sft")
     said = capsys.readouterr().err.splitlines()
-    assert asked == [(("huggingface.co", 443), hub.WAIT_S)] * 2
+    assert asked == [(("huggingface.co", 443), places.WAIT_S)] * 2
     assert "Trying once more" in said[0] and "cannot be reached" in said[1] and len(said) == 2
     (here / "cache/hub/models--owner--nan/snapshots/1").mkdir(parents=True)
     (here / "cache/hub/models--owner--nan/snapshots/1/config.json").write_text("{}")
     check_early(["--model", "owner/nan"], "sft")
-    hub.unreachable.cache_clear()
+    places.unreachable.cache_clear()
     assert early.OUTPUT not in {path.name for path in here.iterdir()}
 
 
@@ -229,7 +229,7 @@ def test_options_of_every_verb_go_by_the_names_that_people_type(
     argv: list[str], said: str, here: Path, capsys: Any, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    hub.unreachable.cache_clear()
+    places.unreachable.cache_clear()
     assert run(argv) == 2
     assert re.search(said, capsys.readouterr().err)
-    hub.unreachable.cache_clear()
+    places.unreachable.cache_clear()

@@ -15,8 +15,7 @@ from sightline.data.sources.stored import DatasetTable
 from sightline.errors import ConfigError, DataError
 from sightline.synthesis.instructions import INSTRUCTIONS
 from sightline.synthesis.preferences import ALIKE, NO_BETTER, NOTHING, Candidate, Sides, choose_pair
-from sightline.synthesis.prompt_files import SHIPPED, read_prompt
-from sightline.synthesis.replies import ReplyError, read_description, read_pairs, read_score
+from sightline.synthesis.replies import SHIPPED, ReplyError, read_description, read_pairs, read_prompt, read_score
 from sightline.synthesis.settings import KINDS, PairChoice, SynthesisConfig
 from sightline.synthesis.units import Unit, box_lines, read_scenes, read_turns, source_table
 from tests.tiny import picture

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from sightline.cli.main import run
+from sightline.data.pictures.augmentation import Blank, Blur, Noise
 from sightline.data.pictures.images import opened
-from sightline.data.pictures.perturbations import Blank, Blur, Noise
 from sightline.errors import DataError, MachineError
 from sightline.synthesis.preferences import SpoiltPicture
 from sightline.synthesis.run import run_synthesis

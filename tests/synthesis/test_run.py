@@ -20,11 +20,11 @@ from sightline.cli.main import run
 from sightline.data.sources.bad_rows import BadRows
 from sightline.data.sources.datasets import read_dataset
 from sightline.errors import DataError, InputError, MachineError, RunFolderError
-from sightline.synthesis.asked import read_questions
 from sightline.synthesis.instructions import read_units
-from sightline.synthesis.prompt_files import read_prompt
+from sightline.synthesis.replies import read_prompt
 from sightline.synthesis.run import run_synthesis
 from sightline.synthesis.settings import SynthesisConfig
+from sightline.synthesis.units import read_questions
 from tests.endpoint import Reply, Server, completion, shows_picture, text_of
 from tests.tiny import WORDS, picture
 
@@ -275,7 +275,7 @@ KILLED = """
 import os, signal, sys
 from sightline.cli.main import run
 from sightline.data.sources.bad_rows import BadRows
-from sightline.answering.journal import Journal
+from sightline.answering.asking import Journal
 append, left = Journal.append, [3]
 def dies(self, answers):
     append(self, answers)

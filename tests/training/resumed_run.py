@@ -11,7 +11,7 @@ from datasets import Dataset
 
 import sightline
 import sightline.training
-from sightline.data.formats import to_preference_columns, to_sft_columns
+from sightline.data.formats.columns import to_preference_columns, to_sft_columns
 from sightline.data.mixtures import blend
 from tests.processes import end_beside_others
 from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor

@@ -13,7 +13,7 @@ from peft import LoraConfig
 import sightline
 import sightline.training
 from sightline.data.encoding.preferences import with_changed_images
-from sightline.data.pictures.perturbations import Blank
+from sightline.data.pictures.augmentation import Blank
 from sightline.errors import ConfigError
 from sightline.training.image_margin import ImageMargin
 from tests.tiny import SHORT_RUN, preference_rows, tiny_llava, tiny_processor

@@ -16,8 +16,8 @@ from peft import LoraConfig
 import sightline
 import sightline.training
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
+from sightline.data.pictures.augmentation import Crop
 from sightline.data.pictures.images import row_images
-from sightline.data.pictures.perturbations import Crop
 from sightline.engine.routes import plain_inputs, score_plain
 from sightline.errors import ConfigError
 from sightline.training.losses import ANCHOR, CONDITIONAL

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import sightline
-from sightline.data.encoding import sequences
+from sightline.data.encoding import rendering
 from sightline.data.pictures import images
 from sightline.data.sources.datasets import read_dataset
 from sightline.inspection.doctor import diagnose
@@ -32,7 +32,7 @@ LENGTHS = [{"max_length": None}, {"max_length": 64}, {"max_length": 30, "length_
 def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[Counter[str], Counter[str]]:
     """How often each row was rendered, by what it says, and how often each picture was opened, by its name."""
     rendered, opened = Counter[str](), Counter[str]()
-    render, open_stored = vars(sequences)["render_columns"], vars(images)["opened_picture"]
+    render, open_stored = vars(rendering)["render_columns"], vars(images)["opened_picture"]
 
     def counting_render(processor: Any, row: Any, *arguments: Any) -> Any:
         rendered[json.dumps(row["prompt"])] += 1
@@ -42,7 +42,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> tuple[Counter[str], Counter[str]
         opened[Path(stored).name] += 1
         return open_stored(stored, *arguments)
 
-    monkeypatch.setattr(sequences, "render_columns", counting_render)
+    monkeypatch.setattr(rendering, "render_columns", counting_render)
     monkeypatch.setattr(images, "opened_picture", counting_open)
     return rendered, opened
 

@@ -14,7 +14,7 @@ from PIL import Image, ImageEnhance
 from transformers import LlavaForConditionalGeneration
 
 import sightline
-from sightline.data.formats import sft_rows
+from sightline.data.formats.columns import sft_rows
 from sightline.errors import ConfigError, DataError
 from tests.tiny import SHORT_RUN, picture, preference_rows, tiny_llava, tiny_processor
 

@@ -1,13 +1,14 @@
-"""Make a run's answerer (local, endpoint or ViLT) and the fingerprint that keys its stored answers."""
+"""Make a run's answerer (local, endpoint, ViLT or stored answers) and the fingerprint that keys its stored answers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sightline.secrets import without_secrets
-from sightline.types import Answerer
+from sightline.types import Answer, Answerer, Placed, Question
 
 if TYPE_CHECKING:
     from sightline.models.endpoint import Endpoint
@@ -124,3 +125,27 @@ def remote_answering(endpoint: Endpoint, opening: Sequence[dict[str, Any]] = ())
         **({"opening": list(opening)} if opening else {}),
     }
     return Answering(EndpointAnswerer(endpoint, opening), stored_under(known), known)
+
+
+class StoredAnswerer:
+    """A `ConcurrentAnswerer` whose answers were given before; a question's text is the id of what was asked.
+
+    Args:
+        answers: by id.
+    """
+
+    patience = math.inf  # an answer that is missing says nothing of the next one
+
+    def __init__(self, name: str, answers: Mapping[str, Answer]) -> None:
+        self.name = name
+        self._answers = answers
+
+    def answer(self, questions: Sequence[Question]) -> Iterator[Answer]:
+        """One answer per question, in order."""
+        for question in questions:
+            yield self._answers[question.text]
+
+    def answer_as_ready(self, questions: Sequence[Question]) -> Iterable[Placed]:
+        """The same with their places."""
+        for place, answer in enumerate(self.answer(questions)):
+            yield Placed(place, answer)

@@ -78,11 +78,7 @@ def single_answerer(loaded: LoadedVlm, system: str, enable_thinking: bool | None
 
 
 def single_answer(answerer: Answerer, question: Question) -> Answer:
-    """The answer to a question that is asked alone.
-
-    Raises:
-        MachineError: there is none.
-    """
+    """The answer to a question that is asked alone. Raises MachineError where there is none."""
     (answer,) = answerer.answer([question])
     missing = why_empty(answer, question.max_new_tokens)
     if missing:

@@ -52,11 +52,7 @@ def request_of(question: Question, model: str) -> Request:
 
 
 def read_thinking(text: str) -> bool | None:
-    """What `--enable_thinking` says; None for nothing.
-
-    Raises:
-        ConfigError: it is neither true nor false.
-    """
+    """What `--enable_thinking` says; None for nothing. Raises ConfigError where it is neither true nor false."""
     if not text.strip():
         return None
     try:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
+from json import dumps
 from typing import TYPE_CHECKING
 
 import typer
 
 from sightline.cli.loading_options import loads_model
+from sightline.errors import ConfigError
 from sightline.settings.loading import AT_SERVER, OF_VILT, LoadingOptions
 
 if TYPE_CHECKING:
@@ -37,7 +40,6 @@ def ask_command(
     from sightline.answering.ask import about, is_bare, single_answerer
     from sightline.answering.requests import framed, read_thinking
     from sightline.data.pictures.images import open_image, opened
-    from sightline.errors import ConfigError
     from sightline.models.endpoint import Endpoint, read_extra_body, with_thinking
 
     thinking, fields = read_thinking(enable_thinking), read_extra_body(extra_body)
@@ -70,25 +72,20 @@ def ask_command(
 
 def _show(answerer: Answerer, image: str, asked: str, question: Question, json: bool) -> None:
     """Print the answer, and on stderr whether its end is missing."""
-    from json import dumps
-    from sys import stderr
 
     from sightline.answering.ask import single_answer
     from sightline.types import CUT
 
     answer = single_answer(answerer, question)
     if answer.finish_reason == CUT:
-        print(f"The answer was cut at {question.max_new_tokens} tokens: raise --max_new_tokens.", file=stderr)
+        print(f"The answer was cut at {question.max_new_tokens} tokens: raise --max_new_tokens.", file=sys.stderr)
     record = {"model": answerer.name, "image": image, "question": asked, "answer": answer.text}
     print(dumps(record, ensure_ascii=False) if json else answer.text)
 
 
 def _ask_vilt(model: str, image: str, question: Question, top: int, json: bool, device: str | None) -> None:
     """Print the most probable answers, the best first; with a single one, the answer alone."""
-    from json import dumps
-    from sys import stderr
 
-    from sightline.errors import ConfigError
     from sightline.models.devices import chosen_device
     from sightline.models.vilt.answers import load_answerer
     from sightline.runs import plain_data
@@ -102,6 +99,6 @@ def _ask_vilt(model: str, image: str, question: Question, top: int, json: bool, 
     elif top == 1:
         print(guesses[0].answer)
     else:
-        print("Each answer has a probability of its own: they need not add up to 100%.", file=stderr)
+        print("Each answer has a probability of its own: they need not add up to 100%.", file=sys.stderr)
         for guess in guesses:
             print(f"{100 * guess.probability:5.1f}%  {guess.answer}")

@@ -1,4 +1,4 @@
-"""`sightline build`: build a VLM from a preset, or from a vision tower, a projector and a decoder."""
+"""`sightline build` and `sightline merge`: make a VLM of its parts, and fold an adapter into its base."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import typer
+
+from sightline.errors import ConfigError
 
 
 def build_command(
@@ -26,7 +28,6 @@ def build_command(
     What comes out is an ordinary Hugging Face folder with weights, tokenizer, image processor, chat template and
     generation settings.
     """
-    from sightline.errors import ConfigError
     from sightline.models.build import BuildSpec, build_vlm, check_empty, preset_spec, save_vlm
 
     if preset is not None and (tower is not None or decoder is not None):
@@ -51,4 +52,31 @@ def build_command(
         f"{len(built.processor.tokenizer)} text tokens.",
         file=sys.stderr,
     )
+    print(out)
+
+
+def merge_command(
+    adapter_folder: str = typer.Argument(
+        metavar="ADAPTER", help="A run's folder with an adapter, one of its checkpoints, or a Hub id."
+    ),
+    out: Path = typer.Argument(help="Folder to write; it must be new or empty."),
+    base: str | None = typer.Option(
+        None, "--base", help="Folder or Hub id of the base model; by default the one that the adapter names."
+    ),
+    adapter: str | None = typer.Option(None, "--adapter", help="Name of the adapter, where a folder holds several."),
+    dtype: str = typer.Option("auto", "--dtype", help="float32, bfloat16 or float16; auto keeps the base's."),
+    max_shard_size: str | None = typer.Option(
+        None, "--max_shard_size", help="Largest part of the weights, such as 5GB; by default as in the base."
+    ),
+) -> None:
+    """Fold an adapter into its base: sightline merge ADAPTER OUT [--base MODEL]
+
+    What comes out is an ordinary model folder with processor, chat template, generation settings and a card; it answers
+    as base and adapter do, starts the next stage of training, and needs no PEFT. All is added up in float32 (4 bytes
+    of memory for each weight), rounded once to the base's precision, and compared before the folder gets its name.
+    """
+    from sightline.models.merging import MergeSettings, merge_adapter
+
+    merged = merge_adapter(MergeSettings(adapter_folder, out, base, adapter, dtype, max_shard_size))
+    print(merged.summary, file=sys.stderr)
     print(out)

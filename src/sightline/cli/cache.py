@@ -6,13 +6,16 @@ the least recently used go first.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import dumps
 from typing import Any
 
 import typer
 
-from sightline.cli.completion import one_of
+from sightline.cli.settings_help import one_of
+from sightline.errors import ConfigError
 
 KINDS = ("features", "references", "pictures")
 
@@ -41,7 +44,6 @@ def clear_command(
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout."),
 ) -> None:
     """Remove all that is stored, or one kind of it."""
-    from sightline.errors import ConfigError
 
     if kind is not None and kind not in KINDS:
         raise ConfigError(f"--kind: expected one of {', '.join(KINDS)}; got '{kind}'.")
@@ -65,7 +67,6 @@ def _told() -> Iterator[None]:
 
 
 def _clear(kind: str | None, as_json: bool) -> None:
-    from json import dumps
 
     from sightline.data.pictures.fetched import KIND, remove_fetched
     from sightline.engine.store import clear_stores
@@ -77,8 +78,6 @@ def _clear(kind: str | None, as_json: bool) -> None:
 
 def _list(verify: bool, as_json: bool) -> bool:
     """Prints what is stored; whether something of it was damaged, which `verify` finds and removes."""
-    from json import dumps
-    from sys import stderr
 
     from sightline.data.pictures.fetched import list_fetched, remove_fetched
     from sightline.engine.store import limit_bytes, list_stores, remove_damaged
@@ -98,7 +97,7 @@ def _list(verify: bool, as_json: bool) -> bool:
         if pictures.entries:
             print(_line(pictures, "fetched from the web"))
         used = sum(store.bytes for store in stores) / 2**30
-        print(f"Stores: {used:.2f} of {limit_bytes() / 2**30:.1f} GiB in {cache_folder()}", file=stderr)
+        print(f"Stores: {used:.2f} of {limit_bytes() / 2**30:.1f} GiB in {cache_folder()}", file=sys.stderr)
     return bool(pictures.damaged) or any(store.damaged for store in stores)
 
 

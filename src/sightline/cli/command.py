@@ -1,20 +1,82 @@
-"""A command with its options under all names that people type, and messages that use the right name."""
+"""Commands and groups: names as people type them, messages that use the right one, help as wide as the terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from typer.core import TyperArgument, TyperCommand
+import typer
+from typer._click.exceptions import UsageError  # of the one minor version that pyproject.toml allows
+from typer._click.formatting import HelpFormatter  # of the one minor version that pyproject.toml allows
+from typer.core import TyperArgument, TyperCommand, TyperGroup
 
-from sightline.cli.help_layout import LaidOut
 from sightline.config import COMMAND_LINE, require_range
 from sightline.errors import ConfigError
 from sightline.launch.processes import is_first
-from sightline.settings.flags import say_twice
+from sightline.settings.given import say_twice
 from sightline.settings.spellings import say_todays
 from sightline.settings.words import hint, is_worth_a_line, our_name
+
+WIDEST = 80
+NARROWEST = 30
+NARROW = 60  # below it two columns leave no room for the second
+
+
+class HelpLayout(HelpFormatter):
+    """Click's formatter, which never writes less than 50 columns, on terminals that have less."""
+
+    def __init__(self, indent_increment: int = 2, width: int | None = None, max_width: int | None = None) -> None:
+        widest = min(shutil.get_terminal_size().columns, max_width or WIDEST)
+        super().__init__(indent_increment, width or max(widest - 2, NARROWEST), max_width)
+
+    def write_dl(self, rows: Sequence[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
+        super().write_dl(rows, 4 if self.width < NARROW else col_max, col_spacing)
+
+
+class LaidOut(typer.Context):
+    """A context whose help is laid out so."""
+
+    formatter_class = HelpLayout
+
+
+class SightlineGroup(TyperGroup):
+    """Typer's group.
+
+    Attributes:
+        by_itself: the command that acts where none is named; empty for the help.
+        meant: what to write for a word that is no command, or ''.
+    """
+
+    context_class = LaidOut
+    by_itself = ""
+    meant: Callable[[str], str] = staticmethod(lambda word: "")
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """The arguments, with the command's name before them where an option or nothing stands first."""
+        is_open = not args or (args[0].startswith("-") and args[0] not in ctx.help_option_names)
+        if self.by_itself and is_open and not ctx.resilient_parsing:
+            args = [self.by_itself, *args]
+        return super().parse_args(ctx, args)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        """The command that the first word names. Raises UsageError where there is none; with what the word may mean."""
+        try:
+            return super().resolve_command(ctx, args)
+        except UsageError as error:
+            said = self.meant(args[0]) if args[0] not in self.commands else ""
+            if said:
+                error.message = f"No such command '{args[0]}'. {said}"
+            raise
+
+
+def group_of(by_itself: str = "", meant: Callable[[str], str] | None = None) -> type[SightlineGroup]:
+    """The class of a group with these attributes."""
+    given: dict[str, Any] = {"by_itself": by_itself}
+    if meant is not None:
+        given["meant"] = staticmethod(meant)
+    return type("SightlineGroup", (SightlineGroup,), given)
 
 
 @dataclass(frozen=True)

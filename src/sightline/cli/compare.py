@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from json import dumps
 from pathlib import Path
 
 import typer
+
+from sightline.errors import ConfigError
 
 DETECT, PICTURES = 0.01, 300
 
@@ -27,9 +31,7 @@ def compare_command(
     Of training runs, two or more: their last figures and the settings that differ, and with --output_dir a page with
     their curves over one another.
     """
-    from sys import stderr
 
-    from sightline.errors import ConfigError
     from sightline.logbook.comparison import are_training_runs
 
     runs = [run_a, run_b, *(others or ())]
@@ -49,22 +51,20 @@ def compare_command(
         from sightline.evaluation.comparison.page import write_comparison
 
         write_comparison(comparison, output_dir, report_pictures)
-        print(f"Comparison and report: {output_dir}", file=stderr)
+        print(f"Comparison and report: {output_dir}", file=sys.stderr)
 
 
 def _compare_training(folders: Sequence[Path], output_dir: Path | None, json: bool) -> None:
-    from json import dumps
-    from sys import stderr, stdout
 
+    from sightline.console import print_table
     from sightline.logbook.comparison import figures_table, read_runs, settings_table, to_json, write_runs
-    from sightline.tables import print_table
 
     runs = read_runs(folders)
-    file = stderr if json else stdout
+    file = sys.stderr if json else sys.stdout
     for table in (figures_table(runs), settings_table(runs)):
         print_table(table, file)
     if json:
         print(dumps(to_json(runs), ensure_ascii=False, indent=2))
     if output_dir is not None:
         write_runs(runs, output_dir)
-        print(f"Comparison and report: {output_dir}", file=stderr)
+        print(f"Comparison and report: {output_dir}", file=sys.stderr)

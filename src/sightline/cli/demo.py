@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from json import dumps
 from pathlib import Path
 
 import typer
@@ -14,19 +16,17 @@ def demo_command(
     json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
 ) -> None:
     """Build a small VLM, train it, evaluate it, align it, evaluate it again and compare: offline, on a CPU."""
-    from json import dumps
-    from sys import stderr, stdout
 
+    from sightline.console import print_table
     from sightline.demo.run import run_demo
     from sightline.demo.settings import DemoConfig
-    from sightline.tables import print_table
 
     outcome = run_demo(DemoConfig(output_dir, seed, quick))
-    file = stderr if json else stdout
+    file = sys.stderr if json else sys.stdout
     for table in (outcome.questions_table(), outcome.errors_table(), outcome.accuracy_table()):
         print_table(table, file)
     if outcome.note:
-        print(outcome.note, file=stderr)
+        print(outcome.note, file=sys.stderr)
     print(f"Report: {output_dir / 'report.html'}  ({outcome.seconds:.0f} s)\n\nTry next:", file=file)
     for line, purpose in outcome.next_commands().lines:
         print(f"\n# {purpose}\n{line}", file=file)

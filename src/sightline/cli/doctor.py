@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from json import dumps
+
 import typer
 
 
@@ -21,7 +23,6 @@ def doctor_command(
     if config is None and not context.args:
         _print_environment(json)
         return
-    from json import dumps
 
     from sightline.settings.early import check_early
 
@@ -41,7 +42,6 @@ def doctor_command(
 
 
 def _print_environment(as_json: bool) -> None:
-    from json import dumps
 
     from sightline.inspection.environment import read_environment
     from sightline.inspection.terminal import print_environment

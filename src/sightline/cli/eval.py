@@ -1,4 +1,4 @@
-"""`sightline eval`: evaluate a model on benchmarks or on your own rows."""
+"""`sightline eval` and `sightline score`: evaluate a model, and score its answers again by other rules."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from sightline.cli.completion import complete_tasks
 from sightline.cli.loading_options import loads_model
+from sightline.cli.settings_help import complete_tasks
 from sightline.settings.loading import LoadingOptions
 
 if TYPE_CHECKING:
@@ -87,3 +87,22 @@ def _answer(config: EvalConfig, json: bool) -> None:
         result = run_eval(config, progress)
     if result is not None:
         print_run(result, json, config.output_dir)
+
+
+def score_command(
+    run: Path = typer.Argument(help="The --output_dir of a run of sightline eval."),
+    profile: str = typer.Option("", "--profile", help="Rules that read answers: strict, official; the task's default."),
+    likelihood_norm: str | None = typer.Option(
+        None, "--likelihood_norm", help="sum, token or byte; default: the run's."
+    ),
+    output_dir: Path | None = typer.Option(None, "--output_dir", help="Folder for the new results and samples."),
+    export: str = typer.Option("", "--export", help="Also write results in the format of lmms-eval."),
+    card: Path | None = typer.Option(None, "--card", help="Model folder: write the scores into its card."),
+    json: bool = typer.Option(False, "--json", help="Print JSON on stdout, and the tables on stderr."),
+) -> None:
+    """Score a run again: sightline score RUN --profile official."""
+    from sightline.evaluation.exchange.choice import Exchange
+    from sightline.evaluation.rescore import run_score
+    from sightline.evaluation.terminal import print_run
+
+    print_run(run_score(run, profile, likelihood_norm, output_dir, Exchange(export, card)), json)

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from sightline.cli.completion import SWITCH, one_of
+from sightline.cli.settings_help import SWITCH, one_of
 from sightline.settings.loading import (
     ATTENTIONS,
     AUTO,

@@ -13,13 +13,9 @@ from typing import Any, NoReturn
 
 from typer._click.exceptions import ClickException  # of the one minor version that pyproject.toml allows
 
-from sightline.cli.environment import set_quiet_defaults
-from sightline.cli.heartbeat import heartbeat
-from sightline.cli.locale import told_unencodable, use_utf8
-from sightline.cli.output import make_output_safe, safe_output
+from sightline.cli.process import end_on_signals, set_quiet_defaults, told_unencodable, use_utf8
 from sightline.cli.settings_help import UPSTREAM
-from sightline.cli.signals import end_on_signals
-from sightline.cli.streams import keep_streams_open, require_output
+from sightline.cli.streams import heartbeat, keep_streams_open, make_output_safe, require_output, safe_output
 from sightline.cli.verbs import build_app
 from sightline.disks import told_disk
 from sightline.errors import SightlineError, Stopped

@@ -1,4 +1,4 @@
-"""Standard output and error that never end a run: what cannot be written is dropped."""
+"""Standard output and error: they never end a run, show no secrets, and are never silent for long."""
 
 from __future__ import annotations
 
@@ -6,9 +6,15 @@ import errno
 import io
 import os
 import sys
-from typing import Any, TextIO
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO, cast
 
 from sightline.errors import MachineError
+from sightline.secrets import redact, without_known
+from sightline.shown import ShownStream, under
 
 # Nobody reads any more: a pipe, a terminal or a descriptor that is gone. Other errors, a full disk say, lose something.
 READER_LEFT = frozenset({errno.EPIPE, errno.EIO, errno.EBADF, errno.ENXIO, errno.ECONNRESET})
@@ -79,3 +85,79 @@ def _lasting(stream: TextIO | None, number: int) -> TextIO:
         line_buffering=number == 2 or raw.isatty(),
         write_through=unbuffered,
     )
+
+
+@contextmanager
+def safe_output() -> Iterator[None]:
+    """While it is open, what is printed passes here: data without known secrets, messages without anything like one."""
+    before = sys.stdout, sys.stderr
+    make_output_safe()
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+def make_output_safe() -> None:
+    """The same to the end of the process, for what the interpreter itself says of an exception.
+
+    Messages are shown, never sent as they are; so is data where stdout is a terminal, and else it stays what it is.
+    """
+    if isinstance(under(sys.stdout), SafeStream):
+        return
+    data, messages = SafeStream(sys.stdout, without_known), SafeStream(sys.stderr, redact)
+    sys.stdout = cast(TextIO, ShownStream(cast(TextIO, data)) if sys.stdout.isatty() else data)
+    sys.stderr = cast(TextIO, ShownStream(cast(TextIO, messages)))
+
+
+class SafeStream:
+    """A stream of text that `clean` goes over first; in all else the stream itself.
+
+    Attributes:
+        last: when something was written last, by the monotonic clock.
+    """
+
+    def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
+        self._stream, self._clean = stream, clean
+        self.last = time.monotonic()
+
+    def write(self, text: str) -> int:
+        self.last = time.monotonic()
+        self._stream.write(self._clean(text))
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        self.write("".join(lines))
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+SILENT_S = 35.0  # a line of progress is due after 30, and comes first
+
+
+@contextmanager
+def heartbeat(between: float = SILENT_S) -> Iterator[None]:
+    """While it is open, no `between` seconds pass without a line in a log; nothing on a terminal, which shows bars."""
+    messages = under(sys.stderr)
+    if not isinstance(messages, SafeStream):
+        yield
+        return
+    start, ended = time.monotonic(), threading.Event()
+
+    def beat() -> None:
+        while not ended.wait(max(messages.last + between - time.monotonic(), between / 10)):
+            from sightline.progress import shows_bars, told_time, what_is_done  # imports rich, which help must not
+
+            if shows_bars():
+                return
+            if time.monotonic() - messages.last >= between:
+                done = what_is_done() or "Working"
+                sys.stderr.write(f"{done}, {told_time(time.monotonic() - start)} so far\n")
+                sys.stderr.flush()
+
+    threading.Thread(target=beat, name="heartbeat", daemon=True).start()
+    try:
+        yield
+    finally:
+        ended.set()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from json import dumps
+
 import typer
 
-from sightline.cli.completion import complete_tasks
+from sightline.cli.settings_help import complete_tasks
 
 
-def list_command(
-    json: bool = typer.Option(False, "--json", help="Print all about each as JSON on stdout."),
-) -> None:
+def list_command(json: bool = typer.Option(False, "--json", help="Print all about each as JSON on stdout.")) -> None:
     """Name each benchmark with its rows and title; so does `sightline tasks` alone."""
-    from json import dumps
 
     from sightline.evaluation.tasks.registry import TASKS, describe, load_task
 
@@ -32,10 +31,9 @@ def show_command(
     Where its rows come from and how to get them, its prompts by origin with an example, its scoring profiles with their
     metrics, and the licence of its data.
     """
-    from sightline.settings.task_names import require_task
+    from sightline.settings.known import require_task
 
     require_task(name)
-    from json import dumps
 
     from sightline.evaluation.tasks.registry import describe, load_task, render_task
 
@@ -45,6 +43,6 @@ def show_command(
 
 def meant_by(word: str) -> str:
     """What to write for a word that is no command: the task that it names."""
-    from sightline.settings.task_names import TASKS
+    from sightline.settings.known import TASKS
 
     return f"For that task: `sightline tasks show {word}`." if word in TASKS else ""

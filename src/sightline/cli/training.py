@@ -1,11 +1,40 @@
-"""What `sightline sft` and `sightline dpo` do alike: read the settings, train, print the folder."""
+"""`sightline sft` and `sightline dpo`: train a VLM on demonstrations, or on preference pairs."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
+import typer
 
-def train(argv: Sequence[str], verb: str) -> None:
+
+def sft_command(context: typer.Context) -> None:
+    """Fine-tune a VLM on demonstrations: sightline sft MODEL ROWS --output_dir runs/one
+
+    Or with a recipe: sightline sft mine.yaml --key value. Every flag and YAML key of `trl sft` works.
+
+    ROWS is a file, a folder or a Hub id of any format in docs/formats.md; in a recipe, `datasets` mixes several.
+
+    To evaluate, set eval_strategy. The rows are those of eval_dataset_name, or the share test_split_size of the
+    training rows, or the split dataset_test_split.
+    """
+    _train(context.args, "sft")
+
+
+def dpo_command(context: typer.Context) -> None:
+    """Align a VLM with preference pairs: sightline dpo MODEL ROWS --output_dir runs/one
+
+    Or with a recipe: sightline dpo mine.yaml --key value. Every flag and YAML key of `trl dpo` works.
+
+    ROWS is a file, a folder or a Hub id of any format in docs/formats.md; in a recipe, `datasets` mixes several.
+    `rejected` may hold several answers. loss_type may also be `mpo` or `mdpo`.
+
+    To evaluate, set eval_strategy. The rows are those of eval_dataset_name, or the share test_split_size of the
+    training rows, or the split dataset_test_split.
+    """
+    _train(context.args, "dpo")
+
+
+def _train(argv: Sequence[str], verb: str) -> None:
     """Trains as `sightline sft` or `dpo` with these arguments."""
     from sightline.settings.early import check_early, require_named
 

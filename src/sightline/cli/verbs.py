@@ -12,14 +12,13 @@ from typing import Any
 import typer
 
 from sightline import __version__
-from sightline.cli.command import SightlineCommand
-from sightline.cli.group import group_of
+from sightline.cli.command import SightlineCommand, group_of
 from sightline.cli.settings_help import settings_command
 from sightline.cli.streams import require_output
 from sightline.config import PLACES, placed
 from sightline.launch.processes import joined_processes
+from sightline.settings.known import require_tasks
 from sightline.settings.places import check_places
-from sightline.settings.task_names import require_tasks
 
 # What people type for a verb, by the command that does it here.
 MEANT = {
@@ -41,10 +40,10 @@ MEANT = {
 
 @dataclass(frozen=True)
 class Verb:
-    """A command: `<name>_command` in the light module `cli/<name>.py`, its line in the list, whether it takes flags
-    beyond its own, whether several processes may share its run, whether its result `lies` in a folder or file, so that
-    stdout is no loss, and whether it trains. A verb with `verbs` is a group whose module holds their commands; of them
-    `by_itself` acts where none is named."""
+    """A command: `<name>_command` in the light module `cli/<file>.py`, by default that of its name, its line in the
+    list, whether it takes flags beyond its own, whether several processes may share its run, whether its result `lies`
+    in a folder or file, so that stdout is no loss, and whether it trains. A verb with `verbs` is a group whose module
+    holds their commands; of them `by_itself` acts where none is named."""
 
     name: str
     summary: str
@@ -54,9 +53,10 @@ class Verb:
     trains: bool = False
     verbs: tuple[Verb, ...] = ()
     by_itself: str = ""
+    file: str = ""
 
     def load(self, group: str = "") -> Callable[..., Any]:
-        module = importlib.import_module(f"sightline.cli.{group or self.name}")
+        module = importlib.import_module(f"sightline.cli.{self.file or group or self.name}")
         command: Callable[..., Any] = getattr(module, f"{self.name}_command")
 
         @functools.wraps(command)  # whose signature Typer reads
@@ -101,20 +101,20 @@ class Verb:
         return settings_command("sft", "dpo") if self.takes_any_flag else SightlineCommand
 
 
-def _training(name: str, summary: str) -> Verb:
+def _training(name: str, summary: str, file: str) -> Verb:
     """A verb that trains: it takes any flag, in several processes, and leaves a folder."""
-    return Verb(name, summary, takes_any_flag=True, is_shared=True, lies=True, trains=True)
+    return Verb(name, summary, takes_any_flag=True, is_shared=True, lies=True, trains=True, file=file)
 
 
 VERBS = (
     Verb("demo", "Build, train, evaluate, align and compare a small VLM, offline.", lies=True),
     Verb("build", "Build a new VLM: from a preset, or tower, projector, decoder.", lies=True),
-    Verb("merge", "Merge an adapter into its base: an ordinary model folder.", lies=True),
+    Verb("merge", "Merge an adapter into its base: an ordinary model folder.", lies=True, file="build"),
     Verb("ask", "Ask a model one question about a picture."),
-    _training("sft", "Fine-tune on demonstrations; takes every flag of trl sft."),
-    _training("dpo", "Align with preference pairs; takes every flag of trl dpo."),
+    _training("sft", "Fine-tune on demonstrations; takes every flag of trl sft.", "training"),
+    _training("dpo", "Align with preference pairs; takes every flag of trl dpo.", "training"),
     Verb("eval", "Score a model on benchmarks or your own rows.", is_shared=True),
-    Verb("score", "Score the answers of a run again, by other rules."),
+    Verb("score", "Score the answers of a run again, by other rules.", file="eval"),
     Verb("compare", "Compare two runs item by item, with tests."),
     Verb(
         "tasks",
@@ -150,10 +150,10 @@ VERBS = (
         "vilt",
         "Pretrain, fine-tune, evaluate and use ViLT.",
         verbs=(
-            _training("pretrain", "Learn matching and masked words from captions."),
-            _training("vqa", "Learn to answer questions."),
-            _training("retrieval", "Learn to rank captions of pictures."),
-            _training("nlvr2", "Learn to judge sentences about one picture or two."),
+            _training("pretrain", "Learn matching and masked words from captions.", "vilt"),
+            _training("vqa", "Learn to answer questions.", "vilt"),
+            _training("retrieval", "Learn to rank captions of pictures.", "vilt"),
+            _training("nlvr2", "Learn to judge sentences about one picture or two.", "vilt"),
             Verb("evaluate", "Score a trained ViLT, with intervals."),
             Verb("search", "Rank the pictures of a folder by a text."),
             Verb("caption", "Choose captions for a picture from candidates."),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
+
+from sightline.errors import ConfigError
 
 if TYPE_CHECKING:
     from sightline.evaluation.vilt.search import Found
@@ -83,15 +86,14 @@ def evaluate_command(
     What the model was trained for decides. Takes the files that training takes; `sightline eval` takes benchmarks and
     rows of your own. Intervals are clustered by picture.
     """
-    from json import dumps
 
+    from sightline.console import print_table
     from sightline.data.sources.column_names import read_columns
     from sightline.evaluation.outcome import RunResult
     from sightline.evaluation.terminal import print_run
     from sightline.evaluation.vilt.retrieval import retrieval_json, retrieval_table
     from sightline.evaluation.vilt.run import ViltEvalConfig, run_vilt_eval
     from sightline.progress import progress_bar
-    from sightline.tables import print_table
 
     config = ViltEvalConfig(
         model, data, image_folder, annotations, split, limit, skip_bad_rows, candidates, compare, output_dir, resume,
@@ -119,7 +121,6 @@ def search_command(
 ) -> None:
     """Rank pictures by a text: sightline vilt search MODEL PICTURES "a red bus". Writes an HTML contact sheet."""
     from sightline.data.sources.bad_rows import left_out
-    from sightline.errors import ConfigError
     from sightline.evaluation.vilt.search import contact_sheet, search
     from sightline.models.vilt.heads import load_head
     from sightline.models.vilt.matching import PairScorer
@@ -137,7 +138,6 @@ def search_command(
 
 
 def _print_ranking(best: Sequence[Found], json: bool) -> None:
-    from json import dumps
 
     from sightline.runs import plain_data
 
@@ -158,7 +158,6 @@ def caption_command(
     """Choose captions for a picture from candidates: sightline vilt caption MODEL photo.jpg captions.txt."""
     from sightline.data.pictures.images import open_image
     from sightline.data.vilt.sources import read_lines, require_file
-    from sightline.errors import ConfigError
     from sightline.evaluation.vilt.search import rank_captions
     from sightline.models.vilt.heads import load_head
     from sightline.models.vilt.matching import PairScorer
@@ -179,7 +178,7 @@ def align_command(
 ) -> None:
     """Draw which patches the words of a sentence go to: sightline vilt align MODEL photo.jpg "a cat on a mat"."""
     from sightline.data.pictures.images import open_image
-    from sightline.evaluation.vilt.drawing import draw_alignment
+    from sightline.evaluation.vilt.search import draw_alignment
     from sightline.models.vilt.alignment import align
     from sightline.models.vilt.heads import load_any_head
 

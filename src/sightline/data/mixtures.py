@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sightline.data.encoding.preferences import is_list_of_answers
-from sightline.data.formats import image_counts
+from sightline.data.formats.converted import image_counts
 from sightline.data.pictures.images import rejected_images, row_images
 from sightline.data.sources.kept_rows import map_rows
 from sightline.errors import ConfigError, DataError

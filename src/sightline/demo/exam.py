@@ -1,17 +1,23 @@
-"""The exam of the demo: questions about unseen scenes, and descriptions of them."""
+"""The exam of the demo, about unseen scenes, and preference pairs from the mistakes that a model makes in it."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sightline.data.worlds.rows import WorldFiles
+import numpy as np
+
+from sightline.data.worlds.descriptions import describe, describe_falsely
+from sightline.data.worlds.rows import WorldFiles, picture_name, preference_row
+from sightline.data.worlds.scene import Scene
 from sightline.demo.settings import DemoConfig
 from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.items import Items
 from sightline.evaluation.outcome import RunResult, TaskOutcome
 from sightline.evaluation.run import benchmark_items, run_eval
+from sightline.evaluation.samples import Sample
 from sightline.evaluation.sources import DataChoice, load_items
 from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.registry import load_task
@@ -50,3 +56,30 @@ def _run(settings: EvalConfig, exam: Exam) -> RunResult:
         result = run_eval(settings, progress, read=lambda _: list(exam))
     assert result is not None, "the demo is one process"
     return result
+
+
+@dataclass(frozen=True)
+class PairCounts:
+    """How many pairs were written.
+
+    Attributes:
+        own: the rejected description is what the model itself said.
+        altered: it is the truth with an object invented or removed, because the model made no mistake.
+    """
+
+    own: int
+    altered: int
+
+
+def write_preferences(path: Path, described: Sequence[Sample], scenes: Sequence[Scene]) -> PairCounts:
+    """One pair for each training scene; `described` is what the model said of them, in their order."""
+    rng = np.random.default_rng(len(scenes))
+    own = 0
+    with path.open("w", encoding="utf-8") as lines:
+        for index, (sample, scene) in enumerate(zip(described, scenes, strict=True)):
+            mistaken = bool(sample.prediction) and sample.score == 0
+            rejected = sample.prediction if mistaken else describe_falsely(scene, rng).text
+            row = preference_row(picture_name("train", index), describe(scene), rejected, sample.id)
+            lines.write(json.dumps(row) + "\n")
+            own += mistaken
+    return PairCounts(own, len(scenes) - own)

@@ -7,12 +7,9 @@ from pathlib import Path
 
 from sightline.data.worlds.rows import WorldFiles, write_world
 from sightline.data.worlds.scene import world_scenes
-from sightline.demo.exam import describe_training, examine, read_exam
-from sightline.demo.outcome import DemoOutcome
-from sightline.demo.preferences import write_preferences
-from sightline.demo.report import demo_report
-from sightline.demo.settings import DemoConfig, training_settings
-from sightline.demo.stages import Stages
+from sightline.demo.exam import describe_training, examine, read_exam, write_preferences
+from sightline.demo.outcome import DemoOutcome, demo_report
+from sightline.demo.settings import DemoConfig, Stages, training_settings
 from sightline.errors import RunFolderError
 from sightline.evaluation.comparison.run import run_compare
 from sightline.pages.report import REPORT, render_report

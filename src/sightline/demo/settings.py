@@ -1,12 +1,17 @@
-"""Settings of the demo, and the sizes that they stand for."""
+"""Settings of the demo, the sizes that they stand for, and its stages, each announced and timed."""
 
 from __future__ import annotations
 
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sightline.config import recipes_folder
+from sightline.console import console_on
 from sightline.training.arguments import read_settings
 from sightline.training.dpo import DPOConfig
 from sightline.training.sft import SFTConfig
@@ -95,3 +100,27 @@ def training_settings(config: DemoConfig, method: str, folder: str, data: Path, 
         flags["model_name_or_path"] = model
     argv = [part for name, value in flags.items() for part in (f"--{name}", str(value))]
     return read_settings(argv, CONFIGS[method])
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A part of the demo and its wall-clock time."""
+
+    name: str
+    seconds: float
+
+
+class Stages:
+    """Remembers how long each stage took."""
+
+    def __init__(self) -> None:
+        self.done: list[Stage] = []
+        self._console = console_on(sys.stderr)
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Announce a stage and time what happens inside it."""
+        self._console.print(f"[bold cyan]{len(self.done) + 1}[/] [bold]{name}[/]")
+        start = time.perf_counter()
+        yield
+        self.done.append(Stage(name, time.perf_counter() - start))

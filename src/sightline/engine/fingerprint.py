@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import is_traceable_wrapper_subclass
 
-from sightline.data.version import encoding_version
+from sightline.data.sources.file_signatures import encoding_version
 
 PIXEL_PACKAGES = ("pillow", "torchvision", "transformers")  # a new version may resize or normalise differently
 

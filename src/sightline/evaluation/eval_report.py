@@ -6,12 +6,12 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from sightline.console import percent
 from sightline.evaluation.outcome import RunResult, TaskOutcome, category_table, outcome_table, shown
 from sightline.evaluation.scores import MetricScore, TaskScores
 from sightline.evaluation.shown_samples import shown_with_blind
 from sightline.pages.browser import MAX_PICTURES, STATUSES, browser
 from sightline.pages.report import Block, Folded, Headline, IntervalChart, IntervalRow, Listing, Notice, Report, Section
-from sightline.tables import percent
 from sightline.types import Interval, Picture
 
 MAX_HEADLINE_TASKS = 4

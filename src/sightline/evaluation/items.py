@@ -1,11 +1,11 @@
-"""Turn a table of rows into items: each is checked, bad rows are named, and all get a fingerprint."""
+"""Turn a table of rows into items, checked and fingerprinted, and tell whether they are the whole benchmark."""
 
 from __future__ import annotations
 
 import hashlib
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -182,3 +182,40 @@ class _Collector:
                 f"{item.name}: the answer is a number that only the {item.gold_read_as} of an option explains; that of "
                 f"{first.name} is the {first.gold_read_as} of one. Write letters, or texts in quotes."
             )
+
+
+def doubts(task: Task, items: Items, limit: int | None) -> tuple[str, ...]:
+    """Why the items are not known to be the whole benchmark; empty where they are, or where the task is none."""
+    if not task.sources:
+        return ()
+    return (*_of_source(task, items.source), *_of_completeness(task, items, limit))
+
+
+def _of_source(task: Task, source: Source) -> Iterator[str]:
+    if source.columns:
+        yield f"its columns were renamed ({source.columns})"
+    own = [known for known in task.sources if known.kind == source.kind]
+    if source.kind == "hub":
+        same = [known for known in own if _is_same(known, source)]
+        if not same:
+            yield f"{source.place} is not one of its sources"
+        elif not source.revision:
+            yield f"the revision of {source.place} is not known"
+        elif not any(known.revision in ("", source.revision) for known in same):
+            yield f"{source.place} was loaded at {source.revision}, not at the pinned {same[0].revision}"
+    elif not any(known.md5 and known.md5 == source.md5 for known in own):
+        yield f"{source.place} has no checksum that its publisher names"
+
+
+def _is_same(known: Source, source: Source) -> bool:
+    return (known.place, known.config, known.split) == (source.place, source.config, source.split)
+
+
+def _of_completeness(task: Task, items: Items, limit: int | None) -> Iterator[str]:
+    if items.bad_rows:
+        yield f"{len(items.bad_rows):,} rows were left out"
+    if limit is not None:
+        yield f"--limit asked for the first {limit:,}"
+    # A file with the publisher's checksum is whole, however its rows become items.
+    if task.rows and items.source.kind != "tsv" and len(items.items) != task.rows:
+        yield f"there are {len(items.items):,} items, and the benchmark has {task.rows:,}"

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from sightline.answering.asking import Progress, ask_all
-from sightline.answering.journal import Journal
+from sightline.answering.asking import Journal, Progress, ask_all
 from sightline.answering.requests import request_of, why_empty
 from sightline.evaluation.task import JudgeNote
 from sightline.scoring.final_answer import without_thought

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from sightline.answering.requests import cut_note, endings
+from sightline.console import percent
 from sightline.evaluation.requests import Asking
 from sightline.evaluation.samples import SAMPLES, Sample, answer_of, sample_of, samples_text
 from sightline.evaluation.scores import Majority, MetricScore, TaskScores, judge_items, majority_baseline, score_task
 from sightline.evaluation.task import JudgeNote, Task
 from sightline.runs import RunFolder
 from sightline.scoring.records import Judged
-from sightline.tables import percent
 from sightline.types import Answer, Interval, Table
 
 RESULTS = "results.json"

@@ -11,9 +11,15 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from sightline.data.sources.bounds import allow_long_cells, lines_of, require_bytes, require_value
 from sightline.data.sources.row_files import PARQUET_ROWS
-from sightline.data.sources.text_files import opened_text, row_kind
+from sightline.data.sources.text_files import (
+    allow_long_cells,
+    lines_of,
+    opened_text,
+    require_bytes,
+    require_value,
+    row_kind,
+)
 from sightline.errors import DataError
 from sightline.notation import NotationError, read_json
 from sightline.runs import encodable

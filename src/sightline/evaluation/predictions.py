@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sightline.answering.answerers import BY_ID, Answering
-from sightline.answering.stored import StoredAnswerer
+from sightline.answering.answerers import BY_ID, Answering, StoredAnswerer
 from sightline.data.sources.answers import plain_text
 from sightline.errors import DataError, nearest
 from sightline.evaluation.items import Items

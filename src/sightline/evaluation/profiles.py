@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from sightline.evaluation.metrics.captions import caption_metrics, vlmevalkit_caption_metrics
-from sightline.evaluation.metrics.groups import circular_accuracy, mme_metrics, vanilla_accuracy
+from sightline.evaluation.metrics.groups import (
+    caption_metrics,
+    circular_accuracy,
+    mme_metrics,
+    vanilla_accuracy,
+    vlmevalkit_caption_metrics,
+)
 from sightline.evaluation.metrics.means import mean_score, mmmu_disciplines, points
 from sightline.evaluation.metrics.yes_no import lmms_eval_yes_no_metrics, vlmevalkit_yes_no_metrics, yes_no_metrics
 from sightline.evaluation.task import Metric
-from sightline.scoring import anls, captions, choices, mathvista, mmmu, multiple_choice, short_answers, vqa, yes_no
+from sightline.scoring import captions, choices, mathvista, mmmu, multiple_choice, short_answers, vqa, yes_no
 from sightline.scoring.final_answer import as_lmms_eval
 from sightline.scoring.records import Item, Scorer, Verdict, matching
 
@@ -123,7 +128,11 @@ TEXTVQA = _scoring(
     (mean_score("vqa_accuracy"),),
 )
 DOCVQA = _scoring(
-    {"strict": anls.score_strict, "vlmevalkit": anls.score_lmms_eval, "lmms-eval": as_lmms_eval(anls.score_lmms_eval)},
+    {
+        "strict": short_answers.score_anls_strict,
+        "vlmevalkit": short_answers.score_anls,
+        "lmms-eval": as_lmms_eval(short_answers.score_anls),
+    },
     (mean_score("anls"),),
 )
 OCRBENCH = _scoring(

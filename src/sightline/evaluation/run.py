@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from sightline.answering.answerers import BY_ID, Answering, local_answering, remote_answering, vilt_answering
-from sightline.answering.asking import Progress, ask_all
-from sightline.answering.journal import Journal
+from sightline.answering.asking import Journal, Progress, ask_all
 from sightline.answering.requests import Request, request_changes
 from sightline.errors import ConfigError, nearest
 from sightline.evaluation.eval_config import CUSTOM, EvalConfig
 from sightline.evaluation.eval_report import eval_report
-from sightline.evaluation.items import Items, say_of_rows
+from sightline.evaluation.items import Items, doubts, say_of_rows
 from sightline.evaluation.judge import SecondOpinion, judge_unparsed
 from sightline.evaluation.outcome import RunResult, Said, TaskOutcome, outcome_of, write_outcome
 from sightline.evaluation.predictions import read_predictions, stored_answering
@@ -25,7 +24,6 @@ from sightline.evaluation.scores import check_profile, judge_items
 from sightline.evaluation.sources import load_items
 from sightline.evaluation.task import Task
 from sightline.evaluation.tasks.registry import load_task
-from sightline.evaluation.verification import doubts
 from sightline.launch.processes import Processes, joined_processes
 from sightline.machine import describe_environment
 from sightline.models.devices import of_process
@@ -238,9 +236,7 @@ def _outcome(
     blind = [answers[request.key] for request in part.blind]
     said = [
         Said(
-            "" if part.prompt == BY_ID else request.question.text,
-            answers[request.key],
-            blind[place] if blind else None,
+            "" if part.prompt == BY_ID else request.question.text, answers[request.key], blind[place] if blind else None
         )
         for place, request in enumerate(part.requests)
     ]
@@ -290,11 +286,7 @@ def _settings(config: EvalConfig) -> dict[str, Any]:
 def _provenance(answering: Answering, answers: Mapping[str, Answer]) -> dict[str, Any]:
     """What answers came by: who answered, what it was asked otherwise than meant, and by which versions."""
     changes = request_changes(answers.values())
-    return {
-        **answering.provenance,
-        **({"request_changes": list(changes)} if changes else {}),
-        "versions": _versions(),
-    }
+    return {**answering.provenance, **({"request_changes": list(changes)} if changes else {}), "versions": _versions()}
 
 
 def _versions() -> dict[str, str]:

@@ -72,6 +72,8 @@ class Sample:
         return "\n".join([*(f"{turn.role}: {turn.text}" for turn in self.turns), self.prompt])
 
 
+# What a sample has of its item as it is; of pictures it has the keys.
+OF_ITEM = ("id", "name", "question", "options", "answers", "category", "group", "facts", "turns")
 BlindAnswer = tuple[Judged, Answer]
 
 
@@ -91,43 +93,25 @@ def sample_of(
     """The sample of a judged item."""
     item = judged.item
     return Sample(
+        **{name: getattr(item, name) for name in OF_ITEM},
         task=task,
-        id=item.id,
-        name=item.name,
-        question=item.question,
         prompt=prompt,
-        options=item.options,
-        answers=item.answers,
-        category=item.category,
-        group=item.group,
         pictures=tuple(picture.key for picture in item.pictures),
         prediction=judged.answer,
         parsed=judged.verdict.parsed,
         score=judged.verdict.score,
         error=judged.error,
-        facts=item.facts,
         option_scores=answer.options,
         blind=_blind_sample(*blind) if blind is not None else None,
         judge=note,
         finish_reason=answer.finish_reason,
-        turns=item.turns,
     )
 
 
 def item_of(sample: Sample) -> Item:
     """The item that a sample was made of; its pictures have keys only."""
-    return Item(
-        id=sample.id,
-        name=sample.name,
-        question=sample.question,
-        pictures=tuple(KnownPicture(key) for key in sample.pictures),
-        options=sample.options,
-        answers=sample.answers,
-        category=sample.category,
-        group=sample.group,
-        facts=sample.facts,
-        turns=sample.turns,
-    )
+    pictures = tuple(KnownPicture(key) for key in sample.pictures)
+    return Item(**{name: getattr(sample, name) for name in OF_ITEM}, pictures=pictures)
 
 
 def answer_of(sample: Sample) -> Answer:

@@ -107,11 +107,7 @@ def _verdict(scorer: Callable[[Item, str], Verdict], item: Item, text: str) -> V
 
 
 def score_task(task: Task, judged: Sequence[Judged], profile: str) -> TaskScores:
-    """The metrics of judged items, overall and the headline per category.
-
-    Raises:
-        ConfigError: there is no item.
-    """
+    """The metrics of judged items, overall and the headline per category. Raises ConfigError where there is no item."""
     if not judged:
         raise ConfigError(f"{task.name}: there are no items to score. Raise --limit, or look at its rows.")
     metrics = task.metrics[profile]
@@ -124,7 +120,7 @@ def score_task(task: Task, judged: Sequence[Judged], profile: str) -> TaskScores
         judged=tuple(judged),
         metrics=tuple(_score(metric, judged) for metric in metrics),
         categories={name: _score(in_category, members) for name, members in per_category.items()},
-        unparsed=sum(_is_unparsed(one) for one in judged),
+        unparsed=sum(one.verdict.parsed is None and not one.error for one in judged),
         errors=sum(bool(one.error) for one in judged),
     )
 
@@ -175,7 +171,3 @@ def _judge_options(item: Item, answer: Answer, asking: Asking, scorer: Callable[
 
 def _score(metric: Metric, judged: Sequence[Judged]) -> MetricScore:
     return MetricScore(metric.name, metric_interval(metric, judged), metric.scale, bounds(metric, judged))
-
-
-def _is_unparsed(one: Judged) -> bool:
-    return one.verdict.parsed is None and not one.error

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sightline.data.formats import gathered
+from sightline.data.formats.columns import gathered
 from sightline.data.pictures.columns import PictureAccess
 from sightline.data.sources.column_names import OWN_NAMES, ColumnNames, read_columns, renamed
 from sightline.data.sources.datasets import read_dataset
@@ -20,7 +20,7 @@ from sightline.errors import ConfigError, DataError
 from sightline.evaluation.items import Items, collect_items
 from sightline.evaluation.task import Source, Task
 from sightline.evaluation.taught_rows import asked_table, say_words_unread, taught_table
-from sightline.settings.hub import unreachable
+from sightline.settings.places import unreachable
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -85,11 +85,7 @@ def load_items(task: Task, choice: DataChoice | None = None) -> Items:
 
 
 def open_rows(task: Task, source: Source) -> RowTable:
-    """The rows of a task's source that a run has recorded.
-
-    Raises:
-        DataError: it cannot be reached from here.
-    """
+    """The rows of a task's source that a run has recorded. Raises DataError where it cannot be reached from here."""
     names = read_columns(source.columns)
     if source.kind == "tsv":
         return _as_asked(task, _open_tsv(source, Path(source.place).expanduser(), names)).table

@@ -107,11 +107,7 @@ def read_samples(run: Path, summary: Mapping[str, Any] | None = None) -> list[Sa
 
 
 def read_environment(run: Path) -> dict[str, Any]:
-    """The content of a run's `environment.json`, empty where there is none.
-
-    Raises:
-        DataError: it is no record.
-    """
+    """The content of a run's `environment.json`, empty where there is none. Raises DataError where it is no record."""
     path = run / ENVIRONMENT
     if not path.is_file():
         return {}

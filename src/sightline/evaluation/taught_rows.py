@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.formats import are_demonstrations, are_preferences, image_counts, sft_rows
-from sightline.data.formats.columns import FIRST_ROWS
+from sightline.data.formats.columns import FIRST_ROWS, are_demonstrations, are_preferences, sft_rows
+from sightline.data.formats.converted import image_counts
 from sightline.data.formats.questions import BEFORE, earlier_turns
 from sightline.data.formats.refused import WORDS_BESIDE, say_unread
 from sightline.data.marks import count_marks

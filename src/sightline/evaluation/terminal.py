@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.text import Text
 
-from sightline.console import console_on
+from sightline.console import console_on, print_table
 from sightline.evaluation.comparison.run import RunComparison, to_json as comparison_json
 from sightline.evaluation.comparison.tables import (
     category_changes,
@@ -19,7 +19,6 @@ from sightline.evaluation.comparison.tables import (
 )
 from sightline.evaluation.outcome import RunResult, category_table, outcome_table, to_json
 from sightline.runs import plain_data
-from sightline.tables import print_table
 
 
 def print_run(result: RunResult, as_json: bool, folder: str | Path | None = None) -> None:

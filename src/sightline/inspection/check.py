@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from PIL import Image, ImageFile
 
@@ -24,9 +24,6 @@ from sightline.pages.browser import side_by_side
 from sightline.pages.report import Block, Card, Gallery, Headline, Listing, Notice, Report, Section, Verdict
 from sightline.runs import LOCK, RunFolder, plain_data, write_text
 from sightline.types import Interval, Table
-
-if TYPE_CHECKING:
-    from sightline.data.checking.check import DataCheck
 
 RECORD, PAGE = "check.json", "report.html"
 
@@ -249,7 +246,7 @@ def overview_table(check: DataCheck) -> Table:
     rows = [("rows", f"{check.rows:,}{as_trained}"), ("columns", ", ".join(check.columns))]
     if pictures.stored:
         rows += [
-            ("pictures", f"{pictures.stored:,} stored, {pictures.distinct:,} distinct, shown {pictures.shown:,} times"),
+            ("pictures", f"{pictures.stored:,} stored, {pictures.distinct:,} distinct, shown {pictures.shown:,} times")
         ]
     if pictures.formats:
         rows += [

@@ -57,7 +57,7 @@ def diagnose(plan: RunPlan, track: Track = lambda items, total, title: items) ->
         rows,
         steps=_planned_steps(plan, rows),
         batches_ahead=args.dataloader_num_workers * (args.dataloader_prefetch_factor or PREFETCH),
-        findings=find_in_rows(plan, rows),
+        findings=tuple(find_in_rows(plan, rows)),
     )
     if not rows.kept:
         return seen

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sightline import __version__
-from sightline.limits import read_memory, usable_cpus
-from sightline.machine import installed_version
+from sightline.machine import installed_version, read_memory, usable_cpus
 from sightline.models.torchvision_schemas import declare_torchvision_operators, has_compiled_operators
 
 REQUIRED = ("torch", "torchvision", "transformers", "trl", "peft", "accelerate", "datasets", "safetensors", "pillow")

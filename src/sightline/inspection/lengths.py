@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from dataclasses import dataclass
 
+from sightline.data.encoding.checks import ReadRows
 from sightline.data.encoding.fit import DROPPING
-from sightline.data.encoding.lengths import ReadRows
 
 COUNTS = ("total", "trained", "placeholders")  # of a row
 SHOWN = 3  # messages about rows of a kind

@@ -16,8 +16,16 @@ from sightline.data.pictures.images import content_key, open_image, row_images
 from sightline.data.sources.datasets import row_name
 from sightline.engine.forest import build_forest
 from sightline.errors import DataError
-from sightline.inspection.tiles import CutPicture, cut_picture
-from sightline.inspection.tokens import IMAGE, DrawnForest, Token, draw_forest, read_tokens, trained
+from sightline.inspection.tokens import (
+    IMAGE,
+    CutPicture,
+    DrawnForest,
+    Token,
+    cut_picture,
+    draw_forest,
+    read_tokens,
+    trained,
+)
 from sightline.training.plan import RunPlan, chosen_rows
 from sightline.training.recipe import given_settings, plan_recipe
 from sightline.training.sampler import order_seed

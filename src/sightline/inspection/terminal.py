@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.text import Text
 from rich.tree import Tree
 
-from sightline.console import console_on
+from sightline.console import console_on, print_pairs, print_table
 from sightline.data.checking.check import DataCheck
 from sightline.data.checking.findings import ERROR, NOTE, WARNING
 from sightline.inspection.check import (
@@ -33,7 +33,6 @@ from sightline.inspection.preview_page import cut_at, segment_tokens
 from sightline.inspection.tokens import IMAGE, TRAINED, Segment, Token
 from sightline.runs import plain_data
 from sightline.shown import shown
-from sightline.tables import print_pairs, print_table
 from sightline.types import Table
 
 UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sightline.logbook.metrics import SECONDS, Metrics, Series
+from sightline.logbook.story import SECONDS, Metrics, Series
 from sightline.pages.curves import Curve, CurveChart
 
 EVAL = "eval_"

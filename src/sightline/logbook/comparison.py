@@ -11,9 +11,8 @@ from typing import Any
 
 from sightline.errors import ConfigError
 from sightline.logbook.charts import compared_charts, final_figures, score_charts
-from sightline.logbook.metrics import SECONDS, Metrics
 from sightline.logbook.page import duration, shown_value, told_state
-from sightline.logbook.story import STORY, Story, read_story
+from sightline.logbook.story import SECONDS, STORY, Metrics, Story, read_story
 from sightline.pages.report import REPORT, Block, Headline, Listing, Notice, Report, Section, render_report
 from sightline.runs import BEGUN, CONFIG, ENVIRONMENT, METRICS, RunFolder, flat_names, plain_data
 from sightline.secrets import hidden
@@ -59,11 +58,7 @@ def are_training_runs(folders: Sequence[Path]) -> bool:
 
 
 def read_runs(folders: Sequence[Path]) -> tuple[TrainingRun, ...]:
-    """The runs of training folders, in this order.
-
-    Raises:
-        RunFolderError: a record is damaged.
-    """
+    """The runs of training folders, in this order. Raises RunFolderError where a record is damaged."""
     names = [folder.absolute().name for folder in folders]
     labels = [str(folder) if names.count(name) > 1 else name for folder, name in zip(folders, names, strict=True)]
     return tuple(_read(folder, label) for folder, label in zip(folders, labels, strict=True))
@@ -140,11 +135,7 @@ def runs_page(runs: Sequence[TrainingRun]) -> Report:
 
 
 def write_runs(runs: Sequence[TrainingRun], output_dir: Path) -> None:
-    """comparison.json and report.html.
-
-    Raises:
-        RunFolderError: the folder holds another run.
-    """
+    """comparison.json and report.html. Raises RunFolderError where the folder holds another run."""
     folder = RunFolder(output_dir, resume_by="")
     folder.begin({"runs": [run.folder for run in runs]})
     folder.write_json(COMPARISON, to_json(runs))

@@ -9,21 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from sightline.console import percent
 from sightline.logbook.charts import EVAL, score_charts, training_charts
-from sightline.logbook.metrics import SECONDS, Metrics
-from sightline.logbook.story import FAILED, FINISHED, TRAINING, Shared, Story
+from sightline.logbook.story import FAILED, FINISHED, SECONDS, TRAINING, Metrics, Shared, Story
+from sightline.pages import report
 from sightline.pages.browser import spread
-from sightline.pages.report import (
-    Block,
-    Card,
-    Folded,
-    Gallery,
-    Headline,
-    Listing,
-    Notice,
-    Report,
-    Section,
-)
 from sightline.runs import flat_names
 from sightline.types import Table
 
@@ -50,22 +40,22 @@ class RunRecord:
     metrics: Metrics
     given: Mapping[str, Any]
     environment: Mapping[str, Any]
-    samples: tuple[Card, ...] = ()
+    samples: tuple[report.Card, ...] = ()
     samples_note: str = ""
 
 
-def run_page(run: RunRecord) -> Report:
+def run_page(run: RunRecord) -> report.Report:
     """The page of one run, as far as it has come."""
     sections = (
-        Section("Training", _curves(run)),
-        Section("Scores", _scores(run), "What the model in training answers to the tasks at each evaluation."),
-        Section("What was shared", _sharing(run.story)),
-        Section("Rows", _rows(run.story)),
-        Section("Samples", _samples(run), run.samples_note if run.samples else ""),
-        Section("Settings", _settings(run)),
-        Section("Machine", (Listing("", ("name", "value"), _machine(run.environment)),)),
+        report.Section("Training", _curves(run)),
+        report.Section("Scores", _scores(run), "What the model in training answers to the tasks at each evaluation."),
+        report.Section("What was shared", _sharing(run.story)),
+        report.Section("Rows", _rows(run.story)),
+        report.Section("Samples", _samples(run), run.samples_note if run.samples else ""),
+        report.Section("Settings", _settings(run)),
+        report.Section("Machine", (report.Listing("", ("name", "value"), _machine(run.environment)),)),
     )
-    return Report(
+    return report.Report(
         title=run.name,
         subtitle=_subtitle(run.story),
         headlines=_headlines(run),
@@ -92,26 +82,28 @@ def _subtitle(story: Story) -> str:
     return f"{story.title}{of}{on}."
 
 
-def _headlines(run: RunRecord) -> tuple[Headline, ...]:
+def _headlines(run: RunRecord) -> tuple[report.Headline, ...]:
     story, metrics = run.story, run.metrics
     tone = {FAILED: "bad", FINISHED: "good"}.get(story.state, "")
     of = f"of {story.max_steps:,}, " if story.max_steps else ""
     state = "in training" if story.state == TRAINING else story.state
-    found = [Headline(f"{story.step:,}", "steps", of + state, tone)]
+    found = [report.Headline(f"{story.step:,}", "steps", of + state, tone)]
     if metrics["loss"].steps:
         values = metrics["loss"].known[1][-LATEST:]
         loss = f"{values.mean():.4g}" if len(values) else "not finite"
         held_out = metrics["eval_loss"].last
         detail = f"in evaluation {held_out:.4g}" if math.isfinite(held_out) else _of_records(len(values))
-        found.append(Headline(loss, "training loss", detail, "" if len(values) else "bad"))
+        found.append(report.Headline(loss, "training loss", detail, "" if len(values) else "bad"))
     for name, label in (("rewards/accuracies", "of pairs: chosen over rejected"), *_named_scores(metrics)):
         value = metrics[name].last
         if math.isfinite(value):
-            found.append(Headline(_percent(value), label, _interval(metrics, name)))
+            found.append(report.Headline(percent(value), label, _interval(metrics, name)))
     seconds = metrics[SECONDS].last
     if math.isfinite(seconds):
         rate = metrics.rate(story.rows_per_step).last
-        found.append(Headline(duration(seconds), "of training", f"{rate:.3g} rows a second" if rate == rate else ""))
+        found.append(
+            report.Headline(duration(seconds), "of training", f"{rate:.3g} rows a second" if rate == rate else "")
+        )
     return tuple(found[:5])
 
 
@@ -123,17 +115,17 @@ def _named_scores(metrics: Metrics) -> list[tuple[str, str]]:
     return [(name, name.removeprefix(EVAL).replace("_", " ")) for name in metrics.scores()[:2]]
 
 
-def _curves(run: RunRecord) -> tuple[Block, ...]:
+def _curves(run: RunRecord) -> tuple[report.Block, ...]:
     story = run.story
     tone = {FAILED: "bad", FINISHED: "good"}.get(story.state, "")
-    blocks: list[Block] = [Notice(told_state(story), tone)]
+    blocks: list[report.Block] = [report.Notice(told_state(story), tone)]
     for part in story.parts:
-        blocks.append(Notice(f"Gone on with from step {part.until:,}. Before: {part.told}."))
+        blocks.append(report.Notice(f"Gone on with from step {part.until:,}. Before: {part.told}."))
     charts = training_charts(run.metrics, story.rows_per_step)
-    return (*blocks, *(charts or (Notice("No step has been logged yet."),)))
+    return (*blocks, *(charts or (report.Notice("No step has been logged yet."),)))
 
 
-def _scores(run: RunRecord) -> tuple[Block, ...]:
+def _scores(run: RunRecord) -> tuple[report.Block, ...]:
     metrics = run.metrics
     names = [name for name in metrics.of_tasks() if not name.endswith(("_low", "_high"))]
     if not names:
@@ -155,7 +147,7 @@ def _score_cells(metrics: Metrics, name: str) -> dict[float, str]:
         if name.endswith("_errors"):
             cells[step] = f"{value:.0f}"
         elif name.endswith("_unparsed"):
-            cells[step] = _percent(value)
+            cells[step] = percent(value)
         else:
             ends = f" ({low[step]:.3f} to {high[step]:.3f})" if step in low and step in high else ""
             cells[step] = f"{value:.3f}{ends}"
@@ -164,14 +156,14 @@ def _score_cells(metrics: Metrics, name: str) -> dict[float, str]:
 
 def _interval(metrics: Metrics, name: str) -> str:
     low, high = (series.last for series in _ends(metrics, name))
-    return f"95% interval {_percent(low)} to {_percent(high)}" if math.isfinite(low + high) else ""
+    return f"95% interval {percent(low)} to {percent(high)}" if math.isfinite(low + high) else ""
 
 
 def _ends(metrics: Metrics, name: str) -> tuple[Any, Any]:
     return metrics[f"{name}_low"], metrics[f"{name}_high"]
 
 
-def _sharing(story: Story) -> tuple[Block, ...]:
+def _sharing(story: Story) -> tuple[report.Block, ...]:
     rows = [("route", story.route, story.reason)] if story.route else []
     if story.shared is not None:
         rows += _saved(story.shared)
@@ -179,7 +171,7 @@ def _sharing(story: Story) -> tuple[Block, ...]:
         count, found = story.references
         told = f"{found:,} of {count:,} rows were stored before the run; the others were computed before its first step"
         rows.append(("stored references", f"{found / max(count, 1):.1%} found", told))
-    return (Listing("", ("what", "how much", "why"), tuple(rows)),) if rows else ()
+    return (report.Listing("", ("what", "how much", "why"), tuple(rows)),) if rows else ()
 
 
 def _saved(shared: Shared) -> list[tuple[str, str, str]]:
@@ -200,7 +192,7 @@ def _saved(shared: Shared) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _rows(story: Story) -> tuple[Block, ...]:
+def _rows(story: Story) -> tuple[report.Block, ...]:
     counts = [
         (name, "streamed" if count is None else f"{count:,}", "train" if name == "training" else "are evaluated")
         for name, count in story.rows.items()
@@ -208,25 +200,27 @@ def _rows(story: Story) -> tuple[Block, ...]:
     if story.left_out:
         counts.append(("left out of batches", f"{story.left_out:,}", "as they turned out bad; stderr names them"))
     said = [(f"{number}", text[:LONGEST_SAID]) for number, text in enumerate(story.said, start=1)]
-    blocks: list[Block] = [Listing("", ("rows", "how many", "of them"), tuple(counts))] if counts else []
+    blocks: list[report.Block] = [report.Listing("", ("rows", "how many", "of them"), tuple(counts))] if counts else []
     if said:
-        blocks.append(Listing("What the run said before its first step", ("line", "text"), tuple(said)))
+        blocks.append(report.Listing("What the run said before its first step", ("line", "text"), tuple(said)))
     return tuple(blocks)
 
 
-def _samples(run: RunRecord) -> tuple[Block, ...]:
+def _samples(run: RunRecord) -> tuple[report.Block, ...]:
     if run.samples:
-        return (Gallery("", run.samples),)
-    return (Notice(run.samples_note),) if run.samples_note else ()
+        return (report.Gallery("", run.samples),)
+    return (report.Notice(run.samples_note),) if run.samples_note else ()
 
 
-def _settings(run: RunRecord) -> tuple[Block, ...]:
-    blocks: list[Block] = []
+def _settings(run: RunRecord) -> tuple[report.Block, ...]:
+    blocks: list[report.Block] = []
     if run.given:
-        blocks.append(Listing("Given by the recipe and the flags", ("setting", "value"), setting_rows(run.given)))
+        blocks.append(
+            report.Listing("Given by the recipe and the flags", ("setting", "value"), setting_rows(run.given))
+        )
     if run.story.settings:
-        everything = Listing("", ("setting", "value"), setting_rows(run.story.settings))
-        blocks.append(Folded(f"All {len(everything.rows):,} settings, defaults among them", everything))
+        everything = report.Listing("", ("setting", "value"), setting_rows(run.story.settings))
+        blocks.append(report.Folded(f"All {len(everything.rows):,} settings, defaults among them", everything))
     return tuple(blocks)
 
 
@@ -259,10 +253,6 @@ def _machine(environment: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         if value not in (None, ""):
             rows.append((name, str(value)))
     return tuple(rows)
-
-
-def _percent(value: float) -> str:
-    return f"{100 * value:.1f}%"
 
 
 def duration(seconds: float) -> str:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from sightline.scoring.anls import edit_distance
 from sightline.scoring.choices import read_vlmevalkit
 from sightline.scoring.final_answer import after_reasoning, refuses, sentences
 from sightline.scoring.multiple_choice import read_strict
 from sightline.scoring.numbers import Number, read_asked_number, whole_number
 from sightline.scoring.records import UNPARSED, Item, Verdict, matching
+from sightline.scoring.short_answers import edit_distance
 from sightline.scoring.yes_no import denies
 
 _SAID_LETTER = re.compile(

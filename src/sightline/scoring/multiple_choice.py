@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from sightline.scoring import yes_no
+from sightline.scoring import phrases, yes_no
 from sightline.scoring.final_answer import after_reasoning, boxed, refuses, sentences
 from sightline.scoring.options import (
     CLOSE,
@@ -28,17 +28,6 @@ from sightline.scoring.options import (
     unless_listed,
     verdict_beside,
 )
-from sightline.scoring.phrases import (
-    after_turn,
-    any_of,
-    finder,
-    fold,
-    plain,
-    sentence_around,
-    sentence_start,
-    takes_back,
-    turns,
-)
 from sightline.scoring.records import Item, letters_of
 
 _MARKS = " \t\n\"'“”‘’「」『』【】()[]{}<>《》.:,;!#*。、"
@@ -46,15 +35,15 @@ _LETTERS = frozenset("ABCDEFGHIJ")
 _BEYOND = r"\b(?i:answer|(?:option|choice)\s+letter)\s*(?:is|:)+\s*[*(]*[{letters}](?=[\s.)*]*(?:$|\n|[.,)]))"
 # What follows a letter that opens an answer as its label, and not as the article "A".
 _ENDS_LABEL = re.compile(
-    rf"[\"'\])}}」』】>]*(?:[.):,;\n、]|\s*$|\s*[-–—→]\s|\s+\(|\s+{any_of('reasons')}|\s*{any_of('copulas_behind')}[\s.。]*$)"
+    rf"[\"'\])}}」』】>]*(?:[.):,;\n、]|\s*$|\s*[-–—→]\s|\s+\(|\s+{phrases.any_of('reasons')}|\s*{phrases.any_of('copulas_behind')}[\s.。]*$)"
 )
 _AT_END = r"(?:^|[\n.?!。:,、→]|->|=>|\bis\b)\s*[\"'(\[「【]*([{letters}])[\"')\]」】]*[\s.。]*$"
 _BOLD = r"\*\*\s*(?:\(?([{letters}])\)?[.:]?\s*|(?:\(([{letters}])\)|([{letters}])[.:)])[^*\n]{{1,80}})\*\*"
 _IS_BRACKETED = r"\b(?:is|be)[:\s]+\(([{letters}])\)(?![^.\n]*\b(?:and|or)\s+\()"
-_OPTION = finder("option", before="^")
-_DENIES = finder("denies", "doubts")
-_SUMS_UP = finder("sums_up")
-_REFUSES = finder("refuses")
+_OPTION = phrases.finder("option", before="^")
+_DENIES = phrases.finder("denies", "doubts")
+_SUMS_UP = phrases.finder("sums_up")
+_REFUSES = phrases.finder("refuses")
 
 
 def read_strict(item: Item, answer: str) -> str | None:
@@ -68,8 +57,10 @@ def read_strict(item: Item, answer: str) -> str | None:
     >>> read_strict(item, "**B**"), read_strict(item, "The answer is (b)."), read_strict(item, "A or B")
     ('B', 'B', None)
     """
-    said = fold(after_reasoning(answer))
-    *before_questions, whole = [without_listings(item, part) if part else "" for part in turns(plain(said))]
+    said = phrases.fold(after_reasoning(answer))
+    *before_questions, whole = [
+        without_listings(item, part) if part else "" for part in phrases.turns(phrases.plain(said))
+    ]
     if said.strip() and not whole:
         return None
     for part in before_questions:
@@ -96,7 +87,7 @@ def _first(readers: tuple[Callable[[Item, str], str | None], ...], item: Item, t
 
 
 def _in_box(item: Item, box: str | None) -> str | None:
-    said = plain(box or "")
+    said = phrases.plain(box or "")
     if letter := match_letter(item, said):
         return SEVERAL if unless_listed(item, said, letter) == SEVERAL and only_lists(said) else letter["letter"]
     return SEVERAL if box and _REFUSES.search(box) and option_at_start(item, box) is None else None
@@ -111,10 +102,10 @@ def _whole(item: Item, text: str) -> str | None:
 
 def _announced(item: Item, text: str) -> str | None:
     """The last that is announced; what stands in conditions counts where it is one option and nothing is refused."""
-    turned = after_turn(text)
+    turned = phrases.after_turn(text)
     if turned is not None and not claims(item, turned):
         said = phrase(item, turned) or _at_end(item, turned)
-        if said is not None or takes_back(turned):
+        if said is not None or phrases.takes_back(turned):
             return said or SEVERAL
     found = claims(item, text)
     firm = [claim.said for claim in found if not claim.supposed]
@@ -155,7 +146,7 @@ def _at_end(item: Item, text: str) -> str | None:
         return last_line(item, text)
     if is_joined(item, text[: letter.start(1)]):
         return SEVERAL
-    return None if _DENIES.search(sentence_around(text, letter.start(1))) else letter[1]
+    return None if _DENIES.search(phrases.sentence_around(text, letter.start(1))) else letter[1]
 
 
 def _emphasised(item: Item, dressed: str, text: str) -> str | None:
@@ -207,14 +198,14 @@ def _set(item: Item) -> str:
 
 
 # What may stand between an announcement and the answer.
-_TAIL = rf"[\s:=—–\-\"',、】\])]*(?:{any_of('adverbs')}\s+)?(?:{any_of('option')}[\s:]*)?"
-_ANNOUNCES = finder("announces", "chooses", after=_TAIL)
-_CONTRASTS = finder("contrasts", after=_TAIL)
-_CONCLUDES = finder("concludes", after=_TAIL)
+_TAIL = rf"[\s:=—–\-\"',、】\])]*(?:{phrases.any_of('adverbs')}\s+)?(?:{phrases.any_of('option')}[\s:]*)?"
+_ANNOUNCES = phrases.finder("announces", "chooses", after=_TAIL)
+_CONTRASTS = phrases.finder("contrasts", after=_TAIL)
+_CONCLUDES = phrases.finder("concludes", after=_TAIL)
 _ENDS_CLAUSE = re.compile(rf"{CLOSE}\s*(?:[.,;:!)\n。、—–→]|$)")
-_DENIES_CUE = finder("denies")
-_SUPPOSES = finder("conditions", "hedges")
-_IF_BEHIND = finder("conditions", "hedges", before=rf"{OPEN}\w{CLOSE}\s+")
+_DENIES_CUE = phrases.finder("denies")
+_SUPPOSES = phrases.finder("conditions", "hedges")
+_IF_BEHIND = phrases.finder("conditions", "hedges", before=rf"{OPEN}\w{CLOSE}\s+")
 _CLAUSE = re.compile(r"[.,;:!?\n。、]|\b(?:but|so)\b")
 
 
@@ -232,7 +223,7 @@ def claims(item: Item, text: str) -> list[Claim]:
     found = [
         Claim(said, cue.end(), _is_supposed(text, cue))
         for cue, said in _announcements(item, text)
-        if not sentence_around(text, cue.start()).endswith("?")
+        if not phrases.sentence_around(text, cue.start()).endswith("?")
     ]
     return sorted(found, key=lambda claim: claim.end)
 
@@ -255,7 +246,7 @@ def _is_denied(text: str, cue: re.Match[str]) -> bool:
 
 def _is_supposed(text: str, cue: re.Match[str]) -> bool:
     """Whether a condition or a hedge stands before the announcement, or an "if" right behind its letter."""
-    told = text[sentence_start(text, cue.start()) : cue.end()]
+    told = text[phrases.sentence_start(text, cue.start()) : cue.end()]
     return bool(_SUPPOSES.search(told) or _IF_BEHIND.match(text, cue.end()))
 
 
@@ -283,7 +274,7 @@ def phrase(item: Item, text: str) -> str | None:
 _LINE_LABEL = re.compile(r"\s*[(\[]?([A-Z])[)\].:、]\s*\S")
 _LABEL = re.compile(rf"(?<![{WORD}])[(\[]?([A-Z])[)\].:、]+\s*")
 _LABEL_OF_FIRST_LINE = re.compile(r"(?:^|[\s,;.])[(\[]?([A-Z])[)\].:]+\s")
-_GAP = re.compile(rf"[\s,;.、]*(?:{any_of('joins')}\s*)?", re.IGNORECASE)
+_GAP = re.compile(rf"[\s,;.、]*(?:{phrases.any_of('joins')}\s*)?", re.IGNORECASE)
 _OPENS_LINE = re.compile(r"(?:^|[\n:])\s*$")
 
 

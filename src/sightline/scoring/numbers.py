@@ -260,7 +260,7 @@ def _is_bare(sentence: str) -> bool:
 
 
 def _read(number: re.Match[str]) -> Number:
-    return number_of(number.group(), _behind(number))
+    return number_of(number.group(), number.string[number.end() : number.end() + _NEAR])
 
 
 def _opens(number: re.Match[str]) -> bool:
@@ -280,10 +280,6 @@ def _are_several(stated: list[re.Match[str]]) -> bool:
 def _before(number: re.Match[str]) -> str:
     """What stands before a number, as far as it can matter: answers that repeat themselves have thousands."""
     return number.string[max(0, number.start() - _NEAR) : number.start()]
-
-
-def _behind(number: re.Match[str]) -> str:
-    return number.string[number.end() : number.end() + _NEAR]
 
 
 def _is_stated(number: re.Match[str]) -> bool:

@@ -243,9 +243,7 @@ def behind(own: str, text: str) -> str:
 
 
 DENIED = finder(
-    "denies",
-    "doubts",
-    after=r"\s*(?:(?:the|an?|to|be|la|le|el|il|die|o|that|which|correct|possible|\w+ly)\s+)*$",
+    "denies", "doubts", after=r"\s*(?:(?:the|an?|to|be|la|le|el|il|die|o|that|which|correct|possible|\w+ly)\s+)*$"
 )
 """A denial, or a doubt, at the end of what stands before an option."""
 

@@ -1,7 +1,8 @@
-"""Scorers of short answers: own rows, ChartQA, OCRBench and VisOnlyQA, by other tools' rules and `strict`.
+"""Scorers of short answers: own rows, ChartQA, OCRBench, VisOnlyQA, DocVQA, by other tools' rules and `strict`.
 
 Sources, described: Masry et al., 2022, "ChartQA", and VLMEvalKit dataset/utils/vqa_eval.py at e8e78f0 (after
-pix2struct); Yuliang-Liu/MultimodalOCR OCRBench/example.py at 794c36d and lmms-eval 0.7.3 tasks/ocrbench.
+pix2struct); Yuliang-Liu/MultimodalOCR OCRBench/example.py at 794c36d and lmms-eval 0.7.3 tasks/ocrbench; of ANLS Biten
+et al., 2019, "Scene text visual question answering", and lmms-eval 0.7.3 api/metrics.py.
 """
 
 from __future__ import annotations
@@ -166,16 +167,12 @@ _TRUTHS = {"yes": "True", "no": "False"}
 def score_visonlyqa(item: Item, answer: str) -> Verdict:
     """Right where all the letters of the gold answer are said and no other; several are an answer only if asked for."""
     if item.answers[0] in ("True", "False"):
-        said = _truth(item, answer)
+        said = _TRUTHS.get(yes_no.read_strict(item, answer) or "")
     elif item.facts.get("question_type") == "multiple_answers":
         said = _letters(item, answer)
     else:
         said = _letter(item, answer)
     return Verdict(float(said == item.answers[0]), said) if said else UNPARSED
-
-
-def _truth(item: Item, answer: str) -> str | None:
-    return _TRUTHS.get(yes_no.read_strict(item, answer) or "")
 
 
 def _letter(item: Item, answer: str) -> str | None:
@@ -206,3 +203,49 @@ def _joined(letters: list[str]) -> str | None:
 
 def _capitals(text: str) -> str:
     return _SMALL.sub(lambda letter: letter[1].upper(), text)
+
+
+def score_anls_strict(item: Item, answer: str) -> Verdict:
+    """The greatest similarity to a gold answer: 1 - distance / longer length, 0 below one half."""
+    golds = [_collapsed(gold) for gold in item.answers]
+    return judge_short(item, answer, lambda said: max(_cut(_similarity(_collapsed(said), gold)) for gold in golds))
+
+
+def score_anls(item: Item, answer: str) -> Verdict:
+    """lmms-eval and VLMEvalKit: edits of the collapsed texts over the length of the uncollapsed ones.
+
+    Blanks around an answer raise its score.
+    """
+    said = _collapsed(answer)
+    return Verdict(
+        max(_cut(_similarity(said, _collapsed(gold), max(len(gold), len(answer)))) for gold in item.answers), said
+    )
+
+
+def _similarity(said: str, gold: str, longer: int | None = None) -> float:
+    length = max(len(said), len(gold)) if longer is None else longer
+    return 1.0 if length == 0 else 1.0 - edit_distance(said, gold) / length
+
+
+def _cut(similarity: float) -> float:
+    return similarity if similarity >= 0.5 else 0.0
+
+
+def _collapsed(text: str) -> str:
+    return " ".join(text.lower().split())
+
+
+def edit_distance(first: str, second: str) -> int:
+    """The least number of edits of one character; 0 for equal texts.
+
+    >>> edit_distance("kitten", "sitting")
+    3
+    """
+    row = list(range(len(second) + 1))
+    for line, letter in enumerate(first, start=1):
+        diagonal, row[0] = row[0], line
+        for column, other in enumerate(second, start=1):
+            replaced = diagonal + (letter != other)
+            diagonal = row[column]
+            row[column] = min(replaced, diagonal + 1, row[column - 1] + 1)
+    return row[-1]

@@ -83,7 +83,7 @@ def readings(item: Item, answer: str) -> Iterator[str]:
     said = "" if one_word else final_phrase(unwrapped)
     told = plain if one_word else said or _telling_sentence(plain)
     texts = [without_thought(answer), plain, told]
-    if _asks_yes_or_no(item):
+    if any(gold.strip().lower() in ("yes", "no", "true", "false") for gold in item.answers):
         texts += _spellings_of(read_yes_no(item, answer))
     else:
         bold = set(_BOLD.findall(unwrapped))
@@ -136,10 +136,6 @@ def _phrases(text: str) -> list[str]:
     return parts
 
 
-def _asks_yes_or_no(item: Item) -> bool:
-    return any(gold.strip().lower() in ("yes", "no", "true", "false") for gold in item.answers)
-
-
 def _spellings_of(said: str | None) -> tuple[str, ...]:
     """Yes is true and no is false, as the gold answer may be written either way: CSV files write booleans so."""
     return {"yes": ("yes", "true"), "no": ("no", "false")}[said] if said else ()
@@ -177,8 +173,7 @@ _SIDE_CLAUSE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 _OPENING_CLAUSE = re.compile(
-    r"^(?:according\s+to|based\s+on|from|in|as|looking\s+at)\b[^,]*,\s*|^(?:sure|certainly|so)[,!]\s*",
-    re.IGNORECASE,
+    r"^(?:according\s+to|based\s+on|from|in|as|looking\s+at)\b[^,]*,\s*|^(?:sure|certainly|so)[,!]\s*", re.IGNORECASE
 )
 
 

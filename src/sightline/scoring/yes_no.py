@@ -9,36 +9,26 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from sightline.scoring import phrases
 from sightline.scoring.final_answer import after_reasoning, boxed, sentences
 from sightline.scoring.normalise import vlmevalkit_punctuation
-from sightline.scoring.phrases import (
-    after_turn,
-    any_of,
-    finder,
-    plain,
-    sentence_around,
-    sentence_start,
-    tables,
-    takes_back,
-    turns,
-)
 from sightline.scoring.records import Item
 
-_YES, _NO = any_of("yes", "agrees"), any_of("no", "disagrees")
+_YES, _NO = phrases.any_of("yes", "agrees"), phrases.any_of("no", "disagrees")
 _WORD = f"(?:(?P<no>{_NO})|(?P<yes>{_YES}))"
 _END = r"(?!\.?\s*\d)[\s\"'”’」)\]]*(?=$|[.,;:!(\n。、—–-])"
 _WHOLE = re.compile(rf"\W*{_WORD}\W*", re.IGNORECASE)
 _OPENING = re.compile(rf"\W*{_WORD}{_END}", re.IGNORECASE)
-_CUE = re.compile(rf"{any_of('announces', 'statements')}[\s:=\"'“—–-]*{_WORD}(?!\w)", re.IGNORECASE)
-_INTERJECTION = f"(?:(?P<no>{any_of('no')})|(?P<yes>{any_of('yes')}))"
-_OPENING_A_SENTENCE = re.compile(rf"\W*{_INTERJECTION}\s+(?={any_of('subjects')})", re.IGNORECASE)
+_CUE = re.compile(rf"{phrases.any_of('announces', 'statements')}[\s:=\"'“—–-]*{_WORD}(?!\w)", re.IGNORECASE)
+_INTERJECTION = f"(?:(?P<no>{phrases.any_of('no')})|(?P<yes>{phrases.any_of('yes')}))"
+_OPENING_A_SENTENCE = re.compile(rf"\W*{_INTERJECTION}\s+(?={phrases.any_of('subjects')})", re.IGNORECASE)
 _SAID = re.compile(rf"(?:^|[\s\"'(,]){_INTERJECTION}{_END}", re.IGNORECASE)
 _ANYWHERE = re.compile(rf"(?<!\w){_INTERJECTION}(?!\w)", re.IGNORECASE)
-_DENIES = finder("denies")
-_DENIED = finder("denies", "doubts", after=r"\s*$")
-_REFUSES = finder("refuses")
-_SUPPOSES = finder("conditions", "hedges")
-_JOINED = re.compile(rf"\s*(?:{any_of('joins')})\s*{_WORD}{_END}", re.IGNORECASE)
+_DENIES = phrases.finder("denies")
+_DENIED = phrases.finder("denies", "doubts", after=r"\s*$")
+_REFUSES = phrases.finder("refuses")
+_SUPPOSES = phrases.finder("conditions", "hedges")
+_JOINED = re.compile(rf"\s*(?:{phrases.any_of('joins')})\s*{_WORD}{_END}", re.IGNORECASE)
 _SENTENCE = re.compile(r"[.!?。\n]")
 _SEVERAL = ""
 
@@ -64,12 +54,12 @@ def read_strict(item: Item, answer: str) -> str | None:
 
 def read(question: str, answer: str) -> str | None:
     """The same of a text without its reasoning."""
-    *before_questions, whole = turns(plain(answer))
+    *before_questions, whole = phrases.turns(phrases.plain(answer))
     for part in before_questions:
         if (said := _firm(part)) is not None:
             return said or None
     said = _firm(whole)
-    return (_weak(plain(question), whole) if said is None else said) or None
+    return (_weak(phrases.plain(question), whole) if said is None else said) or None
 
 
 def _spoken(text: str) -> str | None:
@@ -88,12 +78,12 @@ def _firm(text: str) -> str | None:
     """
     if said := _spoken(text):
         return said
-    turned = after_turn(text)
+    turned = phrases.after_turn(text)
     if turned is not None and (said := _firm(turned)) is not None:
         return said
-    if turned is not None and takes_back(turned):
+    if turned is not None and phrases.takes_back(turned):
         return _SEVERAL
-    cues = [cue for cue in _CUE.finditer(text) if not sentence_around(text, cue.start()).endswith("?")]
+    cues = [cue for cue in _CUE.finditer(text) if not phrases.sentence_around(text, cue.start()).endswith("?")]
     if cues:
         return _of_cue(text, cues[-1])
     opening, last = _opening(text), _spoken(text.rsplit("\n", 1)[-1])
@@ -103,7 +93,7 @@ def _firm(text: str) -> str | None:
 
 
 def _of_cue(text: str, cue: re.Match[str]) -> str:
-    before = text[sentence_start(text, cue.start()) : cue.start()]
+    before = text[phrases.sentence_start(text, cue.start()) : cue.start()]
     word = cue.start("no") if cue["no"] else cue.start("yes")
     denied = _DENIES.search(text[cue.start() : word]) or _DENIED.search(before) or _REFUSES.search(before)
     supposed = _SUPPOSES.search(before) or _SUPPOSES.match(text[cue.end() :].lstrip(" ,"))
@@ -179,11 +169,11 @@ def _first_letters(text: str) -> str | None:
 _SAID_AGAIN = 0.65
 """Share of the question's words that a sentence needs, so that it states the matter and not something near it."""
 
-_DENYING = finder("double_denials", "lacks", "denies")
-_SUPPOSING = finder("conditions", "hedges", "concedes")
-_ASKS_WHETHER_THERE_IS = finder("exists")
+_DENYING = phrases.finder("double_denials", "lacks", "denies")
+_SUPPOSING = phrases.finder("conditions", "hedges", "concedes")
+_ASKS_WHETHER_THERE_IS = phrases.finder("exists")
 _CLAUSE = re.compile(r"[,;:，；：。、]|\b(?:but|while|although|though|however|as|because|since|which)\b", re.IGNORECASE)
-_NOT_THERE = finder(
+_NOT_THERE = phrases.finder(
     "denies",
     before=r"^\W*(?:is|are|was|were|can|could)?\s*",
     after=r"\s*(?:\w+\s+)?(?:in|visible|present|there|seen|shown)\b",
@@ -194,7 +184,7 @@ _MORE = re.compile(r"\b(?:more|greater|larger|bigger|higher|longer|taller)\b", r
 _LESS = re.compile(r"\b(?:less|fewer|smaller|lower|shorter)\b", re.IGNORECASE)
 _EQUAL = re.compile(r"\b(?:equal\s+to|same\s+as)\b", re.IGNORECASE)
 _THAN = re.compile(r"\b(?:than|equal\s+to|same\s+as)\b", re.IGNORECASE)
-_FILLERS = frozenset(word for words in tables()["fillers"].values() for word in words)
+_FILLERS = frozenset(word for words in phrases.tables()["fillers"].values() for word in words)
 
 
 def stated(question: str, answer: str) -> str | None:
@@ -231,7 +221,7 @@ def _said_again(asked: frozenset[str], question: str, answer: str) -> str | None
         if _is_open(sentence, question) or len(asked & said) < _SAID_AGAIN * len(asked) or not compared <= said:
             continue
         # Of "Is the man wearing a hat?" a sentence that begins with the woman says nothing.
-        if not asked <= said and _first_word(sentence) not in asked:
+        if not asked <= said and next(iter(_telling_words(sentence)), "") not in asked:
             continue
         of_the_matter = (clause for clause in _CLAUSE.split(sentence) if asked & _words(clause))
         return _by_denials(sum(len(_DENYING.findall(clause)) for clause in of_the_matter))
@@ -302,10 +292,6 @@ def _things(text: str) -> frozenset[str]:
 def _words(text: str) -> frozenset[str]:
     """Words that carry meaning, without their endings; of Chinese the single characters."""
     return frozenset(_telling_words(text))
-
-
-def _first_word(text: str) -> str:
-    return next(iter(_telling_words(text)), "")
 
 
 def _telling_words(text: str) -> list[str]:

@@ -8,9 +8,8 @@ from typing import Any
 
 from sightline.errors import ConfigError
 from sightline.settings.given import Given, read_given
-from sightline.settings.known import is_of_installed, known_kinds
+from sightline.settings.known import is_of_installed, known_kinds, require_tasks
 from sightline.settings.places import check_places, require_rows
-from sightline.settings.task_names import require_tasks
 
 LEAST = {
     "per_device_train_batch_size": 1,
@@ -160,22 +159,14 @@ def _needed(given: Mapping[str, Any]) -> Iterator[tuple[str, Any, tuple[str, ...
 
 
 def require_named(given: Mapping[str, Any]) -> None:
-    """Nothing where the settings of sft or dpo name a model and rows.
-
-    Raises:
-        ConfigError: one is missing.
-    """
+    """Nothing where the settings of sft or dpo name a model and rows. Raises ConfigError where one is missing."""
     require_start(given.get("model_name_or_path"), given.get("preset"))
     if not given.get("datasets"):
         require_dataset(given.get("dataset_name"))
 
 
 def require_start(model: str | None, preset: str | None) -> None:
-    """Nothing where a model or a preset is named.
-
-    Raises:
-        ConfigError: neither is, or both are.
-    """
+    """Nothing where a model or a preset is named. Raises ConfigError where neither is, or both are."""
     if (model is None) == (preset is None):
         raise ConfigError(
             "model_name_or_path: expected a model folder, a Hub id, or a preset by --preset instead; "
@@ -184,10 +175,6 @@ def require_start(model: str | None, preset: str | None) -> None:
 
 
 def require_dataset(name: str | None) -> None:
-    """Nothing where rows are named.
-
-    Raises:
-        ConfigError: they are not.
-    """
+    """Nothing where rows are named. Raises ConfigError where they are not."""
     if name is None:
         raise ConfigError("dataset_name: expected a file, a folder or a Hub id; got nothing. Set --dataset_name.")

@@ -8,15 +8,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from sightline.answering.answerers import Answering
-from sightline.answering.asking import Progress, ask_all
-from sightline.answering.journal import Journal
+from sightline.answering.asking import Journal, Progress, ask_all
 from sightline.answering.requests import LIMIT_FLAG, request_changes, request_of, why_empty
 from sightline.data.sources.bad_rows import BadRows
 from sightline.data.sources.stored import DatasetTable
 from sightline.scoring.normalise import normalise
 from sightline.synthesis.outcome import Made, PictureFiles
-from sightline.synthesis.prompt_files import PromptFile
-from sightline.synthesis.replies import Pair, ReplyError, read_description, read_pairs
+from sightline.synthesis.replies import Pair, PromptFile, ReplyError, read_description, read_pairs
 from sightline.synthesis.settings import SynthesisConfig
 from sightline.synthesis.units import Unit, read_scenes, read_turns, source_table
 from sightline.types import CUT, Answer, Question, Sampling

@@ -11,18 +11,17 @@ from typing import Any
 from PIL.Image import Image
 
 from sightline.answering.answerers import Answering
-from sightline.answering.asking import Progress, ask_all
-from sightline.answering.journal import Journal
+from sightline.answering.asking import Journal, Progress, ask_all
 from sightline.answering.requests import LIMIT_FLAG, Request, framed, request_changes, request_of, why_empty
+from sightline.data.pictures.augmentation import Blank, Blur, Noise
 from sightline.data.pictures.images import Change
-from sightline.data.pictures.perturbations import Blank, Blur, Noise
 from sightline.evaluation.judge import JUDGE_LIMIT_FLAG
 from sightline.evaluation.task import Task
 from sightline.scoring.normalise import normalise
-from sightline.synthesis.asked import Asked, Questions, reject
 from sightline.synthesis.outcome import Made, PictureFiles
 from sightline.synthesis.replies import ReplyError, read_score
 from sightline.synthesis.settings import CORRUPTION, GOLD, SAMPLES, SynthesisConfig
+from sightline.synthesis.units import Asked, Questions, reject
 from sightline.types import CUT, SYSTEM, Picture, Question, Sampling
 
 KEPT_UNDER_NOISE, BLUR_SHARE = 0.1, 0.06
@@ -54,11 +53,7 @@ def make_preferences(
     provenance: Mapping[str, Any],
     progress: Progress | None = None,
 ) -> Made:
-    """A pair for each question whose answers differ enough.
-
-    Raises:
-        InputError, MachineError: as `ask_all`.
-    """
+    """A pair for each question whose answers differ enough. Raises InputError, MachineError: as `ask_all`."""
     task, asked = questions.task, questions.rows
     answered = _answered(config, questions, answering, journal, progress)
     if judge is None:
@@ -87,11 +82,7 @@ def make_preferences(
 
 
 def _answered(
-    config: SynthesisConfig,
-    questions: Questions,
-    answering: Answering,
-    journal: Journal,
-    progress: Progress | None,
+    config: SynthesisConfig, questions: Questions, answering: Answering, journal: Journal, progress: Progress | None
 ) -> Answered:
     """What may be chosen and rejected for each question, not yet scored; empty answers are none."""
     limit, asked = config.max_new_tokens or questions.task.max_new_tokens, questions.rows

@@ -11,21 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from sightline.answering.answerers import Answering, local_answering, remote_answering
-from sightline.answering.asking import Progress
-from sightline.answering.journal import Journal
+from sightline.answering.asking import Journal, Progress
 from sightline.data.sources.bad_rows import BadRows, left_out
 from sightline.data.sources.file_signatures import model_files, rows_signature
 from sightline.errors import MachineError, RunFolderError
 from sightline.launch.processes import say
 from sightline.runs import CONFIG, RunFolder, plain_data, write_text
 from sightline.secrets import bare_address, hidden, without_secrets
-from sightline.synthesis.asked import read_questions
 from sightline.synthesis.instructions import make_instructions, read_units
 from sightline.synthesis.outcome import Made, SynthesisResult
 from sightline.synthesis.preferences import make_preferences
-from sightline.synthesis.prompt_files import PromptFile, read_prompt
+from sightline.synthesis.replies import PromptFile, read_prompt
 from sightline.synthesis.settings import PREFERENCES, SynthesisConfig
-from sightline.synthesis.units import source_table
+from sightline.synthesis.units import read_questions, source_table
 
 REJECTS, RESULTS = "rejects.jsonl", "results.json"
 _FREE_TO_CHANGE = (

@@ -159,10 +159,7 @@ def _conflict_rules(config: SynthesisConfig) -> tuple[tuple[bool, str], ...]:
             f"--kind {config.kind}: --policy, --samples, --chosen_from, --rejected_from, --corruption and --judge "
             f"belong to --kind {PREFERENCES}. Leave them out, or change the kind.",
         ),
-        (
-            local and (remote or bool(config.model)),
-            "--policy stands for --endpoint and --model: give one of them.",
-        ),
+        (local and (remote or bool(config.model)), "--policy stands for --endpoint and --model: give one of them."),
         (
             bool(config.system) and config.kind != PREFERENCES,
             f"--system: the prompt file of --kind {config.kind} says it. Change it there (--prompts FOLDER).",

@@ -15,7 +15,7 @@ from trl.trainer.utils import get_config_model_id
 
 from sightline.data.encoding.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
 from sightline.data.encoding.preferences import require_trainable_lists, shown_images
-from sightline.data.formats import to_preference_columns
+from sightline.data.formats.columns import to_preference_columns
 from sightline.data.pictures.augmentation import NONE, POLICIES, check_policy
 from sightline.data.pictures.images import rejected_images
 from sightline.data.tables import unformatted

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from sightline.data.encoding.checks import ReadRows, Track, describe, read_rows, require_fitting
 from sightline.data.encoding.fit import DROPPING
-from sightline.data.encoding.lengths import ReadRows, Track, describe, read_rows, require_fitting
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.sources.datasets import RowNames
 from sightline.data.tables import is_table, why_no_table

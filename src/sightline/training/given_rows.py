@@ -11,7 +11,7 @@ import torch
 from datasets import Dataset, DatasetDict, IterableDataset, IterableDatasetDict
 from transformers import PreTrainedTokenizerBase
 
-from sightline.data.formats import has_images
+from sightline.data.formats.converted import has_images
 from sightline.errors import ConfigError
 from sightline.training.planned_rows import PlannedRows
 from sightline.training.row_guard import RowGuard

@@ -16,8 +16,8 @@ from transformers import TrainerCallback
 
 from sightline.data.encoding.preferences import with_changed_images
 from sightline.data.encoding.sequences import SequenceEncoder
+from sightline.data.pictures.augmentation import Blank
 from sightline.data.pictures.images import row_images
-from sightline.data.pictures.perturbations import Blank
 from sightline.data.tables import is_table, why_no_table
 from sightline.errors import ConfigError
 from sightline.launch.processes import say

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from trl.trainer.utils import FusedCausalLMOutput
 
+from sightline.data.pictures.augmentation import Blank, Crop
 from sightline.data.pictures.images import Change
-from sightline.data.pictures.perturbations import Blank, Crop
 from sightline.engine.forest import NO_LABEL
 from sightline.errors import ConfigError
 

@@ -13,8 +13,8 @@ import numpy as np
 from datasets import Dataset
 from torch.utils.data import Dataset as TorchDataset
 
-from sightline.data.encoding.lengths import ReadRows
-from sightline.data.formats import has_images
+from sightline.data.encoding.checks import ReadRows
+from sightline.data.formats.converted import has_images
 from sightline.data.sources.datasets import row_name
 from sightline.engine.forest import grow_trees
 from sightline.engine.packing import Unit, deal_rows

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sightline.data.encoding.lengths import Track, read_rows
+from sightline.data.encoding.checks import Track, read_rows
 from sightline.data.encoding.row_pictures import image_keys
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.data.formats.registry import Goal

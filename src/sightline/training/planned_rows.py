@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.data.encoding.lengths import ReadRows
+from sightline.data.encoding.checks import ReadRows
 from sightline.data.sources.datasets import RowNames
 
 

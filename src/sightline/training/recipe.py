@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, get_type_hints
 
 from sightline.config import check_values
-from sightline.data.formats import are_preferences
+from sightline.data.formats.columns import are_preferences
 from sightline.data.pictures.columns import PictureAccess
 from sightline.data.sources.datasets import read_dataset
 from sightline.errors import ConfigError

@@ -15,9 +15,9 @@ from datasets import Dataset
 from peft import PeftModel
 from transformers import PreTrainedConfig, TrainerCallback
 
-from sightline.data.encoding.lengths import Track
+from sightline.data.encoding.checks import Track
 from sightline.data.encoding.sequences import SequenceEncoder
-from sightline.data.formats import has_images
+from sightline.data.formats.converted import has_images
 from sightline.data.pictures.augmentation import NONE
 from sightline.data.tables import is_table, is_transformed, why_no_table
 from sightline.engine.feature_store import dropout_of

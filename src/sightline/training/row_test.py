@@ -12,7 +12,7 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 
-from sightline.data.encoding.lengths import ReadRows
+from sightline.data.encoding.checks import ReadRows
 from sightline.data.encoding.preferences import answer_pairs
 from sightline.data.encoding.processors import layout_of
 from sightline.data.encoding.rendering import render_columns, without_empty_fields

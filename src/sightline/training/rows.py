@@ -8,10 +8,10 @@ from typing import Any
 
 import datasets
 
-from sightline.data.encoding.checks import check_rows, check_words, stream_words
-from sightline.data.encoding.lengths import ReadRows, joined
+from sightline.data.encoding.checks import ReadRows, check_rows, check_words, joined, stream_words
 from sightline.data.encoding.sequences import SequenceEncoder
-from sightline.data.formats import TrainingRows, has_images, image_counts, preference_rows, sft_rows
+from sightline.data.formats.columns import preference_rows, sft_rows
+from sightline.data.formats.converted import TrainingRows, has_images, image_counts
 from sightline.data.formats.registry import Goal
 from sightline.data.mixtures import Share, blend, counts_of, draw, join, streamed_shares
 from sightline.data.pictures.columns import PictureAccess

@@ -13,9 +13,18 @@ from transformers import TrainerCallback
 
 from sightline.errors import Stopped
 from sightline.launch.processes import say
-from sightline.logbook.metrics import SECONDS, Metrics
 from sightline.logbook.page import RunRecord, run_page
-from sightline.logbook.story import FAILED, FINISHED, STOPPED, TRAINING, Story, earlier_parts, write_story
+from sightline.logbook.story import (
+    FAILED,
+    FINISHED,
+    SECONDS,
+    STOPPED,
+    TRAINING,
+    Metrics,
+    Story,
+    earlier_parts,
+    write_story,
+)
 from sightline.notation import read_json
 from sightline.pages.report import REPORT, render_report
 from sightline.runs import ENVIRONMENT, RunFolder, plain_data

@@ -9,7 +9,7 @@ from typing import Any
 import trl
 
 from sightline.data.encoding.fit import LENGTH_POLICIES, LENGTH_POLICY_HELP
-from sightline.data.formats import to_sft_columns
+from sightline.data.formats.columns import to_sft_columns
 from sightline.data.pictures.augmentation import NONE, POLICIES, check_policy
 from sightline.engine.selftest import SHARE_CHOICES
 from sightline.settings.spellings import takes_old_spellings

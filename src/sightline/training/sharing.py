@@ -14,7 +14,8 @@ from datasets import Dataset, Image, IterableDataset
 from sightline.data.encoding.checks import check_heads
 from sightline.data.encoding.row_pictures import image_keys
 from sightline.data.encoding.sequences import EncodedBatch, SequenceEncoder
-from sightline.data.formats import gathered, has_images, refuse_addresses, without_pictures
+from sightline.data.formats.columns import gathered, refuse_addresses, without_pictures
+from sightline.data.formats.converted import has_images
 from sightline.data.pictures.columns import close_images, is_opened
 from sightline.data.tables import is_table, is_transformed, unformatted
 from sightline.engine.feature_store import FeatureStore

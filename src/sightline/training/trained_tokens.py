@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sightline.data.formats import has_images
+from sightline.data.formats.converted import has_images
 from sightline.data.tables import row_columns
 from sightline.errors import ConfigError
 from sightline.launch.processes import say

@@ -13,7 +13,7 @@ from PIL import Image
 
 from sightline.data.checking.check import Source, check_data
 from sightline.data.checking.duplicates import are_copies
-from sightline.data.checking.looks import REACH, Looks, glance, most_alike
+from sightline.data.checking.scan import REACH, Looks, glance, most_alike
 from sightline.data.pictures.images import as_rgb
 from tests.data.checking.trap_files import noise_picture
 

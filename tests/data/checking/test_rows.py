@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from sightline.data.checking.check import Source, check_data
+from sightline.data.checking.rows import SHORT, language_of, plain_words, read_texts, script_of
 from sightline.data.encoding.checks import check_rows, check_words
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
-from sightline.data.formats import has_images, preference_rows, sft_rows
+from sightline.data.formats.columns import preference_rows, sft_rows
+from sightline.data.formats.converted import has_images
 from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.errors import DataError
 from tests.tiny import picture, tiny_processor
@@ -154,3 +156,117 @@ def test_a_row_that_says_something_trains_and_is_no_error_of_the_check(
     assert not is_refused(file, row, encoder)
     assert row.get("image", "a.png") is None or not is_refused_in_a_stream(file, row, encoder)
     assert check_data(Source("rows.jsonl", read_dataset(file))).check.is_clean
+
+
+def told(role: str, content: object) -> dict[str, object]:
+    return {"role": role, "content": content}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"question": "what?", "answer": "a cat"},
+        {"prompt": "what?", "completion": "a cat"},
+        {"prompt": [told("user", "what?")], "completion": [told("assistant", "a cat")]},
+        {"messages": [told("user", [{"type": "text", "text": "what?"}]), told("assistant", "a cat")]},
+        {"conversations": [{"from": "human", "value": "what?"}, {"from": "gpt", "value": "a cat"}]},
+    ],
+)
+def test_every_form_of_a_question_and_its_answer_reads_the_same(row):
+    text = read_texts(row)
+    assert (text.turns, text.marks, text.disorder) == ((("what?", "a cat"),), 0, "")
+
+
+def test_each_turn_is_a_question_with_its_answer():
+    turns = [told("system", "be kind"), told("user", "a?"), told("assistant", "b"), told("user", "c?")]
+    text = read_texts({"messages": turns})
+    assert text.turns == (("a?", "b"),), "the last question has no answer, and trains all the same"
+    assert text.disorder == "user has the last word"
+
+
+def test_answers_without_a_question_are_captions():
+    assert read_texts({"captions": ["a dog", "a pup"]}).turns == ((None, "a dog"), (None, "a pup"))
+    assert read_texts({"question": "what?", "answers": [{"answer": "yes"}, {"answer": "no"}]}).turns == (
+        ("what?", "yes"),
+        ("what?", "no"),
+    )
+
+
+def test_a_preference_holds_all_its_rejected_answers():
+    text = read_texts({"prompt": "what?", "chosen": "a cat", "rejected": ["a dog", "an owl"]})
+    assert text.turns == (("what?", "a cat"),) and text.rejected == ("a dog", "an owl")
+    answers = {"chosen": [told("assistant", "a cat")], "rejected": [told("assistant", "x")]}
+    spoken = read_texts({"prompt": [told("user", "what?")], **answers})
+    assert spoken.turns == (("what?", "a cat"),) and spoken.rejected == ("x",)
+
+
+@pytest.mark.parametrize(
+    ("content", "marks"),
+    [
+        ("<image>\nwhat?", 1),
+        ("<image 1> and <image 2>", 2),
+        ([{"type": "image"}, {"type": "image"}, {"type": "text", "text": "what?"}], 2),
+        ([{"type": "image"}, {"type": "text", "text": "write <image>"}], 1),  # parts count, where there are some
+        ("an <imagine>", 0),
+    ],
+)
+def test_placeholders_are_parts_or_marks_in_the_text(content, marks):
+    assert read_texts({"messages": [told("user", content), told("assistant", "a")]}).marks == marks
+
+
+@pytest.mark.parametrize(
+    ("roles", "disorder"),
+    [
+        ("user assistant", ""),
+        ("system user assistant user assistant", ""),
+        ("user assistant tool assistant", ""),
+        ("assistant user assistant", "assistant speaks first"),
+        ("user user assistant", "user speaks twice in a row"),
+        ("user system assistant", "system is not first"),
+        ("human assistant", "the role 'human'"),
+        ("user assistant user", "user has the last word"),
+    ],
+)
+def test_roles_take_turns(roles, disorder):
+    assert read_texts({"messages": [told(role, "text") for role in roles.split()]}).disorder == disorder
+
+
+def test_spellings_of_a_question_are_one():
+    assert plain_words("<image>\nWhat's  THIS?") == plain_words("what s this") == "what s this"
+    assert plain_words("?!") == "?!", "a text without words stays itself"
+
+
+@pytest.mark.parametrize(
+    ("text", "script"),
+    [
+        ("a red circle", "Latin"),
+        ("Übergröße", "Latin"),
+        ("красный круг", "Cyrillic"),
+        ("一个红色的圆圈 OK", "Han"),
+        ("赤い円です", "Japanese kana"),
+        ("دائرة حمراء", "Arabic"),
+        ("빨간 원", "Hangul"),
+        ("12 + 3", "no letters"),
+        ("ᚠᚢᚦ", "another script"),
+    ],
+)
+def test_the_script_of_most_letters_counts(text, script):
+    assert script_of(text) == script
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("What is the man in the picture holding?", "en"),
+        ("Was hält der Mann auf dem Bild in der Hand?", "de"),
+        ("Qu'est-ce que l'homme tient à la main ?", "fr"),
+        ("图片里的人手里拿着什么？", "zh"),
+        ("画像の男性は何を持っていますか", "ja"),
+        ("그림 속 남자는 무엇을 들고 있습니까", "ko"),
+        ("Что держит в руке мужчина на этой картинке?", "ru"),
+        ("triangle", SHORT),
+        ("1 2 3", SHORT),
+    ],
+)
+def test_the_language_of_a_text_is_told_from_a_few_words_on(text, language):
+    assert language_of(text) == language

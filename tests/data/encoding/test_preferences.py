@@ -20,9 +20,9 @@ from sightline.data.encoding.preferences import (
     with_rejected_images,
 )
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
-from sightline.data.formats import to_preference_columns
+from sightline.data.formats.columns import to_preference_columns
+from sightline.data.pictures.augmentation import Blank, Crop
 from sightline.data.pictures.images import ChangedImage, open_image, rejected_images, stored_key
-from sightline.data.pictures.perturbations import Blank, Crop
 from sightline.data.sources.datasets import read_dataset
 from sightline.errors import DataError
 from sightline.training.sharing import prepared

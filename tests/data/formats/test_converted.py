@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from sightline.data.formats import preference_rows, sft_rows
+from sightline.data.formats.columns import preference_rows, sft_rows
 from sightline.data.sources.bad_rows import OFFER, SHOWN_ROWS
 from sightline.data.sources.datasets import read_dataset
-from sightline.data.sources.mixed_columns import table_of
+from sightline.data.tables import table_of
 from sightline.errors import DataError
 
 ROWS = 2 * SHOWN_ROWS

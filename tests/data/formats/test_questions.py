@@ -10,7 +10,7 @@ import datasets
 import pytest
 
 from sightline.cli.main import run
-from sightline.data.formats import sft_rows
+from sightline.data.formats.columns import sft_rows
 from sightline.data.sources.datasets import read_dataset
 from sightline.errors import DataError
 from tests.tiny import picture

@@ -9,7 +9,7 @@ from typing import Any
 import datasets
 import pytest
 
-from sightline.data.formats import preference_rows, sft_rows
+from sightline.data.formats.columns import preference_rows, sft_rows
 from sightline.data.formats.written import llava_row
 from sightline.data.sources.datasets import read_dataset
 from sightline.errors import DataError

@@ -13,8 +13,8 @@ from PIL import Image
 
 from sightline.cli.main import run
 from sightline.data.encoding.rendering import structured
-from sightline.data.formats import preference_rows, sft_rows
-from sightline.data.formats.comparisons import best_and_worst
+from sightline.data.formats.columns import preference_rows, sft_rows
+from sightline.data.formats.questions import best_and_worst
 from sightline.data.formats.registry import FORMATS, Format
 from sightline.data.pictures.columns import PictureAccess
 from sightline.data.sources.datasets import read_dataset, stream_dataset

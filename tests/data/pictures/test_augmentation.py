@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
-from sightline.data.formats import to_preference_columns, to_sft_columns
+from sightline.data.formats.columns import to_preference_columns, to_sft_columns
 from sightline.data.pictures import augmentation
 from sightline.data.pictures.augmentation import NONE, POLICIES, Augment, augmented_row, augmented_samples, check_policy
 from sightline.data.pictures.images import ChangedImage, open_image

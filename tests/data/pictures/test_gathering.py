@@ -12,7 +12,7 @@ import datasets
 import pytest
 from PIL import Image
 
-from sightline.data.formats import preference_rows, sft_rows
+from sightline.data.formats.columns import preference_rows, sft_rows
 from sightline.data.pictures.columns import PictureAccess
 from sightline.data.pictures.images import open_image, row_images
 from sightline.data.pictures.messages import in_front

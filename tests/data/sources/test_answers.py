@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sightline.data.sources.answers import answer_texts, plain_text, written_list
+from sightline.data.sources.answers import answer_texts, options_meant, plain_text, written_list
 from sightline.data.vilt.questions import row_scores
 from sightline.errors import DataError
 
@@ -83,3 +83,25 @@ def test_lists_written_as_text_are_lists_and_nothing_is_joined(text: str, value:
 )
 def test_soft_scores_are_of_the_same_answers(record: dict[str, Any], scores: dict[str, float]) -> None:
     assert row_scores(record, "row 1") == scores
+
+
+FEW, MANY = ["cat", "dog", "hen"], [f"word{number}" for number in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"),
+    [
+        (FEW, "B"), (FEW, "(b)"),
+        (FEW, "C."), (FEW, "2"), (FEW, "A, C"), (FEW, "AC"), (FEW, "E"), (MANY, "M"), (MANY, "28"),
+        ({"A": "cat", "B": "dog"}, "B"), ("['cat' 'dog']", "B"), ("array(['cat', 'dog'], dtype=object)", "B"),
+    ],
+)  # fmt: skip
+def test_a_letter_or_a_place_picks_an_option(options: Any, answer: str) -> None:
+    assert options_meant({"options": options, "answer": answer}, answer) == ["options"]
+
+
+@pytest.mark.parametrize(
+    ("options", "answer"), [(FEW, "cat"), (FEW, "BE"), (FEW, "12"), (["2", "3"], "3"), (FEW, "CAB"), (MANY, "word3")]
+)
+def test_a_text_of_its_own_picks_none(options: Any, answer: str) -> None:
+    assert options_meant({"options": options, "answer": answer}, answer) == []

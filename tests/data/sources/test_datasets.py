@@ -11,12 +11,12 @@ import pytest
 from datasets import Dataset, DatasetDict, Image as ImageFeature, List
 from PIL import Image
 
-from sightline.data.formats import sft_rows
+from sightline.data.formats.columns import sft_rows
 from sightline.data.pictures.columns import PictureAccess, close_images
 from sightline.data.pictures.images import read_whole, row_images, stored_image
 from sightline.data.sources.datasets import read_dataset, row_name, stream_dataset
 from sightline.errors import DataError
-from sightline.settings import hub
+from sightline.settings import places
 
 
 @pytest.fixture
@@ -197,15 +197,15 @@ def test_a_dataset_of_a_hub_that_cannot_be_reached_ends_soon(name: str, monkeypa
         tried.append(host)
         return "no way"
 
-    monkeypatch.setattr(hub, "_refused", refuse)
-    monkeypatch.setattr(hub, "_set_offline", lambda: None)
-    for variable in hub.OFFLINE:
+    monkeypatch.setattr(places, "_refused", refuse)
+    monkeypatch.setattr(places, "_set_offline", lambda: None)
+    for variable in places.OFFLINE:
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr("datasets.load_dataset", lambda *given, **named: (_ for _ in ()).throw(ConnectionError("off")))
-    hub.unreachable.cache_clear()
+    places.unreachable.cache_clear()
     with pytest.raises(DataError, match=f"{name} is no file or folder here, and the Hub cannot be reached"):
         read_dataset(name)
-    hub.unreachable.cache_clear()
+    places.unreachable.cache_clear()
     assert len(tried) == 2
 
 

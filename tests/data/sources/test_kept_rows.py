@@ -15,7 +15,8 @@ import pyarrow.parquet
 import pytest
 from datasets import Dataset, Image, IterableDataset
 
-from sightline.data.formats import conversations, preference_rows, sft_rows
+from sightline.data.formats import conversations
+from sightline.data.formats.columns import preference_rows, sft_rows
 from sightline.data.mixtures import join
 from sightline.data.pictures.images import stored_key
 from sightline.data.sources import kept_rows, shards

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sightline.data.formats import sft_rows
+from sightline.data.formats.columns import sft_rows
 from sightline.data.pictures.columns import PictureAccess
 from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.errors import ConfigError, DataError

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from sightline.evaluation.comparison.pairs import PairedSamples, SamplePair
+from sightline.evaluation.comparison.changes import PairedSamples, SamplePair
 from sightline.evaluation.comparison.reproduction import Reproduction, RunRecord, check_reproduction
-from tests.evaluation.comparison.test_compare_runs import sample
+from tests.evaluation.comparison.test_run import sample
 
 SUMMARY: dict[str, Any] = {
     "model": "nano",

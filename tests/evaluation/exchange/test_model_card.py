@@ -13,11 +13,10 @@ import yaml
 from huggingface_hub import ModelCard, parse_eval_result_entries
 
 from sightline.cli.main import run
-from sightline.evaluation.items import Items
+from sightline.evaluation.items import Items, doubts
 from sightline.evaluation.task import Source
 from sightline.evaluation.tasks.pope import TASKS as pope_tasks
 from sightline.evaluation.tasks.registry import load_task
-from sightline.evaluation.verification import doubts
 from sightline.scoring.records import Item
 from tests.evaluation.made_runs import answers, made_run, write_lines, write_rows
 from tests.evaluation.tasks.made import RED, write_tsv

@@ -10,7 +10,6 @@ from PIL import Image
 
 from sightline.data.vilt.captions import CaptionedPicture
 from sightline.errors import DataError, InputError
-from sightline.evaluation.vilt.drawing import draw_alignment
 from sightline.evaluation.vilt.retrieval import (
     TO_PICTURES,
     TO_TEXTS,
@@ -19,7 +18,7 @@ from sightline.evaluation.vilt.retrieval import (
     recalls_of,
     retrieval_table,
 )
-from sightline.evaluation.vilt.search import contact_sheet, rank_captions, search
+from sightline.evaluation.vilt.search import contact_sheet, draw_alignment, rank_captions, search
 from sightline.models.vilt.alignment import Alignment
 from sightline.models.vilt.heads import build_ranking
 from sightline.models.vilt.matching import PairScorer

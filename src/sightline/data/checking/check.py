@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sightline.data.checking.duplicates import (
+    Leaks,
     distinct_pictures,
+    find_leaks,
     find_picture_duplicates,
     find_row_duplicates,
     row_contents,
 )
 from sightline.data.checking.findings import ERROR, EVAL_ROWS, PICTURES, ROWS, Example, Finding, Findings
-from sightline.data.checking.leaks import Leaks, find_leaks
 from sightline.data.checking.rows import RowCheck
 from sightline.data.checking.scan import Progress, Scan, scan
 from sightline.data.sources.bad_rows import SHOWN_ROWS
@@ -25,10 +26,8 @@ from sightline.types import Interval
 
 if TYPE_CHECKING:
     from datasets import Dataset
-if TYPE_CHECKING:
-    from datasets import Dataset
 
-    from sightline.data.formats import TrainingRows
+    from sightline.data.formats.converted import TrainingRows
 
 FREQUENT = 10
 MAJORITY = 0.5
@@ -313,7 +312,7 @@ def readable_columns(dataset: Dataset, source: str) -> ReadableRows:
 
 def _as_training_reads(dataset: Dataset, source: str) -> tuple[TrainingRows | None, str]:
     """The rows that can be brought into TRL's columns, or why none can."""
-    from sightline.data.formats import are_preferences, preference_rows, sft_rows
+    from sightline.data.formats.columns import are_preferences, preference_rows, sft_rows
 
     ways: list[Callable[..., TrainingRows]] = [sft_rows, preference_rows]
     if are_preferences(dataset):  # of which a broken one would else be taken for a demonstration

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.formats import has_images
+from sightline.data.formats.converted import has_images
 from sightline.data.pictures.images import IMAGE_COLUMNS, Change, ChangedImage, rejected_images, row_images
 from sightline.errors import DataError
 

@@ -359,8 +359,5 @@ def _cut_out(processor: Any, expansion: Expansion, written: str) -> Expansion:
         return replace(expansion, is_apart=False)
     own = slice(borders.first, borders.end)
     return Expansion(
-        expansion.ids_K[own],
-        expansion.is_feature_K[own],
-        expansion.is_image_K[own],
-        (borders.before, borders.after),
+        expansion.ids_K[own], expansion.is_feature_K[own], expansion.is_image_K[own], (borders.before, borders.after)
     )

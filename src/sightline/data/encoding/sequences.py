@@ -12,34 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from sightline.data.encoding import processors, rendering
 from sightline.data.encoding.borders import spelt_out
 from sightline.data.encoding.fit import LENGTH_POLICIES, FittedRow, TokenCounts, count_tokens, fit_row
-from sightline.data.encoding.kinds import Kind, KnownKinds
 from sightline.data.encoding.preferences import answer_pairs, image_groups
-from sightline.data.encoding.processors import (
-    ImageTable,
-    count_expanded,
-    expand_images,
-    image_token,
-    layout_of,
-    process_images,
-    prompt_ids,
-    refusal,
-    require_own_words,
-    started,
-    token_ids,
-    tokenizing,
-)
-from sightline.data.encoding.rendering import (
-    inside_spans,
-    moved_spans,
-    render_columns,
-    render_messages,
-    require_answers,
-    require_text,
-    require_words,
-    structured,
-)
+from sightline.data.encoding.row_pictures import Kind, KnownKinds
 from sightline.data.pictures.images import Change, ChangedImage, content_key, named_key, open_image
 from sightline.errors import ConfigError, DataError, SightlineError
 from sightline.types import TokenSequence
@@ -159,7 +136,12 @@ class SequenceEncoder:
         return tuple(keys)
 
     def read(
-        self, row: dict[str, Any], table: ImageTable, shown: Sequence[tuple[int, ...]], preferences: bool, name: str
+        self,
+        row: dict[str, Any],
+        table: processors.ImageTable,
+        shown: Sequence[tuple[int, ...]],
+        preferences: bool,
+        name: str,
     ) -> FittedRow:
         """One row's sequences, ordered as in a batch; raises what `encode_*` would.
 
@@ -180,7 +162,9 @@ class SequenceEncoder:
         expansions = [part for group in shown for part in self.kinds.expansions(group, name)]
         places = iter(range(len(expansions)))
         placed = [tuple(itertools.islice(places, len(group))) for group in shown]
-        return self.read(row, ImageTable({}, tuple(expansions), (0,) * len(expansions)), placed, preferences, name)
+        return self.read(
+            row, processors.ImageTable({}, tuple(expansions), (0,) * len(expansions)), placed, preferences, name
+        )
 
     def count(
         self, row: dict[str, Any], shown: Sequence[tuple[Kind, ...]], preferences: bool, name: str
@@ -189,7 +173,7 @@ class SequenceEncoder:
         images = [self.kinds.expansions(group, name) for group in shown]
         around = [tuple(image.around for image in group) for group in images]
         counted = [
-            count_expanded(self.processor, text.ids_L, text.scored_L, images[group], name)
+            processors.count_expanded(self.processor, text.ids_L, text.scored_L, images[group], name)
             for text, group in self._texts_of(row, around, preferences, name)
         ]
         length = max(one[0] for one in counted)
@@ -230,7 +214,7 @@ class SequenceEncoder:
 
     def _encode_images(
         self, pictures: list[list[Any]], labels: Sequence[str]
-    ) -> tuple[ImageTable, list[tuple[int, ...]]]:
+    ) -> tuple[processors.ImageTable, list[tuple[int, ...]]]:
         """The table of distinct images, and for each row the indices of the images it shows."""
         opened: dict[Hashable, tuple[str, Any]] = {}
         distinct: dict[tuple[bool, str], Any] = {}
@@ -252,27 +236,31 @@ class SequenceEncoder:
         keys = tuple(f"{key} beside others" if beside else key for beside, key in order)
         return replace(table, keys=keys), [tuple(index_of[entry] for entry in row) for row in rows]
 
-    def _processed(self, images: list[tuple[bool, Any, str]]) -> ImageTable:
+    def _processed(self, images: list[tuple[bool, Any, str]]) -> processors.ImageTable:
         """The table of images, each with whether it shares its row and with the name of that.
 
         Raises:
             DataError: the processor does not take one of them.
         """
         try:
-            return process_images(self.processor, [image for _, image, _ in images], [one[0] for one in images])
+            return processors.process_images(
+                self.processor, [image for _, image, _ in images], [one[0] for one in images]
+            )
         except SightlineError:  # of the model, whatever the picture
             raise
         except Exception:
             for beside, image, label in images:
                 try:
-                    process_images(self.processor, [image], [beside])
+                    processors.process_images(self.processor, [image], [beside])
                 except Exception as error:  # a processor may raise anything for a picture that it does not take
-                    raise DataError(refusal(label, image.size, str(error) or type(error).__name__)) from error
+                    raise DataError(
+                        processors.refusal(label, image.size, str(error) or type(error).__name__)
+                    ) from error
             raise
 
     def is_beside(self, images: Sequence[Any]) -> bool:
         """Whether the images of a row are processed in another way because they share it."""
-        return len(images) > 1 and bool(layout_of(self.processor).beside)
+        return len(images) > 1 and bool(processors.layout_of(self.processor).beside)
 
     def _remembered(self, row: dict[str, Any], around: Around, texts_of: Any, label: str) -> tuple[_Text, ...]:
         parts: dict[str, Any] = {
@@ -311,7 +299,7 @@ class SequenceEncoder:
                 "Mend the row, or drop it."
             )
         if not settings.keeps_empty:
-            require_text(row[settings.dataset_text_field], settings.dataset_text_field, label)
+            rendering.require_text(row[settings.dataset_text_field], settings.dataset_text_field, label)
         ids_L = self._prompt(row[settings.dataset_text_field], around, label)
         return (_Text(ids_L, np.ones(len(ids_L), dtype=bool)),)
 
@@ -322,24 +310,26 @@ class SequenceEncoder:
 
     def _render(self, row: dict[str, Any], around: Around, columns: tuple[str, ...], label: str) -> list[str]:
         if not self.settings.keeps_empty:
-            require_words(row, columns, label)
+            rendering.require_words(row, columns, label)
         if not self.settings.keywords:
             row = {**row, "chat_template_kwargs": None}
-        return render_columns(self.processor, row, len(around), columns, label)
+        return rendering.render_columns(self.processor, row, len(around), columns, label)
 
     def _prompt(self, prompt: str, around: Around, label: str) -> np.ndarray:
-        return prompt_ids(self.processor, lambda text: self._tokenize(text, label), prompt, around, label)
+        return processors.prompt_ids(self.processor, lambda text: self._tokenize(text, label), prompt, around, label)
 
     def _joined(self, prompt_L: np.ndarray, completion: str, completion_only: bool, label: str) -> _Text:
         """Prompt and completion tokenized apart, as TRL's vision collators do."""
-        completion_L = self._tokenize(completion.strip() if layout_of(self.processor).strips else completion, label)
+        completion_L = self._tokenize(
+            completion.strip() if processors.layout_of(self.processor).strips else completion, label
+        )
         scored_L = np.ones(len(prompt_L) + len(completion_L), dtype=bool)
         scored_L[: len(prompt_L)] = not completion_only
         return _Text(np.concatenate([prompt_L, completion_L]), scored_L)
 
     def _check_whole_rows(self, around: Around, label: str) -> None:
         """Raise DataError for a row of prompt and answer in one where the processor must tell them apart."""
-        layout = layout_of(self.processor)
+        layout = processors.layout_of(self.processor)
         if around and (layout.image_in_front or layout.end):
             raise DataError(
                 f"{label}: {type(self.processor).__name__} writes into the prompt by itself, so prompt and answer must "
@@ -349,30 +339,34 @@ class SequenceEncoder:
     def _messages_text(self, row: dict[str, Any], around: Around, label: str) -> _Text:
         self._check_whole_rows(around, label)
         if not self.settings.keeps_empty:
-            require_answers(row["messages"], label)
+            rendering.require_answers(row["messages"], label)
         by_turns = self.settings.assistant_only_loss
-        messages = structured(row["messages"], len(around), label)
-        text, spans = render_messages(self.processor, messages, self.settings.chat_template, by_turns, label)
+        messages = rendering.structured(row["messages"], len(around), label)
+        text, spans = rendering.render_messages(self.processor, messages, self.settings.chat_template, by_turns, label)
         if not by_turns:
             ids_L = self._prompt(text, around, label)
             return _Text(ids_L, np.ones(len(ids_L), dtype=bool))
-        start = len(started(self.processor, text)) - len(text)
-        spans = [(first + start, end + start) for first, end in moved_spans(self.processor, text, around, spans)]
-        text = spelt_out(started(self.processor, text), image_token(self.processor), around)
-        with tokenizing(label):
+        start = len(processors.started(self.processor, text)) - len(text)
+        spans = [
+            (first + start, end + start) for first, end in rendering.moved_spans(self.processor, text, around, spans)
+        ]
+        text = spelt_out(processors.started(self.processor, text), processors.image_token(self.processor), around)
+        with processors.tokenizing(label):
             encoded = self.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids_L = np.asarray(encoded["input_ids"], dtype=np.int64)
-        require_own_words(self.processor, ids_L, label)
-        scored_L = inside_spans(encoded["offset_mapping"], spans)
+        processors.require_own_words(self.processor, ids_L, label)
+        scored_L = rendering.inside_spans(encoded["offset_mapping"], spans)
         if not scored_L.any() and not self.settings.keeps_empty:
             raise DataError(f"{label}: no assistant turn to train on. Add one, or drop the row.")
         return _Text(ids_L, scored_L)
 
     def _tokenize(self, text: str, label: str) -> np.ndarray:
-        return token_ids(self.processor, text, label)
+        ids_L = np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
+        processors.require_own_words(self.processor, ids_L, label)
+        return ids_L
 
-    def _expand(self, text: _Text, shown: tuple[int, ...], table: ImageTable, label: str) -> TokenSequence:
-        return expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)
+    def _expand(self, text: _Text, shown: tuple[int, ...], table: processors.ImageTable, label: str) -> TokenSequence:
+        return processors.expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)
 
 
 def _part(sequences: tuple[TokenSequence, ...], part: int, parts: int) -> tuple[TokenSequence, ...]:

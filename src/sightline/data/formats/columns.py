@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,13 @@ from sightline.data.formats.converted import (
     converted_table,
     has_images,
     inputs_of,
+    own_row,
+    own_table,
+    placed,
+    spoken_columns,
     with_names,
 )
-from sightline.data.formats.even import are_talk, even_row, is_even
-from sightline.data.formats.own import own_row, own_table, placed, spoken_columns
-from sightline.data.formats.placed import ASKED, may_show, place as place_marks
+from sightline.data.formats.placed import ASKED, are_talk, even_row, is_even, may_show, place as place_marks
 from sightline.data.formats.questions import QUESTIONS, refuse_hidden_options
 from sightline.data.formats.refused import (
     refuse_unpaired,
@@ -49,8 +51,6 @@ from sightline.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset, IterableDataset
-if TYPE_CHECKING:
-    from datasets import Dataset
 
 FIRST_ROWS = 100
 
@@ -91,18 +91,6 @@ def preference_rows(
         DataError: an unknown format, or rows that are broken.
     """
     return _training_rows(dataset, "preferences", source, skip_bad_rows=skip_bad_rows)
-
-
-def require_columns(columns: Iterable[str], formats: Iterable[tuple[str, ...]], source: str) -> None:
-    """Raise DataError unless `columns` holds every column of one of the formats."""
-    found = set(columns)
-    if any(set(format_) <= found for format_ in formats):
-        return
-    needed = " or ".join(" + ".join(format_) for format_ in formats)
-    raise DataError(
-        f"{source}: expected the columns {needed} (and image or images); found {', '.join(sorted(found)) or 'none'}. "
-        f"Rename the columns, or convert the file."
-    )
 
 
 def are_preferences(dataset: Dataset | IterableDataset) -> bool:

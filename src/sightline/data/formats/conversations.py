@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sightline.data.formats.even import answer_messages, parted, several
+from sightline.data.formats.placed import answer_messages, as_parts, images_first, parted, several
 from sightline.data.formats.spoken import ROLES, SAID_FIELDS, TOOL_ROLES, as_messages, transcript
 from sightline.data.marks import IMAGE_MARK, place_pictures, refuse_marked
 from sightline.data.sources.answers import plain_text, written_list
@@ -41,17 +41,6 @@ def read_messages(turns: Any, images: int, name: str, system: str | None = None)
     for place, parts in zip(heard, shown or (), strict=False):
         contents[place] = parts
     return [{**message, "content": parts} for message, parts in zip(messages, contents, strict=True)]
-
-
-def as_parts(text: str) -> list[Row]:
-    """A text without marks as content parts."""
-    return [{"type": "text", "text": text}]
-
-
-def images_first(text: str, images: int) -> list[Row]:
-    """A text as content parts behind so many images."""
-    words = text.lstrip()
-    return [{"type": "image", "text": None}] * images + (as_parts(words) if words or not images else [])
 
 
 def as_text(content: Any) -> str:

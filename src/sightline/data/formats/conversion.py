@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from sightline.config import require_short
 from sightline.data.encoding.rendering import require_row_words
-from sightline.data.formats import TrainingRows, preference_rows, sft_rows
+from sightline.data.formats.columns import preference_rows, sft_rows
+from sightline.data.formats.converted import TrainingRows
 from sightline.data.formats.written import kto_row, llava_row, preference_row, sft_row
 from sightline.data.pictures.columns import PictureAccess, PictureFinder, beside, close_images, is_opened
 from sightline.data.pictures.fetched import fetched_folders

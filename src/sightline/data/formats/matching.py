@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from sightline.data.formats.comparisons import read_pair
+from sightline.data.formats.questions import read_pair
 from sightline.data.formats.spoken import ROLES, is_talk, transcript
 from sightline.data.marks import count_marks
 from sightline.data.sources.answers import written_list

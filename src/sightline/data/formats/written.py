@@ -28,11 +28,7 @@ def sft_row(row: Row, name: str) -> Iterator[Row]:
 
 
 def preference_row(row: Row, name: str) -> Iterator[Row]:
-    """TRL's preferences: a row for each rejected answer.
-
-    Raises:
-        DataError: the prompt or an answer is missing.
-    """
+    """TRL's preferences: a row for each rejected answer. Raises DataError where the prompt or an answer is missing."""
     _require_filled(row, ("prompt", "chosen", "rejected"), name)
     for pair in answer_pairs(row, name):
         yield _kept(pair, ("prompt", "chosen", "rejected"))

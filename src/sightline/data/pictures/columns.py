@@ -15,12 +15,12 @@ from urllib.parse import unquote, urlsplit
 
 from PIL.Image import Image as OpenImage
 
+from sightline.data.pictures.fetched import UrlError, fetch_picture
 from sightline.data.pictures.images import IMAGE_COLUMNS, remember_refusal
 from sightline.data.pictures.records import decoded_base64, is_base64, named_picture, refuse_address
-from sightline.data.pictures.urls import UrlError, fetch_picture
 from sightline.data.sources.answers import written_list
 from sightline.data.sources.column_names import OWN_NAMES, ColumnNames
-from sightline.data.sources.large_tables import dataset_of_pictures
+from sightline.data.sources.kept_rows import dataset_of_pictures
 from sightline.errors import DataError
 from sightline.secrets import remember_address
 

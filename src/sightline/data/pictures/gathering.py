@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
-import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +11,14 @@ from sightline.data.pictures.images import IMAGE_COLUMNS
 from sightline.data.pictures.messages import in_front, spoken_columns, take_pictures, take_row, taken_rows
 from sightline.data.pictures.names import WORDS, buried_pictures, picture_columns, series
 from sightline.data.pictures.records import refuse_address
-from sightline.data.sources.large_tables import dataset_of_pictures
-from sightline.data.sources.mixed_columns import table_of
+from sightline.data.sources.column_names import warn_once
+from sightline.data.sources.kept_rows import dataset_of_pictures
+from sightline.data.tables import is_list, table_of
 from sightline.errors import DataError
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-logger = logging.getLogger("sightline")
 
 Row = dict[str, Any]
 NameOf = Callable[[int], str]
@@ -128,12 +126,6 @@ def _gathered_row(row: Row, columns: Sequence[str], finder: PictureFinder, name:
     return {**row, "images": found} if held or found else row
 
 
-@functools.cache
-def say_once(text: str) -> None:
-    """A line for the user, however often the rows are read."""
-    logger.warning("%s", text)
-
-
 def _columns_to_read(dataset: Any, finder: PictureFinder, where: str) -> list[str]:
     """The columns of other names that hold pictures of the rows."""
     others = [name for name in dataset.column_names if name not in IMAGE_COLUMNS and name not in WORDS]
@@ -164,7 +156,7 @@ def _chosen(found: list[str], full: bool, where: str) -> list[str]:
         counted = [column for stem in OWN for column in kinds.pop(stem, [])]
         if kinds:
             unused = ", ".join(column for columns in kinds.values() for column in columns)
-            say_once(f"{where}: pictures are those of image or images; the columns {unused} are not used.")
+            warn_once(f"{where}: pictures are those of image or images; the columns {unused} are not used.")
         return counted
     if len(kinds) > 1:
         raise DataError(
@@ -172,7 +164,7 @@ def _chosen(found: list[str], full: bool, where: str) -> list[str]:
             "one to use to image (or images, for lists), and drop the others."
         )
     if found:
-        say_once(f"{where}: pictures are read from the column{'s' * (len(found) > 1)} {', '.join(found)}.")
+        warn_once(f"{where}: pictures are read from the column{'s' * (len(found) > 1)} {', '.join(found)}.")
     return next(iter(kinds.values()), [])
 
 
@@ -218,7 +210,7 @@ def _is_full(dataset: Any) -> bool:
         filled = None
         for column in own:
             one = compute.is_valid(batch[column])
-            if column == "images" and _is_list(batch[column].type):
+            if column == "images" and is_list(batch[column].type):
                 one = compute.greater(compute.fill_null(compute.list_value_length(batch[column]), 0), 0)
             elif _is_float(batch[column].type):
                 one = compute.fill_null(compute.invert(compute.is_nan(batch[column])), False)
@@ -234,12 +226,6 @@ def _is_float(kind: Any) -> bool:
     import pyarrow
 
     return bool(pyarrow.types.is_floating(kind))
-
-
-def _is_list(kind: Any) -> bool:
-    import pyarrow
-
-    return bool(pyarrow.types.is_list(kind) or pyarrow.types.is_large_list(kind))
 
 
 def _is_text(kind: Any) -> bool:
@@ -276,11 +262,7 @@ def _rewritten(
 
 
 def _pictures_of(
-    dataset: Any,
-    columns: list[str],
-    taken: list[tuple[Row, list[Any]]] | None,
-    finder: PictureFinder,
-    name_of: NameOf,
+    dataset: Any, columns: list[str], taken: list[tuple[Row, list[Any]]] | None, finder: PictureFinder, name_of: NameOf
 ) -> Iterator[list[Any]]:
     """The pictures of each row in turn; where nobody can tell which and bad ones are kept, one that says why."""
     held = close_images(dataset.select_columns(columns)) if columns else [{} for _ in range(len(dataset))]

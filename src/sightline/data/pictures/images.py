@@ -177,11 +177,7 @@ def _require_8_bits(image: Image.Image) -> None:
 
 
 def encoded_format(stored: bytes | str | Path, name: str) -> str:
-    """The format of an encoded picture of the row `name`, as a file's ending.
-
-    Raises:
-        DataError: it is none.
-    """
+    """The format of an encoded picture of the row `name`, as a file's ending. Raises DataError where it is none."""
     with _named(stored, name), opened_picture(stored) as image:
         return str(image.format).lower()
 
@@ -250,11 +246,7 @@ def _refusal_key(stored: str | bytes | bytearray | Path) -> str:
 
 
 def named_key(value: Any, name: str) -> str:
-    """`stored_key` of a picture of the row `name`.
-
-    Raises:
-        DataError: its file cannot be read.
-    """
+    """`stored_key` of a picture of the row `name`. Raises DataError where its file cannot be read."""
     try:
         return stored_key(value)
     except OSError as error:

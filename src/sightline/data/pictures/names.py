@@ -72,11 +72,6 @@ def buried_pictures(samples: Mapping[str, Sequence[Any]]) -> list[str]:
     ]
 
 
-def sounds_like_pictures(column: str) -> bool:
-    """Whether a column's name says that pictures are in it."""
-    return bool(_NAMED.fullmatch(column))
-
-
 def series(columns: Iterable[str]) -> dict[str, list[str]]:
     """Columns by what they are called without their number, each in the order of their numbers.
 
@@ -97,7 +92,7 @@ def _are_pictures(column: str, values: Sequence[Any], finder: Finder) -> bool:
     filled = [one for one in flat if one is not None and one != "" and one != b""]
     if not filled:
         return False
-    named = sounds_like_pictures(column)
+    named = bool(_NAMED.fullmatch(column))
     sure = bool(_SURE.fullmatch(column))
     return all(_is_picture(value, named, sure, finder) for value in filled[:SAMPLED])
 

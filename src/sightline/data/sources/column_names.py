@@ -70,11 +70,12 @@ def with_known_names(rows: Iterable[Row], where: str) -> Iterator[Row]:
 
 def _say(others: dict[str, str], where: str) -> None:
     if others:
-        _say_once(f"{where}: {', '.join(f'{name!r} is read as {known}' for name, known in others.items())}.")
+        warn_once(f"{where}: {', '.join(f'{name!r} is read as {known}' for name, known in others.items())}.")
 
 
 @functools.cache
-def _say_once(text: str) -> None:
+def warn_once(text: str) -> None:
+    """A line for the user, however often the rows are read."""
     logger.warning("%s", text)
 
 

@@ -14,18 +14,17 @@ from sightline.data.pictures.columns import PictureAccess, PictureFinder, beside
 from sightline.data.pictures.gathering import gather_pictures
 from sightline.data.pictures.images import image_size, read_whole, rejected_images, row_images, stored_image
 from sightline.data.sources.bad_rows import SHOWN_ROWS, say_once
-from sightline.data.sources.bounds import require_packed
 from sightline.data.sources.column_names import rename_known, renamed
 from sightline.data.sources.documents import holds_split, require_split
 from sightline.data.sources.file_signatures import folder_signature
 from sightline.data.sources.folders import is_saved, read_saved, say_unread, split_files, splits_of
-from sightline.data.sources.mixed_columns import has_short, in_short_decimals
 from sightline.data.sources.row_files import READERS, class_rows, dataset_of, stream_rows
 from sightline.data.sources.shards import PICTURES, read_shard_table
-from sightline.data.sources.text_files import row_kind
+from sightline.data.sources.text_files import require_packed, row_kind
+from sightline.data.tables import has_short, in_short_decimals
 from sightline.errors import ConfigError, DataError, nearest
 from sightline.progress import doing
-from sightline.settings.hub import unreachable
+from sightline.settings.places import unreachable
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict, IterableDataset

@@ -166,11 +166,7 @@ def _vqav2_question(
 
 
 def _listed(content: Record, key: str, file: Path) -> list[Record]:
-    """The records under a key, whatever they are.
-
-    Raises:
-        DataError: no list stands there.
-    """
+    """The records under a key, whatever they are. Raises DataError where no list stands there."""
     found = content.get(key)
     if not isinstance(found, list):
         raise DataError(f"{file.name}: expected a list of objects at {key}, got {str(found)[:60]}. Download it again.")

@@ -1,9 +1,11 @@
-"""Short hashes of files, folders and rows, for cache keys; large files are sampled, no image is opened."""
+"""Short hashes of files, folders, rows and our own code, for cache keys; large files are sampled."""
 
 from __future__ import annotations
 
+import functools
 import glob
 import hashlib
+import importlib.metadata
 import os
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -163,3 +165,27 @@ def _name_and_size(path: str) -> str:
         return f"{Path(path).name} {Path(path).stat().st_size}\n"
     except (OSError, ValueError):  # an address, or a file that is missing
         return _name(path)
+
+
+_PACKAGE = Path(__file__).resolve().parents[2]
+_LAYERS = ("data", "engine", "models")  # whose code decides what a row, a picture or a prompt becomes
+
+
+@functools.cache
+def encoding_version() -> str:
+    """A hash of Sightline's version and of the code that turns rows and pictures into tensors.
+
+    Nobody has to remember to raise a number: a changed rule (how transparency is laid on white, say) is a new version,
+    and what an older one stored is computed again.
+    """
+    digest = hashlib.blake2b(_release().encode(), digest_size=16)
+    for path in sorted(path for layer in _LAYERS for path in (_PACKAGE / layer).rglob("*.py")):
+        digest.update(f"\n{path.relative_to(_PACKAGE)}\n".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def _release() -> str:
+    try:
+        return importlib.metadata.version("sightline")
+    except importlib.metadata.PackageNotFoundError:  # code that was never installed is known by itself
+        return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import os
 import re
@@ -10,10 +9,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sightline.data.sources.bad_rows import say_once
 from sightline.data.sources.shards import PICTURES
 from sightline.data.sources.text_files import opened_text, row_kind
 from sightline.errors import DataError
-from sightline.launch.processes import say
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -66,7 +65,7 @@ def say_unread(folder: Path, files: list[Path], split: str | None) -> None:
     others = [file for file in row_files(folder) if file not in files]
     others = [file for file in others if split_of(file, folder, wanted) in (None, wanted)]
     if others:
-        _say_once(
+        say_once(
             f"{folder}: {wanted} is read from {_shown(files, folder)}; not read: {_shown(others, folder)}. To read one "
             "of these, name it."
         )
@@ -126,11 +125,6 @@ def _shown(files: Iterable[Path], folder: Path) -> str:
     names = [str(file.relative_to(folder)) for file in files]
     more = len(names) - SHOWN_FILES
     return ", ".join(names[:SHOWN_FILES]) + (f" and {more:,} more" if more > 0 else "")
-
-
-@functools.cache
-def _say_once(text: str) -> None:
-    say(text)
 
 
 ARROW_END = b"\xff\xff\xff\xff\0\0\0\0"

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from sightline.data.sources.bad_rows import BadRows, left_out, listed
-from sightline.data.sources.bounds import lines_of
 from sightline.data.sources.documents import Place, document_rows, require_split
-from sightline.data.sources.text_files import opened_text
+from sightline.data.sources.text_files import lines_of, opened_text
 from sightline.errors import DataError
 from sightline.launch.processes import say
 from sightline.notation import NotationError, read_json

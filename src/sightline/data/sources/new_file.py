@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sightline.disks import LockedError, locked, take
 from sightline.errors import ConfigError, RunFolderError
-from sightline.locks import LockedError, locked, take
 from sightline.runs import short_name
 
 
@@ -75,11 +75,7 @@ def _own(file: BinaryIO, partial: Path, out: Path) -> None:
 
 
 def require_new(out: Path) -> None:
-    """Nothing for a folder that is missing or empty.
-
-    Raises:
-        RunFolderError: it holds something, or is a file.
-    """
+    """Nothing for a folder that is missing or empty. Raises RunFolderError where it holds something, or is a file."""
     if out.is_symlink() or out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise RunFolderError(f"{out} holds something already. Choose another folder, or empty it.")
 

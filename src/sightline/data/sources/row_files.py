@@ -11,14 +11,20 @@ from typing import TYPE_CHECKING, Any
 from sightline.data.pictures.columns import PictureAccess, PictureFinder, beside
 from sightline.data.pictures.gathering import gather_rows
 from sightline.data.sources.bad_rows import BadRows
-from sightline.data.sources.bounds import VALUE_BYTES, allow_long_cells, lines_of, require_bytes
 from sightline.data.sources.column_names import renamed_rows, with_known_names
 from sightline.data.sources.documents import token_rows
 from sightline.data.sources.json_rows import iterate_jsonl, json_rows, settle, stream_jsonl
-from sightline.data.sources.large_tables import dataset_of_tables
-from sightline.data.sources.mixed_columns import in_short_decimals, is_mixed, table_of
+from sightline.data.sources.kept_rows import dataset_of_tables
 from sightline.data.sources.shards import PICTURES, read_shard_table, read_shards, shard_problem
-from sightline.data.sources.text_files import opened_text, row_kind
+from sightline.data.sources.text_files import (
+    VALUE_BYTES,
+    allow_long_cells,
+    lines_of,
+    opened_text,
+    require_bytes,
+    row_kind,
+)
+from sightline.data.tables import in_short_decimals, is_mixed, table_of
 from sightline.errors import DataError
 from sightline.launch.processes import say
 from sightline.notation import NotationError, read_json
@@ -79,7 +85,7 @@ def _iterate_parquet(path: Path) -> Iterator[Row]:
     try:
         file = pyarrow.parquet.ParquetFile(path)
         features = Features.from_arrow_schema(file.schema_arrow)
-        written = {column: feature for column, feature in features.items() if _holds_json(feature)}
+        written = {column: feature for column, feature in features.items() if is_mixed(feature)}
         for batch in file.iter_batches(batch_size=32):
             batch.validate(full=True)
             for row in in_short_decimals(pyarrow.Table.from_batches([batch])).to_pylist():
@@ -92,17 +98,6 @@ def _no_parquet(path: Path, error: Exception) -> DataError:
     if isinstance(error, PermissionError):
         return DataError(f"{path} may not be read by this user. Give it the right to read it, or copy the file.")
     return DataError(f"{path.name} is no whole Parquet file: {error}. Copy or write it again.")
-
-
-def _holds_json(feature: Any) -> bool:
-    """Whether `datasets` stores parts of a column as JSON, such as tools whose parameters differ."""
-    from datasets import Json, List
-
-    if isinstance(feature, List):
-        return _holds_json(feature.feature)
-    if isinstance(feature, dict):
-        return any(map(_holds_json, feature.values()))
-    return isinstance(feature, Json)
 
 
 def _read_json_in(value: Any, feature: Any) -> Any:
@@ -269,17 +264,13 @@ def _read_tokens(path: Path, finder: PictureFinder, split: str | None) -> Datase
     return dataset_of(rows, path)
 
 
-def _read_tar(path: Path, finder: PictureFinder, split: str | None) -> Dataset:
-    return read_shard_table([path], finder.skip_bad_rows, finder.noted)
-
-
 READERS: dict[str, Reader] = {
     ".jsonl": _read_jsonl,
     ".json": _read_json,
     ".csv": _read_csv,
     ".tsv": _read_csv,
     ".parquet": _read_parquet,
-    ".tar": _read_tar,
+    ".tar": lambda path, finder, split: read_shard_table([path], finder.skip_bad_rows, finder.noted),
     ".token": _read_tokens,
     ".txt": _read_tokens,
 }

@@ -9,10 +9,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
-from sightline.data.sources.bounds import COMPRESSED, COPY_BYTES, Unpacked, require_bytes, require_value
-from sightline.data.sources.file_signatures import file_signature
-from sightline.data.sources.mixed_columns import is_mixed, kept_texts, table_of
-from sightline.data.version import encoding_version
+from sightline.data.sources.file_signatures import encoding_version, file_signature
+from sightline.data.sources.text_files import COMPRESSED, COPY_BYTES, Unpacked, require_bytes, require_value
+from sightline.data.tables import is_mixed, kept_texts, table_of
 from sightline.errors import DataError
 from sightline.launch.processes import say
 from sightline.notation import NotationError, read_json

@@ -93,11 +93,7 @@ class DatasetTable:
         return len(self.dataset)
 
     def row(self, index: int) -> Row:
-        """The row at `index`, from 0.
-
-        Raises:
-            DataError: a picture's file is missing.
-        """
+        """The row at `index`, from 0. Raises DataError where a picture's file is missing."""
         name = f"{self.source} row {index + 1}"
         stored = self.dataset[index]
         return Row(name, index + 1, {column: self._cell(column, index, stored[column], name) for column in stored})

@@ -15,10 +15,9 @@ from PIL.Image import Image
 
 from sightline.data.pictures.columns import beside
 from sightline.data.pictures.images import open_image, stored_key
-from sightline.data.sources.bounds import VALUE_BYTES, allow_long_cells
 from sightline.data.sources.column_names import OWN_NAMES, ColumnNames, new_names, require_names
 from sightline.data.sources.stored import FilePicture, Row
-from sightline.data.sources.text_files import plain_text, row_stem
+from sightline.data.sources.text_files import VALUE_BYTES, allow_long_cells, plain_text, row_stem
 from sightline.errors import DataError
 from sightline.types import Picture
 

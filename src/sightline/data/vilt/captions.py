@@ -17,20 +17,7 @@ from sightline.data.sources.documents import (
     token_caption,
 )
 from sightline.data.sources.text_files import row_kind
-from sightline.data.vilt.sources import (
-    Picture,
-    PictureCheck,
-    PictureFolder,
-    Record,
-    pictures_beside,
-    read_arrow,
-    read_json,
-    read_lines,
-    read_records,
-    require_file,
-    require_own_names,
-    text_of,
-)
+from sightline.data.vilt import sources
 from sightline.errors import DataError
 
 
@@ -45,14 +32,17 @@ class CaptionedPicture:
     """
 
     name: str
-    picture: Picture
+    picture: sources.Picture
     key: str
     captions: tuple[str, ...]
     asked: tuple[str, ...] = ()
 
 
 def read_captions(
-    path: str | Path, image_folder: str | None = None, split: str | None = None, check: PictureCheck | None = None
+    path: str | Path,
+    image_folder: str | None = None,
+    split: str | None = None,
+    check: sources.PictureCheck | None = None,
 ) -> list[CaptionedPicture]:
     """Pictures with their captions, in the order of the file.
 
@@ -69,9 +59,9 @@ def read_captions(
     Raises:
         DataError: no such file or format, or rows that cannot be used: the first ten by name, and how many there are.
     """
-    file = require_file(path)
-    owned, check = check is not None, check or PictureCheck()
-    rows = list(_grouped(_read(file, pictures_beside(file, image_folder, check), split)))
+    file = sources.require_file(path)
+    owned, check = check is not None, check or sources.PictureCheck()
+    rows = list(_grouped(_read(file, sources.pictures_beside(file, image_folder, check), split)))
     if not owned or not rows:
         check.bad.settle(len(rows))
     if not rows:
@@ -80,11 +70,11 @@ def read_captions(
     return rows
 
 
-def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[CaptionedPicture]:
+def _read(file: Path, pictures: sources.PictureFolder, split: str | None) -> Iterator[CaptionedPicture]:
     kind = row_kind(file)
     if kind in (".arrow", ".token", ".txt", ".tsv"):
         require_split(file, split)
-        require_own_names(pictures.check, file)
+        sources.require_own_names(pictures.check, file)
     if kind == ".arrow":
         return _from_arrow(file, pictures.check)
     if kind in (".token", ".txt", ".tsv"):
@@ -92,11 +82,12 @@ def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[Ca
     if kind == ".jsonl":
         return _from_rows(file, pictures, split)
     if kind != ".json":
-        raise DataError(f"{path_hint(file)} Expected .json, .jsonl, .token, .txt, .tsv or .arrow.")
-    content = read_json(file)
+        formats = ".json, .jsonl, .token, .txt, .tsv or .arrow"
+        raise DataError(f"{file}: '{file.suffix}' is no format that captions come in. Expected {formats}.")
+    content = sources.read_json(file)
     if isinstance(content, list):
         return _from_rows(file, pictures, split)
-    require_own_names(pictures.check, file)
+    sources.require_own_names(pictures.check, file)
     if isinstance(content, dict) and {"images", "annotations"} <= set(content):
         require_split(file, split)
         return _from_records(coco_captions(content, file, pictures.check.bad), pictures)
@@ -106,32 +97,27 @@ def _read(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[Ca
     raise DataError(f"{file}: expected COCO's keys images and annotations, Karpathy's images, or a list of rows.")
 
 
-def path_hint(file: Path) -> str:
-    """How messages about an unknown format begin."""
-    return f"{file}: '{file.suffix}' is no format that captions come in."
-
-
-def _from_records(records: Iterable[CaptionRecord], pictures: PictureFolder) -> Iterator[CaptionedPicture]:
+def _from_records(records: Iterable[CaptionRecord], pictures: sources.PictureFolder) -> Iterator[CaptionedPicture]:
     for record in records:
         with pictures.check.bad.of_row(record.name):
             yield _of_record(record, pictures)
 
 
-def _of_record(record: CaptionRecord, pictures: PictureFolder) -> CaptionedPicture:
+def _of_record(record: CaptionRecord, pictures: sources.PictureFolder) -> CaptionedPicture:
     first, *others = record.places
     path = pictures.find(first, record.name, *others)
     return CaptionedPicture(record.name, path, path, _texts(list(record.captions), record.name))
 
 
-def _from_tokens(file: Path, pictures: PictureFolder) -> Iterator[CaptionedPicture]:
-    for index, line in enumerate(read_lines(file)):
+def _from_tokens(file: Path, pictures: sources.PictureFolder) -> Iterator[CaptionedPicture]:
+    for index, line in enumerate(sources.read_lines(file)):
         name = f"{file.name} row {index + 1}"
         with pictures.check.bad.of_row(name):
             yield _of_record(token_caption(line, name), pictures)
 
 
-def _from_rows(file: Path, pictures: PictureFolder, split: str | None) -> Iterator[CaptionedPicture]:
-    records = read_records(file, pictures.check)
+def _from_rows(file: Path, pictures: sources.PictureFolder, split: str | None) -> Iterator[CaptionedPicture]:
+    records = sources.read_records(file, pictures.check)
     if not any("split" in record for record in records.values()):
         require_split(file, split)
     first = next(iter(records.values()), {})
@@ -140,26 +126,26 @@ def _from_rows(file: Path, pictures: PictureFolder, split: str | None) -> Iterat
         return
     for name, record in records.items():
         with pictures.check.bad.of_row(name):
-            if not in_split(text_of(record, "split", name) or None, split):
+            if not in_split(sources.text_of(record, "split", name) or None, split):
                 continue
             path = pictures.find(_named_picture(record, name), name)
             yield CaptionedPicture(name, path, path, _texts(_row_captions(record, name), name))
 
 
-def _named_picture(record: Record, name: str) -> str:
+def _named_picture(record: sources.Record, name: str) -> str:
     if not isinstance(record.get("image"), str):
         raise DataError(f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}.")
     return str(record["image"])
 
 
-def _from_answers(records: dict[str, Record], pictures: PictureFolder) -> Iterator[CaptionedPicture]:
+def _from_answers(records: dict[str, sources.Record], pictures: sources.PictureFolder) -> Iterator[CaptionedPicture]:
     answers: dict[str, set[str]] = {}
     asked: dict[str, list[str]] = {}
     names: dict[str, str] = {}
     for name, record in records.items():
         with pictures.check.bad.of_row(name):
             path = pictures.find(_named_picture(record, name), name)
-            question = text_of(record, "question", name)
+            question = sources.text_of(record, "question", name)
             given = column_answers(record, "answer", name) if record.get("answer") not in (None, "", []) else ()
             names.setdefault(path, name)
             asked.setdefault(path, []).extend([question] if question.strip() else [])
@@ -170,8 +156,8 @@ def _from_answers(records: dict[str, Record], pictures: PictureFolder) -> Iterat
             yield CaptionedPicture(name, path, path, (caption,), tuple(asked[path]))
 
 
-def _from_arrow(file: Path, check: PictureCheck) -> Iterator[CaptionedPicture]:
-    for index, record in enumerate(read_arrow(file)):
+def _from_arrow(file: Path, check: sources.PictureCheck) -> Iterator[CaptionedPicture]:
+    for index, record in enumerate(sources.read_arrow(file)):
         name = f"{file.name} row {index + 1}"
         if "caption" not in record or "image" not in record:
             raise DataError(f"{name}: expected the columns image and caption, found {', '.join(record)}.")
@@ -181,7 +167,7 @@ def _from_arrow(file: Path, check: PictureCheck) -> Iterator[CaptionedPicture]:
             yield CaptionedPicture(name, record["image"], str(record.get("image_id", name)), _texts(texts, name))
 
 
-def _row_captions(record: Record, name: str) -> list[str]:
+def _row_captions(record: sources.Record, name: str) -> list[str]:
     for column in ("captions", "caption"):
         value = record.get(column)
         if isinstance(value, str | list) and value:

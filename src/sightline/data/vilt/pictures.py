@@ -69,11 +69,7 @@ class PictureReader:
         self._room = cache_bytes
 
     def read(self, picture: Picture | Image.Image, name: str) -> np.ndarray:
-        """The sized picture as bytes of RGB, (H, W, 3).
-
-        Raises:
-            DataError: missing, unreadable or too narrow.
-        """
+        """The sized picture as bytes of RGB, (H, W, 3). Raises DataError: missing, unreadable or too narrow."""
         key = _key(picture)
         if key is not None and key in self._cache:
             self._cache.move_to_end(key)

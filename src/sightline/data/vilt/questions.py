@@ -12,21 +12,7 @@ from sightline.data.marks import without_marks
 from sightline.data.sources.answers import column_answers, written_list
 from sightline.data.sources.documents import as_published, vqav2_questions
 from sightline.data.sources.text_files import row_kind
-from sightline.data.vilt.sources import (
-    Picture,
-    PictureCheck,
-    PictureFolder,
-    Record,
-    label_of,
-    pictures_beside,
-    read_arrow,
-    read_json,
-    read_lines,
-    read_records,
-    require_file,
-    require_own_names,
-    text_of,
-)
+from sightline.data.vilt import sources
 from sightline.errors import DataError
 
 # What an answer is worth that so many of the ten people gave (VQAv2, as ViLT scores it); 1 from four on.
@@ -45,7 +31,7 @@ class AskedPicture:
     """
 
     name: str
-    picture: Picture
+    picture: sources.Picture
     key: str
     question: str
     scores: dict[str, float]
@@ -57,7 +43,7 @@ def read_questions(
     path: str | Path,
     image_folder: str | None = None,
     annotations: str | Path | None = None,
-    check: PictureCheck | None = None,
+    check: sources.PictureCheck | None = None,
 ) -> list[AskedPicture]:
     """Questions with scored answers, in the order of the file.
 
@@ -73,9 +59,9 @@ def read_questions(
     Raises:
         DataError: no such file or format, or rows that cannot be used: the first ten by name, and how many there are.
     """
-    file = require_file(path)
-    owned, check = check is not None, check or PictureCheck()
-    rows = list(_read(file, pictures_beside(file, image_folder, check), annotations))
+    file = sources.require_file(path)
+    owned, check = check is not None, check or sources.PictureCheck()
+    rows = list(_read(file, sources.pictures_beside(file, image_folder, check), annotations))
     if not owned or not rows:
         check.bad.settle(len(rows))
     if not rows:
@@ -96,10 +82,10 @@ def answer_vocabulary(rows: Iterable[AskedPicture], min_count: int = 1) -> list[
 
 def read_vocabulary(path: str | Path) -> list[str]:
     """The answers of a file: JSON, a list or a mapping of numbers to answers, or text with one answer a line."""
-    file = require_file(path)
+    file = sources.require_file(path)
     if row_kind(file) != ".json":
-        return [line.strip() for line in read_lines(file)]
-    content = read_json(file)
+        return [line.strip() for line in sources.read_lines(file)]
+    content = sources.read_json(file)
     content = content.get("label2ans", content) if isinstance(content, dict) else content
     if isinstance(content, dict):
         content = [content[key] for key in sorted(content, key=int)]
@@ -122,7 +108,7 @@ def score_answers(answers: Iterable[str]) -> dict[str, float]:
     return {answer: SCORES[min(count, len(SCORES) - 1)] for answer, count in counts.items()}
 
 
-def row_scores(record: Record, name: str) -> dict[str, float]:
+def row_scores(record: sources.Record, name: str) -> dict[str, float]:
     """Scores of a row's `answers` or `answer`: by how many people gave them, or 1 for each of several texts.
 
     Raises:
@@ -143,27 +129,27 @@ def plain_answer(answer: Any) -> str:
     return str(answer).strip().lower().rstrip(".")
 
 
-def _read(file: Path, pictures: PictureFolder, annotations: str | Path | None) -> Iterator[AskedPicture]:
+def _read(file: Path, pictures: sources.PictureFolder, annotations: str | Path | None) -> Iterator[AskedPicture]:
     kind = row_kind(file)
     if kind == ".arrow":
-        require_own_names(pictures.check, file)
+        sources.require_own_names(pictures.check, file)
         return _from_arrow(file, pictures.check)
     if kind == ".json":
-        content = read_json(file)
+        content = sources.read_json(file)
         if isinstance(content, dict):
-            require_own_names(pictures.check, file)
+            sources.require_own_names(pictures.check, file)
             return _from_vqav2(file, content, pictures, annotations)
     if kind not in (".json", ".jsonl"):
         raise DataError(f"{file}: expected questions as .json, .jsonl or .arrow, got '{kind}'.")
-    return _from_rows(read_records(file, pictures.check), pictures)
+    return _from_rows(sources.read_records(file, pictures.check), pictures)
 
 
 def _from_vqav2(
-    file: Path, content: Record, pictures: PictureFolder, annotations: str | Path | None
+    file: Path, content: sources.Record, pictures: sources.PictureFolder, annotations: str | Path | None
 ) -> Iterator[AskedPicture]:
     if "questions" not in content:
         raise DataError(f"{file}: expected VQAv2's key 'questions', found {', '.join(content)}.")
-    answered = _annotations(require_file(annotations)) if annotations else None
+    answered = _annotations(sources.require_file(annotations)) if annotations else None
     for record in vqav2_questions(content, answered, file, pictures.check.bad):
         with pictures.check.bad.of_row(record.name):
             first, *others = record.places
@@ -173,35 +159,37 @@ def _from_vqav2(
             yield AskedPicture(record.name, path, path, question, scores, str(record.id), record.kind)
 
 
-def _annotations(file: Path) -> list[Record]:
-    content = read_json(file)
+def _annotations(file: Path) -> list[sources.Record]:
+    content = sources.read_json(file)
     found = content.get("annotations") if isinstance(content, dict) else None
     if not isinstance(found, list):
         raise DataError(f"{file}: expected VQAv2's key 'annotations' with a list, got {str(content):.60}.")
     return found
 
 
-def _from_rows(records: dict[str, Record], pictures: PictureFolder) -> Iterator[AskedPicture]:
+def _from_rows(records: dict[str, sources.Record], pictures: sources.PictureFolder) -> Iterator[AskedPicture]:
     for name, record in records.items():
         with pictures.check.bad.of_row(name):
             yield _of_row(record, pictures, name)
 
 
-def _of_row(record: Record, pictures: PictureFolder, name: str) -> AskedPicture:
+def _of_row(record: sources.Record, pictures: sources.PictureFolder, name: str) -> AskedPicture:
     if not isinstance(record.get("image"), str):
         raise DataError(
             f"{name}: expected the path of a picture in 'image', got {record.get('image')!r}; "
             f"the row has {', '.join(record)}. Rename the column of pictures to image."
         )
     path = pictures.find(record["image"], name)
-    kind = next((text_of(record, key, name) for key in ("kind", "question_type", "answer_type") if record.get(key)), "")
+    kind = next(
+        (sources.text_of(record, key, name) for key in ("kind", "question_type", "answer_type") if record.get(key)), ""
+    )
     question = _question(record.get("question"), name)
-    id_ = label_of(record, "id", name, name)
+    id_ = sources.label_of(record, "id", name, name)
     return AskedPicture(name, path, path, question, row_scores(record, name), id_, kind)
 
 
-def _from_arrow(file: Path, check: PictureCheck) -> Iterator[AskedPicture]:
-    for index, record in enumerate(read_arrow(file)):
+def _from_arrow(file: Path, check: sources.PictureCheck) -> Iterator[AskedPicture]:
+    for index, record in enumerate(sources.read_arrow(file)):
         picture = f"{file.name} row {index + 1}"
         if "questions" not in record or "answer_scores" not in record:
             raise DataError(f"{picture}: expected questions, answers and answer_scores, found {', '.join(record)}.")

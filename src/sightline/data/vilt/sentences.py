@@ -8,19 +8,7 @@ from pathlib import Path
 
 from sightline.data.sources.documents import as_published
 from sightline.data.sources.text_files import row_kind, row_stem
-from sightline.data.vilt.sources import (
-    Picture,
-    PictureCheck,
-    PictureFolder,
-    Record,
-    label_of,
-    pictures_beside,
-    read_arrow,
-    read_records,
-    require_file,
-    require_own_names,
-    text_of,
-)
+from sightline.data.vilt import sources
 from sightline.errors import DataError
 
 LABELS = ("false", "true")
@@ -38,7 +26,7 @@ class JudgedPictures:
     """
 
     name: str
-    pictures: tuple[Picture, ...]
+    pictures: tuple[sources.Picture, ...]
     sentence: str
     label: int
     group: str
@@ -46,7 +34,7 @@ class JudgedPictures:
 
 
 def read_sentences(
-    path: str | Path, image_folder: str | None = None, check: PictureCheck | None = None
+    path: str | Path, image_folder: str | None = None, check: sources.PictureCheck | None = None
 ) -> list[JudgedPictures]:
     """Sentences with their pictures and labels, in the order of the file.
 
@@ -61,11 +49,11 @@ def read_sentences(
         DataError: no such file or format, rows of one and of two pictures, or rows that cannot be used: the first ten
             by name, and how many there are.
     """
-    file = require_file(path)
-    owned, check = check is not None, check or PictureCheck()
-    pictures = pictures_beside(file, image_folder, check)
+    file = sources.require_file(path)
+    owned, check = check is not None, check or sources.PictureCheck()
+    pictures = sources.pictures_beside(file, image_folder, check)
     if row_kind(file) == ".arrow":
-        require_own_names(check, file)
+        sources.require_own_names(check, file)
         rows = list(_from_arrow(file, check))
     else:
         rows = list(_from_rows(file, pictures))
@@ -78,32 +66,30 @@ def read_sentences(
     return rows
 
 
-def _from_rows(file: Path, pictures: PictureFolder) -> Iterator[JudgedPictures]:
-    for name, record in read_records(file, pictures.check).items():
+def _from_rows(file: Path, pictures: sources.PictureFolder) -> Iterator[JudgedPictures]:
+    for name, record in sources.read_records(file, pictures.check).items():
         with pictures.check.bad.of_row(name):
             yield from _of_row(record, name, file, pictures)
 
 
-def _of_row(record: Record, name: str, file: Path, pictures: PictureFolder) -> list[JudgedPictures]:
+def _of_row(record: sources.Record, name: str, file: Path, pictures: sources.PictureFolder) -> list[JudgedPictures]:
     """The examples of a row, all or none."""
-    sentence = (text_of(record, "sentence", name) or text_of(record, "question", name)).strip()
+    sentence = (sources.text_of(record, "sentence", name) or sources.text_of(record, "question", name)).strip()
     if not sentence:
         raise DataError(f"{name}: expected a sentence (or question), found {', '.join(record)}.")
     label = _label(record.get("label", record.get("answer")), name)
-    identifier = label_of(record, "identifier", name, "")
-    group = identifier.split("-")[0] if identifier.count("-") == 1 else _pair_group(identifier) or name
+    identifier = sources.label_of(record, "identifier", name, "")
+    # NLVR2's `dev-850-0-1` shows the pictures of all `dev-850-0-...`.
+    group = identifier.split("-")[0] if identifier.count("-") == 1 else identifier.rpartition("-")[0] or name
     return [
-        JudgedPictures(name, shown, sentence, label, group, label_of(record, "id", name, f"{name}.{number}"))
+        JudgedPictures(name, shown, sentence, label, group, sources.label_of(record, "id", name, f"{name}.{number}"))
         for number, shown in enumerate(_pictures(record, name, file, pictures))
     ]
 
 
-def _pair_group(identifier: str) -> str:
-    """NLVR2's `dev-850-0-1` shows the pictures of all `dev-850-0-...`."""
-    return identifier.rpartition("-")[0]
-
-
-def _pictures(record: Record, name: str, file: Path, pictures: PictureFolder) -> Iterator[tuple[Picture, ...]]:
+def _pictures(
+    record: sources.Record, name: str, file: Path, pictures: sources.PictureFolder
+) -> Iterator[tuple[sources.Picture, ...]]:
     """What the row shows, one tuple per example."""
     given = record.get("images") or ([record["image"]] if record.get("image") else [])
     if given:
@@ -112,8 +98,8 @@ def _pictures(record: Record, name: str, file: Path, pictures: PictureFolder) ->
             raise DataError(f"{name}: expected paths of pictures, got {given!r:.60}. Mend or drop the row.")
         yield tuple(pictures.find(path, name) for path in paths)
         return
-    identifier = label_of(record, "identifier", name, "")
-    directory = label_of(record, "directory", name, "")
+    identifier = sources.label_of(record, "identifier", name, "")
+    directory = sources.label_of(record, "directory", name, "")
     folder = f"{directory}/" if directory else ""
     stems = [f"{identifier.rpartition('-')[0]}-img{side}.png" for side in (0, 1)]
     if identifier.count("-") >= 3:
@@ -125,8 +111,8 @@ def _pictures(record: Record, name: str, file: Path, pictures: PictureFolder) ->
         raise DataError(f"{name}: expected image, images or an identifier, found {', '.join(record)}.")
 
 
-def _from_arrow(file: Path, check: PictureCheck) -> Iterator[JudgedPictures]:
-    for index, record in enumerate(read_arrow(file)):
+def _from_arrow(file: Path, check: sources.PictureCheck) -> Iterator[JudgedPictures]:
+    for index, record in enumerate(sources.read_arrow(file)):
         name = f"{file.name} row {index + 1}"
         if not {"image_0", "image_1", "questions", "answers"} <= set(record):
             raise DataError(f"{name}: expected image_0, image_1, questions and answers, found {', '.join(record)}.")

@@ -41,11 +41,7 @@ class PictureCheck:
     _refused: dict[Picture, str] = field(default_factory=dict)
 
     def require(self, picture: Picture, row: str) -> None:
-        """Nothing for a picture that can be used.
-
-        Raises:
-            DataError: it cannot; begins with the row.
-        """
+        """Nothing for a picture that can be used. Raises DataError where it cannot, which begins with the row."""
         if picture not in self.sizes and picture not in self._refused:
             try:
                 self.sizes[picture] = self.measure(picture, row)
@@ -84,11 +80,7 @@ class PictureFolder:
 
 
 def read_json(path: Path) -> Any:
-    """The content of a JSON file.
-
-    Raises:
-        DataError: it is no text or no JSON.
-    """
+    """The content of a JSON file. Raises DataError where it is no text or no JSON."""
     try:
         return parse_json(_text(path), unique=True, for_table=True)
     except NotationError as error:
@@ -200,11 +192,7 @@ def _batches(pyarrow: Any, source: Any, path: Path) -> Iterator[Any]:
 
 
 def require_file(path: str | Path) -> Path:
-    """The path, which is an existing file.
-
-    Raises:
-        DataError: there is none.
-    """
+    """The path, which is an existing file. Raises DataError where there is none."""
     found = Path(path).expanduser()
     if not found.is_file():
         if found.is_symlink():

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from sightline.data.worlds.descriptions import PROMPT, caption, describe, describe_falsely
-from sightline.data.worlds.draw import draw_scene
 from sightline.data.worlds.questions import answer_options, scene_questions
-from sightline.data.worlds.scene import SPLITS, Scene, Split, single_shape_scenes, world_scenes
+from sightline.data.worlds.scene import SPLITS, Scene, Split, draw_scene, single_shape_scenes, world_scenes
 
 Row = dict[str, Any]
 Picture = Callable[[int], str]

@@ -7,38 +7,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from sightline.errors import ConfigError
-from sightline.evaluation.comparison.changes import Change, TaskChange
-from sightline.evaluation.comparison.pairs import SamplePair
+from sightline.evaluation.comparison import tables
+from sightline.evaluation.comparison.changes import Change, SamplePair, TaskChange
 from sightline.evaluation.comparison.run import RunComparison, to_json
-from sightline.evaluation.comparison.tables import (
-    CHECK_HEADER,
-    category_changes,
-    change_table,
-    change_text,
-    check_rows,
-    evidence_table,
-    interval_text,
-    p_sign,
-    p_text,
-    points_text,
-)
 from sightline.evaluation.outcome import shown
 from sightline.evaluation.shown_samples import FoundPictures, find_pictures, shown_answer, shown_sample
 from sightline.evaluation.stored_run import read_summary
+from sightline.pages import report
 from sightline.pages.browser import MAX_PICTURES, ShownSample, browser
-from sightline.pages.report import (
-    REPORT,
-    Block,
-    Folded,
-    Headline,
-    IntervalChart,
-    IntervalRow,
-    Listing,
-    Notice,
-    Report,
-    Section,
-    render_report,
-)
 from sightline.runs import RunFolder
 from sightline.types import Interval, Picture
 
@@ -59,7 +35,9 @@ def write_comparison(comparison: RunComparison, folder: Path, max_pictures: int)
     if found.note:
         print(found.note, file=sys.stderr)
     run.write_json(COMPARISON, to_json(comparison))
-    run.write_text(REPORT, render_report(comparison_report(comparison, found.pictures, max_pictures, found.note)))
+    run.write_text(
+        report.REPORT, report.render_report(comparison_report(comparison, found.pictures, max_pictures, found.note))
+    )
 
 
 def _pictures(comparison: RunComparison) -> FoundPictures:
@@ -83,22 +61,24 @@ _REACHES = (0.05, 0.1, 0.2, 0.4, 0.6, 1.0)
 
 def comparison_report(
     comparison: RunComparison, pictures: Mapping[str, Picture], max_pictures: int = MAX_PICTURES, note: str = ""
-) -> Report:
+) -> report.Report:
     """The report of a comparison; arguments as `eval_report`."""
     changes = list(comparison.tasks.values())
     before, after = comparison.labels
     check = comparison.reproduction
     samples = [shown_pair(pair) for change in changes for pair in change.samples.pairs]
     found = browser(samples, FILTERS, pictures, max_pictures)
-    return Report(
+    return report.Report(
         title=f"{after} against {before}",
         subtitle=f"A is {before}, B is {after}; {check.answers:,} answers to the same questions, paired by item.",
         headlines=_headlines(changes[0]) if len(changes) == 1 else (),
         sections=(
-            Section("Change", tuple(_change_blocks(comparison)), _CHANGE),
+            report.Section("Change", tuple(_change_blocks(comparison)), _CHANGE),
             *_category_sections(changes),
-            Section("Reproduction check", (Listing("", CHECK_HEADER, check_rows(check)),), _CHECK),
-            Section("Items", (Notice(note), found) if note else (found,), _ITEMS),
+            report.Section(
+                "Reproduction check", (report.Listing("", tables.CHECK_HEADER, tables.check_rows(check)),), _CHECK
+            ),
+            report.Section("Items", (report.Notice(note), found) if note else (found,), _ITEMS),
         ),
         facts=(("A", str(comparison.before)), ("B", str(comparison.after))),
     )
@@ -109,51 +89,55 @@ _CHECK = "What the runs have in common besides their questions, and what not."
 _ITEMS = "Each item with both answers. Keys: / searches, ← and → turn the pages."
 
 
-def _headlines(change: TaskChange) -> tuple[Headline, ...]:
+def _headlines(change: TaskChange) -> tuple[report.Headline, ...]:
     overall, low, high = change.overall, change.overall.difference.low, change.overall.difference.high
     tone = "good" if low > 0 else "bad" if high < 0 else ""
-    value, metric = change_text(overall.difference.value, change.scale), change.metric.replace("_", " ")
-    interval = interval_text(overall, change.scale)
+    value, metric = tables.change_text(overall.difference.value, change.scale), change.metric.replace("_", " ")
+    interval = tables.interval_text(overall, change.scale)
     sides = f"{shown(overall.before, change.scale)} in A, {shown(overall.after, change.scale)} in B"
-    test = f"McNemar's exact test: {p_sign(change.mcnemar)}" if change.mcnemar is not None else ""
+    test = f"McNemar's exact test: {tables.p_sign(change.mcnemar)}" if change.mcnemar is not None else ""
     found = [
-        Headline(value, f"{'points of ' * (change.scale == 1)}{metric}", interval and f"95% interval {interval}", tone),
-        Headline(p_text(change.p_value), "p-value of no difference", sides),
-        Headline(f"{overall.improved:,} : {overall.worsened:,}", "items better : worse in B", test),
+        report.Headline(
+            value, f"{'points of ' * (change.scale == 1)}{metric}", interval and f"95% interval {interval}", tone
+        ),
+        report.Headline(tables.p_text(change.p_value), "p-value of no difference", sides),
+        report.Headline(f"{overall.improved:,} : {overall.worsened:,}", "items better : worse in B", test),
     ]
     if change.items_needed is not None:
-        label = f"items to see {points_text(change.detect)}"
+        label = f"items to see {tables.points_text(change.detect)}"
         detail = f"in 8 of 10 runs; these are {overall.difference.n:,}"
-        found.append(Headline(f"{change.items_needed:,}", label, detail))
+        found.append(report.Headline(f"{change.items_needed:,}", label, detail))
     return tuple(found)
 
 
-def _change_blocks(comparison: RunComparison) -> Iterator[Block]:
+def _change_blocks(comparison: RunComparison) -> Iterator[report.Block]:
     check = comparison.reproduction
-    yield Notice(check.conclusion, "bad" if check.is_warning else "")
+    yield report.Notice(check.conclusion, "bad" if check.is_warning else "")
     if len(comparison.tasks) > 1:
         yield _chart("", {name: (change.overall, change.scale) for name, change in comparison.tasks.items()})
-    yield change_table(comparison)
-    yield evidence_table(comparison)
+    yield tables.change_table(comparison)
+    yield tables.evidence_table(comparison)
 
 
-def _category_sections(changes: list[TaskChange]) -> tuple[Section, ...]:
-    blocks: list[Block] = []
+def _category_sections(changes: list[TaskChange]) -> tuple[report.Section, ...]:
+    blocks: list[report.Block] = []
     for change in changes:
         if len(change.categories) > 1:
             scale = change.category_scale
             rows = {f"{name} ({each.difference.n:,})": (each, scale) for name, each in change.categories.items()}
             blocks.append(_chart(change.title if len(changes) > 1 else "", rows))
-            blocks.append(Folded("As numbers", category_changes(change)))
-    return (Section("By category", tuple(blocks)),) if blocks else ()
+            blocks.append(report.Folded("As numbers", tables.category_changes(change)))
+    return (report.Section("By category", tuple(blocks)),) if blocks else ()
 
 
-def _chart(title: str, changes: Mapping[str, tuple[Change, float]]) -> IntervalChart:
+def _chart(title: str, changes: Mapping[str, tuple[Change, float]]) -> report.IntervalChart:
     """Differences around 0, in points of full marks, on the smallest axis that holds them."""
-    rows = tuple(IntervalRow(name, (_share(change, scale),)) for name, (change, scale) in changes.items())
+    rows = tuple(report.IntervalRow(name, (_share(change, scale),)) for name, (change, scale) in changes.items())
     ends = [abs(end) for row in rows for one in row.intervals if one for end in (one.low, one.high, one.value)]
     reach = next(reach for reach in _REACHES if all(not end > reach for end in ends) or reach == _REACHES[-1])
-    return IntervalChart(title, ("B minus A",), rows, "Dots are differences in points, bars 95% intervals.", reach)
+    return report.IntervalChart(
+        title, ("B minus A",), rows, "Dots are differences in points, bars 95% intervals.", reach
+    )
 
 
 def _share(change: Change, scale: float) -> Interval:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sightline.evaluation.comparison.pairs import PairedSamples
+from sightline.evaluation.comparison.changes import PairedSamples
 from sightline.evaluation.judge import MAX_VERDICT_TOKENS
 from sightline.runs import flat_names
 
@@ -117,10 +117,7 @@ def _scoring(
     task: str, before: Mapping[str, Any], after: Mapping[str, Any], one: Mapping[str, Any], two: Mapping[str, Any]
 ) -> Aspect:
     judges = [run["settings"].get("judge_model") or "none" for run in (one, two)]
-    differences = [
-        *_unequal(f"{task} profile", before["profile"], after["profile"]),
-        *_unequal("judge", *judges),
-    ]
+    differences = [*_unequal(f"{task} profile", before["profile"], after["profile"]), *_unequal("judge", *judges)]
     if "none" not in judges:
         limits = [run["settings"].get("judge_max_new_tokens", MAX_VERDICT_TOKENS) for run in (one, two)]
         fields = [flat_names({"judge": run["settings"].get("judge_extra_body") or {}}) for run in (one, two)]

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sightline.errors import ConfigError, DataError
-from sightline.evaluation.comparison.changes import Change, TaskChange, task_change
-from sightline.evaluation.comparison.pairs import SamplePair, pair_samples
+from sightline.evaluation.comparison.changes import Change, SamplePair, TaskChange, pair_samples, task_change
 from sightline.evaluation.comparison.reproduction import Reproduction, RunRecord, check_reproduction
 from sightline.evaluation.samples import Sample
 from sightline.evaluation.scores import check_profile
@@ -158,11 +157,7 @@ def _change_json(change: Change) -> dict[str, Any]:
 def _flip_json(pair: SamplePair) -> dict[str, Any]:
     sample = pair.after
     return {
-        "id": sample.id,
-        "name": sample.name,
-        "category": sample.category,
-        "question": sample.question,
-        "options": sample.options,
+        **{name: getattr(sample, name) for name in ("id", "name", "category", "question", "options")},
         "gold": sample.answers,
         "pictures": sample.pictures,
         **{name: _answer_json(one) for name, one in (("A", pair.before), ("B", pair.after))},
@@ -170,10 +165,5 @@ def _flip_json(pair: SamplePair) -> dict[str, Any]:
 
 
 def _answer_json(sample: Sample) -> dict[str, Any]:
-    return {
-        "answer": sample.prediction,
-        "parsed": sample.parsed,
-        "score": sample.score,
-        "error": sample.error,
-        "prompt": sample.prompt,
-    }
+    parts = {name: getattr(sample, name) for name in ("parsed", "score", "error", "prompt")}
+    return {"answer": sample.prediction, **parts}

@@ -150,11 +150,7 @@ def _own_device() -> str | None:
 
 
 def _turn(messages: Sequence[Mapping[str, Any]], task: str) -> list[str | Picture]:
-    """Texts and pictures of the one user turn.
-
-    Raises:
-        InputError: there are other turns, or other media.
-    """
+    """Texts and pictures of the one user turn. Raises InputError where there are other turns, or other media."""
     roles = [message["role"] for message in messages]
     if roles != ["user"]:
         raise InputError(

@@ -12,7 +12,5 @@ def manifest() -> Any:
     from lmms_eval.models.registry_v2 import ModelManifest
 
     return ModelManifest(
-        model_id="sightline",
-        simple_class_path=f"{_MODELS}.SightlineSimple",
-        chat_class_path=f"{_MODELS}.SightlineChat",
+        model_id="sightline", simple_class_path=f"{_MODELS}.SightlineSimple", chat_class_path=f"{_MODELS}.SightlineChat"
     )

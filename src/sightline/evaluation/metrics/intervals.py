@@ -8,14 +8,15 @@ from dataclasses import replace
 
 from sightline.evaluation.task import Metric
 from sightline.scoring.records import Judged, Verdict
-from sightline.stats.bootstrap import (
+from sightline.stats.intervals import (
     PairedSpread,
     cluster_bootstrap,
     cluster_bootstrap_of,
+    clustered_mean,
+    normal_quantile,
     paired_bootstrap_spread,
     paired_cluster_bootstrap,
 )
-from sightline.stats.intervals import clustered_mean, normal_quantile
 from sightline.stats.paired import paired_difference, paired_p_value, standard_error_of_difference
 from sightline.types import Interval
 

@@ -37,11 +37,7 @@ TASKS = {
             vlmevalkit_file("VLMEval/DocVQA_VAL.tsv", "d5ee77e1926ff10690d469c56b73eabf"),
         ),
         read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
-        prompts={
-            "lmms-eval": short_answer,
-            "vlmevalkit": short_answer,
-            "model-card:qwen2-vl": qwen2_vl_short_answer,
-        },
+        prompts={"lmms-eval": short_answer, "vlmevalkit": short_answer, "model-card:qwen2-vl": qwen2_vl_short_answer},
         scorers=DOCVQA.scorers,
         metrics=DOCVQA.metrics,
         max_new_tokens=32,

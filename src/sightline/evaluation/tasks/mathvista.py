@@ -130,10 +130,6 @@ def _step_by_step(item: Item) -> str:
     return f"{_asked(item)}\n{_hint(item)}"
 
 
-def _solution(item: Item) -> str:
-    return f"{_step_by_step(item)}\nSolution:"
-
-
 _EXAMPLE = Item(
     "example",
     "example",
@@ -145,7 +141,7 @@ _LMMS_EVAL: dict[str, Callable[[Item], str]] = {
     "format-prompt": _format_prompt,
     "reason-first": _reason_first,
     "step-by-step": _step_by_step,
-    "solution": _solution,
+    "solution": lambda item: f"{_step_by_step(item)}\nSolution:",
     "direct": _asked,
 }
 _PROMPTS: dict[str, Prompt] = {

@@ -9,25 +9,7 @@ from sightline.data.sources.stored import Row
 from sightline.errors import DataError
 from sightline.evaluation.profiles import ACCURACY, MMBENCH
 from sightline.evaluation.task import Prompt, Source, Task
-from sightline.evaluation.tasks.cells import (
-    asked_item,
-    by_kind,
-    gold_letter,
-    lettered_options,
-    optional,
-    text,
-)
-from sightline.evaluation.tasks.prompts import (
-    CHOICE_EXAMPLE,
-    LETTER_ANSWER,
-    LETTER_ANSWER_CN,
-    hinted_letter_answer,
-    lmms_eval_datasets,
-    option_lines,
-    qwen2_vl_choice,
-    vlmevalkit_choice,
-    vlmevalkit_file,
-)
+from sightline.evaluation.tasks import cells, prompts
 from sightline.scoring.records import Item
 
 _FOLDER = "benchmarks/MMBench"
@@ -48,24 +30,24 @@ def rotation_of(index: str) -> tuple[str, int]:
 def _read(row: Row, missing: str, first_only: bool) -> Iterator[Item]:
     """The item of a row; `missing` is what the source writes into cells that have nothing."""
     filled = Row(row.name, row.number, {name: _filled(value, missing) for name, value in row.cells.items()})
-    index = text(filled, "index")
+    index = cells.text(filled, "index")
     if not index.isdigit():
         raise DataError(f"{row.name}: expected a whole number as index (question + k * 1,000,000), got '{index}'.")
     question, rotation = rotation_of(index)
     if first_only and rotation:
         return
-    options = lettered_options(filled)
-    yield asked_item(
+    options = cells.lettered_options(filled)
+    yield cells.asked_item(
         filled,
         index,
-        (gold_letter(filled, "answer", options),),
+        (cells.gold_letter(filled, "answer", options),),
         options=options,
-        category=optional(filled, "category"),
+        category=cells.optional(filled, "category"),
         group="" if first_only else question,
         facts={
-            "hint": optional(filled, "hint"),
-            "l2-category": optional(filled, "l2-category") or optional(filled, "L2-category"),
-            "split": optional(filled, "split"),
+            "hint": cells.optional(filled, "hint"),
+            "l2-category": cells.optional(filled, "l2-category") or cells.optional(filled, "L2-category"),
+            "split": cells.optional(filled, "split"),
             "rotation": rotation,
             "group_size": len(options),
         },
@@ -76,25 +58,27 @@ def _filled(value: object, missing: str) -> object:
     return "" if missing and value == missing else value
 
 
-def _lmms_eval(item: Item, ending: str = LETTER_ANSWER) -> str:
+def _lmms_eval(item: Item, ending: str = prompts.LETTER_ANSWER) -> str:
     asked = " ".join(part for part in (item.facts.get("hint", ""), item.question) if part)
-    return f"{asked} There are several options:\n{option_lines(item.options)}\n\n{ending}"
+    return f"{asked} There are several options:\n{prompts.option_lines(item.options)}\n\n{ending}"
 
 
 _LMMS_EVAL_CN = "请直接使用所提供的选项字母作为答案回答。"
 _PROMPTS: dict[str, Prompt] = {
-    "vlmevalkit": vlmevalkit_choice,
+    "vlmevalkit": prompts.vlmevalkit_choice,
     "lmms-eval": _lmms_eval,
-    "model-card:llava-1.5": hinted_letter_answer,
-    "model-card:qwen2-vl": qwen2_vl_choice,
+    "model-card:llava-1.5": prompts.hinted_letter_answer,
+    "model-card:qwen2-vl": prompts.qwen2_vl_choice,
 }
 _CHINESE_PROMPTS: dict[str, Prompt] = {
     **_PROMPTS,
     "lmms-eval": lambda item: _lmms_eval(item, _LMMS_EVAL_CN),
-    "model-card:llava-1.5": lambda item: hinted_letter_answer(item, LETTER_ANSWER_CN),
+    "model-card:llava-1.5": lambda item: prompts.hinted_letter_answer(item, prompts.LETTER_ANSWER_CN),
 }
-_EXAMPLE = replace(CHOICE_EXAMPLE, facts={"hint": "Look at the sign."})
-_CHINESE_EXAMPLE = replace(CHOICE_EXAMPLE, question="图中是什么？", options=("猫", "狗"), facts={"hint": "请看标志。"})
+_EXAMPLE = replace(prompts.CHOICE_EXAMPLE, facts={"hint": "Look at the sign."})
+_CHINESE_EXAMPLE = replace(
+    prompts.CHOICE_EXAMPLE, question="图中是什么？", options=("猫", "狗"), facts={"hint": "请看标志。"}
+)
 
 
 def _task(edition: str, title: str, file: Source, config: str, first_only: bool) -> Task:
@@ -108,8 +92,8 @@ def _task(edition: str, title: str, file: Source, config: str, first_only: bool)
     return Task(
         name=f"mmbench_{edition}{'_vanilla' if first_only else ''}",
         title=f"MMBench, {title}, {'first rotation only' if first_only else 'every rotation'}",
-        sources=(file, *(lmms_eval_datasets("MMBench", "dev", config) if config else ())),
-        read=by_kind({"hub": reader(_MISSING), "tsv": reader("")}),
+        sources=(file, *(prompts.lmms_eval_datasets("MMBench", "dev", config) if config else ())),
+        read=cells.by_kind({"hub": reader(_MISSING), "tsv": reader("")}),
         prompts=_CHINESE_PROMPTS if is_chinese else _PROMPTS,
         scorers=MMBENCH.scorers,
         metrics=dict.fromkeys(MMBENCH.scorers, ACCURACY) if first_only else MMBENCH.metrics,
@@ -125,11 +109,11 @@ def _task(edition: str, title: str, file: Source, config: str, first_only: bool)
 
 _EDITIONS = (
     ("dev_en", "dev, English",
-     vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_EN.tsv", "b6caf1133a01c6bb705cf753bb527ed8"), "en"),
-    ("dev_cn", "dev, Chinese", vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_CN.tsv"), "cn"),
+     prompts.vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_EN.tsv", "b6caf1133a01c6bb705cf753bb527ed8"), "en"),
+    ("dev_cn", "dev, Chinese", prompts.vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_CN.tsv"), "cn"),
     ("dev_en_v11", "dev v1.1, English",
-     vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_EN_V11.tsv", "30c05be8f2f347a50be25aa067248184"), ""),
-    ("dev_cn_v11", "dev v1.1, Chinese", vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_CN_V11.tsv"), ""),
+     prompts.vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_EN_V11.tsv", "30c05be8f2f347a50be25aa067248184"), ""),
+    ("dev_cn_v11", "dev v1.1, Chinese", prompts.vlmevalkit_file(f"{_FOLDER}/MMBench_DEV_CN_V11.tsv"), ""),
 )  # fmt: skip
 
 TASKS = {

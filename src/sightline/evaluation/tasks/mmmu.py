@@ -9,27 +9,7 @@ from sightline.data.sources.stored import Row
 from sightline.errors import DataError
 from sightline.evaluation.profiles import MMMU
 from sightline.evaluation.task import Source, Task
-from sightline.evaluation.tasks.cells import (
-    asked_item,
-    by_kind,
-    gold_letter,
-    lettered_options,
-    listed_options,
-    optional,
-    pictures,
-    text,
-    texts,
-)
-from sightline.evaluation.tasks.prompts import (
-    LETTER_ANSWER,
-    SHORT_ANSWER,
-    lmms_eval_datasets,
-    option_lines,
-    pictures_first,
-    selected_choice,
-    vlmevalkit_choice,
-    vlmevalkit_file,
-)
+from sightline.evaluation.tasks import cells, prompts
 from sightline.scoring.records import Item
 from sightline.types import Picture
 
@@ -38,39 +18,39 @@ _COLUMNS = tuple(f"image_{number}" for number in range(1, 8))
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
-    is_choice = text(row, "question_type") == "multiple-choice"
-    options = listed_options(row, "options") if is_choice else ()
-    identity = text(row, "id")
+    is_choice = cells.text(row, "question_type") == "multiple-choice"
+    options = cells.listed_options(row, "options") if is_choice else ()
+    identity = cells.text(row, "id")
     yield Item(
         id=identity,
         name=row.name,
-        question=text(row, "question"),
+        question=cells.text(row, "question"),
         pictures=_shown(row, options),
         options=options,
-        answers=(gold_letter(row, "answer", options),) if is_choice else texts(row, "answer"),
+        answers=(cells.gold_letter(row, "answer", options),) if is_choice else cells.texts(row, "answer"),
         category=_subject(identity),
-        facts={"question_type": row.cells["question_type"], "subfield": optional(row, "subfield")},
+        facts={"question_type": row.cells["question_type"], "subfield": cells.optional(row, "subfield")},
     )
 
 
 def _read_tsv(row: Row) -> Iterator[Item]:
-    if optional(row, "split") not in ("", _SPLIT):
+    if cells.optional(row, "split") not in ("", _SPLIT):
         return
-    options = lettered_options(row)
-    yield asked_item(
+    options = cells.lettered_options(row)
+    yield cells.asked_item(
         row,
-        optional(row, "id") or text(row, "index"),
-        (gold_letter(row, "answer", options),) if options else texts(row, "answer"),
+        cells.optional(row, "id") or cells.text(row, "index"),
+        (cells.gold_letter(row, "answer", options),) if options else cells.texts(row, "answer"),
         options=options,
-        category=optional(row, "category"),
+        category=cells.optional(row, "category"),
         facts={"question_type": "multiple-choice" if options else "open"},
     )
 
 
 def _shown(row: Row, options: tuple[str, ...]) -> tuple[Picture, ...]:
     """The pictures in order, one for each mark in the text."""
-    found = pictures(row, *_COLUMNS)
-    marks = re.findall(r"<image (\d)>", " ".join((text(row, "question"), *options)))
+    found = cells.pictures(row, *_COLUMNS)
+    marks = re.findall(r"<image (\d)>", " ".join((cells.text(row, "question"), *options)))
     absent = [mark for mark in marks if row.cells.get(f"image_{mark}") is None]
     if absent:
         raise DataError(f"{row.name}: the text shows <image {absent[0]}>, but image_{absent[0]} is empty.")
@@ -84,14 +64,14 @@ def _subject(identity: str) -> str:
 
 def _official(item: Item) -> str:
     if not item.options:
-        return f"{item.question}\n\n{SHORT_ANSWER}"
-    return f"{item.question}\n{option_lines(item.options, '({}) {}')}\n\n{LETTER_ANSWER}"
+        return f"{item.question}\n\n{prompts.SHORT_ANSWER}"
+    return f"{item.question}\n{prompts.option_lines(item.options, '({}) {}')}\n\n{prompts.LETTER_ANSWER}"
 
 
 def _lmms_eval(item: Item) -> str:
     if not item.options:
-        return f"{item.question}\n\n{SHORT_ANSWER}"
-    return f"{item.question}\n{option_lines(item.options)}\n\n{LETTER_ANSWER}"
+        return f"{item.question}\n\n{prompts.SHORT_ANSWER}"
+    return f"{item.question}\n{prompts.option_lines(item.options)}\n\n{prompts.LETTER_ANSWER}"
 
 
 _EXAMPLE = Item("example", "example", "Which is larger, <image 1> or <image 2>?", options=("the first", "the second"))
@@ -102,17 +82,17 @@ TASKS = {
         title="MMMU, validation",
         rows=900,
         sources=(
-            *lmms_eval_datasets("MMMU", _SPLIT),
+            *prompts.lmms_eval_datasets("MMMU", _SPLIT),
             Source("hub", "MMMU/MMMU", config="*", split=_SPLIT),
-            vlmevalkit_file("VLMEval/MMMU_DEV_VAL.tsv", "585e8ad75e73f75dcad265dfd0417d64"),
+            prompts.vlmevalkit_file("VLMEval/MMMU_DEV_VAL.tsv", "585e8ad75e73f75dcad265dfd0417d64"),
         ),
-        read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
+        read=cells.by_kind({"hub": _read_hub, "tsv": _read_tsv}),
         prompts={
             "official": _official,
             "lmms-eval": _lmms_eval,
-            "lmms-eval:simple": lambda item: pictures_first(item, _lmms_eval(item)),
-            "vlmevalkit": vlmevalkit_choice,
-            "model-card:qwen2-vl": lambda item: pictures_first(item, selected_choice(item)),
+            "lmms-eval:simple": lambda item: prompts.pictures_first(item, _lmms_eval(item)),
+            "vlmevalkit": prompts.vlmevalkit_choice,
+            "model-card:qwen2-vl": lambda item: prompts.pictures_first(item, prompts.selected_choice(item)),
         },
         scorers=MMMU.scorers,
         metrics=MMMU.metrics,

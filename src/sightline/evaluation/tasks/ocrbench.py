@@ -37,11 +37,7 @@ TASKS = {
             vlmevalkit_file("OCRBench.tsv", "e953d98a987cc6e26ef717b61260b778"),
         ),
         read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
-        prompts={
-            "official": as_asked,
-            "lmms-eval": lambda item: item.question.strip(),
-            "vlmevalkit": as_asked,
-        },
+        prompts={"official": as_asked, "lmms-eval": lambda item: item.question.strip(), "vlmevalkit": as_asked},
         scorers=OCRBENCH.scorers,
         metrics=OCRBENCH.metrics,
         max_new_tokens=128,

@@ -7,15 +7,7 @@ from collections.abc import Iterator
 from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import POPE
 from sightline.evaluation.task import Task
-from sightline.evaluation.tasks.cells import asked_item, by_kind, text
-from sightline.evaluation.tasks.prompts import (
-    YES_NO_EXAMPLE,
-    lmms_eval_datasets,
-    vlmevalkit_file,
-    without_yes_no,
-    yes_no,
-    yes_no_short_answer,
-)
+from sightline.evaluation.tasks import cells, prompts
 from sightline.scoring.records import Item
 
 # Source: haotian-liu/LLaVA playground/data/eval/pope/llava_pope_test.jsonl at 32cebc3.
@@ -23,14 +15,14 @@ _LLAVA_FIRST = {"adversarial": 0, "random": 10_000_000, "popular": 20_000_000}
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
-    category, question = text(row, "category"), text(row, "question_id")
+    category, question = cells.text(row, "category"), cells.text(row, "question_id")
     yield _item(row, f"{category}-{question}", category, question, _in_llava(category, question))
 
 
 def _read_tsv(row: Row) -> Iterator[Item]:
     """One item per category: the file holds a question once and names all the categories it belongs to."""
-    for category in text(row, "category").split(","):
-        index = text(row, "index")
+    for category in cells.text(row, "category").split(","):
+        index = cells.text(row, "index")
         yield _item(row, f"{category.strip()}-{index}", category.strip(), index)
 
 
@@ -42,7 +34,9 @@ def _in_llava(category: str, question: str) -> str:
 
 
 def _item(row: Row, identity: str, category: str, *aliases: str) -> Item:
-    return asked_item(row, identity, (text(row, "answer").strip().lower(),), category=category, aliases=aliases)
+    return cells.asked_item(
+        row, identity, (cells.text(row, "answer").strip().lower(),), category=category, aliases=aliases
+    )
 
 
 TASKS = {
@@ -51,23 +45,23 @@ TASKS = {
         title="POPE",
         rows=9000,
         sources=(
-            *lmms_eval_datasets("POPE", "test"),
-            vlmevalkit_file("POPE.tsv", "c12f5acb142f2ef1f85a26ba2fbe41d5"),
+            *prompts.lmms_eval_datasets("POPE", "test"),
+            prompts.vlmevalkit_file("POPE.tsv", "c12f5acb142f2ef1f85a26ba2fbe41d5"),
         ),
-        read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
+        read=cells.by_kind({"hub": _read_hub, "tsv": _read_tsv}),
         prompts={
-            "official": without_yes_no,
-            "lmms-eval": yes_no_short_answer,
-            "vlmevalkit": yes_no,
-            "model-card:llava-1.5": yes_no_short_answer,
-            "model-card:qwen2-vl": yes_no,
+            "official": prompts.without_yes_no,
+            "lmms-eval": prompts.yes_no_short_answer,
+            "vlmevalkit": prompts.yes_no,
+            "model-card:llava-1.5": prompts.yes_no_short_answer,
+            "model-card:qwen2-vl": prompts.yes_no,
         },
         golds=("yes", "no"),
         scorers=POPE.scorers,
         metrics=POPE.metrics,
         max_new_tokens=16,
         default_prompt="lmms-eval",
-        example=YES_NO_EXAMPLE,
+        example=prompts.YES_NO_EXAMPLE,
         licence="Repository MIT; COCO's pictures under the terms of Flickr.",
         paper="Li et al. 2023, arXiv 2305.10355",
         note="5,127 of the 9,000 rows differ in picture or question; each is asked once.",

@@ -8,15 +8,11 @@ from typing import Any
 
 from sightline.evaluation.sources import where_to_get
 from sightline.evaluation.task import Source, Task
-from sightline.settings.task_names import TASKS as TASKS, require_task
+from sightline.settings.known import TASKS as TASKS, require_task
 
 
 def load_task(name: str) -> Task:
-    """The record of a task.
-
-    Raises:
-        ConfigError: no task has this name.
-    """
+    """The record of a task. Raises ConfigError where no task has this name."""
     require_task(name)
     module = importlib.import_module(f"sightline.evaluation.tasks.{TASKS[name]}")
     record: Task = module.TASKS[name]

@@ -8,57 +8,39 @@ from dataclasses import replace
 from sightline.data.sources.stored import Row
 from sightline.evaluation.profiles import SCIENCEQA
 from sightline.evaluation.task import Task
-from sightline.evaluation.tasks.cells import (
-    asked_item,
-    by_kind,
-    cell,
-    gold_letter,
-    letter_at,
-    lettered_options,
-    listed_options,
-    optional,
-    text,
-)
-from sightline.evaluation.tasks.prompts import (
-    CHOICE_EXAMPLE,
-    letter_answer,
-    lmms_eval_datasets,
-    qwen2_vl_choice,
-    vlmevalkit_choice,
-    vlmevalkit_file,
-)
+from sightline.evaluation.tasks import cells, prompts
 from sightline.scoring.records import Item
 
 _FACTS = ("hint", "grade", "subject", "topic", "skill")
 
 
 def _read_hub(row: Row) -> Iterator[Item]:
-    options = listed_options(row, "choices")
-    yield _item(row, str(row.number), options, letter_at(row, cell(row, "answer"), options), "subject")
+    options = cells.listed_options(row, "choices")
+    yield _item(row, str(row.number), options, cells.letter_at(row, cells.cell(row, "answer"), options), "subject")
 
 
 def _read_tsv(row: Row) -> Iterator[Item]:
-    options = lettered_options(row)
-    yield _item(row, text(row, "index"), options, gold_letter(row, "answer", options), "category")
+    options = cells.lettered_options(row)
+    yield _item(row, cells.text(row, "index"), options, cells.gold_letter(row, "answer", options), "category")
 
 
 def _item(row: Row, identity: str, options: tuple[str, ...], gold: str, category: str) -> Item:
-    return asked_item(
+    return cells.asked_item(
         row,
         identity,
         (gold,),
         options=options,
-        category=optional(row, category),
-        facts={name: optional(row, name) for name in _FACTS},
+        category=cells.optional(row, category),
+        facts={name: cells.optional(row, name) for name in _FACTS},
     )
 
 
 def _lmms_eval(item: Item) -> str:
     hint = item.facts["hint"]
-    return f"Context: {hint}\n{letter_answer(item)}" if hint else letter_answer(item)
+    return f"Context: {hint}\n{prompts.letter_answer(item)}" if hint else prompts.letter_answer(item)
 
 
-_EXAMPLE = replace(CHOICE_EXAMPLE, facts={"hint": "Look at the sign."})
+_EXAMPLE = replace(prompts.CHOICE_EXAMPLE, facts={"hint": "Look at the sign."})
 
 TASKS = {
     "scienceqa_img": Task(
@@ -66,15 +48,15 @@ TASKS = {
         title="ScienceQA-IMG, test",
         rows=2017,
         sources=(
-            *lmms_eval_datasets("ScienceQA", "test", "ScienceQA-IMG"),
-            vlmevalkit_file("benchmarks/ScienceQA/ScienceQA_TEST.tsv", "e42e9e00f9c59a80d8a5db35bc32b71f"),
+            *prompts.lmms_eval_datasets("ScienceQA", "test", "ScienceQA-IMG"),
+            prompts.vlmevalkit_file("benchmarks/ScienceQA/ScienceQA_TEST.tsv", "e42e9e00f9c59a80d8a5db35bc32b71f"),
         ),
-        read=by_kind({"hub": _read_hub, "tsv": _read_tsv}),
+        read=cells.by_kind({"hub": _read_hub, "tsv": _read_tsv}),
         prompts={
             "lmms-eval": _lmms_eval,
-            "vlmevalkit": vlmevalkit_choice,
+            "vlmevalkit": prompts.vlmevalkit_choice,
             "model-card:llava-1.5": _lmms_eval,
-            "model-card:qwen2-vl": qwen2_vl_choice,
+            "model-card:qwen2-vl": prompts.qwen2_vl_choice,
         },
         scorers=SCIENCEQA.scorers,
         metrics=SCIENCEQA.metrics,

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from sightline.console import percent
 from sightline.data.pictures.images import open_image
 from sightline.data.vilt.captions import CaptionedPicture
 from sightline.errors import ConfigError
 from sightline.models.vilt.matching import PairScorer
 from sightline.pages.report import Card, Gallery, Headline, IntervalChart, IntervalRow, Report, Section, Verdict
 from sightline.stats.intervals import clustered_mean
-from sightline.tables import percent
 from sightline.types import Interval, Table
 
 DEPTHS = (1, 5, 10)

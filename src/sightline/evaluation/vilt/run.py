@@ -153,11 +153,7 @@ def _run_retrieval(config: ViltEvalConfig, say: Callable[[str], None]) -> Retrie
 
 
 def question_items(rows: Sequence[AskedPicture], data: str, bad_rows: Sequence[str] = ()) -> tuple[Task, Items]:
-    """Questions as items of `soft_answers`.
-
-    Raises:
-        DataError: no row has answers to compare with.
-    """
+    """Questions as items of `soft_answers`. Raises DataError where no row has answers to compare with."""
     if not any(row.scores for row in rows):
         raise DataError(f"{rows[0].name}: no row has answers. For VQAv2 name its --annotations.")
     found = tuple(

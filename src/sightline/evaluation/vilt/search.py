@@ -1,7 +1,8 @@
-"""Rank the images of a folder by a text, or captions for an image."""
+"""Use a ViLT that ranks: pictures by a text, captions by a picture, and drawings of where words are."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from PIL import Image
 from sightline.data.pictures.images import open_image
 from sightline.data.sources.bad_rows import BadRows
 from sightline.errors import InputError
+from sightline.models.vilt.alignment import Alignment
 from sightline.models.vilt.matching import PairScorer
 from sightline.pages.report import Card, Gallery, Report, Section, Verdict, render_report
 
@@ -88,12 +90,42 @@ def contact_sheet(result: SearchResult, model: str, count: int) -> str:
 
 
 def rank_captions(scorer: PairScorer, image: Image.Image, captions: Sequence[str]) -> list[Found]:
-    """Candidate captions of a picture, the best first.
-
-    Raises:
-        InputError: there are none.
-    """
+    """Candidate captions of a picture, the best first. Raises InputError where there are none."""
     if not captions:
         raise InputError("Expected at least one caption to choose from, got none.")
     scores = scorer.score_all(scorer.embed_pictures([image], ["picture"]), scorer.embed_texts(captions))[0]
     return [Found(captions[index], float(scores[index])) for index in np.argsort(-scores, kind="stable")]
+
+
+COLUMNS = 4
+INCHES = 2.4
+
+
+def draw_alignment(alignment: Alignment, path: Path) -> None:
+    """Writes a PNG; each word's brightest patch is fully bright, whatever its weight."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [("", None), *zip(alignment.words, alignment.maps, strict=True)]
+    columns = min(COLUMNS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    height, width = alignment.picture.shape[:2]
+    figure = Figure(figsize=(columns * INCHES, rows * (INCHES * height / width + 0.35)), layout="constrained")
+    FigureCanvasAgg(figure)
+    axes = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axis, (word, weights) in zip(axes, panels, strict=False):
+        axis.imshow(alignment.picture)
+        if weights is not None:
+            shares = weights / weights.max()
+            axis.imshow(_enlarged(shares, height, width), cmap="inferno", alpha=0.65, vmin=0, vmax=1)
+        axis.set_title(word or f"cost {alignment.cost:.2f}", fontsize=10)
+    for axis in axes:
+        axis.set_axis_off()
+    figure.savefig(path, format="png", dpi=120)
+
+
+def _enlarged(map_hw: np.ndarray, height: int, width: int) -> np.ndarray:
+    """The map with each patch as large as in the picture."""
+    rows = np.arange(height) * map_hw.shape[0] // height
+    columns = np.arange(width) * map_hw.shape[1] // width
+    return map_hw[np.ix_(rows, columns)]

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from sightline.cli.locale import told_unencodable, use_utf8
 from sightline.cli.main import run
+from sightline.cli.process import end_on_signals, told_unencodable, use_utf8
+from sightline.errors import Stopped
 
 
 @pytest.fixture
@@ -62,3 +64,14 @@ def test_rows_and_pictures_of_any_name_are_read_under_the_locale_c(tmp_path: Pat
     command = [sys.executable, "-m", "sightline.cli.main", "data", "check", str(rows)]
     done = subprocess.run(command, env=environment, capture_output=True, encoding="utf-8", timeout=300)
     assert (done.returncode, done.stderr) == (0, "") and rows.name in done.stdout
+
+
+def test_a_system_without_sighup_is_fine(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    monkeypatch.delattr(signal, "SIGHUP")
+    try:
+        end_on_signals()
+        with pytest.raises(Stopped):
+            signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import ConfigError, DataError
-from sightline.evaluation.comparison.changes import task_change
-from sightline.evaluation.comparison.pairs import PairedSamples, SamplePair, pair_samples
+from sightline.evaluation.comparison.changes import PairedSamples, SamplePair, pair_samples, task_change
 from sightline.evaluation.comparison.run import run_compare, to_json
 from sightline.evaluation.metrics.means import mean_score
 from sightline.evaluation.metrics.yes_no import yes_no_metrics

@@ -6,7 +6,7 @@ import pytest
 
 from sightline.errors import InputError
 from sightline.evaluation.tasks.registry import load_task
-from sightline.settings.task_names import TASKS, require_tasks
+from sightline.settings.known import TASKS, require_tasks
 
 
 @pytest.mark.parametrize("name", TASKS)

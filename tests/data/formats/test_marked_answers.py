@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from sightline.cli.main import run
-from sightline.data.formats import preference_rows, sft_rows
+from sightline.data.formats.columns import preference_rows, sft_rows
 from sightline.data.sources.datasets import read_dataset, stream_dataset
 from sightline.errors import DataError
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from sightline.errors import ConfigError
+from sightline.settings.given import named
 from sightline.settings.known import known_kinds
-from sightline.settings.leading import named
 
 SFT, VILT = known_kinds("sft"), known_kinds("vilt")
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from sightline.answering.answerers import StoredAnswerer
 from sightline.answering.asking import ask_all
 from sightline.answering.requests import request_of
-from sightline.answering.stored import StoredAnswerer
 from sightline.evaluation.eval_config import EvalConfig
 from sightline.evaluation.outcome import RunResult
 from sightline.evaluation.run import run_eval
