@@ -1,10 +1,11 @@
-"""docs/families.md, measured on tiny models of the families' real classes; run as a module it rewrites the file."""
+"""docs/families.md, measured on tiny models of real classes; run as a module it rewrites the file, or rows by name."""
 
 from __future__ import annotations
 
 import re
 import sys
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 
 import tests.conftest  # noqa: F401  its settings must come before transformers' image processors
@@ -51,10 +52,20 @@ ENTER = {THROUGH_MODEL: "through the model", REPLACED: "replace", ADDED: "added"
 BOTH_WAYS = {"": "none", IMAGE: "one image", IMAGES: "all images", PROMPT: "the prompt"}
 
 
-def render_families(measure: bool = True) -> str:
-    """The whole document; without measuring, `#` stands for figures."""
-    measured = "\n".join(_measured(name, measure) for name in sorted(BUILDERS))
+def render_families(measure: bool = True, only: Collection[str] = ()) -> str:
+    """The whole document; without measuring, `#` stands for figures. With `only`, other rows stay as they stand."""
+    before = {line.split(" | ")[0].removeprefix("| "): line for line in _rows_before()} if only else {}
+    rows = (
+        before[name] if name in before and name not in only else _measured(name, measure) for name in sorted(BUILDERS)
+    )
+    measured = "\n".join(rows)
     return HEADER + measured + "\n" + FACTS + "\n".join(_known(facts) for facts in FAMILIES.values()) + "\n"
+
+
+def _rows_before() -> list[str]:
+    """The rows of measurements as they stand in the document."""
+    lines = TARGET.read_text(encoding="utf-8").split("## What is known")[0].splitlines()
+    return [line for line in lines if line.startswith("| ") and "---" not in line and "family | route" not in line]
 
 
 def without_figures(document: str) -> str:
@@ -114,5 +125,5 @@ def _row(cells: tuple[str, ...]) -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(render_families(), encoding="utf-8")
+    TARGET.write_text(render_families(only=sys.argv[1:]), encoding="utf-8")
     print(f"wrote {TARGET.name}", file=sys.stderr)

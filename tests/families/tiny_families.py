@@ -357,6 +357,7 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
     "qwen3_5": qwen3_5,
     "qwen3_vl": qwen3_vl,
     "smolvlm": smolvlm,
+    "yi_vl": tiny_layouts.yi_vl,
 }
 # Their processors keep no chat template when saved, so their rows are plain texts, with one image each.
 WITHOUT_TEMPLATE = ("blip-2", "fuyu", "kosmos-2")

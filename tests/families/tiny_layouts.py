@@ -9,6 +9,8 @@ import transformers
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from sightline.models.ports.yi_vl import YiVLConfig, YiVLForConditionalGeneration
+from sightline.models.published import yi_vl as _registered  # noqa: F401
 from tests.families.tiny_words import ID, TEXT, TOWER, VOCABULARY, Parts, template, tokenizer
 
 SIGLIP = {"model_type": "siglip_vision_model", **TOWER, "image_size": 32, "patch_size": 8, "vision_use_head": False}
@@ -49,6 +51,23 @@ def fuyu() -> Parts:
     )
     images = transformers.FuyuImageProcessor(size={"height": 32, "width": 48}, patch_size={"height": 8, "width": 8})
     return transformers.FuyuForCausalLM(config), transformers.FuyuProcessor(images, _underscoring_tokenizer())
+
+
+def yi_vl() -> Parts:
+    """As LLaVA, with layer norms in the projector."""
+    config = YiVLConfig(
+        vision_config={**TOWER, "model_type": "clip_vision_model", "image_size": 32, "patch_size": 8},
+        text_config={"model_type": "llama", **TEXT},
+        image_token_index=ID["<image>"],
+        vision_feature_layer=-2,
+    )
+    sides = {"size": {"shortest_edge": 32}, "crop_size": {"height": 32, "width": 32}}
+    images = transformers.LlavaImageProcessor(**sides, do_pad=True)
+    processor = transformers.LlavaProcessor(
+        images, tokenizer(image_token="<image>"), patch_size=8, vision_feature_select_strategy="default",
+        num_additional_image_tokens=1, chat_template=template(),
+    )  # fmt: skip
+    return YiVLForConditionalGeneration(config), processor
 
 
 def _underscoring_tokenizer() -> PreTrainedTokenizerFast:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -87,12 +88,18 @@ def generate_answers(
 
 
 def decoded_answers(processor: Any, ids: Sequence[Sequence[int]], stop_ids: Collection[int]) -> list[Answer]:
-    """Answers without special tokens and outer blanks; one without a stop token ended at its longest."""
-    texts = processor.batch_decode(ids, skip_special_tokens=True)
+    """Answers up to a stop token, without special tokens and outer blanks; one without a stop ended at its longest."""
+    stops = set(stop_ids)
+    texts = processor.batch_decode([_before(stops, said) for said in ids], skip_special_tokens=True)
     return [
-        Answer(text.strip(), finish_reason=CUT if set(stop_ids).isdisjoint(said) else ENDED)
+        Answer(text.strip(), finish_reason=CUT if stops.isdisjoint(said) else ENDED)
         for text, said in zip(texts, ids, strict=True)
     ]
+
+
+def _before(stops: Collection[int], said: Sequence[int]) -> list[int]:
+    """What was said before a stop, which is a word for some (Yi-VL's "###")."""
+    return list(takewhile(lambda token: token not in stops, said))
 
 
 @torch.inference_mode()

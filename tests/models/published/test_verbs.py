@@ -10,7 +10,7 @@ import pytest
 
 from sightline.cli.main import run
 from sightline.models.load import load_vlm
-from tests.models.published import test_deepseek_vl, test_llava
+from tests.models.published import test_deepseek_vl, test_llava, test_yi_vl
 from tests.tiny import picture
 
 
@@ -19,11 +19,17 @@ def deepseek_vl(folder: Path, two: bool) -> Path:
     return folder
 
 
+def yi_vl(folder: Path) -> Path:
+    test_yi_vl.checkpoint(folder)
+    return folder
+
+
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "llava 1.5": lambda folder: test_llava.checkpoint(folder, anyres=False).folder,
     "llava 1.6": lambda folder: test_llava.checkpoint(folder).folder,
     "deepseek-vl 1.3B": lambda folder: deepseek_vl(folder, two=False),
     "deepseek-vl 7B": lambda folder: deepseek_vl(folder, two=True),
+    "yi-vl": lambda folder: yi_vl(folder),
 }
 
 

@@ -22,7 +22,7 @@ def turns_template(form: str, mark: str, system: str = "", end: str = "", gap: s
     """A template in one of the forms below.
 
     Args:
-        form: VICUNA, CHATML, MISTRAL or DEEPSEEK.
+        form: VICUNA, CHATML, MISTRAL, DEEPSEEK or HUMAN.
         mark: what stands for a picture in the text.
         system: the system message where a conversation brings none.
         end: what closes an answer.
@@ -62,4 +62,12 @@ DEEPSEEK = (
     "{% if turn['role'] == 'user' %}{{ 'User: ' + said(turn['content'], mark) + '\\n\\n' }}"
     "{% else %}{{ 'Assistant: ' }}" + _ANSWER + "{% endif %}{% endfor %}"
     "{% if add_generation_prompt %}{{ 'Assistant:' }}{% endif %}"
+)
+# "SYSTEM\n\n### Human: question\n### Assistant: answer\n### Human: ..." (01-ai/Yi:VL/llava/conversation.py);
+# the mark of the next turn ends an answer, so that a model that is trained learns to stop.
+HUMAN = (
+    "{% if system %}{{ system + '\\n\\n' }}{% endif %}{% for turn in turns %}{% if turn['role'] == 'user' %}"
+    "{{ ('### Human: ' if loop.first else ' Human: ') + said(turn['content'], mark) + '\\n### Assistant:' }}"
+    "{% else %}{{ ' ' }}{% generation %}{{ said(turn['content'], mark) + '\\n' + end }}{% endgeneration %}"
+    "{% endif %}{% endfor %}"
 )

@@ -21,16 +21,25 @@ class TowerBeside:
     """A tower whose weights lie in a folder of its own.
 
     Attributes:
-        where: that folder or Hub id.
+        where: that folder or Hub id, or the model's own.
+        subfolder: where it lies in `where`; empty for all of it.
+        revision: of the Hub id.
         inside: the path of the tower in the model.
     """
 
     where: str
+    subfolder: str = ""
+    revision: str | None = None
     inside: str = "model.vision_tower"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What `from_pretrained` takes beside `where`."""
+        return {"subfolder": self.subfolder, "revision": self.revision}
 
     def fill(self, model: Any) -> frozenset[str]:
         """Copy its weights into the model, unless that has no memory for them; gives the names that are filled."""
-        weights = load_guarded(CLIPVisionModel, self.where, {"dtype": model.dtype}).state_dict()
+        weights = load_guarded(CLIPVisionModel, self.where, {"dtype": model.dtype, **self.settings}).state_dict()
         if model.device.type != "meta":
             model.get_submodule(self.inside).load_state_dict(weights)
         return frozenset(f"{self.inside}.{name}" for name in weights)
@@ -68,9 +77,10 @@ def tower_beside(folder: Folder, named: str) -> TowerBeside:
         InputError: it is not here.
     """
     inside = Path(folder.name, named)
-    for place in (str(inside), named):
-        if Path(place, "config.json").is_file():
-            return TowerBeside(place)
+    if folder.file(str(Path(named, "config.json"))) is not None:
+        return TowerBeside(folder.name, str(Path(named)), folder.revision)
+    if Path(named, "config.json").is_file():
+        return TowerBeside(named)
     if is_hub_id(named) and Folder(named, None, {}).file("config.json") is not None:
         return TowerBeside(named)
     raise InputError(
@@ -81,5 +91,5 @@ def tower_beside(folder: Folder, named: str) -> TowerBeside:
 
 def config_beside(tower: TowerBeside) -> CLIPVisionConfig:
     """The config of a tower in a folder of its own."""
-    config: CLIPVisionConfig = load_guarded(CLIPVisionConfig, tower.where)
+    config: CLIPVisionConfig = load_guarded(CLIPVisionConfig, tower.where, tower.settings)
     return config

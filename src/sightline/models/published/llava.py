@@ -51,7 +51,7 @@ def read_config(folder: Folder) -> LlavaConfig | LlavaNextConfig:
     """
     settings = folder.settings
     _require_known(folder)
-    text = _text_config(settings)
+    text = text_config(settings)
     image_id = _tokenizer(folder, {}).convert_tokens_to_ids(IMAGE)
     text.vocab_size = padded_rows(text.vocab_size, image_id)
     shared: dict[str, Any] = {
@@ -140,7 +140,8 @@ def _require_known(folder: Folder) -> None:
             )
 
 
-def _text_config(settings: Mapping[str, Any]) -> LlamaConfig | MistralConfig:
+def text_config(settings: Mapping[str, Any]) -> LlamaConfig | MistralConfig:
+    """The decoder's part of a config that names a tower and a projector beside it."""
     kind = TEXT_CONFIGS[settings["architectures"][0]]
     own = {name: value for name, value in settings.items() if not name.startswith(("mm_", "image_", "tune_"))}
     for name in ("architectures", "model_type", "auto_map", "_name_or_path", "torch_dtype", "transformers_version"):
@@ -153,10 +154,14 @@ def _vision_config(folder: Folder) -> CLIPVisionConfig:
 
 
 def _tokenizer(folder: Folder, settings: Mapping[str, Any]) -> Any:
+    return tokenizer_with(IMAGE, folder, settings)
+
+
+def tokenizer_with(image: str, folder: Folder, settings: Mapping[str, Any]) -> Any:
     """The folder's tokenizer with a token for a picture, the next free one where it has none."""
     tokenizer = load_guarded(AutoTokenizer, str(settings.get("tokenizer") or folder.name), _of_hub(folder, settings))
-    if tokenizer.convert_tokens_to_ids(IMAGE) in (None, tokenizer.unk_token_id):
-        tokenizer.add_tokens([AddedToken(IMAGE, special=True, normalized=False)])
+    if tokenizer.convert_tokens_to_ids(image) in (None, tokenizer.unk_token_id):
+        tokenizer.add_tokens([AddedToken(image, special=True, normalized=False)])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return tokenizer

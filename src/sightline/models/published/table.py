@@ -84,6 +84,18 @@ def _llava_16() -> Parts:
     return TILES
 
 
+def _is_yi_vl(settings: Mapping[str, Any]) -> bool:
+    """The authors' `llava` with layer norms in its projector, or what our class saved."""
+    norms = str(settings.get("mm_projector_type", "")).endswith("_Norm")
+    return settings.get("model_type") == "yi_vl" or (norms and isinstance(settings.get("mm_vision_tower"), str))
+
+
+def _yi_vl() -> Parts:
+    from sightline.models.published.yi_vl import PARTS
+
+    return PARTS
+
+
 def has_two_towers(settings: Mapping[str, Any]) -> bool:
     """Whether a DeepSeek-VL sees with two towers, as its 7B does."""
     vision = settings.get("vision_config")
@@ -125,6 +137,7 @@ def _qwen_vl() -> Parts:
 LAYOUTS: list[Layout] = [
     Layout("LLaVA 1.5 of the authors", _is_llava_15, _llava_15),
     Layout("LLaVA 1.6 of the authors", _is_llava_16, _llava_16),
+    Layout("Yi-VL", _is_yi_vl, _yi_vl),
     Layout("DeepSeek-VL 1.3B of the authors", _is_deepseek_vl_small, _deepseek_vl_small),
     Layout("DeepSeek-VL 7B of the authors", _is_deepseek_vl_large, _deepseek_vl_large),
     # Plain Qwen-7B, too, so that it is refused by its name.
