@@ -16,6 +16,7 @@ import trl
 from sightline.settings.known import FILE, KINDS
 from sightline.training.arguments import MixtureConfig, ScriptArguments, kinds_of
 from sightline.training.dpo import DPOConfig
+from sightline.training.loading import LoadingArguments
 from sightline.training.sft import SFTConfig
 from sightline.training.vilt.settings import (
     ViltDataArguments,
@@ -26,8 +27,8 @@ from sightline.training.vilt.settings import (
 
 VILT = (ViltDataArguments, ViltModelArguments, ViltObjectiveArguments, ViltTrainingArguments)
 RECORDS = {
-    "sft": (ScriptArguments, SFTConfig, trl.ModelConfig, MixtureConfig),
-    "dpo": (ScriptArguments, DPOConfig, trl.ModelConfig, MixtureConfig),
+    "sft": (ScriptArguments, SFTConfig, trl.ModelConfig, MixtureConfig, LoadingArguments),
+    "dpo": (ScriptArguments, DPOConfig, trl.ModelConfig, MixtureConfig, LoadingArguments),
     "vilt": VILT,
 }
 UPSTREAM = ("trl", "transformers")

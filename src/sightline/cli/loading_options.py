@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -16,10 +16,7 @@ from sightline.settings.loading import (
     DEVICES,
     DTYPES,
     PLAIN,
-    PROCESSOR_FLAGS,
-    LoadingOptions,
-    joined_settings,
-    read_processor_settings,
+    options_of,
 )
 
 LOADING = "Loading the model"  # the heading of these options in help texts
@@ -42,24 +39,6 @@ def loads_model(command: Callable[..., Any]) -> Callable[..., Any]:
     run.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {one.name: one.annotation for one in parameters}
     return run
-
-
-def options_of(given: Mapping[str, Any]) -> LoadingOptions:
-    """The record of what was given by these options.
-
-    Raises:
-        ConfigError: a value is none of those that an option takes, or two exclude each other.
-    """
-    flags = {name: _read(name, given.get(name)) for name in PROCESSOR_FLAGS}
-    settings = joined_settings(flags, read_processor_settings(given.get("processor_settings")))
-    others = {*PROCESSOR_FLAGS, "processor_settings"}
-    plain = {name: value for name, value in given.items() if name not in others}
-    return LoadingOptions(**plain, processor=settings)
-
-
-def _read(name: str, value: Any) -> Any:
-    """A setting that is typed as a text, as YAML reads it: a number, a mapping, or true and false."""
-    return read_processor_settings(f"{name}={value}")[name] if isinstance(value, str) else value
 
 
 def _option(default: Any, flag: str, meaning: str, *values: str) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -48,7 +50,21 @@ def check_early(argv: Sequence[str], *verbs: str, writes: bool = True) -> Mappin
     _check_optim_args(merged.get("optim_args"))
     _check_counts(merged)
     _check_packages(given, merged)
+    _see_one_gpu(merged.get("device"))
     return merged
+
+
+def _see_one_gpu(device: Any) -> None:
+    """Lets this process see the GPU `cuda:N` alone: transformers (5.23) trains on all that it sees.
+
+    Only before torch is imported, which counts them once.
+    """
+    kind, _, number = str(device).partition(":")
+    if kind != "cuda" or not number.isdigit() or "torch" in sys.modules:
+        return
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
+    names = [name.strip() for name in seen if name.strip()]
+    os.environ["CUDA_VISIBLE_DEVICES"] = (names[int(number)] if int(number) < len(names) else "-1") if names else number
 
 
 def _check_mixtures(given: Mapping[str, Any]) -> None:

@@ -100,6 +100,23 @@ class LoadingOptions:
             raise ConfigError(f"{', '.join(names)}: {because}")
 
 
+def options_of(given: Mapping[str, Any]) -> LoadingOptions:
+    """The record of what was given under the names of its fields, flags of processors and `processor_settings`.
+
+    Raises:
+        ConfigError: a value is none of those that an option takes, or two exclude each other.
+    """
+    flags = {name: _read(name, given.get(name)) for name in PROCESSOR_FLAGS}
+    settings = joined_settings(flags, read_processor_settings(given.get("processor_settings")))
+    others = {*PROCESSOR_FLAGS, "processor_settings"}
+    return LoadingOptions(**{name: value for name, value in given.items() if name not in others}, processor=settings)
+
+
+def _read(name: str, value: Any) -> Any:
+    """A setting that is written as a text, as YAML reads it: a number, a mapping, or true and false."""
+    return read_processor_settings(f"{name}={value}")[name] if isinstance(value, str) else value
+
+
 def read_processor_settings(text: str | Mapping[str, Any] | None) -> dict[str, Any]:
     """The settings of `max_patches=6,do_resize=false`, or of a mapping as JSON or YAML writes it.
 

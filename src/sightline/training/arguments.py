@@ -16,8 +16,10 @@ from sightline.errors import ConfigError
 from sightline.launch.processes import say
 from sightline.secrets import HIDDEN, without_hidden
 from sightline.settings.given import read_given
+from sightline.settings.loading import LoadingOptions
 from sightline.settings.words import check_keys
 from sightline.training.folder_code import KEY, refuse_code_setting
+from sightline.training.loading import LoadingArguments, joined_options, require_device
 
 STORES = ("feature_store", "reference_store")  # auto, on or off, and true and false for the last two
 EVAL_TASKS_HELP = (
@@ -123,6 +125,8 @@ class TrainingSettings:
         training: SFTConfig or DPOConfig.
         model: model name, precision, attention, PEFT, quantization.
         mixture: several datasets in one.
+        own_loading: how the model is loaded, beside what `model` says of it.
+        loading: both.
         given: what the recipe and the flags said, merged.
         bad_rows_stay: whether rows that cannot be used keep their places, to be left out when their batch comes: those
             that went bad since the run that is resumed began, whose order of rows is gone on with.
@@ -132,6 +136,8 @@ class TrainingSettings:
     training: Any
     model: trl.ModelConfig
     mixture: MixtureConfig
+    own_loading: LoadingArguments
+    loading: LoadingOptions
     given: dict[str, Any]
     bad_rows_stay: bool = False
 
@@ -142,13 +148,17 @@ def read_settings(argv: Sequence[str], training_class: type) -> TrainingSettings
     Raises:
         ConfigError: an unknown key, a value of the wrong type, or settings that exclude each other.
     """
-    records = (ScriptArguments, training_class, trl.ModelConfig, MixtureConfig)
-    given, (script, training, model, mixture) = read_records(argv, records)
-    return TrainingSettings(script, training, model, mixture, given)
+    records = (ScriptArguments, training_class, trl.ModelConfig, MixtureConfig, LoadingArguments)
+    given, (script, training, model, mixture, own) = read_records(argv, records)
+    loading = joined_options(model, own)
+    require_device(loading.device, loading.device_map, training)
+    return TrainingSettings(script, training, model, mixture, own, loading, given)
 
 
 def read_records(argv: Sequence[str], records: Sequence[type]) -> tuple[dict[str, Any], list[Any]]:
     """What `--config RECIPE --key value ...` says, merged, and each record filled from it; a flag wins.
+
+    `device: cpu` is transformers' `use_cpu`.
 
     Raises:
         ConfigError: an unknown key, a value of the wrong type, or settings that exclude each other.
@@ -160,6 +170,8 @@ def read_records(argv: Sequence[str], records: Sequence[type]) -> tuple[dict[str
         refuse_code_setting(part.settings.get("model_init_kwargs"), f"{part.where}: model_init_kwargs")
         given |= {key: value for key, value in part.settings.items() if key != KEY}
     given |= {store: "on" if given[store] else "off" for store in STORES if isinstance(given.get(store), bool)}
+    if given.get("device") == "cpu":
+        given.setdefault("use_cpu", True)
     given, unknown = without_hidden(given)
     if unknown:
         say(

@@ -24,8 +24,8 @@ from sightline.training.restore import find_damage, last_whole_checkpoint, step_
 # there is compared), logging, saving, uploading, evaluating, memory and speed; how long is trained is told.
 FREE_SETTINGS = frozenset(
     {
-        "output_dir", "resume_from_checkpoint", "model_name_or_path", "adapter", "image_folder",
-        "allow_urls",
+        "output_dir", "resume_from_checkpoint", "model_name_or_path", "adapter", "tokenizer", "chat_template",
+        "image_folder", "allow_urls", "device", "device_map",
         "logging_strategy", "logging_steps", "logging_first_step", "logging_dir", "log_on_each_node",
         "logging_nan_inf_filter", "log_level", "log_level_replica", "disable_tqdm", "report_to", "run_name", "project",
         "trackio_space_id", "trackio_bucket_id", "trackio_static_space_id", "include_num_input_tokens_seen",

@@ -91,7 +91,7 @@ def _prepared(run: Run, method: str, score: Score | None) -> Prepared:
     settings = _with_bad_rows_of_before(run, settings)
     plan = run.processes.in_turn(lambda: plan_run(settings, method, source))
     rows = {"training": plan.rows, "evaluation": None if plan.evaluation is None else plan.evaluation.dataset}
-    records = (settings.script, settings.training, settings.model, settings.mixture)
+    records = (settings.script, settings.training, settings.model, settings.mixture, settings.own_loading)
     begun = run.begun_with(records, rows, source.folders, settings.bad_rows_stay)
     with maps_in_temporary_files():
         trainer = make_trainer(plan)
@@ -119,7 +119,6 @@ def make_trainer(plan: RunPlan) -> SFTTrainer | DPOTrainer:
         InputError: TRL refuses settings, or weights do not fit.
     """
     settings, source = plan.settings, plan.source
-    quantization = trl.get_quantization_config(settings.model)
     with quiet_input_errors(settings):
         return TRAINERS[plan.method](
             model=policy(source, settings),
@@ -127,7 +126,7 @@ def make_trainer(plan: RunPlan) -> SFTTrainer | DPOTrainer:
             train_dataset=plan.train,
             eval_dataset=plan.evaluation,
             processing_class=source.processor,
-            quantization_config=quantization if source.adapter is None else None,
+            quantization_config=source.rounding if source.adapter is None else None,
             peft_config=trl.get_peft_config(settings.model),
         )
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import trl
 from transformers import AutoProcessor, ProcessorMixin
 
 from sightline.errors import ConfigError, InputError
@@ -26,7 +25,10 @@ from sightline.models.folders import (
 from sightline.models.load import processor_source
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
+from sightline.models.processor_settings import fitted_processor
+from sightline.models.quantization import method_of, quantization_of, require_unquantized
 from sightline.settings.early import require_start
+from sightline.settings.loading import PLAIN
 from sightline.training.arguments import TrainingSettings
 from sightline.training.folder_code import create_model, loaded_by_trl
 
@@ -39,16 +41,20 @@ class ModelSource:
         model: a name that TRL loads, or a model built in memory.
         processor: prepares its inputs.
         adapter: the folder of an adapter of the model that is trained on from where it stands.
+        rounding: transformers' settings for 4 or 8 bits; None where weights stay as they are.
+        beside: a tokenizer's folder and a file with a chat template, where they were given.
     """
 
     model: Any
     processor: ProcessorMixin
     adapter: str | None = None
+    rounding: Any = None
+    beside: tuple[str, ...] = ()
 
     @property
     def folders(self) -> tuple[str, ...]:
-        """The folders or Hub ids that weights come from."""
-        return tuple(name for name in (self.model, self.adapter) if isinstance(name, str))
+        """The folders or Hub ids that weights come from, and what was given beside them."""
+        return tuple(name for name in (self.model, self.adapter, *self.beside) if isinstance(name, str))
 
 
 def model_source(settings: TrainingSettings) -> ModelSource:
@@ -67,13 +73,17 @@ def model_source(settings: TrainingSettings) -> ModelSource:
     base = Base(name, settings.model.model_revision)
     if adapter is not None and adapter == name:
         base = base_of_adapter(adapter)
+    loading = settings.loading
     settings.training.model_init_kwargs = {
         "revision": base.revision,
-        "attn_implementation": settings.model.attn_implementation,
+        "attn_implementation": loading.attn_implementation,
         "dtype": settings.model.dtype,
+        **({"device_map": loading.device_map} if loading.device_map is not None else {}),
         **(settings.training.model_init_kwargs or {}),
     }
-    return ModelSource(base.name, _processor(base, adapter), adapter)
+    processor = _processor(base, adapter, settings)
+    beside = tuple(one for one in (loading.tokenizer, loading.chat_template) if one not in (None, PLAIN))
+    return ModelSource(base.name, processor, adapter, _rounding(base, adapter, settings), beside)
 
 
 def policy(source: ModelSource, settings: TrainingSettings) -> Any:
@@ -88,9 +98,8 @@ def policy(source: ModelSource, settings: TrainingSettings) -> Any:
         return source.model
     training = settings.training
     init = dict(training.model_init_kwargs or {})
-    quantization = trl.get_quantization_config(settings.model)
-    if quantization is not None:
-        init["quantization_config"] = quantization
+    if source.rounding is not None:
+        init["quantization_config"] = source.rounding
     if training.distributed_state.distributed_type in ("MULTI_GPU", "DEEPSPEED"):
         init["device_map"] = None  # as TRL loads it
     with loaded_by_trl(source.model):
@@ -134,11 +143,30 @@ def _adapter(settings: TrainingSettings) -> str | None:
 def _built(preset: str, settings: TrainingSettings) -> ModelSource:
     from sightline.models.build import build_vlm, preset_spec
 
+    settings.loading.refuse(
+        "preset builds a model of its own here, in full precision. Leave it out.",
+        but=("model_revision", "dtype", "attn_implementation", "device", "chat_template", "processor"),
+    )
     built = build_vlm(preset_spec(preset), settings.training.seed)
-    return ModelSource(built.model, built.processor)
+    return ModelSource(built.model, fitted_processor(built.processor, settings.loading, preset))
 
 
-def _processor(base: Base, adapter: str | None) -> ProcessorMixin:
+def _rounding(base: Base, adapter: str | None, settings: TrainingSettings) -> Any:
+    """transformers' settings for 4 or 8 bits; None where weights stay as they are stored.
+
+    Raises:
+        ConfigError: they would be trained, which rounded ones cannot, or are rounded already.
+    """
+    config = patched_config(base.name, base.revision)
+    require_unquantized(base.name, config, settings.loading)
+    stored = getattr(config, "quantization_config", None)
+    if (settings.loading.is_quantizing or stored) and adapter is None and not settings.model.use_peft:
+        why = f"{base.name} is quantized ({method_of(stored)})" if stored else "load_in_4bit, load_in_8bit"
+        raise ConfigError(f"{why}: rounded weights cannot be trained. Set use_peft, which trains an adapter upon them.")
+    return quantization_of(settings.loading, getattr(config, "dtype", None))
+
+
+def _processor(base: Base, adapter: str | None, settings: TrainingSettings) -> ProcessorMixin:
     name, revision = base.name, base.revision
     path = Path(name)
     if (path.is_absolute() or name.startswith(".")) and not path.is_dir():
@@ -152,6 +180,12 @@ def _processor(base: Base, adapter: str | None) -> ProcessorMixin:
         raise InputError(
             f"{source.name} has a tokenizer but no processor for images. Use a vision-language model's folder."
         )
+    if (
+        settings.loading.chat_template is not None
+        and getattr(settings.training, "chat_template_path", None) is not None
+    ):
+        raise ConfigError("chat_template and chat_template_path name two templates. Keep one of them.")
+    processor = fitted_processor(processor, settings.loading, source.name)
     require_image_token(source.name, config, processor)
     require_feature_layers(source.name, config)
     require_padding(source.name, processor)

@@ -68,8 +68,10 @@ def places_signature(*places: Any) -> str:
 
 
 def model_files(name: str) -> dict[str, str]:
-    """The files of a model's folder by samples of their content; of a Hub id its name."""
+    """The files of a model's folder by samples of their content; of a Hub id its name; a file by itself."""
     folder = Path(name).expanduser()
+    if folder.is_file():
+        return {folder.name: content_sample(folder)[:8]}
     if not folder.is_dir():
         return {"of": name}
     files = sorted(path for path in folder.iterdir() if path.suffix in MODEL_SUFFIXES and path.is_file())
