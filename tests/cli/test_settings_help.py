@@ -10,12 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from sightline.cli import data
+from sightline.cli import data, settings_help
 from sightline.cli.main import run
 from sightline.data.formats.conversion import TARGETS
+from sightline.models import presets
 from sightline.settings.known import TASKS, known_settings
 from sightline.synthesis.settings import KINDS
+from sightline.training import losses
 
+LOSS_TYPES = (
+    "sigmoid hinge ipo exo_pair nca_pair robust bco_pair sppo_hard aot aot_unpaired apo_zero apo_down discopop sft "
+    "sigmoid_norm mpo mdpo mdpo_conditional mdpo_anchor"
+).split()
 VERBS = (["sft"], ["dpo"], ["vilt", "vqa"])
 
 
@@ -101,6 +107,13 @@ def offered(line: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
         ("sightline sft --config recipes/vilt/v", ["recipes/vilt/vqa.yaml"]),
         ("sightline sft --config mi", ["mine.yaml"]),
         ("sightline sft --config s", ["sub/other.yml"]),
+        ("sightline build new --preset ", ["nano"]),
+        ("sightline sft --preset n", ["nano"]),
+        ("sightline dpo --loss_type ", LOSS_TYPES),
+        ("sightline dpo --loss_type sigmoid bco", ["bco_pair"]),
+        ("sightline dpo --loss_type sigmoid --loss_weights ", []),
+        ("sightline dpo --f_divergence_type r", ["reverse_kl"]),
+        ("sightline sft --bf16 true ", []),
         ("sightline sft na", []),  # the shell offers files and folders
         ("sightline sft --output_dir ", []),
     ],
@@ -150,4 +163,6 @@ def test_it_comes_at_once(line):
 def test_what_is_offered_is_what_is_taken():
     assert tuple(TARGETS) == data.TARGETS
     assert data.KINDS == KINDS
+    assert tuple(presets.PRESETS) == settings_help.PRESETS
+    assert (*losses.PRESETS, *losses.MDPO_TERMS) == settings_help.LOSSES
     assert len(TASKS) == len(set(TASKS))

@@ -96,6 +96,13 @@ def test_answers_outside_the_vocabulary_are_counted_and_wrong(answering, data, t
     assert json.loads(printed.out)["tasks"]["soft_answers"]["metrics"]["soft_accuracy"]["value"] == 0.5
 
 
+def test_rows_behind_the_limit_are_not_counted(answering, data, capsys):
+    rows = [{"image": f"pictures/{name}.png", "question": "what color", "answer": "red"} for name in ("red", "gone")]
+    (data / "behind.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(["vilt", "evaluate", str(answering), str(data / "behind.jsonl"), "--limit", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["tasks"]["soft_answers"]["data"]["bad_rows"] == []
+
+
 def test_a_vilt_that_judges_is_evaluated_by_both_commands(data, capsys):
     rows = [
         {

@@ -304,6 +304,18 @@ def test_what_was_said_before_a_question_is_turns(tmp_path: Path) -> None:
     assert not {"system", "history"} & set(first.facts)
 
 
+def test_rows_behind_the_limit_are_neither_counted_nor_refused(tmp_path: Path) -> None:
+    good, bad = ({"image": "0.png", "conversations": turns} for turns in (llava("What?", "3"), [{"from": "x"}]))
+    skipped = items_of(tmp_path, good, bad, good, bad, limit=2, skip_bad_rows=True)
+    assert [message.partition(":")[0] for message in skipped.bad_rows] == ["rows.json row 2"]
+    assert list(skipped.row_numbers.values()) == [1, 3]
+    assert len(items_of(tmp_path, good, good, bad, limit=2).items) == 2
+    with pytest.raises(DataError, match="^rows.json row 2: expected a role .*--skip_bad_rows"):
+        items_of(tmp_path, good, bad, good, bad, limit=2)
+    every = items_of(tmp_path, good, bad, good, bad, skip_bad_rows=True)
+    assert (len(every.items), len(every.bad_rows)) == (2, 2)
+
+
 def test_a_history_without_pairs_is_refused_by_its_row(tmp_path: Path) -> None:
     row = {"image": "0.png", "question": "Why?", "answer": "So."}
     with pytest.raises(DataError, match="row 2: expected history as pairs"):

@@ -180,6 +180,13 @@ class TestRowsThatOursWouldNotEqual:
             trainer_of(sightline, parts, "dpo", tmp_path, rows("dpo"), share="mask")
 
 
+def test_a_text_beside_prompt_and_completion_is_not_what_trl_is_asked_for() -> None:
+    row = {"images": [], "prompt": "what ?", "completion": " red", "text": "what ? blue"}
+    (pair,) = row_test.opened_rows([row], ["row 1"], False)
+    assert pair == {"images": [], "prompt": "what ?", "completion": " red"}
+    assert row_test.opened_rows([{"images": [], "text": "what ? blue"}], ["row 1"], False)[0]["text"] == "what ? blue"
+
+
 def test_chosen_rows_differ() -> None:
     made = rows("sft", (1,) * 60)
     for number in range(60):

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import typer
 
+from sightline.cli.settings_help import PRESETS, one_of
 from sightline.errors import ConfigError
 
 
 def build_command(
     out: Path = typer.Argument(help="Folder to write; it must be new or empty."),
-    preset: str | None = typer.Option(None, "--preset", help="A ready specification: nano."),
+    preset: str | None = typer.Option(
+        None, "--preset", help="A ready specification: nano.", autocompletion=one_of(*PRESETS)
+    ),
     tower: str | None = typer.Option(None, "--tower", help="Vision config as JSON, or a pretrained model's folder."),
     decoder: str | None = typer.Option(None, "--decoder", help="The same for a causal language model."),
     projector: str = typer.Option("gelu", "--projector", help="Activation between its two linear layers."),

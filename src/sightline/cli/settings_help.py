@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import re
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
@@ -121,6 +122,10 @@ def _typed(default: str) -> str:
 
 
 SWITCH = ("true", "false")
+PRESETS = ("nano",)  # as models/presets.py has them, which is slow to import
+LOSSES = ("mpo", "mdpo", "mdpo_conditional", "mdpo_anchor")  # of training/losses.py, beside TRL's
+_OWN = {"preset": PRESETS, "loss_type": LOSSES}
+_TOLD = re.compile(r"Possible values are: ((?:`'?\w+'?`(?: \(default\))?,? ?)+)")  # as TRL's help names them
 SHORT = 60
 
 
@@ -149,11 +154,14 @@ def one_of(*values: str) -> Callable[[str], list[str]]:
 
 def complete_setting(known: Mapping[str, Setting], before: Sequence[str], incomplete: str) -> list[tuple[str, str]]:
     """(word, meaning) of what can stand after `before`: settings' names, or the last one's values; none for a path."""
-    last = next((word for word in reversed(before) if word != "="), "")
+    words = [word for word in before if word != "="]
     if incomplete.startswith("-"):
         names = {f"--{name}": _short(setting.help) for name, setting in known.items()} | {"--config": "Recipe."}
         return [(name, meaning) for name, meaning in names.items() if name.startswith(incomplete)]
-    name = last.removeprefix("--").replace("-", "_") if last.startswith("--") else ""
+    place = next((place for place in reversed(range(len(words))) if words[place].startswith("--")), len(words))
+    name = words[place].removeprefix("--").replace("-", "_") if place < len(words) else ""
+    if place < len(words) - 1 and (name not in known or "list[" not in str(known[name].kind)):
+        return []  # the setting has its value
     return [(value, "") for value in _values(name, known.get(name), incomplete)]
 
 
@@ -170,5 +178,8 @@ def _values(name: str, setting: Setting | None, incomplete: str) -> list[str]:
         return complete_tasks(incomplete)
     if setting is None:
         return []
-    values = setting.choices or (SWITCH if setting.default in ("True", "False") or setting.kind is bool else ())
+    told = re.findall(r"\w+", found[1].replace("(default)", "")) if (found := _TOLD.search(setting.help)) else []
+    values = setting.choices or (*told, *_OWN.get(name, ()))
+    if not values and (setting.default in ("True", "False") or setting.kind is bool):
+        values = SWITCH
     return [value for value in values if value.startswith(incomplete)]

@@ -55,6 +55,11 @@ class DataChoice:
     image_folder: str | Path | None = None
     columns: ColumnNames = OWN_NAMES
 
+    @property
+    def may_hold_bad_rows(self) -> bool:
+        """Whether rows that cannot be used end nothing by themselves: those behind the limit are not asked for."""
+        return self.skip_bad_rows or self.limit is not None
+
     def __post_init__(self) -> None:
         if self.limit is not None and self.limit < 1:
             raise ConfigError(f"--limit: expected at least 1, got {self.limit}.")
@@ -90,7 +95,7 @@ def open_rows(task: Task, source: Source) -> RowTable:
     if source.kind == "tsv":
         return _as_asked(task, _open_tsv(source, Path(source.place).expanduser(), names)).table
     if source.kind == "hub":
-        return _open_hub(task, source, names).table
+        return _open_hub(task, source, names, skip_bad_rows=True).table
     access = PictureAccess(source.image_folder or None, gather=not task.sources, keep_missing=True, columns=names)
     dataset = read_dataset(source.place, source.split or None, source.config or None, access)
     rows = _Opened(source, DatasetTable(dataset, Path(source.place).name))
@@ -120,11 +125,11 @@ def _open_named(task: Task, choice: DataChoice, data: str) -> _Opened:
         source = Source("file", data, choice.config or "", choice.split or "", "", "", "", str(names), folder or "")
         table = DatasetTable(dataset, path.name if path.is_file() else data)
         opened = _Opened(source, table, bad_rows=tuple(access.noted or ()))
-        return _as_asked(task, opened, choice.skip_bad_rows)
+        return _as_asked(task, opened, choice.may_hold_bad_rows)
     own = next((source for source in task.sources if source.kind == "hub"), Source("hub", data))
     place, _, revision = data.partition("@")
     found = Source("hub", place, choice.config or own.config, choice.split or own.split, revision, columns=str(names))
-    return _open_hub(task, found, names)
+    return _open_hub(task, found, names, choice.may_hold_bad_rows)
 
 
 def _as_asked(task: Task, opened: _Opened, skip_bad_rows: bool = False) -> _Opened:
@@ -138,7 +143,7 @@ def _as_asked(task: Task, opened: _Opened, skip_bad_rows: bool = False) -> _Open
     taught = taught_table(opened.table.dataset, opened.table.source, skip_bad_rows)
     if taught is None:
         return replace(opened, table=asked_table(opened.table, opened.table.dataset.column_names))
-    return _Opened(opened.source, taught, (*opened.notes, taught.note), (*opened.bad_rows, *taught.bad_rows))
+    return _Opened(opened.source, taught, (*opened.notes, taught.note), opened.bad_rows)
 
 
 def _open_own(task: Task, choice: DataChoice) -> _Opened:
@@ -192,7 +197,7 @@ def _open_tsv(source: Source, path: Path, names: ColumnNames = OWN_NAMES) -> _Op
     return _Opened(replace(source, place=str(path), md5=table.md5), table, notes)
 
 
-def _open_hub(task: Task, source: Source, names: ColumnNames = OWN_NAMES) -> _Opened:
+def _open_hub(task: Task, source: Source, names: ColumnNames = OWN_NAMES, skip_bad_rows: bool = False) -> _Opened:
     """A Hub dataset at the pinned revision, or at the present one, which is recorded.
 
     Raises:
@@ -211,7 +216,8 @@ def _open_hub(task: Task, source: Source, names: ColumnNames = OWN_NAMES) -> _Op
     unknown = f"The revision of {source.place} is not known: the Hub was out of reach, a stored copy was used."
     notes = () if revision else (unknown,)
     dataset = dataset if task.sources else gathered(dataset, name)
-    return _as_asked(task, _Opened(replace(source, revision=revision), DatasetTable(dataset, name), notes))
+    opened = _Opened(replace(source, revision=revision), DatasetTable(dataset, name), notes)
+    return _as_asked(task, opened, skip_bad_rows)
 
 
 def _resolve_revision(place: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from string import ascii_uppercase
 from typing import TYPE_CHECKING, Any
 
@@ -38,35 +39,40 @@ class TaughtTable:
 
     Attributes:
         table: the rows with `messages`, or `prompt` and `completion`.
-        places: of each row of the source, where its rows lie in the table: one, or one for each of its captions.
-        numbers: of each row of the source its number there, from 0.
+        places: of each row of the source by its number, from 0, where its rows lie in the table: one, or one for each
+            of its captions.
         note: what to know of the rows.
-        bad_rows: why rows of the source cannot be used, which were left out.
+        bad: why rows of the source cannot be used, by their number.
     """
 
     table: RowTable
     source: str
-    places: Sequence[range]
-    numbers: Sequence[int]
+    places: Mapping[int, range]
     note: str
-    bad_rows: tuple[str, ...]
+    bad: Mapping[int, str]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.places) + len(self.bad)
 
     def row(self, index: int) -> Row:
         """The row at `index`, from 0.
 
         Raises:
-            DataError: its turns end in no answer, or one of them cannot be asked.
+            DataError: it cannot be used, its turns end in no answer, or one of them cannot be asked.
         """
-        number = self.numbers[index]
+        number = self._numbers[index]
+        if number in self.bad:
+            raise DataError(self.bad[number])
         name = row_name(self.source, number)
-        rows = [self.table.row(place) for place in self.places[index]]
+        rows = [self.table.row(place) for place in self.places[number]]
         turns, question, _ = _exchange(_turns(rows[0].cells), name)
         answers = [_exchange(_turns(row.cells), name)[2] for row in rows]
         kept = {key: value for key, value in rows[0].cells.items() if key not in _REPLACED}
         return Row(name, number + 1, {**kept, "question": question, "answers": answers}, turns)
+
+    @cached_property
+    def _numbers(self) -> list[int]:
+        return sorted({*self.places, *self.bad})
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,8 @@ def say_words_unread(rows: Iterable[Mapping[str, Any]], source: str) -> None:
 
 
 def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> TaughtTable | None:
-    """The rows as questions with gold answers; None for questions with answers of their own.
+    """The rows as questions with gold answers; None for questions with answers of their own. With `skip_bad_rows`, rows
+    that cannot be used are refused when they are asked for, and not all at once.
 
     Raises:
         DataError: preferences, or texts in which nothing is asked.
@@ -127,14 +134,14 @@ def taught_table(dataset: Dataset, source: str, skip_bad_rows: bool = False) -> 
             f"{source}: expected questions with gold answers, found {rows.format.name} ({', '.join(sorted(columns))}), "
             "in which nothing is asked. Name the columns of both by --columns question=NAME,answer=NAME."
         )
-    places, numbers = _by_row(rows.origins, len(rows.dataset))
+    places = _by_row(rows.origins, len(rows.dataset))
     turns = rows.dataset.select_columns(said)
-    earlier = sum(sum(turn["role"] != "system" for turn in _turns(turns[place.start])) > 2 for place in places)
+    earlier = sum(sum(turn["role"] != "system" for turn in _turns(turns[place.start])) > 2 for place in places.values())
     note = _note(source, rows.format.name, columns, earlier, len(places))
     if any(image_counts(rows.dataset)) and turns.features.get("prompt") == Value("string"):
         note += PLAIN
     table = DatasetTable(rows.dataset, source)
-    return TaughtTable(table, source, places, numbers, note, tuple(rows.bad.values()))
+    return TaughtTable(table, source, places, note, rows.bad)
 
 
 def _note(source: str, kind: str, columns: set[str], earlier: int, count: int) -> str:
@@ -159,16 +166,15 @@ def _refuse_preferences(dataset: Dataset, source: str) -> None:
         )
 
 
-def _by_row(origins: Sequence[int] | None, count: int) -> tuple[list[range], list[int]]:
-    """Where the rows made of each row of the source lie, and its number."""
+def _by_row(origins: Sequence[int] | None, count: int) -> dict[int, range]:
+    """Where the rows made of each row of the source lie, by its number."""
     if origins is None:
-        return [range(place, place + 1) for place in range(count)], list(range(count))
-    places, numbers = [], []
+        return {place: range(place, place + 1) for place in range(count)}
+    places: dict[int, range] = {}
     for number, group in itertools.groupby(range(count), key=lambda place: origins[place]):
         members = list(group)
-        places.append(range(members[0], members[-1] + 1))
-        numbers.append(number)
-    return places, numbers
+        places[number] = range(members[0], members[-1] + 1)
+    return places
 
 
 def _turns(cells: Mapping[str, Any]) -> list[Mapping[str, Any]]:

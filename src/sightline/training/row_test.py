@@ -117,12 +117,14 @@ def find_difference(
 
 
 def opened_rows(rows: Iterable[dict[str, Any]], names: Iterable[str], preferences: bool) -> list[dict[str, Any]]:
-    """Rows as TRL's collators take them: pictures open, a pair for each rejected answer, no empty fields."""
+    """Rows as TRL's collators take them: pictures open, a pair for each rejected answer, no empty fields, and no text
+    beside prompt and completion, which they (TRL 1.16) would train in their place."""
     opened = []
     for row, name in zip(rows, names, strict=False):
         images = [open_image(image, name) for image in row_images(row)]
         for pair in answer_pairs(row, name) if preferences else [row]:
-            kept = {column: value for column, value in pair.items() if column != "image" and value is not None}
+            other = {"image", "text"} if {"prompt", "completion"} <= pair.keys() else {"image"}
+            kept = {column: value for column, value in pair.items() if column not in other and value is not None}
             for column in _MESSAGES:
                 if isinstance(kept.get(column), list):
                     kept[column] = [without_empty_fields(message) for message in kept[column]]

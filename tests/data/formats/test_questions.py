@@ -83,6 +83,7 @@ def test_the_data_check_takes_no_number_for_an_empty_answer(tmp_path: Path, caps
         {"query": "What?", "label": "cat"},
         {"instruction": "What?", "caption": "A cat."},
         {"prompt": "What?", "captions": ["A cat."]},
+        {"question": "What?", "text": "A cat."},
     ],
 )
 def test_a_question_beside_a_caption_or_label_is_not_dropped_for_ours(tmp_path: Path, row: dict[str, Any]) -> None:

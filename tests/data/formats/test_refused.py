@@ -91,6 +91,29 @@ def test_words_that_no_model_sees_are_said(
     assert said in err and ("not read" in err) == bool(said)
 
 
+ALPACA = {"instruction": "what ?", "input": "", "output": "circle"}
+
+
+@pytest.mark.parametrize(
+    "row, kind, said",
+    [
+        ({**ALPACA, "text": "what ? circle"}, "TRL text", "text is trained, all of it, as TRL does; not read: instruc"),
+        ({**ALPACA, "image": "a.png", "text": "<image> what ? circle"}, "TRL text", "text is trained, all of it, "),
+        ({**ALPACA, "image": "a.png", "text": "what ? circle"}, "Alpaca", "rows.jsonl: not read: text. "),
+        ({"question": "?", "answer": "a", "image": "a.png", "text": "b"}, "question and answer", "not read: text. "),
+        ({"text": "what ? circle", "topic": "round"}, "TRL text", ""),
+    ],
+)
+def test_a_text_beside_a_question_and_its_answer_is_told(
+    row: dict[str, Any], kind: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    assert sft_rows(read_dataset(tmp_path / "rows.jsonl"), "rows.jsonl").format.name == kind
+    err = capsys.readouterr().err
+    assert said in err and ("not read" in err) == bool(said)
+
+
 def test_a_question_and_its_answers_come_with_their_system_message_and_history(tmp_path: Path) -> None:
     row = {
         "question": "what ?",

@@ -234,6 +234,13 @@ def test_hidden_words_reach_the_model_with_their_labels(folder):
         (["--hiden_size", "3"], ConfigError, "Did you mean 'hidden_size'"),
         (["--vit", "a", "--model_name_or_path", "b"], ConfigError, "a ViLT brings everything"),
         (["--eval_strategy", "steps"], ConfigError, "needs rows to evaluate on. Set --eval_data"),
+        (["--eval_columns", "question=q"], ConfigError, "eval_columns: of what data\\? Set --eval_data"),
+        (["--eval_split", "val"], ConfigError, "eval_split: of what data\\? Set --eval_data"),
+        (
+            ["--eval_data", "FOLDER/captions.jsonl", "--eval_columns", "question=q"],
+            DataError,
+            "captions.jsonl: --eval_columns question=q: there is no column 'q'",
+        ),
         (["--image_size", "40"], ConfigError, "image_size 40 is no multiple of patch_size 16"),
         (["--min_answer_count", "9"], ConfigError, "no answer of .* is the best of 9 questions"),
         (["--image_folder", "nowhere"], DataError, "image_folder: there is no folder nowhere"),
@@ -241,8 +248,23 @@ def test_hidden_words_reach_the_model_with_their_labels(folder):
 )
 def test_settings_that_cannot_work_are_refused_before_anything_is_written(flags, error, message, folder):
     with pytest.raises(error, match=message):
-        train(folder, "vqa", "questions.jsonl", *flags)
+        train(folder, "vqa", "questions.jsonl", *(flag.replace("FOLDER", str(folder)) for flag in flags))
     assert not (folder / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "named, rows",
+    [
+        (["--eval_columns", "{}"], {"image": "red.png", "question": "what color is it", "answer": "red"}),
+        (["--eval_columns", "question=f,answer=a,image=i"], {"i": "red.png", "f": "what color is it", "a": "red"}),
+    ],
+)
+def test_the_evaluation_file_may_have_names_of_its_own(named, rows, folder):
+    training = [{"p": f"{c}.png", "q": "what color is it", "w": c} for c in COLOURS]
+    for name, lines in (("mine", training), ("held", [rows])):
+        (folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in lines))
+    flags = ["--columns", "question=q,answer=w,image=p", "--eval_data", str(folder / "held.jsonl"), *named]
+    assert train(folder, "vqa", "mine.jsonl", *flags, "--max_steps", "1", "--eval_strategy", "epoch") is not None
 
 
 def test_a_run_never_overwrites_another(folder):

@@ -29,6 +29,7 @@ from sightline.data.formats.refused import (
     require_whole,
     rows_of_other_kinds,
     rows_that_lose,
+    say_text_alone,
     say_unread,
 )
 from sightline.data.formats.registry import Convert, Format, Goal, Row, holds, recognise
@@ -127,6 +128,8 @@ def _training_rows(
         refuse_hidden_options(first_rows, format_.columns[1:], source)
     if format_.convert is not None and answers_alone and format_.columns[0] in ("conversations", "texts"):
         format_ = replace(format_, convert=partial(answer_alone, format_.convert))
+    if goal == "sft":
+        say_text_alone(format_, columns, source)
     say_unread((*format_.columns, *format_.optional), first_rows, source)
     if isinstance(dataset, datasets.IterableDataset):
         return TrainingRows(_streamed(dataset, columns, format_, source, bool(skip_bad_rows)), format_)

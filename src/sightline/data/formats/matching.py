@@ -44,14 +44,23 @@ def has_json_pairs(rows: list[Row]) -> bool:
 
 
 def is_text(rows: list[Row]) -> bool:
-    """Whether texts are words to train."""
-    return not has_json_pairs(rows)
+    """Whether texts are words to train: all that a row says, with a token for its picture where it has one."""
+    return not has_json_pairs(rows) and not (_lacks_token(rows) and _asks(rows))
 
 
 def is_description(rows: list[Row]) -> bool:
-    """Whether texts stand beside pictures, and none of them has a token for one, as TRL's text has."""
+    """Whether texts stand beside pictures that nothing is asked of, and none has a token for one, as TRL's text has."""
+    return is_text(rows) and _lacks_token(rows)
+
+
+def _lacks_token(rows: list[Row]) -> bool:
+    """Whether no text has a token for the pictures beside it."""
     texts = [row["text"] for row in rows if isinstance(row["text"], str)]
-    return is_text(rows) and _has_image(rows) and not any(_PICTURE_TOKEN.search(text) for text in texts)
+    return _has_image(rows) and not any(_PICTURE_TOKEN.search(text) for text in texts)
+
+
+def _asks(rows: list[Row]) -> bool:
+    return any(name.lower() in _QUESTIONS and value for row in rows for name, value in row.items())
 
 
 def _has_image(rows: list[Row]) -> bool:
@@ -60,8 +69,7 @@ def _has_image(rows: list[Row]) -> bool:
 
 def is_described(rows: list[Row]) -> bool:
     """Whether the rows show a picture and ask nothing: a question must not be dropped for one of ours."""
-    asked = any(name.lower() in _QUESTIONS and value for row in rows for name, value in row.items())
-    return _has_image(rows) and not asked
+    return _has_image(rows) and not _asks(rows)
 
 
 def has_class(rows: list[Row]) -> bool:

@@ -24,7 +24,7 @@ _TRAINED = ("messages", "conversations", "completion")
 # What OpenAI's, ms-swift's and Axolotl's turns say false or 0 in where they are not to be trained.
 _TRAINED_KEYS = ("weight", "loss", "train", "training")
 # Columns of words that belong to a question, in the files of those who have them.
-WORDS_BESIDE = ("system", "history", "hint", "context")
+WORDS_BESIDE = ("system", "history", "hint", "context", "text")
 _WORDS = {"true": True, "false": False, "1": True, "0": False}
 
 
@@ -95,6 +95,17 @@ def say_unread(read: Iterable[str], first_rows: list[Row], source: str) -> None:
         say(
             f"{source}: not read: {', '.join(lost)}. If it belongs to what is asked, write it into the question, or "
             "the whole row as messages."
+        )
+
+
+def say_text_alone(format_: Format, columns: Iterable[str], source: str) -> None:
+    """Says where a text is trained beside a question and an answer in columns of their own, which TRL passes over."""
+    held = {*columns}
+    other = next((one for one in FORMATS if one.columns[0] in QUESTIONS and {*one.columns} <= held), None)
+    if format_.columns == ("text",) and format_.convert is None and other is not None:
+        say(
+            f"{source}: text is trained, all of it, as TRL does; not read: {', '.join(other.columns)}. To train the "
+            "answers alone, give text another name: --columns whole=text."
         )
 
 

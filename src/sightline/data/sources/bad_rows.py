@@ -71,6 +71,13 @@ class BadRows:
         """Whether a row is bad."""
         return key in self._problems
 
+    def forget_behind(self, key: Hashable) -> None:
+        """Forgets the rows that were read behind one, as where a limit ends with it."""
+        last = self.places[key]
+        for one in [one for one, place in self.places.items() if place > last]:
+            del self.places[one]
+            self._problems.pop(one, None)
+
     def settle(self, good: int) -> None:
         """Nothing where every row is good, or where bad ones may be left out and `good` ones remain.
 

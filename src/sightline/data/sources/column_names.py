@@ -7,7 +7,7 @@ import itertools
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sightline.errors import ConfigError, DataError, nearest
@@ -85,9 +85,14 @@ CHECKED_ROWS = 1000  # of a stream, in which a column must have come
 
 @dataclass(frozen=True)
 class ColumnNames:
-    """What is read and what the rows call it, as pairs; none where the rows' own names are those that are read."""
+    """What is read and what the rows call it, as pairs; none where the rows' own names are those that are read.
+
+    Attributes:
+        flag: what messages call the setting.
+    """
 
     pairs: tuple[tuple[str, str], ...] = ()
+    flag: str = field(default=FLAG, compare=False)
 
     def __bool__(self) -> bool:
         return bool(self.pairs)
@@ -113,7 +118,7 @@ def read_columns(given: str | Mapping[str, Any] | None, setting: str = FLAG) -> 
         raise ConfigError(
             f"{setting}: expected names of columns such as question=q,answer=a; got {odd[0]!r}={odd[1]!r}."
         )
-    names = ColumnNames(tuple((read.strip(), own.strip()) for read, own in pairs))
+    names = ColumnNames(tuple((read.strip(), own.strip()) for read, own in pairs), f"--{setting.removeprefix('--')}")
     for place, what in enumerate(("two columns one name", "one column two names")):
         said = [pair[place] for pair in names.pairs]
         twice = next((name for name in said if said.count(name) > 1), None)
@@ -134,11 +139,11 @@ def new_names(columns: Sequence[str], names: ColumnNames, source: str) -> list[s
             swapped = f"Write it the other way round: {own}={read}." if read in columns else ""
             hint = swapped or nearest(own, columns) or "Name one of these."
             raise DataError(
-                f"{source}: {FLAG} {read}={own}: there is no column '{own}' among {_listed(columns)}. {hint}"
+                f"{source}: {names.flag} {read}={own}: there is no column '{own}' among {_listed(columns)}. {hint}"
             )
         if read in columns and read not in wanted:
             raise DataError(
-                f"{source}: {FLAG} {read}={own}: there is a column '{read}' already, and two cannot have one "
+                f"{source}: {names.flag} {read}={own}: there is a column '{read}' already, and two cannot have one "
                 f"name. Give that another one, too (other={read}), or leave this out."
             )
     return [wanted.get(column, column) for column in columns]

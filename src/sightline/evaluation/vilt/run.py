@@ -124,6 +124,8 @@ def _usable(
                 whole.require(picture, row.name)
                 shape.target(*whole.sizes[picture], row.name)
             kept.append(row)
+    if len(kept) == config.limit:
+        check.bad.forget_behind(kept[-1].name)
     check.bad.settle(len(kept))
     return kept
 

@@ -62,7 +62,10 @@ class _Rows:
 
     def __init__(self, task: Task, source: str, is_training: bool, data: ViltDataArguments) -> None:
         self._task, self._source = task, source
-        self._check = PictureCheck(BadRows(data.skip_bad_rows), columns=read_columns(data.columns, "columns"))
+        names = read_columns(data.columns, "columns")
+        if not is_training and data.eval_columns is not None:
+            names = read_columns(data.eval_columns, "eval_columns")
+        self._check = PictureCheck(BadRows(data.skip_bad_rows), columns=names)
         self.rows = task.read(source, is_training, self._check)
 
     def fitting(self, shape: PictureShape) -> list[Any]:

@@ -33,6 +33,9 @@ class ViltDataArguments:
         default=None,
         metadata={"help": "Names given to columns of both files: question=q,answer=a,image=img, or a mapping."},
     )
+    eval_columns: dict[str, str] | str | None = field(
+        default=None, metadata={"help": "The same for eval_data alone; {} where its columns have their names."}
+    )
     skip_bad_rows: bool = field(
         default=False,
         metadata={"help": "Leave out and count rows that cannot be used, before training and in the middle of it."},
@@ -152,6 +155,10 @@ def read_vilt_settings(argv: Sequence[str]) -> ViltSettings:
 def _check(data: ViltDataArguments, model: ViltModelArguments, objectives: ViltObjectiveArguments) -> None:
     if data.train_data is None:
         raise ConfigError("train_data: expected a file, got nothing. Set --train_data.")
+    beside = ("eval_split", "eval_annotations", "eval_columns")
+    lone = next((name for name in beside if getattr(data, name) is not None), None)
+    if data.eval_data is None and lone is not None:
+        raise ConfigError(f"{lone}: of what data? Set --eval_data, or leave it out.")
     if (data.eval_data, data.eval_split) == (data.train_data, data.split):
         raise ConfigError(f"eval_data: {data.eval_data} holds the rows that train. Name others, or splits of it.")
     if model.model_name_or_path is not None and (model.vit or model.bert):
