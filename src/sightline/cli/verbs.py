@@ -135,6 +135,11 @@ VERBS = (
             Verb("synthesize", "Write rows with a model: conversations, preferences, ...", lies=True),
         ),
     ),
+    Verb(
+        "models",
+        "Convert checkpoints in the layout of their authors.",
+        verbs=(Verb("convert", "Write one as safetensors in the layout of its class.", lies=True),),
+    ),
     Verb("doctor", "Check the installation, or a recipe before it costs GPU time.", takes_any_flag=True),
     Verb(
         "cache",

@@ -15,7 +15,7 @@ from sightline.disks import told_disk
 from sightline.errors import InputError, MachineError, SightlineError
 from sightline.models.pretrained import check_code, load_pretrained
 from sightline.models.published.table import recognise
-from sightline.models.stored_weights import INDEX, index_problem, loading_problem, weights_problem
+from sightline.models.stored_weights import INDEX, PICKLED_INDEX, index_problem, loading_problem, weights_problem
 
 SETTINGS = (
     "config.json", "generation_config.json", "processor_config.json", "preprocessor_config.json",
@@ -296,9 +296,10 @@ def damaged_file(folder: str) -> str:
         path = Path(folder, name)
         if path.is_file() and (problem := _settings_problem(path)):
             return f"{name} {problem}."
-    index = Path(folder, INDEX)
-    if index.is_file() and (problem := index_problem(index)):
-        return f"{INDEX} {problem}."
+    for name in (INDEX, PICKLED_INDEX):
+        index = Path(folder, name)
+        if index.is_file() and (problem := index_problem(index)):
+            return f"{name} {problem}."
     for path in sorted(Path(folder).glob("*.safetensors")):
         if problem := _weights_problem(path):
             return f"{path.name} {problem}."

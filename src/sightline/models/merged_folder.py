@@ -59,7 +59,7 @@ def write_model(folder: Path, model: Any, processor: Any, origin: Origin, max_sh
     model.save_pretrained(folder, max_shard_size=size)
     (folder / GENERATION).unlink(missing_ok=True)
     processor.save_pretrained(folder)
-    for file in (GENERATION, *_licence_files(origin.base)):
+    for file in (GENERATION, *licence_files(origin.base)):
         path = stored_file(origin.base.name, file, origin.base.revision)
         if path is not None:
             shutil.copyfile(path, folder / file)
@@ -136,7 +136,8 @@ def _shard_bytes(model: Any, shards: int) -> int:
     return size
 
 
-def _licence_files(base: Base) -> list[str]:
+def licence_files(base: Base) -> list[str]:
+    """Names of the files in a model's folder that say what may be done with it."""
     folder = Path(base.name)
     wanted = ("license", "licence", "notice", "use_policy")
     found = folder.iterdir() if folder.is_dir() else ()

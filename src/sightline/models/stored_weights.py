@@ -15,6 +15,7 @@ from sightline.models.guarded import quiet_loading
 from sightline.models.pretrained import load_pretrained
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
+PICKLED_INDEX = "pytorch_model.bin.index.json"
 SHOWN = 3
 # What config.json may describe of what is stored: tied weights are stored once, packed ones by several in a number.
 MOST_TIMES = 4

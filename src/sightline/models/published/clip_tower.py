@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor
 from transformers import CLIPVisionConfig, CLIPVisionModel
 
 from sightline.errors import InputError
@@ -39,10 +40,15 @@ class TowerBeside:
 
     def fill(self, model: Any) -> frozenset[str]:
         """Copy its weights into the model, unless that has no memory for them; gives the names that are filled."""
-        weights = load_guarded(CLIPVisionModel, self.where, {"dtype": model.dtype, **self.settings}).state_dict()
+        weights = self.tensors()
         if model.device.type != "meta":
-            model.get_submodule(self.inside).load_state_dict(weights)
-        return frozenset(f"{self.inside}.{name}" for name in weights)
+            model.load_state_dict(weights, strict=False)
+        return frozenset(weights)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Its weights under the names they have in the model."""
+        tower = load_guarded(CLIPVisionModel, self.where, {"dtype": "auto", **self.settings})
+        return {f"{self.inside}.{name}": tensor for name, tensor in tower.state_dict().items()}
 
 
 def stored_tower(folder: Folder) -> CLIPVisionConfig | None:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WHOLE = ("model.safetensors", "pytorch_model.bin")
@@ -40,7 +45,7 @@ class Folder:
         """The shape of each stored tensor by its name; of the shards of an index whatever they hold."""
         shapes: dict[str, tuple[int, ...]] = {}
         for path in self.weight_files():
-            shapes.update(_shapes(path))
+            shapes.update(weight_shapes(path))
         return shapes
 
     def tensor_names(self) -> frozenset[str]:
@@ -113,17 +118,40 @@ def stored_file(name: str, file: str, revision: str | None = None) -> Path | Non
     return Path(cached) if isinstance(cached, str) else None
 
 
-def _shapes(path: Path) -> dict[str, tuple[int, ...]]:
+@contextmanager
+def opened_weights(path: Path) -> Iterator[Callable[[str], Tensor]]:
+    """A file of weights, of which each tensor is read when it is asked for by its name.
+
+    Raises:
+        InputError: a pickle holds more than tensors.
+    """
+    if path.suffix == ".safetensors":
+        from safetensors import safe_open
+
+        with safe_open(path, framework="pt") as file:
+            yield file.get_tensor
+        return
+    tensors = _unpickled(path, "cpu")
+    yield lambda name: tensors[name]
+
+
+def weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     """Shapes of the tensors in a file of safetensors, or in a pickle that holds nothing but tensors."""
     if path.suffix == ".safetensors":
         from safetensors import safe_open
 
         with safe_open(path, framework="pt") as file:
             return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    return {key: tuple(tensor.shape) for key, tensor in _unpickled(path, "meta").items()}
+
+
+def _unpickled(path: Path, device: str) -> dict[str, Tensor]:
+    """The tensors of a pickle; those of a file of torch 1.6 or later stay on the disk until they are used."""
     import torch
 
     from sightline.models.guarded import refused_pickles
 
     with refused_pickles(str(path.parent)):
-        tensors = torch.load(path, map_location="meta", mmap=True, weights_only=True)
-    return {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+        is_zip = zipfile.is_zipfile(path)
+        found: dict[str, Tensor] = torch.load(path, map_location=device, mmap=is_zip, weights_only=True)
+    return found

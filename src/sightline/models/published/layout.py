@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from torch import Tensor
 from transformers import (
     AutoConfig,
     AutoImageProcessor,
@@ -37,6 +38,10 @@ class Beside(Protocol):
 
     def fill(self, model: Any) -> frozenset[str]:
         """Copy them into the model; gives the names that are filled."""
+        ...
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The weights under the names they have in the model."""
         ...
 
 
@@ -80,7 +85,7 @@ def load_published(parts: Parts, kind: Any, folder: Folder, settings: Mapping[st
     if kind is AutoImageProcessor:
         return parts.processor(folder, settings).image_processor
     if kind is GenerationConfig:
-        return _generation(parts, folder)
+        return generation_of(parts, folder)
     if kind in (AutoModelForImageTextToText, AutoModelForCausalLM, parts.model):
         return _load_model(parts, folder, settings)
     raise InputError(f"{folder.name} is a {parts.model.__name__}, but was to be loaded as {kind.__name__}.")
@@ -96,7 +101,7 @@ def _load_model(parts: Parts, folder: Folder, settings: Mapping[str, Any]) -> An
     report["missing_keys"] = set(report["missing_keys"]) - (filler.fill(model) if filler else set())
     _require_all(parts, folder, report)
     if parts.generation is not None:
-        model.generation_config = _generation(parts, folder)
+        model.generation_config = generation_of(parts, folder)
     return (model, report) if settings.get("output_loading_info") else model
 
 
@@ -115,7 +120,8 @@ def registered(model: type[PreTrainedModel], conversions: list[Conversion]) -> I
         conversion_mapping.register_checkpoint_conversion_mapping(name, before, overwrite=True)
 
 
-def _generation(parts: Parts, folder: Folder) -> GenerationConfig:
+def generation_of(parts: Parts, folder: Folder) -> GenerationConfig:
+    """How the model answers: as the folder says where transformers 5 wrote that, else as the authors' code does."""
     stored = folder.read_settings("generation_config.json")
     if stored and (parts.generation is None or _is_saved_here(stored)):
         return GenerationConfig.from_dict(stored)
