@@ -361,9 +361,7 @@ class SequenceEncoder:
         return _Text(ids_L, scored_L)
 
     def _tokenize(self, text: str, label: str) -> np.ndarray:
-        ids_L = np.asarray(self.processor.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=np.int64)
-        processors.require_own_words(self.processor, ids_L, label)
-        return ids_L
+        return processors.token_ids(self.processor, text, label)
 
     def _expand(self, text: _Text, shown: tuple[int, ...], table: processors.ImageTable, label: str) -> TokenSequence:
         return processors.expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)
