@@ -41,9 +41,9 @@ FACTS = """
 
 *Placeholder* is the token that stands for one feature. *Features* enter `through the model` where it takes them as they
 are; otherwise they replace its embeddings of placeholders, or are added to them. *Position* is that of a sequence's
-first token, or M-RoPE. *Both ways* are tokens that look ahead, too: those of one image, of all images of a sequence, or
-of the whole prompt; sequences then share only what agrees to the end of it. *Adapters* without `lora_target_modules`
-stand on the linear layers below the path named here.
+first token, or M-RoPE, or `one an image` for all of its patches. *Both ways* are tokens that look ahead, too: those of
+one image, of all images of a sequence, or of the whole prompt; sequences then share only what agrees to the end of it.
+*Adapters* without `lora_target_modules` stand on the linear layers below the path named here.
 
 | family | placeholder | features | position | both ways | adapters | routes | notes |
 | --- | --- | --- | --- | --- | --- | --- | --- |
@@ -74,7 +74,7 @@ def without_figures(document: str) -> str:
 
 
 def _known(facts: FamilyFacts) -> str:
-    position = "M-RoPE" if facts.grid_input else str(facts.first_position)
+    position = "M-RoPE" if facts.grid_input else "one an image" if facts.typed else str(facts.first_position)
     notes = [facts.note] if facts.note else []
     notes += ["features also enter deeper layers"] * facts.deepstack
     notes += ["an image that shares its row is processed in another way"] * bool(facts.row_input)

@@ -64,6 +64,8 @@ class FamilyFacts:
             a depth.
         type_input: the processor's per-token input that is 1 for tokens of images (with `both_ways` of `prompt`, for
             those behind the prompt) and 0 elsewhere; empty without one.
+        typed: the decoder itself reads `type_input`, beside any mask: tokens of images have weights of their own, and
+            positions that `get_rope_index` tells.
         both_ways: tokens that look at each other in both directions: those of one `image`, those of all `images` of
             a sequence, or the `prompt`, all in front of the first scored token; empty for none.
         row_input: the input with the number of images of each row, where an image that shares its row is processed
@@ -87,6 +89,7 @@ class FamilyFacts:
     first_position: int = 0
     grid_input: str = ""
     type_input: str = ""
+    typed: bool = False
     both_ways: str = ""
     row_input: str = ""
     crop_input: str = ""

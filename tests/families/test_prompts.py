@@ -43,7 +43,7 @@ def test_the_model_says_of_our_rows_what_it_says_of_its_processors(name: str, tm
         assert float(difference.abs().max()) <= 1e-4
 
 
-@pytest.mark.parametrize("name", ["blip-2", "fuyu", "kosmos-2"])
+@pytest.mark.parametrize("name", ["blip-2", "cogvlm", "fuyu", "kosmos-2"])
 def test_a_second_image_is_refused_where_a_prompt_takes_one(name: str, tmp_path: Path) -> None:
     _, processor = saved_family(name, tmp_path)
     row = {**preference_rows(name)[0], "images": [picture(0, 30, 30), picture(1, 30, 30)]}

@@ -336,6 +336,7 @@ def aya_vision() -> Parts:
 
 BUILDERS: dict[str, Callable[[], Parts]] = {
     "blip-2": tiny_layouts.blip_2,
+    "cogvlm": tiny_layouts.cogvlm,
     "deepseek_vl": deepseek_vl,
     "deepseek_vl_hybrid": deepseek_vl_hybrid,
     "fast_vlm": fast_vlm,
@@ -359,8 +360,8 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
     "smolvlm": smolvlm,
     "yi_vl": tiny_layouts.yi_vl,
 }
-# Their processors keep no chat template when saved, so their rows are plain texts, with one image each.
-WITHOUT_TEMPLATE = ("blip-2", "fuyu", "kosmos-2")
+# Their processors take one image a prompt, so their rows are plain texts, with one image each; they have no template.
+WITHOUT_TEMPLATE = ("blip-2", "cogvlm", "fuyu", "kosmos-2")
 # One of each way of sharing: plain causal, windows with image blocks, tiles, positions in three axes, recurrent.
 QUICK = ("llava", "gemma3", "idefics3", "qwen2_5_vl", "qwen3_5")
 

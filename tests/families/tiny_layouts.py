@@ -119,6 +119,25 @@ def blip_2() -> Parts:
     return model, processor
 
 
+def cogvlm() -> Parts:
+    """Two experts in each layer, all patches at one position, the image behind the start token."""
+    from sightline.models.ports.cogvlm.config import CogVLMConfig
+    from sightline.models.ports.cogvlm.layout import register
+    from sightline.models.ports.cogvlm.model import CogVLMForCausalLM
+    from sightline.models.ports.cogvlm.processor import CogVLMImageProcessor, CogVLMProcessor
+
+    register()
+
+    tower = {
+        "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_heads": 2, "image_size": 32,
+        "patch_size": 8, "num_positions": 17, "initializer_range": 0.2,
+    }  # fmt: skip
+    text = {key: value for key, value in TEXT.items() if key != "num_key_value_heads"}
+    config = CogVLMConfig(**text, vision_config=tower)
+    images = CogVLMImageProcessor(size={"height": 32, "width": 32})
+    return CogVLMForCausalLM(config), CogVLMProcessor(images, tokenizer(), config.image_tokens)
+
+
 def molmo2() -> Parts:
     """Tiles that a second input points into, features added to embeddings, images that look both ways."""
     config = transformers.Molmo2Config(

@@ -141,30 +141,33 @@ def _decoder_inputs(
     """The module that reads a forest to hidden states, and how tokens and features are handed to it."""
     if facts.features_enter != THROUGH_MODEL:
         return model.get_submodule(facts.decoder), {"inputs_embeds": embedded(model, facts, forest, features_FH)}
-    images = {}
+    inputs: dict[str, Any] = {"input_ids": forest.ids_RL}
+    if facts.typed:
+        inputs[facts.type_input] = (forest.block_RL >= 0).long()
     if features_FH is not None and len(forest.feature_P):
-        images = placed(facts, features_FH, forest.feature_P, model.config.get_text_config().hidden_size)
-    return model.base_model, {"input_ids": forest.ids_RL, **images}
+        inputs |= placed(facts, features_FH, forest.feature_P, model.config.get_text_config().hidden_size)
+    return model.base_model, inputs
 
 
 def forest_positions(model: Any, facts: FamilyFacts, forest: Forest, image_inputs: dict[str, Any]) -> Tensor:
-    """Position ids of a forest: depths, (R, L), or with M-RoPE time, height and width, (3, R, L)."""
-    if not facts.grid_input:
+    """Position ids of a forest: depths, or where the model numbers tokens by their types its own, (R, L), or with
+    M-RoPE time, height and width, (3, R, L)."""
+    if not (facts.grid_input or facts.typed):
         return forest.depth_RL + facts.first_position
     inside_NL = forest.path_NL >= 0
     path_NL = forest.path_NL.clamp(min=0)
     grids = image_inputs.get(facts.grid_input)
-    positions_3NL, _ = model.base_model.get_rope_index(
+    positions_NL, _ = model.base_model.get_rope_index(  # with M-RoPE (3, N, L)
         forest.ids_RL.flatten()[path_NL],
         mm_token_type_ids=(forest.block_RL.flatten()[path_NL] >= 0).int(),
         attention_mask=inside_NL.long(),
         image_grid_thw=grids[forest.shown_I] if grids is not None else None,
     )
-    # With M-RoPE an image moves the positions behind it by its grid, so depth says nothing. The model numbers each
+    # An image moves the positions behind it otherwise than by its tokens, so depth says nothing. The model numbers each
     # sequence as if it stood alone; tokens that sequences share get the same numbers from each, and are written twice.
-    positions_3T = forest.depth_RL.new_zeros(3, forest.ids_RL.numel())
-    positions_3T[:, forest.path_NL[inside_NL]] = positions_3NL[:, inside_NL]
-    return positions_3T.unflatten(1, forest.ids_RL.shape)
+    positions_T = forest.depth_RL.new_zeros(*positions_NL.shape[:-2], forest.ids_RL.numel())
+    positions_T[..., forest.path_NL[inside_NL]] = positions_NL[..., inside_NL]
+    return positions_T.unflatten(-1, forest.ids_RL.shape)
 
 
 def plain_inputs(

@@ -28,6 +28,21 @@ _FAMILIES = (
         routes=("mask",),
         note=f"OPT decoders only; one image a prompt; {_NO_PLAIN}",
     ),
+    FamilyFacts(
+        name="cogvlm",
+        image_inputs=PIXELS,
+        placeholder="<unk>",
+        features_listed=False,
+        type_input="token_type_ids",
+        typed=True,
+        decoder="model.layers",
+        linear_layers=(
+            *("vision_expert_query_key_value", "vision_expert_dense"),
+            *("language_expert_query_key_value", "language_expert_dense"),
+            *("gate_proj", "up_proj", "down_proj"),
+        ),
+        note="one image a prompt",
+    ),
     FamilyFacts(name="deepseek_vl", image_inputs=PIXELS, placeholder="<image_placeholder>", features_listed=False),
     FamilyFacts(
         name="deepseek_vl_hybrid",

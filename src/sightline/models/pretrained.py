@@ -73,7 +73,7 @@ def _load_recognised(recognised: Recognised, kind: Any, code: tuple[str, ...], s
 
     loaded = load_published(recognised.layout.parts(), kind, recognised.folder, settings)
     if code and kind is not _auto_config():
-        _say_once(recognised.folder.name, code)
+        _say_once(recognised.folder.name, code, f"as a checkpoint of {recognised.layout.name}")
     return loaded
 
 
@@ -161,8 +161,5 @@ def _require_all_weights(name: str, code: tuple[str, ...], kind: str, missing: l
 
 
 @functools.cache
-def _say_once(name: str, code: tuple[str, ...]) -> None:
-    say(
-        f"{name} brings code of its own ({', '.join(code)}), which Sightline never runs: it is loaded by transformers' "
-        "own classes."
-    )
+def _say_once(name: str, code: tuple[str, ...], how: str = "by transformers' own classes") -> None:
+    say(f"{name} brings code of its own ({', '.join(code)}), which Sightline never runs: it is loaded {how}.")

@@ -15,7 +15,7 @@ from sightline.data.encoding.borders import find_borders, spelt_out
 from sightline.errors import DataError, InputError
 from sightline.types import TokenSequence
 
-FRONT, AFTER_IMAGES = "front", "after_images"
+FRONT, BEFORE_IMAGE, AFTER_IMAGES = "front", "before_image", "after_images"
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,9 @@ class Layout:
 
     Attributes:
         image_in_front: the one image stands before the text, and the text does not name it.
-        start: where the start token is put: in `front` of a prompt that does not begin with it, `after_images`, or not.
+        start: where the start token is put: in `front` of a prompt that does not begin with it, `after_images`,
+            `before_image` (one in front; a text alone has it where it is written, and its words are tokenized as if it
+            were not), or not.
         end: what follows a prompt that has an image.
         strips: spaces around a prompt are dropped.
         feature_token: the token that stands for a feature, where it is not the one that stands for an image.
@@ -45,9 +47,11 @@ class Layout:
     prompts_alone: bool = False
 
 
-# Read in transformers 5.23; keyed by the processor's class. A processor that is not here writes nothing by itself.
+# Read in transformers 5.23 and in our ports; keyed by the processor's class. One that is not here writes nothing by
+# itself.
 LAYOUTS: dict[str, Layout] = {
     "Blip2Processor": Layout(image_in_front=True),
+    "CogVLMProcessor": Layout(image_in_front=True, start=BEFORE_IMAGE),
     "FuyuProcessor": Layout(image_in_front=True, end="<0x04>"),
     "Kosmos2Processor": Layout(image_in_front=True, strips=True, behind_image=" ", prompts_alone=True),
     "LlavaOnevisionProcessor": Layout(beside="batch_num_images"),
@@ -137,9 +141,9 @@ def prompt_ids(
         DataError: more images than the processor takes.
     """
     layout = layout_of(processor)
-    text = started(processor, text)
+    front, text = front_ids(processor, text, len(around)), started(processor, text)
     if not around:
-        return tokenize(text)
+        return np.concatenate([front, tokenize(text)])
     if layout.start == AFTER_IMAGES:
         before, token, behind = text.rpartition(image_token(processor))
         text = before + token + start_token(processor) + behind
@@ -148,14 +152,27 @@ def prompt_ids(
     if len(around) > 1:
         name = type(processor).__name__
         raise DataError(f"{label}: {len(around)} images, but {name} takes one image a prompt. Keep one of them.")
-    return np.concatenate([[IN_FRONT], tokenize(layout.behind_image + text + layout.end)])
+    return np.concatenate([front, tokenize(layout.behind_image + text + layout.end)])
+
+
+def front_ids(processor: Any, text: str, images: int) -> np.ndarray:
+    """Token ids in front of what `started` gives: of the start token, where it stands before an image, and the hole of
+    an image that stands in front."""
+    layout = layout_of(processor)
+    ids = [IN_FRONT] if layout.image_in_front and images else []
+    if layout.start == BEFORE_IMAGE and (images or text.startswith(start_token(processor))):
+        ids.insert(0, int(processor.tokenizer.convert_tokens_to_ids(start_token(processor))))
+    return np.asarray(ids, dtype=np.int64)
 
 
 def started(processor: Any, text: str) -> str:
-    """The text without outer spaces, and behind the start token, where the processor has texts so."""
+    """The text without outer spaces, and behind the start token, where the processor has texts so; without it where
+    `front_ids` has it."""
     layout = layout_of(processor)
     if layout.strips:
         text = text.strip()
+    if layout.start == BEFORE_IMAGE:
+        return text.removeprefix(start_token(processor))
     if layout.start != FRONT or text.startswith(start_token(processor)):
         return text
     return start_token(processor) + text
@@ -214,6 +231,16 @@ def require_own_words(processor: Any, ids_L: np.ndarray, label: str) -> None:
         raise DataError(
             f"{label}: the text holds {processor.tokenizer.convert_ids_to_tokens(token)!r}, which stands for "
             f"{'a part of an image' if foreign[token] == 'image' else foreign[token]}. Take it out of the text."
+        )
+
+
+def require_apart(processor: Any, images: int, label: str) -> None:
+    """Raise DataError for a row of prompt and answer in one where the processor must tell them apart."""
+    layout = layout_of(processor)
+    if images and (layout.end or (layout.image_in_front and layout.start != BEFORE_IMAGE)):
+        raise DataError(
+            f"{label}: {type(processor).__name__} writes into the prompt by itself, so prompt and answer must stand "
+            "apart. Use the columns prompt and completion."
         )
 
 
@@ -344,7 +371,11 @@ def _expansions(processor: Any, encoded: Any, row: int, images: int) -> list[Exp
     is_feature_K = types.get("image_embeds_position_mask", ids_K == feature_token_id(processor))
     is_image_K = next((type_K for type_K in types.values() if type_K.any()), is_feature_K)
     start = start_token(processor)
-    head = len(processor.tokenizer(start, add_special_tokens=False)["input_ids"]) if layout.start == FRONT else 0
+    head = (
+        len(processor.tokenizer(start, add_special_tokens=False)["input_ids"])
+        if layout.start in (FRONT, BEFORE_IMAGE)
+        else 0
+    )
     written = layout.behind_image + (start if layout.start == AFTER_IMAGES else "") + layout.end
     tail = len(processor.tokenizer(written, add_special_tokens=False)["input_ids"]) if written else 0
     own = slice(head, len(ids_K) - tail)

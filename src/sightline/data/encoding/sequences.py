@@ -291,7 +291,7 @@ class SequenceEncoder:
             return (
                 self._joined(self._prompt(prompt, around, label), completion, settings.completion_only_loss, label),
             )
-        self._check_whole_rows(around, label)
+        processors.require_apart(self.processor, len(around), label)
         if not isinstance(row.get(settings.dataset_text_field), str):
             filled = ", ".join(name for name, value in row.items() if value is not None) or "nothing"
             raise DataError(
@@ -327,17 +327,8 @@ class SequenceEncoder:
         scored_L[: len(prompt_L)] = not completion_only
         return _Text(np.concatenate([prompt_L, completion_L]), scored_L)
 
-    def _check_whole_rows(self, around: Around, label: str) -> None:
-        """Raise DataError for a row of prompt and answer in one where the processor must tell them apart."""
-        layout = processors.layout_of(self.processor)
-        if around and (layout.image_in_front or layout.end):
-            raise DataError(
-                f"{label}: {type(self.processor).__name__} writes into the prompt by itself, so prompt and answer must "
-                f"stand apart. Use the columns prompt and completion."
-            )
-
     def _messages_text(self, row: dict[str, Any], around: Around, label: str) -> _Text:
-        self._check_whole_rows(around, label)
+        processors.require_apart(self.processor, len(around), label)
         if not self.settings.keeps_empty:
             rendering.require_answers(row["messages"], label)
         by_turns = self.settings.assistant_only_loss
@@ -346,6 +337,7 @@ class SequenceEncoder:
         if not by_turns:
             ids_L = self._prompt(text, around, label)
             return _Text(ids_L, np.ones(len(ids_L), dtype=bool))
+        front = processors.front_ids(self.processor, text, len(around))
         start = len(processors.started(self.processor, text)) - len(text)
         spans = [
             (first + start, end + start) for first, end in rendering.moved_spans(self.processor, text, around, spans)
@@ -355,7 +347,8 @@ class SequenceEncoder:
             encoded = self.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids_L = np.asarray(encoded["input_ids"], dtype=np.int64)
         processors.require_own_words(self.processor, ids_L, label)
-        scored_L = rendering.inside_spans(encoded["offset_mapping"], spans)
+        ids_L = np.concatenate([front, ids_L])
+        scored_L = np.pad(rendering.inside_spans(encoded["offset_mapping"], spans), (len(front), 0))
         if not scored_L.any() and not self.settings.keeps_empty:
             raise DataError(f"{label}: no assistant turn to train on. Add one, or drop the row.")
         return _Text(ids_L, scored_L)

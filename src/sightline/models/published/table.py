@@ -133,6 +133,20 @@ def _qwen_vl() -> Parts:
     return qwen_vl()
 
 
+def _is_cogvlm(settings: Mapping[str, Any]) -> bool:
+    """Any generation, of which the first alone is loaded; and folders that our class has saved."""
+    named = _architecture(settings).startswith(("CogVLM", "CogAgent")) and isinstance(
+        settings.get("vision_config"), dict
+    )
+    return named or settings.get("model_type") == "cogvlm"
+
+
+def _cogvlm() -> Parts:
+    from sightline.models.ports.cogvlm.layout import PARTS
+
+    return PARTS
+
+
 # The first that has a folder's config.json is taken.
 LAYOUTS: list[Layout] = [
     Layout("LLaVA 1.5 of the authors", _is_llava_15, _llava_15),
@@ -142,4 +156,5 @@ LAYOUTS: list[Layout] = [
     Layout("DeepSeek-VL 7B of the authors", _is_deepseek_vl_large, _deepseek_vl_large),
     # Plain Qwen-7B, too, so that it is refused by its name.
     Layout("Qwen-VL", lambda settings: settings.get("model_type") == "qwen", _qwen_vl),
+    Layout("CogVLM", _is_cogvlm, _cogvlm),
 ]
