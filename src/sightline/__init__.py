@@ -1,16 +1,15 @@
 """Post-train and evaluate vision-language models, computing once whatever a batch shares."""
 
-from __future__ import annotations
-
-import importlib
-import importlib.util
+# Modules in C alone: what takes time to import comes at first use, as Ctrl-C before __main__ runs ends in a traceback.
 import sys
-import threading
-from typing import TYPE_CHECKING, Any
+from _thread import RLock
 
 __version__ = "0.1.0"
 
+TYPE_CHECKING = False  # as typing has it
 if TYPE_CHECKING:
+    from typing import Any
+
     from sightline.answering.ask import ask
     from sightline.evaluation.comparison.run import run_compare
     from sightline.evaluation.eval_config import EvalConfig
@@ -77,15 +76,18 @@ _ENDED = {
 }
 
 
-_one_thread = threading.RLock()  # transformers (5.23) fails where two threads import its parts for the first time
+_one_thread = RLock()  # transformers (5.23) fails where two threads import its parts for the first time
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> "Any":
     """Public names, imported at first use, so that `import sightline` loads no torch; TRL's own names, too.
 
     Raises:
         ImportError: the name is TRL's alone, or was TRL's.
     """
+    import importlib
+    import importlib.util
+
     if name in _HOMES:
         with _one_thread:
             return getattr(importlib.import_module(_HOMES[name]), name)
@@ -106,7 +108,9 @@ def _prepare_worker() -> None:
     """
     processes = sys.modules.get("multiprocessing.process")
     if processes is not None and getattr(processes.current_process(), "_inheriting", False):
-        importlib.import_module("sightline.models.torchvision_schemas").declare_torchvision_operators()
+        from sightline.models.torchvision_schemas import declare_torchvision_operators
+
+        declare_torchvision_operators()
 
 
 _prepare_worker()

@@ -10,7 +10,6 @@ import yaml
 
 MAX_DEPTH = 100  # of lists and mappings in each other; Python's own stack ends at about 1,000
 MAX_NODES = 200_000  # of a YAML file with its aliases written out
-LONGEST = 100  # letters of a value in messages
 _LONG_NUMBER = re.compile(r"\d{19}")
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _INT64 = range(-(2**63), 2**63)
@@ -82,13 +81,13 @@ def read_yaml(text: str, loader: type[yaml.SafeLoader] = yaml.SafeLoader) -> Any
         raise NotationError("a number or date that cannot be read") from error
 
 
-def excerpt(value: Any) -> str:
+def excerpt(value: Any, longest: int = 100) -> str:
     """A value as Python writes it, for messages: of a long one the beginning, and how long it is."""
     try:
         written = repr(value)
     except (ValueError, RecursionError):  # thousands of digits; a list in itself many times over
         return f"a {type(value).__name__} too large to show"
-    return written if len(written) <= LONGEST else f"{written[:LONGEST]}... ({len(written):,} characters)"
+    return written if len(written) <= longest else f"{written[:longest]}... ({len(written):,} characters)"
 
 
 def _construct(reading: Any) -> Any:

@@ -201,11 +201,3 @@ def test_the_environment_names_versions_and_fits_one_line(capsys) -> None:
     assert all(package.version and not package.problem for package in found.packages[:9])
     assert run(["doctor", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["line"] == read_environment().line
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["doctor", "memory", "preview", "terminal"])
-def test_each_file_can_be_the_first_that_is_imported(name: str) -> None:
-    """Of torchvision, operators may have to be declared before anything imports transformers."""
-    done = subprocess.run([sys.executable, "-c", f"import sightline.inspection.{name}"], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +66,14 @@ def test_limits_of_a_container_are_named(monkeypatch, capsys):
     assert "1.0 of 2.0 GiB available (limited by the control group)" in " ".join(capsys.readouterr().out.split())
     told = "\n".join(found.warnings)
     assert "raise the limit of the control group" in told and "set OMP_NUM_THREADS=1" in told
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [["doctor", "--json"], ["data", "check", "rows.jsonl", "--json"]])
+def test_a_command_in_a_process_of_its_own_needs_no_operators_of_torchvision(
+    command: list[str], tmp_path: Path
+) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"question": "what ?", "answer": "red"}\n')
+    ended = subprocess.run([sys.executable, "-m", "sightline", *command], cwd=tmp_path, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    assert json.loads(ended.stdout)

@@ -67,6 +67,7 @@ def _told() -> Iterator[None]:
 
 
 def _clear(kind: str | None, as_json: bool) -> None:
+
     from sightline.data.pictures.fetched import KIND, remove_fetched
     from sightline.engine.store import clear_stores
     from sightline.runs import cache_folder

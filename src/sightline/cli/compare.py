@@ -55,6 +55,7 @@ def compare_command(
 
 
 def _compare_training(folders: Sequence[Path], output_dir: Path | None, json: bool) -> None:
+
     from sightline.console import print_table
     from sightline.logbook.comparison import figures_table, read_runs, settings_table, to_json, write_runs
 

@@ -212,6 +212,7 @@ def synthesize_command(
 
 
 def _print_record(record: Mapping[str, Any]) -> None:
+
     from sightline.runs import plain_data
 
     print(dumps(plain_data(record), ensure_ascii=False, indent=2))

@@ -42,6 +42,7 @@ def doctor_command(
 
 
 def _print_environment(as_json: bool) -> None:
+
     from sightline.inspection.environment import read_environment
     from sightline.inspection.terminal import print_environment
     from sightline.runs import plain_data

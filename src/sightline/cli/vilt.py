@@ -138,6 +138,7 @@ def search_command(
 
 
 def _print_ranking(best: Sequence[Found], json: bool) -> None:
+
     from sightline.runs import plain_data
 
     if json:

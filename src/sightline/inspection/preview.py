@@ -232,7 +232,9 @@ def _fit(plan: RunPlan, row: dict[str, Any], name: str, whole: EncodedBatch) -> 
 
 
 def _parts(plan: RunPlan, batch: EncodedBatch) -> tuple[Part, ...]:
-    read = _texts(plan, batch)
+    first_rows = tuple(itertools.accumulate((count for _, count in batch.image_spans), initial=0))[:-1]
+    tokenizer = plan.source.processor.tokenizer
+    read = [read_tokens(sequence, tokenizer, first_rows) for sequence in batch.sequences]
     if not plan.preferences:
         return (Part("", read[0]),)
     own = 2 * (len(read) // (3 if plan.encoding.perturbation else 2))  # behind them stand answers under other images
@@ -244,13 +246,6 @@ def _parts(plan: RunPlan, batch: EncodedBatch) -> tuple[Part, ...]:
             numbered = f"{label} {number}" if len(chosen) > 1 else label
             parts.append(Part(numbered, tuple(token for token in tokens if token.start >= answer)))
     return tuple(parts)
-
-
-def _texts(plan: RunPlan, batch: EncodedBatch) -> tuple[tuple[Token, ...], ...]:
-    """The tokens of each sequence of a batch."""
-    first_rows = tuple(itertools.accumulate((count for _, count in batch.image_spans), initial=0))[:-1]
-    tokenizer = plan.source.processor.tokenizer
-    return tuple(read_tokens(sequence, tokenizer, first_rows) for sequence in batch.sequences)
 
 
 def _preview_batch(plan: RunPlan, usable: Sequence[int], batch_size: int) -> BatchPreview | None:
@@ -272,12 +267,14 @@ def _preview_batch(plan: RunPlan, usable: Sequence[int], batch_size: int) -> Bat
     batch = _encode(plan, encoder, [plan.rows[index] for index in indices], names)
     pad_id = plan.source.processor.tokenizer.pad_token_id or 0
     forest = build_forest(batch.sequences, pad_id, both_ways=plan.facts.both_ways if plan.facts else "")
+    first_rows = tuple(itertools.accumulate((count for _, count in batch.image_spans), initial=0))[:-1]
+    tokenizer = plan.source.processor.tokenizer
     return BatchPreview(
         tuple(names),
         _labels(plan, indices),
         draw_forest(forest),
         len(batch.image_spans),
-        _texts(plan, batch),
+        tuple(read_tokens(sequence, tokenizer, first_rows) for sequence in batch.sequences),
     )
 
 

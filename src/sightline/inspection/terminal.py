@@ -6,7 +6,7 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -26,14 +26,16 @@ from sightline.inspection.check import (
     verdict,
 )
 from sightline.inspection.environment import Environment, Package
-from sightline.inspection.findings import Diagnosis, Finding
-from sightline.inspection.memory import MemoryEstimate
 from sightline.inspection.preview import CUT, FITS, BatchPreview, Preview, RowPreview, token_counts
 from sightline.inspection.preview_page import cut_at, segment_tokens
 from sightline.inspection.tokens import IMAGE, TRAINED, Segment, Token
 from sightline.runs import plain_data
 from sightline.shown import shown
 from sightline.types import Table
+
+if TYPE_CHECKING:
+    from sightline.inspection.findings import Diagnosis, Finding  # which import the trainers
+    from sightline.inspection.memory import MemoryEstimate
 
 UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 

@@ -160,9 +160,9 @@ def require_known_model(name: str, where: str, hint: str) -> None:
     )
 
 
-def is_cached(name: str) -> bool:
-    """Whether a snapshot of a model of the Hub is on this machine."""
-    return any(Path(_cache_folder(), f"models--{name.replace('/', '--')}", "snapshots").glob("*/*"))
+def is_cached(name: str, kind: str = "models") -> bool:
+    """Whether a snapshot of a Hub id is on this machine."""
+    return any(Path(_cache_folder(), f"{kind}--{name.replace('/', '--')}", "snapshots").glob("*/*"))
 
 
 @functools.cache
