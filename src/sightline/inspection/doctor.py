@@ -61,12 +61,12 @@ def diagnose(plan: RunPlan, track: Track = lambda items, total, title: items) ->
     )
     if not rows.kept:
         return seen
-    return _try(plan, seen, choose_batches(plan, rows), accumulated)
+    return _try(plan, seen, choose_batches(plan, plan.train.read), accumulated)
 
 
 def _try(plan: RunPlan, seen: Diagnosis, batches: Batches, accumulated: int) -> Diagnosis:
     """The diagnosis with what a few steps of the run's own trainer show."""
-    passes = planned_rows(plan.settings.training, len(seen.rows.kept)) / len(seen.rows.kept)
+    passes = planned_rows(plan.settings.training, seen.rows.kept) / seen.rows.kept
     with quiet_input_errors(plan.settings), trial_trainer(plan, batches) as trainer:
         seen = replace(
             seen,
@@ -88,7 +88,7 @@ def _planned_steps(plan: RunPlan, rows: RowsReport) -> int:
     args = plan.settings.training
     if args.max_steps > 0:
         return int(args.max_steps)
-    items = float(len(rows.kept))
+    items = float(rows.kept)
     if getattr(args, "packing", False):
         items = rows.tokens / (plan.encoding.max_length or 2048)
     batch = args.per_device_train_batch_size * args.gradient_accumulation_steps * args.world_size

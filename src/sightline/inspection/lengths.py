@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
 from dataclasses import dataclass
+
+import numpy as np
 
 from sightline.data.encoding.checks import ReadRows
 from sightline.data.encoding.fit import DROPPING
 
-COUNTS = ("total", "trained", "placeholders")  # of a row
 SHOWN = 3  # messages about rows of a kind
-
-
-@dataclass(frozen=True)
-class KeptRow:
-    """A row that trains, in tokens of all its sequences together.
-
-    Attributes:
-        index: where it stands in the dataset.
-        placeholders: tokens that stand for features.
-    """
-
-    index: int
-    tokens: int
-    trained: int
-    placeholders: int
 
 
 @dataclass(frozen=True)
@@ -42,52 +27,45 @@ class RowsReport:
         longest: tokens of the longest sequence before anything was cut.
         median: tokens of the middle kept sequence.
         messages: the first about rows that are refused or broken.
+        tokens: of all sequences of all kept rows.
+        trained: those of them that are trained.
+        placeholders: those of them that stand for features.
     """
 
     rows: int
-    kept: tuple[KeptRow, ...]
-    cut: int = 0
-    dropped: int = 0
-    refused: int = 0
-    answerless: int = 0
-    untrained: int = 0
-    broken: int = 0
-    longest: int = 0
-    median: int = 0
-    messages: tuple[str, ...] = ()
-
-    @property
-    def tokens(self) -> int:
-        """Tokens of all kept rows."""
-        return sum(row.tokens for row in self.kept)
-
-    @property
-    def trained(self) -> int:
-        """Trained tokens of all kept rows."""
-        return sum(row.trained for row in self.kept)
-
-    @property
-    def placeholders(self) -> int:
-        """Tokens of images of all kept rows."""
-        return sum(row.placeholders for row in self.kept)
+    kept: int
+    cut: int
+    dropped: int
+    refused: int
+    answerless: int
+    untrained: int
+    broken: int
+    longest: int
+    median: int
+    messages: tuple[str, ...]
+    tokens: int
+    trained: int
+    placeholders: int
 
 
 def report_rows(read: ReadRows) -> RowsReport:
     """What reading the rows of a run found, in numbers."""
-    kept = [KeptRow(index, *(int(read.counts_N[name][index]) for name in COUNTS)) for index in read.kept]
-    lengths = [int(read.counts_N["tokens"][row.index]) for row in kept]
+    counts_N = read.counts_N[read.kept]
     too_long = list(read.too_long.values())
     dropping = read.encoder.settings.length_policy in DROPPING
     return RowsReport(
         rows=len(read),
-        kept=tuple(kept),
+        kept=len(counts_N),
         cut=read.cut,
         dropped=len(too_long) if dropping else 0,
         refused=0 if dropping else len(too_long),
         answerless=sum(error.answerless for error in too_long),
-        untrained=sum(row.trained == 0 for row in kept),
+        untrained=int((counts_N["trained"] == 0).sum()),
         broken=len(read.broken),
         longest=read.longest,
-        median=int(statistics.median(lengths)) if lengths else 0,
+        median=int(np.median(counts_N["tokens"])) if len(counts_N) else 0,
         messages=(*map(str, too_long[:SHOWN]), *list(read.broken.values())[:SHOWN]),
+        tokens=int(counts_N["total"].sum()),
+        trained=int(counts_N["trained"].sum()),
+        placeholders=int(counts_N["placeholders"].sum()),
     )

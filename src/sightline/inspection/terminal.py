@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -100,7 +99,7 @@ def _row_facts(seen: Diagnosis) -> list[tuple[str, str]]:
     rows = seen.rows
     limit = "no max_length" if seen.max_length is None else f"max_length {seen.max_length:,}, {seen.length_policy}"
     whole = max(rows.tokens, 1)
-    kept = f"{len(rows.kept):,} of {rows.rows:,} train"
+    kept = f"{rows.kept:,} of {rows.rows:,} train"
     lost = f"{rows.cut:,} cut, {rows.dropped:,} dropped, {rows.refused:,} refused"
     shares = f"{100 * rows.trained / whole:.1f}% trained, {100 * rows.placeholders / whole:.1f}% of images"
     return [
@@ -179,12 +178,8 @@ def duration(seconds: float) -> str:
 
 
 def to_json(seen: Diagnosis) -> dict[str, Any]:
-    """The diagnosis in the types of JSON: of the rows how many are kept, not each of them."""
-    rows = plain_data(replace(seen.rows, kept=()))
-    sums = {"kept": len(seen.rows.kept), "tokens": seen.rows.tokens, "trained": seen.rows.trained}
-    content: dict[str, Any] = plain_data(seen)
-    content["rows"] = {**rows, **sums, "placeholders": seen.rows.placeholders}
-    return {**content, "seconds": seen.seconds, "failed": seen.failed}
+    """The diagnosis in the types of JSON."""
+    return {**plain_data(seen), "seconds": seen.seconds, "failed": seen.failed}
 
 
 FINDING_STYLES = {ERROR: "bold red", WARNING: "yellow", NOTE: "cyan"}

@@ -18,7 +18,7 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 from transformers.trainer_utils import IntervalStrategy, SaveStrategy
 
-from sightline.inspection.lengths import RowsReport
+from sightline.data.encoding.checks import ReadRows
 from sightline.inspection.modules import ModuleReport, count_bytes, report_modules
 from sightline.training.forest_trainer import ForestTrainer
 from sightline.training.plan import RunPlan
@@ -59,41 +59,32 @@ class Trial:
     loss: float
 
 
-def choose_batches(plan: RunPlan, rows: RowsReport) -> Batches:
+def choose_batches(plan: RunPlan, read: ReadRows) -> Batches:
     """The longest and a typical batch of an epoch, in the order in which training takes rows."""
-    args = plan.settings.training
-    size = args.per_device_train_batch_size
-    if getattr(args, "packing", False) and plan.encoding.max_length:
-        size = math.ceil(size * plan.encoding.max_length * len(rows.kept) / max(rows.tokens, 1)) + 1
-    sampler, keys = None, plan.image_keys
-    shares = plan.facts is not None and plan.settings.training.share != "plain"
-    if (
-        not plan.preferences
-        and shares
-        and args.train_sampling_strategy == "random"
-        and not getattr(args, "packing", False)
-    ):
-        kept = [row.index for row in rows.kept]
+    args, kept, keys = plan.settings.training, read.kept, read.image_keys
+    tokens_N, of_images_N = read.counts_N["total"], read.counts_N["placeholders"]
+    size, packing = args.per_device_train_batch_size, getattr(args, "packing", False)
+    if packing and plan.encoding.max_length:
+        size = math.ceil(size * plan.encoding.max_length * len(kept) / max(int(tokens_N[kept].sum()), 1)) + 1
+    sampler = None
+    shares = plan.facts is not None and args.share != "plain"
+    if not plan.preferences and shares and args.train_sampling_strategy == "random" and not packing:
         sampler = grouping_sampler(plan.rows.select(kept), order_seed(args), [keys[index] for index in kept])
     if sampler is None:
-        ordered = sorted(range(len(rows.kept)), key=lambda place: rows.kept[place].tokens, reverse=True)
+        ordered = sorted(kept, key=lambda index: int(tokens_N[index]), reverse=True)
         middle = max(0, (len(ordered) - size) // 2)
-        return _named(rows, ordered[:size], ordered[middle : middle + size])
-    order = list(sampler)
+        return Batches(tuple(ordered[:size]), tuple(ordered[middle : middle + size]))
+    order = [kept[place] for place in sampler]
     batches = [order[start : start + size] for start in range(0, len(order), size)]
     batches = batches[:-1] if len(batches) > 1 else batches
 
     def cost(batch: list[int]) -> int:
         """Tokens of the batch, those of each picture once."""
-        pictures = {keys[rows.kept[place].index]: rows.kept[place].placeholders for place in batch}
-        return sum(rows.kept[place].tokens - rows.kept[place].placeholders for place in batch) + sum(pictures.values())
+        pictures = {keys[index]: int(of_images_N[index]) for index in batch}
+        return int((tokens_N - of_images_N)[batch].sum()) + sum(pictures.values())
 
     batches.sort(key=cost, reverse=True)
-    return _named(rows, batches[0], batches[len(batches) // 2])
-
-
-def _named(rows: RowsReport, longest: list[int], typical: list[int]) -> Batches:
-    return Batches(*(tuple(rows.kept[place].index for place in part) for part in (longest, typical)))
+    return Batches(tuple(batches[0]), tuple(batches[len(batches) // 2]))
 
 
 @contextlib.contextmanager
