@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from sightline.answering.local import LocalAnswerer
 from sightline.data.pictures.images import opened
-from sightline.errors import ConfigError
+from sightline.errors import ConfigError, InputError, MachineError
 from sightline.models.load import load_vlm
 from sightline.settings.loading import LoadingOptions
 from sightline.types import Question
@@ -78,3 +81,60 @@ def test_weights_that_are_rounded_already_are_not_rounded_again(folder: Path, tm
         load_vlm(tmp_path, options=FOUR)
     again, before = load_vlm(tmp_path), load_vlm(folder, options=FOUR)
     assert torch.equal(logits(again.model, again.processor), logits(before.model, before.processor))
+
+
+def quantized_folder(folder: Path, target: Path, **settings: Any) -> Path:
+    """A copy whose config.json says that its weights are quantized."""
+    shutil.copytree(folder, target)
+    config = json.loads((target / "config.json").read_text())
+    (target / "config.json").write_text(json.dumps({**config, "quantization_config": settings}))
+    return target
+
+
+GROUPS = {"group_0": {"targets": ["Linear"], "weights": {"num_bits": 4}}}
+COMPRESSED = {"format": "pack-quantized", "config_groups": GROUPS}
+
+
+@pytest.mark.parametrize(
+    ("settings", "kind", "message"),
+    [
+        ({"quant_method": "awq", "bits": 4}, MachineError, r"quantized \(awq\), which needs .*pip install gptqmodel"),
+        ({"quant_method": "gptq", "bits": 4}, MachineError, r"\(gptq\), which needs more .*(optimum|gptqmodel)"),
+        ({"quant_method": "compressed-tensors", **COMPRESSED}, MachineError, r"pip install compressed-tensors"),
+        ({"quant_method": "fbgemm_fp8"}, MachineError, r"\(fbgemm_fp8\), which needs more than is here: .*GPU"),
+        ({"quant_method": "torchao"}, MachineError, r"\(torchao\), which needs more than is here: .*torchao"),
+        ({"quant_method": "mine"}, InputError, r"\(mine\), which transformers does not know"),
+        ({"bits": 4}, InputError, r"quantization_config in config.json cannot be read: .*quant_method"),
+        ({"quant_method": "fp8", "weight_block_size": "x"}, InputError, r"\(fp8\)"),
+    ],
+)
+def test_what_a_quantized_folder_needs_is_said_in_a_line_before_weights_are_read(
+    settings: dict[str, Any], kind: type, message: str, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    named = quantized_folder(folder, tmp_path / "quantized", **settings)
+    monkeypatch.setattr("sightline.models.load.load_pretrained", lambda *_: pytest.fail("weights were read"))
+    if find_spec(str(settings.get("quant_method")).replace("-", "_")) or torch.cuda.is_available():
+        pytest.skip("what is missing elsewhere is here")
+    with pytest.raises(kind, match=message):
+        load_vlm(named)
+
+
+def test_fp8_without_a_gpu_is_read_into_full_numbers(folder: Path, tmp_path: Path) -> None:
+    """The decoder's linear layers in FP8 with one scale each, which is exactly a power of two."""
+    if torch.cuda.is_available():
+        pytest.skip("a GPU computes in FP8")
+    others = ["vision_tower", "multi_modal_projector", "lm_head"]
+    config = {"quant_method": "fp8", "weight_block_size": [128, 128], "modules_to_not_convert": others}
+    named = quantized_folder(folder, tmp_path / "fp8", **config)
+    expected, stored = load_vlm(folder).model, dict[str, torch.Tensor]()
+    for name, value in load_file(named / "model.safetensors").items():
+        if "layers" in name and name.startswith("language_model") and value.dim() == 2:
+            rounded = (value / 0.25).to(torch.float8_e4m3fn)
+            stored |= {name: rounded, f"{name}_scale_inv": torch.full((1, 1), 0.25)}
+            inner = name.removeprefix("language_model.model.").removesuffix(".weight")
+            expected.model.language_model.get_submodule(inner).weight.data = rounded.float() * 0.25
+        else:
+            stored[name] = value
+    save_file(stored, named / "model.safetensors", metadata={"format": "pt"})
+    read = load_vlm(named, dtype="float32")
+    assert (logits(read.model, read.processor) - logits(expected, read.processor)).abs().max() < 1e-5

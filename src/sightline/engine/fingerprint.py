@@ -26,7 +26,7 @@ IDLE_SETTINGS = frozenset(
         "vocab_file", "merges_file", "special_tokens_map_file", "cache_dir", "local_files_only", "is_local", "backend",
         "dtype", "torch_dtype", "use_cache", "output_attentions", "output_hidden_states", "return_dict", "loss_type",
         "gradient_checkpointing", "training", "inference_mode", "padding_side", "max_seq_len_cached",
-        "_from_model_config", "pad_token_id", "bos_token_id", "eos_token_id",
+        "_from_model_config", "pad_token_id", "bos_token_id", "eos_token_id", "hf_device_map",
     }
 )  # fmt: skip
 _SET_WHEN_ASKED = frozenset(

@@ -27,7 +27,8 @@ from sightline.models.folders import (
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
 from sightline.models.processor_settings import fitted_processor
-from sightline.models.quantization import quantization_of, require_unquantized
+from sightline.models.quantization import method_of, quantization_of, require_quantizer, require_unquantized
+from sightline.models.room import require_room
 from sightline.models.torchvision_schemas import declare_torchvision_operators
 from sightline.settings.loading import LoadingOptions
 
@@ -132,17 +133,20 @@ def load_model(base: Base, options: LoadingOptions) -> PreTrainedModel:
     if Path(folder).is_dir():
         require_whole(folder)
     config = patched_config(folder, base.revision)
+    target = None if options.device_map else chosen_device(options.device)
     require_unquantized(folder, config, options)
+    require_quantizer(folder, config, target)
+    require_room(folder, config, options, target)
     asked: dict[str, Any] = {"dtype": options.dtype, "revision": base.revision}
     if options.attn_implementation is not None:
         asked["attn_implementation"] = options.attn_implementation
     quantization = quantization_of(options, getattr(config, "dtype", None))
     if quantization is not None:
         asked["quantization_config"] = quantization
-    if options.device_map is not None:
+    if target is None:
         asked["device_map"] = options.device_map
-    elif quantization is not None:
-        asked["device_map"] = {"": chosen_device(options.device)}
+    elif quantization is not None or method_of(config) or target.startswith("cuda"):
+        asked["device_map"] = {"": target}  # at once, without room for it on the CPU
     with reading(folder, "The model"):
         return load_pretrained(AutoModelForImageTextToText, folder, asked)
 

@@ -70,7 +70,7 @@ def write_model(folder: Path, model: Any, processor: Any, origin: Origin, max_sh
 
 def require_same_weights(folder: Path, model: Any) -> None:
     """Reads what was written, and raises MachineError where it is not the model."""
-    read = load_model(Base(str(folder)), LoadingOptions()).state_dict()
+    read = load_model(Base(str(folder)), LoadingOptions(device="cpu")).state_dict()
     written = model.state_dict()
     differing = [name for name in written.keys() | read.keys() if not _same(written.get(name), read.get(name))]
     if differing:

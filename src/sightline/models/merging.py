@@ -114,7 +114,7 @@ def merge_adapter(settings: MergeSettings) -> Merged:
     origin = Origin(base, adapter, kind_of_adapter(adapter))
     _require_mergeable(origin)
     _require_full_precision(base)
-    model = load_model(base, LoadingOptions())
+    model = load_model(base, LoadingOptions(device="cpu"))
     dtypes = {name: DTYPES.get(settings.dtype, value.dtype) for name, value in model.state_dict().items()}
     processor = load_processor(base, adapter, LoadingOptions())
     adapted = load_adapter(model.float(), adapter).eval()

@@ -16,6 +16,7 @@ from sightline.models.pretrained import load_pretrained
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLED_INDEX = "pytorch_model.bin.index.json"
+AIDES = ("adapter_model", "training_args", "optimizer", "scheduler")  # other files of these kinds in a run's folder
 SHOWN = 3
 # What config.json may describe of what is stored: tied weights are stored once, packed ones by several in a number.
 MOST_TIMES = 4
@@ -38,7 +39,7 @@ def weights_problem(folder: Path, config: Any) -> str:
     A model that is far larger than what is stored is refused before memory for it is asked for.
     """
     stored = _stored(folder)
-    model = None if getattr(config, "quantization_config", None) or not stored.weights else _described(config)
+    model = None if getattr(config, "quantization_config", None) or not stored.weights else described_model(config)
     if model is None:
         return ""
     described = sum(one.numel() for one in {id(one): one for one in model.state_dict(keep_vars=True).values()}.values())
@@ -99,7 +100,16 @@ def _stored(folder: Path) -> _Stored:
     return _Stored(count, sum((folder / name).stat().st_size for name in names))
 
 
-def _described(config: Any) -> Any:
+def stored_bytes(folder: Path) -> int:
+    """Bytes of the files of weights in a folder, safetensors before pickles; 0 where there are none."""
+    for kind in ("*.safetensors", "*.bin"):
+        found = sum(path.stat().st_size for path in folder.glob(kind) if not path.name.startswith(AIDES))
+        if found:
+            return found
+    return 0
+
+
+def described_model(config: Any) -> Any:
     """The model of a config, without memory; None where it cannot be built so, which loading it tells of."""
     import torch
     from transformers import AutoModelForImageTextToText

@@ -24,7 +24,7 @@ from sightline.training.dpo import DPOTrainer
 from sightline.training.loop import Prepared, Run, Trained, run_training, told_steps
 from sightline.training.plan import DPO, SFT, RunPlan, plan_run
 from sightline.training.sft import SFTTrainer
-from sightline.training.source import model_source, policy
+from sightline.training.source import model_source, policy, require_room_for
 from sightline.training.task_scores import Score, check_task_scores
 
 TRAINERS: dict[str, Any] = {SFT: SFTTrainer, DPO: DPOTrainer}
@@ -88,6 +88,7 @@ def _run(settings: TrainingSettings, method: str, score: Score | None) -> Traini
 def _prepared(run: Run, method: str, score: Score | None) -> Prepared:
     settings = run.settings
     source = model_source(settings)
+    require_room_for(source, settings)
     settings = _with_bad_rows_of_before(run, settings)
     plan = run.processes.in_turn(lambda: plan_run(settings, method, source))
     rows = {"training": plan.rows, "evaluation": None if plan.evaluation is None else plan.evaluation.dataset}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,13 @@ from sightline.models.load import processor_source
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
 from sightline.models.processor_settings import fitted_processor
-from sightline.models.quantization import method_of, quantization_of, require_unquantized
+from sightline.models.quantization import method_of, quantization_of, require_quantizer, require_unquantized
+from sightline.models.room import require_room
 from sightline.settings.early import require_start
-from sightline.settings.loading import PLAIN
+from sightline.settings.loading import AUTO, PLAIN
 from sightline.training.arguments import TrainingSettings
 from sightline.training.folder_code import create_model, loaded_by_trl
+from sightline.training.references import is_sharded
 
 
 @dataclass(frozen=True)
@@ -84,6 +86,23 @@ def model_source(settings: TrainingSettings) -> ModelSource:
     processor = _processor(base, adapter, settings)
     beside = tuple(one for one in (loading.tokenizer, loading.chat_template) if one not in (None, PLAIN))
     return ModelSource(base.name, processor, adapter, _rounding(base, adapter, settings), beside)
+
+
+def require_room_for(source: ModelSource, settings: TrainingSettings) -> None:
+    """Nothing where the weights alone fit where they are trained; what else a step takes, `sightline doctor` tells.
+
+    Raises:
+        MachineError: they do not.
+    """
+    training = settings.training
+    if not isinstance(source.model, str) or is_sharded(training):
+        return
+    init = training.model_init_kwargs
+    options = replace(settings.loading, dtype=str(init.get("dtype") or AUTO).removeprefix("torch."))
+    # TRL (1.16) spreads the model of a single process over all GPUs.
+    is_spread = options.device_map is not None or (training.device.type == "cuda" and training.world_size == 1)
+    config = patched_config(source.model, init.get("revision"))
+    require_room(source.model, config, options, None if is_spread else str(training.device))
 
 
 def policy(source: ModelSource, settings: TrainingSettings) -> Any:
@@ -159,9 +178,10 @@ def _rounding(base: Base, adapter: str | None, settings: TrainingSettings) -> An
     """
     config = patched_config(base.name, base.revision)
     require_unquantized(base.name, config, settings.loading)
-    stored = getattr(config, "quantization_config", None)
-    if (settings.loading.is_quantizing or stored) and adapter is None and not settings.model.use_peft:
-        why = f"{base.name} is quantized ({method_of(stored)})" if stored else "load_in_4bit, load_in_8bit"
+    require_quantizer(base.name, config, str(settings.training.device))
+    method = method_of(config)
+    if (settings.loading.is_quantizing or method) and adapter is None and not settings.model.use_peft:
+        why = f"{base.name} is quantized ({method})" if method else "load_in_4bit, load_in_8bit"
         raise ConfigError(f"{why}: rounded weights cannot be trained. Set use_peft, which trains an adapter upon them.")
     return quantization_of(settings.loading, getattr(config, "dtype", None))
 
