@@ -77,6 +77,7 @@ class FamilyFacts:
         decoder: path of the text decoder in the model.
         linear_layers: names of the decoder's linear layers, for adapters.
         routes: routes that can be right for the family, fastest first.
+        end_word: a word that ends an answer and is no part of it, where that is no special token.
         note: what the route leaves out, and why, for the documentation.
     """
 
@@ -98,6 +99,7 @@ class FamilyFacts:
     decoder: str = "model.language_model"
     linear_layers: tuple[str, ...] = LLAMA_LAYERS
     routes: tuple[str, ...] = ("mask", "plain")
+    end_word: str = ""
     note: str = ""
 
     @property

@@ -50,13 +50,13 @@ def local_answering(
     Raises:
         InputError: the model's chat template takes no system message, or no `enable_thinking`.
     """
-    from sightline.answering.local import LocalAnswerer
+    from sightline.answering.encoder_decoder import answerer_of
     from sightline.data.encoding.prompts import template_arguments
     from sightline.engine.fingerprint import adapter_settings, fingerprint, generation_settings, stored_under
 
     processor: Any = loaded.processor
     arguments = template_arguments(processor, loaded.name, system, enable_thinking)
-    answerer = LocalAnswerer(loaded, batch_tokens, arguments=arguments)
+    answerer = answerer_of(loaded, batch_tokens, arguments=arguments)
     rules = answerer.rules
     provenance = {
         **_known_of(loaded.model, loaded.inner, processor),

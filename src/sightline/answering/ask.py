@@ -70,11 +70,11 @@ def about(picture: Picture, question: str, max_new_tokens: int, bare: bool) -> Q
 
 def single_answerer(loaded: LoadedVlm, system: str, enable_thinking: bool | None) -> Answerer:
     """A loaded model that shares nothing, since a single question has nothing to share."""
-    from sightline.answering.local import LocalAnswerer
+    from sightline.answering.encoder_decoder import answerer_of
     from sightline.data.encoding.prompts import template_arguments
 
     arguments = template_arguments(loaded.processor, loaded.name, system, enable_thinking)
-    return LocalAnswerer(loaded, share=False, arguments=arguments)
+    return answerer_of(loaded, share=False, arguments=arguments)
 
 
 def single_answer(answerer: Answerer, question: Question) -> Answer:

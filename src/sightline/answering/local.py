@@ -101,7 +101,7 @@ class LocalAnswerer:
         """
         self.rules, self._rule = greedy_rules(self.loaded.model), own_rule(self.loaded.inner)
         try:
-            with _evaluating(self.loaded.model):
+            with evaluating(self.loaded.model):
                 yield from self._answers(questions)
         finally:  # whoever stops asking in the middle may change the model before the next question
             if self._features is not None:
@@ -245,7 +245,7 @@ class LocalAnswerer:
         samplings = [one.question.sampling for one in batch]
         choose = NextTokens(prompts.forest, samplings, self.rules.repetition_penalty)
         ids = decode(self.loaded.inner, self.facts, prompts, choose, self.rules.stop_ids, limits)
-        return decoded_answers(self.loaded.processor, ids, self.rules.stop_ids)
+        return decoded_answers(self.loaded.processor, ids, self.rules.stop_ids, self.facts.end_word)
 
     def _generate_plain(self, batch: list[_Asked]) -> dict[int, Answer]:
         """Answers by place; `generate` takes prompts that all have pictures or none, one length of answer, one seed."""
@@ -315,7 +315,7 @@ def _differing(asked: list[_Asked]) -> list[_Asked]:
 
 
 @contextmanager
-def _evaluating(model: Any) -> Iterator[None]:
+def evaluating(model: Any) -> Iterator[None]:
     """The model in evaluation mode; its own mode is given back."""
     was_training = model.training
     model.eval()

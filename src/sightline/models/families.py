@@ -143,7 +143,7 @@ _FAMILIES = (
         features_listed=False,
         decoder="model.text_model",
     ),
-    FamilyFacts(name="yi_vl", image_inputs=PIXELS, placeholder="<image_placeholder>"),
+    FamilyFacts(name="yi_vl", image_inputs=PIXELS, placeholder="<image_placeholder>", end_word="###"),
 )
 # Measured with transformers 5.23; keyed by `config.model_type`.
 FAMILIES: dict[str, FamilyFacts] = {facts.name: facts for facts in _FAMILIES}

@@ -6,7 +6,6 @@ from __future__ import annotations
 import copy
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -76,7 +75,7 @@ def generate_answers(
     What is drawn for a prompt depends on those before it, and torch's own random numbers go on as if nothing had been.
     """
     inputs = _processed(loaded, prompts)
-    config = _greedy(loaded, max_new_tokens)
+    config = greedy_settings(loaded, max_new_tokens)
     if sampling is not None:
         config.update(do_sample=True, temperature=sampling.temperature, top_p=1.0, top_k=0)
     with torch.random.fork_rng(enabled=sampling is not None):
@@ -84,22 +83,23 @@ def generate_answers(
             torch.manual_seed(sampling.seed)
         ids = loaded.model.generate(**inputs, generation_config=config)
     said = ids[:, inputs["input_ids"].shape[1] :].tolist()
-    return decoded_answers(loaded.processor, said, greedy_rules(loaded.model).stop_ids)
+    facts = family_of(loaded.model)
+    end_word = "" if facts is None else facts.end_word
+    return decoded_answers(loaded.processor, said, greedy_rules(loaded.model).stop_ids, end_word)
 
 
-def decoded_answers(processor: Any, ids: Sequence[Sequence[int]], stop_ids: Collection[int]) -> list[Answer]:
-    """Answers up to a stop token, without special tokens and outer blanks; one without a stop ended at its longest."""
-    stops = set(stop_ids)
-    texts = processor.batch_decode([_before(stops, said) for said in ids], skip_special_tokens=True)
+def decoded_answers(
+    processor: Any, ids: Sequence[Sequence[int]], stop_ids: Collection[int], end_word: str = ""
+) -> list[Answer]:
+    """Answers without special tokens, outer blanks and the word that ends them; one without a stop token ended at its
+    longest."""
+    texts = processor.batch_decode(ids, skip_special_tokens=True)
     return [
-        Answer(text.strip(), finish_reason=CUT if stops.isdisjoint(said) else ENDED)
+        Answer(
+            text.strip().removesuffix(end_word).strip(), finish_reason=CUT if set(stop_ids).isdisjoint(said) else ENDED
+        )
         for text, said in zip(texts, ids, strict=True)
     ]
-
-
-def _before(stops: Collection[int], said: Sequence[int]) -> list[int]:
-    """What was said before a stop, which is a word for some (Yi-VL's "###")."""
-    return list(takewhile(lambda token: token not in stops, said))
 
 
 @torch.inference_mode()
@@ -172,7 +172,7 @@ def _types_behind(loaded: LoadedVlm, inputs: dict[str, Any]) -> dict[str, int]:
     return {name: 0 for name in _TYPE_INPUTS if name in inputs}
 
 
-def _greedy(loaded: LoadedVlm, max_new_tokens: int) -> Any:
+def greedy_settings(loaded: LoadedVlm, max_new_tokens: int) -> Any:
     """The model's own generation settings (stop tokens, penalties) without sampling or beams."""
     config = copy.deepcopy(loaded.model.generation_config)
     config.update(do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None, use_cache=True)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sightline.data.encoding.plain_template import plain_template
+from sightline.data.encoding.processors import layout_of
 from sightline.errors import ConfigError, nearest
 from sightline.models.folders import reading, require_picture_settings
 from sightline.models.guarded import quiet_loading
@@ -25,6 +26,8 @@ def fitted_processor(processor: Any, options: LoadingOptions, name: str) -> Any:
     if options.chat_template is not None:
         is_plain = options.chat_template == PLAIN
         processor.chat_template = plain_template(processor) if is_plain else read_template(options.chat_template)
+    elif layout_of(processor).is_base and not (processor.chat_template or processor.tokenizer.chat_template):
+        processor.chat_template = plain_template(processor)
     return processor
 
 

@@ -34,8 +34,8 @@ def for_family(model: Any, trl_arguments: dict[str, Any]) -> dict[str, Any]:
     if config.is_encoder_decoder:
         raise InputError(
             f"Expected a model whose decoder reads images and text in one sequence; {config.model_type} with "
-            f"{config.get_text_config().model_type} has an encoder for the prompt. Take one of docs/families.md; "
-            f"BLIP-2 is there with OPT."
+            f"{config.get_text_config().model_type} has an encoder for the prompt: `sightline ask` and `eval` answer "
+            "with it, but it is not trained. Take one of docs/families.md; BLIP-2 is there with OPT."
         )
     facts, adapters = FAMILIES.get(config.model_type), trl_arguments.get("peft_config")
     if facts is None or adapters is None or getattr(adapters, "target_modules", "") is not None:

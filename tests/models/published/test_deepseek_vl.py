@@ -142,9 +142,11 @@ def test_the_prompt_is_that_of_the_authors(tmp_path):
     )
 
 
-def test_a_base_model_has_no_template(tmp_path):
+def test_a_base_model_is_asked_in_plain_words(tmp_path):
     checkpoint(tmp_path / "deepseek-vl-7b-base")
-    assert load_pretrained(AutoProcessor, tmp_path / "deepseek-vl-7b-base").chat_template is None
+    processor = load_pretrained(AutoProcessor, tmp_path / "deepseek-vl-7b-base")
+    said = processor.apply_chat_template(MESSAGES[:1], add_generation_prompt=True)
+    assert said == "<image_placeholder>What is it?\n"
 
 
 def test_a_folder_without_its_towers_is_told(tmp_path):

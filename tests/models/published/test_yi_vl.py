@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from transformers import AutoProcessor, CLIPVisionConfig, CLIPVisionModel, LlamaConfig
 
 from sightline.errors import InputError
+from sightline.models.families import FAMILIES
 from sightline.models.generate import decoded_answers
 from sightline.models.load import load_vlm
 from sightline.models.ports.yi_vl import YiVLConfig, YiVLForConditionalGeneration
@@ -107,8 +108,10 @@ def test_an_answer_ends_in_front_of_the_mark_of_the_next_turn(tmp_path):
     checkpoint(tmp_path / "yi")
     loaded = load_vlm(tmp_path / "yi", device="cpu")
     stops = loaded.model.generation_config.eos_token_id
-    said = loaded.processor.tokenizer.encode("A dog.\n### Human", add_special_tokens=False)
-    assert [answer.text for answer in decoded_answers(loaded.processor, [said], stops)] == ["A dog."]
+    said = loaded.processor.tokenizer.encode("A dog.\n###", add_special_tokens=False)
+    assert said[-1] in stops
+    end_word = FAMILIES["yi_vl"].end_word
+    assert [answer.text for answer in decoded_answers(loaded.processor, [said], stops, end_word)] == ["A dog."]
 
 
 def test_what_is_saved_is_loaded_again_as_it_was(tmp_path):

@@ -35,6 +35,7 @@ class Layout:
             another way than an image alone.
         prompts_alone: TRL 1.16 cannot make the processor's rows, since it hands answers to it without their prompts:
             the processor wants an image with them, or writes in front of them.
+        is_base: its models were published without a form for conversations, so that they are asked in plain words.
     """
 
     image_in_front: bool = False
@@ -45,18 +46,20 @@ class Layout:
     behind_image: str = ""
     beside: str = ""
     prompts_alone: bool = False
+    is_base: bool = False
 
 
 # Read in transformers 5.23 and in our ports; keyed by the processor's class. One that is not here writes nothing by
 # itself.
 LAYOUTS: dict[str, Layout] = {
-    "Blip2Processor": Layout(image_in_front=True),
+    "Blip2Processor": Layout(image_in_front=True, is_base=True),
     "CogVLMProcessor": Layout(image_in_front=True, start=BEFORE_IMAGE),
-    "FuyuProcessor": Layout(image_in_front=True, end="<0x04>"),
-    "Kosmos2Processor": Layout(image_in_front=True, strips=True, behind_image=" ", prompts_alone=True),
+    "Florence2Processor": Layout(image_in_front=True, end="</s>", is_base=True),
+    "FuyuProcessor": Layout(image_in_front=True, end="<0x04>", is_base=True),
+    "Kosmos2Processor": Layout(image_in_front=True, strips=True, behind_image=" ", prompts_alone=True, is_base=True),
     "LlavaOnevisionProcessor": Layout(beside="batch_num_images"),
     "Molmo2Processor": Layout(start=FRONT, feature_token="<im_patch>", prompts_alone=True),
-    "PaliGemmaProcessor": Layout(start=AFTER_IMAGES, end="\n", prompts_alone=True),
+    "PaliGemmaProcessor": Layout(start=AFTER_IMAGES, end="\n", prompts_alone=True, is_base=True),
 }
 IN_FRONT = -1  # stands for an image that the text does not name
 _RENAMED = {"image_patches": "pixel_values"}  # Fuyu's old name, gone with transformers 5.24

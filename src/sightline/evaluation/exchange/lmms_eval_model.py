@@ -11,7 +11,7 @@ import torch
 from lmms_eval.api.model import lmms
 
 from sightline.answering.asking import WINDOW, ask_all
-from sightline.answering.local import LocalAnswerer
+from sightline.answering.encoder_decoder import answerer_of
 from sightline.answering.requests import Request, request_of
 from sightline.data.encoding.prompts import MARK
 from sightline.data.pictures.images import open_image, opened
@@ -38,7 +38,7 @@ class _Sightline(lmms):
         """`batch_size` is taken and not used: batches fill a budget of tokens, and no answer depends on them."""
         super().__init__()
         loaded = load_vlm(pretrained, device=device or _own_device(), adapter=adapter)
-        self.answerer = LocalAnswerer(loaded, batch_tokens)
+        self.answerer = answerer_of(loaded, batch_tokens)
 
     @property
     def device(self) -> Any:

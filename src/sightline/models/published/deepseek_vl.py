@@ -32,6 +32,7 @@ from transformers.image_utils import (
     PILImageResampling,
 )
 
+from sightline.data.encoding.plain_template import plain_template
 from sightline.errors import InputError
 from sightline.models.guarded import load_guarded
 from sightline.models.published.chat_templates import DEEPSEEK, turns_template
@@ -89,7 +90,7 @@ def read_config(folder: Folder) -> DeepseekVLConfig | DeepseekVLHybridConfig:
 
 
 def read_processor(folder: Folder, settings: Mapping[str, Any]) -> ProcessorMixin:
-    """The processor with the authors' prompt; a base model (its name says so) has none, and reads plain texts."""
+    """The processor with the authors' prompt; a base model (its name says so) reads plain texts."""
     config = read_config(folder)
     tokenizer = _tokenizer(folder, settings)
     side = config.vision_config.image_size
@@ -97,14 +98,13 @@ def read_processor(folder: Folder, settings: Mapping[str, Any]) -> ProcessorMixi
     stored = folder.read_settings("preprocessor_config.json")
     shared: dict[str, Any] = {
         "tokenizer": tokenizer,
-        "chat_template": None if is_base(folder) else _template(tokenizer),
         "num_image_tokens": (side // config.vision_config.patch_size) ** 2,
     }
     size = {"size": {"height": side, "width": side}, "min_size": stored.get("min_size", 14)}
     if not has_two_towers(folder.settings):
         mean, std = stored.get("image_mean", OPENAI_CLIP_MEAN), stored.get("image_std", OPENAI_CLIP_STD)
         alone = DeepseekVLImageProcessor(**size, image_mean=mean, image_std=std)
-        return DeepseekVLProcessor(image_processor=alone, **shared)
+        return _asked(folder, DeepseekVLProcessor(image_processor=alone, **shared))
     low, high = params.get("low_res_cfg", {}), params.get("high_res_cfg", {})
     sharp = config.high_res_vision_config.image_size
     images = DeepseekVLHybridImageProcessor(
@@ -116,7 +116,15 @@ def read_processor(folder: Folder, settings: Mapping[str, Any]) -> ProcessorMixi
         high_res_image_mean=high.get("pixel_mean", OPENAI_CLIP_MEAN),
         high_res_image_std=high.get("pixel_std", OPENAI_CLIP_STD),
     )
-    return DeepseekVLHybridProcessor(image_processor=images, **shared)
+    return _asked(folder, DeepseekVLHybridProcessor(image_processor=images, **shared))
+
+
+def _asked(folder: Folder, processor: Any) -> Any:
+    """The processor with the form of a prompt: the authors', or for a base model pictures and words alone."""
+    end = processor.tokenizer.eos_token
+    form = turns_template(DEEPSEEK, IMAGE, SYSTEM, end, gap="")
+    processor.chat_template = plain_template(processor) if is_base(folder) else form
+    return processor
 
 
 def is_base(folder: Folder) -> bool:
@@ -266,10 +274,6 @@ def _tokenizer(folder: Folder, settings: Mapping[str, Any]) -> Any:
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer
-
-
-def _template(tokenizer: Any) -> str:
-    return turns_template(DEEPSEEK, IMAGE, SYSTEM, tokenizer.eos_token, gap="")
 
 
 _SHARED: dict[str, Any] = {
