@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from sightline.data.encoding.preferences import shown_images
-from sightline.inspection.findings import Diagnosis, Stores, find_in_rows, find_in_run
+from sightline.inspection.findings import Diagnosis, Stores, find_in_model, find_in_rows, find_in_run
 from sightline.inspection.lengths import RowsReport, report_rows
 from sightline.inspection.memory import estimate_memory
 from sightline.inspection.modules import report_modules
@@ -57,7 +57,7 @@ def diagnose(plan: RunPlan, track: Track = lambda items, total, title: items) ->
         rows,
         steps=_planned_steps(plan, rows),
         batches_ahead=args.dataloader_num_workers * (args.dataloader_prefetch_factor or PREFETCH),
-        findings=tuple(find_in_rows(plan, rows)),
+        findings=(*find_in_rows(plan, rows), *find_in_model(plan)),
     )
     if not rows.kept:
         return seen

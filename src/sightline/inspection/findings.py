@@ -15,6 +15,7 @@ from sightline.inspection.lengths import RowsReport
 from sightline.inspection.memory import MemoryEstimate
 from sightline.inspection.modules import ModuleReport
 from sightline.inspection.trial import Trial
+from sightline.models.generation_settings import odd_settings
 from sightline.training.plan import RunPlan
 
 SHARED_MEMORY = "/dev/shm"  # where workers of the data loader hand batches over, on Linux
@@ -123,6 +124,12 @@ def find_in_rows(plan: RunPlan, rows: RowsReport) -> Iterator[Finding]:
         )
     if not rows.kept:
         yield Finding(f"No row of {plan.name} trains.", fails=True)
+
+
+def find_in_model(plan: RunPlan) -> Iterator[Finding]:
+    """What the files of the model show that its steps do not."""
+    if isinstance(plan.source.model, str):
+        yield from map(Finding, odd_settings(plan.source.model, len(plan.source.processor.tokenizer)))
 
 
 def find_in_run(plan: RunPlan, seen: Diagnosis) -> Iterator[Finding]:
