@@ -10,7 +10,7 @@ from transformers import Qwen2VLImageProcessor
 
 from sightline.data.encoding.prompts import render_prompt
 from sightline.errors import ConfigError, InputError
-from sightline.models.processor_settings import _image_settings, fitted_processor, with_settings
+from sightline.models.processor_settings import _image_settings, fitted_processor, read_processor, with_settings
 from sightline.settings.loading import LoadingOptions
 from sightline.types import Question
 from tests.tiny import TEMPLATE, picture, tiny_processor
@@ -56,3 +56,11 @@ def test_a_template_from_a_file_is_that_of_the_processor(tmp_path: Path) -> None
     path.write_text("{% for message in messages %}Q {{ message['content'][0]['text'] }} A{% endfor %}")
     fitted = fitted_processor(tiny_processor(), LoadingOptions(chat_template=str(path)), "m")
     assert render_prompt(fitted, Question("what ?")).text == "Q what ? A"
+
+
+def test_a_tokenizer_is_brought_to_folders_that_have_none_alone(tmp_path: Path) -> None:
+    tiny_processor().save_pretrained(tmp_path)
+    (tmp_path / "config.json").write_text('{"model_type": "llava"}')
+    with pytest.raises(InputError, match="is read with the tokenizer in its folder. Leave it out"):
+        read_processor(str(tmp_path), None, LoadingOptions(tokenizer="vicuna"))
+    assert read_processor(str(tmp_path), None, LoadingOptions()).tokenizer is not None

@@ -26,7 +26,7 @@ from sightline.models.folders import (
 )
 from sightline.models.patches import patched_config
 from sightline.models.pretrained import load_pretrained
-from sightline.models.processor_settings import fitted_processor
+from sightline.models.processor_settings import fitted_processor, read_processor
 from sightline.models.quantization import method_of, quantization_of, require_quantizer, require_unquantized
 from sightline.models.room import require_room
 from sightline.models.torchvision_schemas import declare_torchvision_operators
@@ -157,13 +157,13 @@ def load_processor(base: Base, adapter: str | None, options: LoadingOptions) -> 
     Raises:
         InputError: there is none for images and text, or it cannot be loaded.
     """
-    from transformers import AutoProcessor, ProcessorMixin
+    from transformers import ProcessorMixin
 
     source = processor_source(base, adapter)
     folder, revision = source.name, source.revision
     reason: Any = "the folder has a tokenizer only"
     try:
-        processor = load_pretrained(AutoProcessor, folder, {"revision": revision})
+        processor = read_processor(folder, revision, options)
     except (ImportError, InputError):  # a package that its class needs; code or a pickle, which is told already
         raise
     except Exception as error:  # transformers checks little of what it reads

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from transformers import AutoProcessor, ProcessorMixin
+from transformers import ProcessorMixin
 
 from sightline.errors import ConfigError, InputError
 from sightline.models.adapter_folders import Base, base_of_adapter, is_adapter, require_no_adapter
@@ -24,8 +24,7 @@ from sightline.models.folders import (
 )
 from sightline.models.load import processor_source
 from sightline.models.patches import patched_config
-from sightline.models.pretrained import load_pretrained
-from sightline.models.processor_settings import fitted_processor
+from sightline.models.processor_settings import fitted_processor, read_processor
 from sightline.models.quantization import method_of, quantization_of, require_quantizer, require_unquantized
 from sightline.models.room import require_room
 from sightline.settings.early import require_start
@@ -195,7 +194,7 @@ def _processor(base: Base, adapter: str | None, settings: TrainingSettings) -> P
     config = patched_config(name, revision)
     source = processor_source(base, adapter)
     with reading(source.name, "The processor of"):
-        processor = load_pretrained(AutoProcessor, source.name, {"revision": source.revision})
+        processor = read_processor(source.name, source.revision, settings.loading)
     if not isinstance(processor, ProcessorMixin):
         raise InputError(
             f"{source.name} has a tokenizer but no processor for images. Use a vision-language model's folder."

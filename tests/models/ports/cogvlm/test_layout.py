@@ -56,6 +56,18 @@ def test_pickled_shards_load_too(tmp_path):
     torch.testing.assert_close(dict(load_vlm(made).model.state_dict()), dict(tiny_model().state_dict()), rtol=0, atol=0)
 
 
+def test_weights_in_bfloat16_stay_so_and_their_frequencies_are_read_in_full(tmp_path):
+    model = tiny_model().bfloat16()
+    made = published_folder(tmp_path / "cogvlm", model)
+    change(made, torch_dtype="bfloat16")
+    tensors = load_vlm(made).model.state_dict()
+    rounded = tiny_model().state_dict()
+    for name, tensor in tensors.items():
+        assert tensor.dtype == (torch.float32 if name.endswith("inv_freq") else torch.bfloat16)
+        if name.endswith("inv_freq"):
+            assert torch.equal(tensor, rounded[name])
+
+
 def test_transformers_auto_classes_load_what_was_saved(whole, tmp_path):
     loaded = load_vlm(whole)
     loaded.model.save_pretrained(tmp_path)

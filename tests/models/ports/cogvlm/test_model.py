@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 
+from sightline.errors import InputError
 from tests.models.ports.cogvlm.formulas import image_vectors, logits
 from tests.models.ports.cogvlm.tiny_cogvlm import SETTINGS, tiny_model
 
@@ -88,10 +89,12 @@ def test_an_image_takes_three_positions():
     assert deltas.tolist() == [[3 - IMAGE], [0]]
 
 
-def test_generated_tokens_are_the_likeliest_of_the_formulas(model):
+@pytest.mark.parametrize("use_cache", [True, False], ids=["cache", "no cache"])
+def test_generated_tokens_are_the_likeliest_of_the_formulas(model, use_cache):
     rows = [row([7, 8, 9], True), row([], True), row(list(range(5, 20)), True)]
     inputs = {**batch(rows, left=True), "pixel_values": torch.stack([pixels(seed) for seed in range(3)])}
-    found = model.generate(**inputs, max_new_tokens=6, do_sample=False, eos_token_id=None)[:, -6:].tolist()
+    found = model.generate(**inputs, max_new_tokens=6, do_sample=False, eos_token_id=None, use_cache=use_cache)
+    found = found[:, -6:].tolist()
     for number, (ids, _) in enumerate(rows):
         words = [1, *ids[1 + IMAGE :]]
         for _ in range(6):
@@ -129,6 +132,8 @@ def test_inputs_that_would_be_wrong_in_silence_are_refused(model):
     for changes, told in refused:
         with pytest.raises(ValueError, match=told):
             model(**{**inputs, **image, **changes})
+    with pytest.raises(InputError, match="images of 30 x 24 pixels, but this CogVLM reads those of 24 x 24"):
+        model(**inputs, pixel_values=torch.zeros(1, 3, 24, 30))
     with pytest.raises(ValueError, match="position_ids are needed beside a cache"):
         cache = model(**inputs, **image, use_cache=True).past_key_values
         model(input_ids=torch.tensor([[5]]), past_key_values=cache)

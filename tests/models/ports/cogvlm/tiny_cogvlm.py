@@ -81,7 +81,7 @@ def write_vocabulary(path: Path) -> None:
 @functools.cache
 def pieces() -> list[str]:
     words = Tokenizer(models.BPE())
-    words.pre_tokenizer = pre_tokenizers.Metaspace(split=False)
+    words.pre_tokenizer = pre_tokenizers.Metaspace()  # no piece reaches over a blank
     trainer = trainers.BpeTrainer(vocab_size=VOCABULARY - 259, show_progress=False)
     words.train_from_iterator(SENTENCES, trainer)
     learnt = sorted(words.get_vocab(), key=words.get_vocab().__getitem__)

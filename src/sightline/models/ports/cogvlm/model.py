@@ -230,12 +230,13 @@ class CogVLMForCausalLM(CogVLMPreTrainedModel, GenerationMixin):
             attentions=outputs.attentions,
         )
 
-    def prepare_inputs_for_generation(self, *inputs: Any, **kwargs: Any) -> dict[str, Any]:
-        """What `forward` takes for one step of `generate`: types with the prompt alone, since answers are text."""
-        prepared: dict[str, Any] = super().prepare_inputs_for_generation(*inputs, **kwargs)
-        if not kwargs.get("is_first_iteration") and kwargs.get("past_key_values") is not None:
-            prepared.pop("token_type_ids", None)
-        return prepared
+    def _update_model_kwargs_for_generation(self, *inputs: Any, **kwargs: Any) -> dict[str, Any]:
+        """The arguments of the next step of `generate`; the token said is text, where transformers (5.23) would give it
+        the type of the one before, the end of an image where a prompt has no words."""
+        updated: dict[str, Any] = super()._update_model_kwargs_for_generation(*inputs, **kwargs)
+        if updated.get("token_type_ids") is not None:
+            updated["token_type_ids"][:, -kwargs.get("num_new_tokens", 1) :] = 0
+        return updated
 
     def _prepare_position_ids_for_generation(self, inputs_tensor: Tensor, model_kwargs: dict[str, Any]) -> Tensor:
         ids = model_kwargs.get("input_ids")

@@ -41,6 +41,8 @@ class CogVLMProcessor(ProcessorMixin):
         self,
         images: Any = None,
         text: str | Sequence[str] | None = None,
+        videos: None = None,
+        audio: None = None,
         padding: bool | str = False,
         padding_side: str | None = None,
         truncation: bool = False,
@@ -55,13 +57,16 @@ class CogVLMProcessor(ProcessorMixin):
 
         Args:
             images: one for each text, or for each text a list of one or none.
+            videos, audio: must be None, as they are where `apply_chat_template` calls.
             add_special_tokens: whether texts without an image get a start token, too.
             return_offsets_mapping: whether to give `offset_mapping`, for each token its characters in the text.
             return_text_replacement_offsets: changes nothing, as no word of a text is replaced.
 
         Raises:
-            ValueError: a text has several images, or there are not as many texts as images.
+            ValueError: a text has several images, there are not as many texts as images, or there are videos or sound.
         """
+        if videos is not None or audio is not None:
+            raise ValueError("CogVLMProcessor: expected images and texts, got videos or sound. Leave them out.")
         texts = [""] if text is None else [text] if isinstance(text, str) else list(text)
         shown = _images_of_rows(images, len(texts))
         pixels = [image for row in shown for image in row]

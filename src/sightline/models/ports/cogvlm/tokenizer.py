@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,7 @@ def read_tokenizer(folder: Folder, settings: Mapping[str, Any], rows: int) -> An
         InputError: there is none, or it is another model's.
     """
     brought = settings.get("tokenizer")
-    source = Folder(str(brought), None, {}) if brought else folder
+    source = Folder(os.path.expanduser(brought), None, {}) if brought else folder
     tokenizer = _read(source)
     if tokenizer is None:
         raise InputError(

@@ -12,6 +12,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from transformers.models.siglip.modeling_siglip import eager_attention_forward
 
+from sightline.errors import InputError
 from sightline.models.ports.cogvlm.config import CogVLMConfig, CogVLMVisionConfig
 
 
@@ -21,11 +22,18 @@ class CogVLMPatchEmbedding(nn.Module):
     def __init__(self, config: CogVLMVisionConfig) -> None:
         super().__init__()
         width, patch = config.hidden_size, config.patch_size
+        self.side = config.image_size
         self.proj = nn.Conv2d(config.in_channels, width, kernel_size=patch, stride=patch)
         self.cls_embedding = nn.Parameter(torch.zeros(1, width))
         self.position_embedding = nn.Embedding(config.num_positions, width)
 
     def forward(self, pixels: Tensor) -> Tensor:
+        if pixels.shape[-2:] != (self.side, self.side):  # positions are learned for one size, and never interpolated
+            height, width = pixels.shape[-2:]
+            raise InputError(
+                f"The processor gives images of {width} x {height} pixels, but this CogVLM reads those of "
+                f"{self.side} x {self.side}. Leave its size as it is."
+            )
         patches_NPV = self.proj(pixels.to(self.proj.weight.dtype)).flatten(2).transpose(1, 2)
         cls_N1V = self.cls_embedding.expand(len(pixels), 1, -1)
         return torch.cat([cls_N1V, patches_NPV], dim=1) + self.position_embedding.weight
