@@ -11,7 +11,7 @@ from pathlib import Path
 import tests.conftest  # noqa: F401  its settings must come before transformers' image processors
 from sightline.engine.feature_store import PROJECTORS, TOWER, find_storable, vision_parameters
 from sightline.models.families import FAMILIES
-from sightline.types import ADDED, IMAGE, IMAGES, PROMPT, REPLACED, THROUGH_MODEL, FamilyFacts
+from sightline.types import ADDED, FRONT, IMAGE, IMAGES, PROMPT, REPLACED, THROUGH_MODEL, FamilyFacts
 from tests.families.case import Case, difference, gradient_error
 from tests.families.tiny_families import BUILDERS
 
@@ -42,14 +42,21 @@ FACTS = """
 *Placeholder* is the token that stands for one feature. *Features* enter `through the model` where it takes them as they
 are; otherwise they replace its embeddings of placeholders, or are added to them. *Position* is that of a sequence's
 first token, or M-RoPE, or `one an image` for all of its patches. *Both ways* are tokens that look ahead, too: those of
-one image, of all images of a sequence, or of the whole prompt; sequences then share only what agrees to the end of it.
+one image, of all images of a sequence, of everything up to its last image, or of the whole prompt; sequences then share
+only what agrees to the end of it.
 *Adapters* without `lora_target_modules` stand on the linear layers below the path named here.
 
 | family | placeholder | features | position | both ways | adapters | routes | notes |
 | --- | --- | --- | --- | --- | --- | --- | --- |
 """
 ENTER = {THROUGH_MODEL: "through the model", REPLACED: "replace", ADDED: "added"}
-BOTH_WAYS = {"": "none", IMAGE: "one image", IMAGES: "all images", PROMPT: "the prompt"}
+BOTH_WAYS = {
+    "": "none",
+    IMAGE: "one image",
+    IMAGES: "all images",
+    FRONT: "all to the last image",
+    PROMPT: "the prompt",
+}
 
 
 def render_families(measure: bool = True, only: Collection[str] = ()) -> str:

@@ -38,12 +38,15 @@ class TokenSequence:
         """Whether the token looks at others in both directions, (L,), where `FamilyFacts.both_ways` is `both_ways`."""
         if both_ways == PROMPT:
             return ~np.logical_or.accumulate(self.scored_L)
+        if both_ways == FRONT:
+            shown = np.flatnonzero(self.feature_L >= 0)
+            return np.arange(len(self.ids_L)) <= (shown[-1] if shown.size else -1)
         return self.feature_L >= 0 if self.image_L is None else self.image_L
 
 
 # Values of FamilyFacts.features_enter and FamilyFacts.both_ways.
 THROUGH_MODEL, REPLACED, ADDED = "model", "replaced", "added"
-IMAGE, IMAGES, PROMPT = "image", "images", "prompt"
+IMAGE, IMAGES, FRONT, PROMPT = "image", "images", "front", "prompt"
 LLAMA_LAYERS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
 
 
@@ -67,7 +70,8 @@ class FamilyFacts:
         typed: the decoder itself reads `type_input`, beside any mask: tokens of images have weights of their own, and
             positions that `get_rope_index` tells.
         both_ways: tokens that look at each other in both directions: those of one `image`, those of all `images` of
-            a sequence, or the `prompt`, all in front of the first scored token; empty for none.
+            a sequence, its `front`, all up to its last image, or the `prompt`, all in front of the first scored token;
+            empty for none.
         row_input: the input with the number of images of each row, where an image that shares its row is processed
             in another way; empty where it makes no difference.
         crop_input: the image input with each image's number of entries in the first one; empty where entries are one

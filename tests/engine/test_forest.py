@@ -173,6 +173,19 @@ def test_images_that_look_at_each_other_are_shared_by_those_who_show_all_of_them
     assert forest.block_RL.tolist() == [[0, -1, 0, 0, -1, 1, -1, -1]]
 
 
+def test_a_front_is_shared_by_those_who_agree_up_to_the_last_image() -> None:
+    """What is asked behind the image parts them; what stands before the image belongs to the block."""
+    rows = [
+        sequence([WHAT, IMAGE, GREEN, RED], 3, [-1, 0, -1, -1]),
+        sequence([WHAT, IMAGE, GREEN, BLUE], 3, [-1, 0, -1, -1]),
+        sequence([WHAT, RED, BLUE], 2),
+    ]
+    forest = build_forest(rows, pad_id=0, max_row=16, both_ways="front")
+    assert forest.ids_RL.tolist() == [[WHAT, IMAGE, GREEN, RED, BLUE, WHAT, RED, BLUE]]
+    assert forest.block_RL.tolist() == [[0, 0, -1, -1, -1, -1, -1, -1]]
+    assert forest.depth_RL.tolist() == [[0, 1, 2, 3, 3, 0, 1, 2]]
+
+
 def test_a_block_sees_itself_whole_and_nothing_of_other_trees() -> None:
     other = sequence([WHAT, RED, BLUE], 2)
     forest = build_forest([*two_answers(), other], pad_id=0, max_row=16, both_ways="prompt")

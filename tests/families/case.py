@@ -15,7 +15,7 @@ from sightline.data.encoding.sequences import EncodedBatch, EncodingSettings, Se
 from sightline.engine.forest import Forest, build_forest
 from sightline.engine.routes import plain_inputs, score_plain, score_sequences
 from sightline.models.families import family_of
-from tests.families.tiny_families import WITHOUT_TEMPLATE, saved_family
+from tests.families.tiny_families import ONE_IMAGE, WITHOUT_TEMPLATE, saved_family
 
 
 def picture(seed: int, width: int, height: int) -> Image.Image:
@@ -35,7 +35,7 @@ def preference(images: list[Image.Image], question: str, chosen: str, rejected: 
 def preference_rows(name: str = "") -> list[dict[str, Any]]:
     """Three examples: images of three sizes, two in the last example, answers longer than Gemma's window.
 
-    For a family without a chat template plain texts, each with one image.
+    For a family of one image a prompt each with its first, and without a chat template as plain texts.
     """
     wide, tall, square = picture(0, 60, 30), picture(1, 30, 60), picture(2, 36, 36)
     rows = [
@@ -43,6 +43,8 @@ def preference_rows(name: str = "") -> list[dict[str, Any]]:
         preference([tall], "describe the picture .", "a large green circle is left of it", "blue"),
         preference([square, wide], "how many ?", "three", "one two three and no small green word"),
     ]
+    if name in ONE_IMAGE:
+        rows[2] = preference([square], "how many ?", "three", "one two three and no small green word")
     return [as_text(row) for row in rows] if name in WITHOUT_TEMPLATE else rows
 
 

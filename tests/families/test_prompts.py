@@ -16,7 +16,7 @@ from sightline.errors import DataError
 from sightline.models.families import FAMILIES
 from sightline.training.sharing import prepared
 from tests.families.case import picture, preference_rows
-from tests.families.tiny_families import BUILDERS, saved_family
+from tests.families.tiny_families import BUILDERS, WITHOUT_TEMPLATE, saved_family
 
 
 @pytest.mark.parametrize("name", sorted(BUILDERS))
@@ -43,10 +43,12 @@ def test_the_model_says_of_our_rows_what_it_says_of_its_processors(name: str, tm
         assert float(difference.abs().max()) <= 1e-4
 
 
-@pytest.mark.parametrize("name", ["blip-2", "cogvlm", "fuyu", "kosmos-2"])
+@pytest.mark.parametrize("name", ["blip-2", "cogvlm", "fuyu", "kosmos-2", "moondream2"])
 def test_a_second_image_is_refused_where_a_prompt_takes_one(name: str, tmp_path: Path) -> None:
     _, processor = saved_family(name, tmp_path)
     row = {**preference_rows(name)[0], "images": [picture(0, 30, 30), picture(1, 30, 30)]}
+    if name not in WITHOUT_TEMPLATE:
+        row["prompt"][0]["content"].append({"type": "image"})
     with pytest.raises(DataError, match="takes one image a prompt"):
         SequenceEncoder(processor, EncodingSettings()).encode_preferences([row])
 

@@ -15,7 +15,7 @@ from sightline.data.encoding.sequences import EncodingSettings, SequenceEncoder
 from sightline.errors import DataError
 from sightline.training.collators import PreferenceCollator, SFTCollator
 from sightline.training.sharing import training_facts
-from tests.families import tiny_families, tiny_layouts
+from tests.families import tiny_families, tiny_layouts, tiny_ports
 from tests.families.case import preference
 from tests.families.odd_rows import TOKENIZERS, odd_row, tokenizer_maker
 from tests.families.tiny_families import BUILDERS, WITHOUT_TEMPLATE, built_family
@@ -66,7 +66,7 @@ def tiny_picture() -> Any:
 
 
 def family_with(name: str, kind: str, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
-    for module in (tiny_families, tiny_layouts):
+    for module in (tiny_families, tiny_layouts, tiny_ports):
         monkeypatch.setattr(module, "tokenizer", tokenizer_maker(kind))
     return built_family(name)
 

@@ -13,7 +13,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from sightline.models.build import build_vlm, preset_spec
 from sightline.models.patches import PATCHES, apply_patches
-from tests.families import tiny_layouts
+from tests.families import tiny_layouts, tiny_ports
 from tests.families.tiny_words import ID, TEXT, TOWER, Parts, template, tokenizer
 from tests.tiny import tiny_llava, tiny_processor
 
@@ -351,6 +351,9 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
     "llava_next": llava_next,
     "llava_onevision": llava_onevision,
     "molmo2": tiny_layouts.molmo2,
+    "moondream1": tiny_ports.moondream_of_one_view,
+    "moondream1_tiles": tiny_ports.moondream_of_tiles,
+    "moondream2": tiny_ports.moondream_of_crops,
     "paligemma": tiny_layouts.paligemma,
     "paligemma2": tiny_layouts.paligemma2,
     "qwen2_5_vl": qwen2_5_vl,
@@ -362,8 +365,11 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
 }
 # Their processors take one image a prompt, so their rows are plain texts, with one image each; they have no template.
 WITHOUT_TEMPLATE = ("blip-2", "cogvlm", "fuyu", "kosmos-2")
-# One of each way of sharing: plain causal, windows with image blocks, tiles, positions in three axes, recurrent.
-QUICK = ("llava", "gemma3", "idefics3", "qwen2_5_vl", "qwen3_5")
+# Their processors take one image a prompt, too, but have a template.
+ONE_IMAGE = ("moondream1", "moondream1_tiles", "moondream2")
+# One of each way of sharing: plain causal, windows with image blocks, tiles, a front that looks both ways, positions in
+# three axes, recurrent.
+QUICK = ("llava", "gemma3", "idefics3", "moondream2", "qwen2_5_vl", "qwen3_5")
 
 
 def built_family(name: str) -> Parts:

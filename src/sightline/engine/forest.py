@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from sightline.types import IMAGES, PROMPT, TokenSequence
+from sightline.types import FRONT, IMAGES, PROMPT, TokenSequence
 
 NO_LABEL = -100  # what transformers and TRL ignore in a loss
 
@@ -57,7 +57,7 @@ class Forest:
         label_E: id of the predicted token.
         edge_NT: the edges that each sequence scores, in order, -1 behind its last.
         block_RL: number of the block that a token belongs to, counted within the row, else -1: an image's placeholders
-            or, where `both_ways` says so, all of a tree's images or its prompt.
+            or, where `both_ways` says so, all of a tree's images, its front or its prompt.
         path_NL: flat index of each token of a sequence, -1 behind its last.
         shown_I: the distinct images that the sequences show, one sequence after another.
         images_N: how many images each sequence shows.
@@ -197,7 +197,8 @@ def _shared_end(sequence: TokenSequence, both_ways: str) -> int:
         return int(scored[0]) if scored.size else len(sequence.ids_L)
     placeholders = np.flatnonzero(sequence.feature_L >= 0)
     if placeholders.size:
-        seen = np.flatnonzero(sequence.both_ways_L(IMAGES)) if both_ways == IMAGES else placeholders[:1]
+        ahead = both_ways in (IMAGES, FRONT)
+        seen = np.flatnonzero(sequence.both_ways_L(both_ways)) if ahead else placeholders[:1]
         return int(seen[-1]) + 1
     return (int(scored[0]) + 1) // 2 if scored.size else 0
 
@@ -284,7 +285,7 @@ def _lay_out(rows: list[list[Tree]], sequences: Sequence[TokenSequence], pad_id:
 
 def _blocks(tree: Tree, sequences: Sequence[TokenSequence], both_ways: str) -> np.ndarray:
     """For each token of a tree the number of its block, else -1: a run of placeholders, or one for the whole tree."""
-    if both_ways not in (IMAGES, PROMPT):
+    if both_ways not in (IMAGES, FRONT, PROMPT):
         shown_L = tree.feature_L >= 0
         starts_L = shown_L & ~np.pad(shown_L, (1, 0))[:-1]
         return np.where(shown_L, starts_L.cumsum() - 1, -1)

@@ -151,7 +151,7 @@ def _grow(paths: list[list[int]], members: tuple[int, ...], start: int) -> tuple
 
 # Inputs of families that give the whole picture first, and whose tiles lose rows at the edges or overlap: how many
 # features a tile has cannot be read off.
-_OVERLAPPING = frozenset({"image_sizes", "image_token_pooling"})
+_OVERLAPPING = frozenset({"image_sizes", "image_tiles", "image_token_pooling"})
 
 
 @dataclass(frozen=True)
@@ -241,6 +241,9 @@ def _in_grid(processor: Any, image: Image.Image, table: ImageTable, tiles: list[
 def _grid(processor: Any, image: Image.Image, table: ImageTable, parts: list[Tile]) -> tuple[int, int]:
     """Rows and columns of the parts."""
     images = processor.image_processor
+    if "image_tiles" in table.image_inputs:
+        rows, columns = table.image_inputs["image_tiles"][0].tolist()
+        return rows, columns
     if "image_sizes" in table.image_inputs:
         from transformers.image_processing_utils import select_best_resolution
 

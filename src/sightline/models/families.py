@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from sightline.types import ADDED, IMAGE, IMAGES, LLAMA_LAYERS, PROMPT, REPLACED, FamilyFacts
+from sightline.types import ADDED, FRONT, IMAGE, IMAGES, LLAMA_LAYERS, PROMPT, REPLACED, FamilyFacts
 
 PIXELS = ("pixel_values",)
+PHI_LAYERS = ("q_proj", "k_proj", "v_proj", "dense", "fc1", "fc2")
 # Patches of all images in one list, with each image's grid; positions in time, height and width.
 _GRID = FamilyFacts(
     name="",
@@ -115,6 +116,21 @@ _FAMILIES = (
         both_ways=IMAGES,
         crop_input="image_num_crops",
         index_input="image_token_pooling",
+    ),
+    FamilyFacts(
+        name="moondream1",
+        image_inputs=("pixel_values", "image_tiles"),
+        placeholder="<|image|>",
+        linear_layers=PHI_LAYERS,
+        note="moondream2 of 2024, generations A and B; one image a prompt",
+    ),
+    FamilyFacts(
+        name="moondream2",
+        image_inputs=("pixel_values", "image_tiles"),
+        placeholder="<|image|>",
+        both_ways=FRONT,
+        linear_layers=PHI_LAYERS,
+        note="moondream2 of 2025, generations C and D; one image a prompt",
     ),
     FamilyFacts(
         name="paligemma",

@@ -10,6 +10,7 @@ import pytest
 
 from sightline.cli.main import run
 from sightline.models.load import load_vlm
+from tests.models.ports.moondream.published import write_folder
 from tests.models.published import test_deepseek_vl, test_llava, test_yi_vl
 from tests.tiny import picture
 
@@ -30,6 +31,10 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "deepseek-vl 1.3B": lambda folder: deepseek_vl(folder, two=False),
     "deepseek-vl 7B": lambda folder: deepseek_vl(folder, two=True),
     "yi-vl": lambda folder: yi_vl(folder),
+    "moondream2 A": lambda folder: write_folder(folder, "A"),
+    "moondream2 B": lambda folder: write_folder(folder, "B"),
+    "moondream2 C": lambda folder: write_folder(folder, "C"),
+    "moondream2 D": lambda folder: write_folder(folder, "D"),
 }
 
 
@@ -69,4 +74,4 @@ def test_sft_trains_it_and_what_is_saved_answers_and_is_an_ordinary_folder(folde
     assert run([*trained, "--per_device_train_batch_size", "2", "--report_to", "none", "--bf16", "false"]) == 0
     saved = load_vlm(tmp_path / "out", device="cpu")
     assert saved.adapted == bool(more)
-    assert run(["ask", str(tmp_path / "out"), str(rows.parent / "0.png"), "Is it red?", "--max_new_tokens", "2"]) == 0
+    assert run(["ask", str(tmp_path / "out"), str(rows.parent / "0.png"), "Is it red?", "--max_new_tokens", "8"]) == 0

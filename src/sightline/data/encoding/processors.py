@@ -33,6 +33,7 @@ class Layout:
         behind_image: what follows an image in front, before the text.
         beside: the output that counts the images of each row, where images that share their row are processed in
             another way than an image alone.
+        one_image: a prompt takes one image, though its text names the place.
         prompts_alone: TRL 1.16 cannot make the processor's rows, since it hands answers to it without their prompts:
             the processor wants an image with them, or writes in front of them.
         is_base: its models were published without a form for conversations, so that they are asked in plain words.
@@ -45,12 +46,12 @@ class Layout:
     feature_token: str = ""
     behind_image: str = ""
     beside: str = ""
+    one_image: bool = False
     prompts_alone: bool = False
     is_base: bool = False
 
 
-# Read in transformers 5.23 and in our ports; keyed by the processor's class. One that is not here writes nothing by
-# itself.
+# Read in transformers 5.23 and in our ports, by the processor's class; one that is not here writes nothing by itself.
 LAYOUTS: dict[str, Layout] = {
     "Blip2Processor": Layout(image_in_front=True, is_base=True),
     "CogVLMProcessor": Layout(image_in_front=True, start=BEFORE_IMAGE),
@@ -59,6 +60,7 @@ LAYOUTS: dict[str, Layout] = {
     "Kosmos2Processor": Layout(image_in_front=True, strips=True, behind_image=" ", prompts_alone=True, is_base=True),
     "LlavaOnevisionProcessor": Layout(beside="batch_num_images"),
     "Molmo2Processor": Layout(start=FRONT, feature_token="<im_patch>", prompts_alone=True),
+    "MoondreamProcessor": Layout(one_image=True),
     "PaliGemmaProcessor": Layout(start=AFTER_IMAGES, end="\n", prompts_alone=True, is_base=True),
 }
 IN_FRONT = -1  # stands for an image that the text does not name
@@ -144,6 +146,7 @@ def prompt_ids(
         DataError: more images than the processor takes.
     """
     layout = layout_of(processor)
+    require_few_images(processor, len(around), label)
     front, text = front_ids(processor, text, len(around)), started(processor, text)
     if not around:
         return np.concatenate([front, tokenize(text)])
@@ -152,15 +155,11 @@ def prompt_ids(
         text = before + token + start_token(processor) + behind
     if not layout.image_in_front:
         return tokenize(spelt_out(text, image_token(processor), around) + layout.end)
-    if len(around) > 1:
-        name = type(processor).__name__
-        raise DataError(f"{label}: {len(around)} images, but {name} takes one image a prompt. Keep one of them.")
     return np.concatenate([front, tokenize(layout.behind_image + text + layout.end)])
 
 
 def front_ids(processor: Any, text: str, images: int) -> np.ndarray:
-    """Token ids in front of what `started` gives: of the start token, where it stands before an image, and the hole of
-    an image that stands in front."""
+    """Token ids in front of what `started` gives: a start token that stands before an image, and the image's hole."""
     layout = layout_of(processor)
     ids = [IN_FRONT] if layout.image_in_front and images else []
     if layout.start == BEFORE_IMAGE and (images or text.startswith(start_token(processor))):
@@ -168,12 +167,18 @@ def front_ids(processor: Any, text: str, images: int) -> np.ndarray:
     return np.asarray(ids, dtype=np.int64)
 
 
+def require_few_images(processor: Any, images: int, label: str) -> None:
+    """Raise DataError for more images in a text than the processor takes."""
+    layout = layout_of(processor)
+    if images > 1 and (layout.one_image or layout.image_in_front):
+        raise DataError(f"{label}: {images} images, but {type(processor).__name__} takes one image a prompt. Keep one.")
+
+
 def started(processor: Any, text: str) -> str:
     """The text without outer spaces, and behind the start token, where the processor has texts so; without it where
     `front_ids` has it."""
     layout = layout_of(processor)
-    if layout.strips:
-        text = text.strip()
+    text = text.strip() if layout.strips else text
     if layout.start == BEFORE_IMAGE:
         return text.removeprefix(start_token(processor))
     if layout.start != FRONT or text.startswith(start_token(processor)):
@@ -238,7 +243,8 @@ def require_own_words(processor: Any, ids_L: np.ndarray, label: str) -> None:
 
 
 def require_apart(processor: Any, images: int, label: str) -> None:
-    """Raise DataError for a row of prompt and answer in one where the processor must tell them apart."""
+    """Raise DataError for a row of prompt and answer in one where the processor must tell them apart, or takes less."""
+    require_few_images(processor, images, label)
     layout = layout_of(processor)
     if images and (layout.end or (layout.image_in_front and layout.start != BEFORE_IMAGE)):
         raise DataError(
@@ -262,8 +268,7 @@ def process_images(processor: Any, images: Sequence[Any], beside: Sequence[bool]
     layout = layout_of(processor)
     if getattr(processor.tokenizer, "pad_token", None) is None:
         raise InputError("The model's tokenizer has no padding token. Set pad_token in its tokenizer_config.json.")
-    others = sum(beside)
-    alone = len(images) - others
+    others, alone = sum(beside), len(images) - sum(beside)
     rows = [[image] for image in images[:alone]]
     if others:  # one row of at least two: with one image in it, it would be processed as alone
         rows.append([*images[alone:], *images[alone:][: others == 1]])
@@ -301,8 +306,7 @@ def expand_images(
     holes = np.flatnonzero(ids_L == hole_id(processor))
     if len(holes) != len(shown):
         raise DataError(mismatch(name, len(shown), len(holes)))
-    ids, features, scored, images = [], [], [], []
-    start = 0
+    ids, features, scored, images, start = [], [], [], [], 0
     for hole, image in zip(holes.tolist(), shown, strict=True):
         expansion = table.expansions[image]
         is_feature_K = expansion.is_feature_K
@@ -353,10 +357,9 @@ def mismatch(name: str, images: int, placeholders: int) -> str:
 
 def refusal(name: str, size: tuple[int, int], reason: str) -> str:
     """What to say of an image that the processor does not take."""
-    wide, high = size
     return (
-        f"{name}: the processor takes no image of {wide} x {high} pixels: {reason.rstrip('.')}. Cut the image into "
-        "parts, resize it, or leave the row out."
+        f"{name}: the processor takes no image of {size[0]} x {size[1]} pixels: {reason.rstrip('.')}. Cut the image "
+        "into parts, resize it, or leave the row out."
     )
 
 

@@ -147,6 +147,28 @@ def _cogvlm() -> Parts:
     return PARTS
 
 
+def _is_moondream_2024(settings: Mapping[str, Any]) -> bool:
+    return settings.get("model_type") == "moondream1" and not _is_moondream_2025(settings)
+
+
+def _is_moondream_2025(settings: Mapping[str, Any]) -> bool:
+    """Published with the name and settings of a wrapper, or saved by our class."""
+    published = settings.get("model_type") == "moondream1" and _architecture(settings) == "HfMoondream"
+    return published or settings.get("model_type") == "moondream2"
+
+
+def _moondream_2024() -> Parts:
+    from sightline.models.ports.moondream.layout import parts_of_2024
+
+    return parts_of_2024()
+
+
+def _moondream_2025() -> Parts:
+    from sightline.models.ports.moondream.layout import parts_of_2025
+
+    return parts_of_2025()
+
+
 # The first that has a folder's config.json is taken.
 LAYOUTS: list[Layout] = [
     Layout("LLaVA 1.5 of the authors", _is_llava_15, _llava_15),
@@ -157,4 +179,6 @@ LAYOUTS: list[Layout] = [
     # Plain Qwen-7B, too, so that it is refused by its name.
     Layout("Qwen-VL", lambda settings: settings.get("model_type") == "qwen", _qwen_vl),
     Layout("CogVLM", _is_cogvlm, _cogvlm),
+    Layout("moondream2 of 2024", _is_moondream_2024, _moondream_2024),
+    Layout("moondream2 of 2025", _is_moondream_2025, _moondream_2025),
 ]
