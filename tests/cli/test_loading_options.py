@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -73,3 +74,63 @@ def test_the_options_stand_below_a_heading_of_their_own(capsys: Any) -> None:
         assert run([verb, "--help"]) == 0
         options, _, loading = capsys.readouterr().out.partition("Loading the model:")
         assert "--adapter" in options and "--device_map" in loading and "--dtype" not in options
+
+
+def test_a_tokenizer_from_another_folder_stands_in_for_one_that_is_missing(
+    model: Path, rows: Path, tmp_path: Path, capsys: Any
+) -> None:
+    bare, words = tmp_path / "bare", tmp_path / "words"
+    shutil.copytree(model, bare)
+    words.mkdir()
+    for path in bare.glob("tokenizer*"):
+        shutil.move(path, words / path.name)
+    asked = ["ask", str(rows.parent / "0.png"), "what is the colour ?", "--max_new_tokens", "4"]
+    answers = []
+    for name in ([str(model)], [str(bare), "--tokenizer", str(words)]):
+        assert run([asked[0], *name, *asked[1:]]) == 0
+        answers.append(capsys.readouterr().out)
+    assert answers[0] == answers[1]
+    for folder, message in ((tmp_path / "none", "there is no folder"), (rows.parent, "holds no tokenizer")):
+        assert run([asked[0], str(bare), *asked[1:], "--tokenizer", str(folder)]) == 2
+        assert f"tokenizer: {'' if 'no folder' in message else folder}" in (said := capsys.readouterr().err)
+        assert message in said
+    short = "--max_steps 1 --max_length null --use_cpu true --bf16 false --report_to none".split()
+    run_folder = ["--output_dir", str(tmp_path / "run"), "--tokenizer", str(words)]
+    assert run(["sft", str(bare), str(rows), *run_folder, *short]) == 0
+    saved, given = (json.loads((one / "tokenizer.json").read_text()) for one in (tmp_path / "run", words))
+    assert saved["model"] == given["model"]
+
+
+def test_the_policy_of_a_synthesis_is_loaded_so_and_goes_on_so(
+    model: Path, rows: Path, tmp_path: Path, capsys: Any
+) -> None:
+    out = ["--kind", "preferences", "--output_path", str(tmp_path / "pairs.jsonl"), "--max_new_tokens", "3"]
+    asked = ["data", "synthesize", str(rows), *out, "--policy", str(model), "--chosen_from", "gold"]
+    assert run([*asked, "--dtype", "bfloat16"]) == 0
+    assert yaml.safe_load((tmp_path / "pairs.run" / "config.yaml").read_text())["loading"] == {"dtype": "bfloat16"}
+    assert run([*asked, "--dtype", "bfloat16", "--device", "cpu"]) == 0
+    capsys.readouterr()
+    assert run([*asked, "--dtype", "float32"]) == 2
+    assert "holds a run with loading {'dtype': 'bfloat16'}; got loading {'dtype': 'float32'}" in capsys.readouterr().err
+    server = ["--endpoint", "http://127.0.0.1:9/v1", "--model", "m", "--dtype", "float16"]
+    assert run(["data", "synthesize", str(rows), *out, *server]) == 2
+    assert "dtype: a model at a server is loaded there" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("sightline ask m p q --dtype b", ["bfloat16"]),
+        ("sightline eval m rows --device_map ", ["auto"]),
+        ("sightline ask m p q --device c", ["cpu", "cuda"]),
+        ("sightline sft m rows --load_in_4", ["--load_in_4bit"]),
+    ],
+)
+def test_a_shell_is_offered_their_values(
+    line: str, expected: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setenv("_SIGHTLINE_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", line)
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split()) - (not line.endswith(" "))))
+    assert run([]) == 0
+    assert capsys.readouterr().out.split() == expected

@@ -58,9 +58,16 @@ def test_a_template_from_a_file_is_that_of_the_processor(tmp_path: Path) -> None
     assert render_prompt(fitted, Question("what ?")).text == "Q what ? A"
 
 
-def test_a_tokenizer_is_brought_to_folders_that_have_none_alone(tmp_path: Path) -> None:
-    tiny_processor().save_pretrained(tmp_path)
-    (tmp_path / "config.json").write_text('{"model_type": "llava"}')
-    with pytest.raises(InputError, match="is read with the tokenizer in its folder. Leave it out"):
-        read_processor(str(tmp_path), None, LoadingOptions(tokenizer="vicuna"))
-    assert read_processor(str(tmp_path), None, LoadingOptions()).tokenizer is not None
+def test_a_tokenizer_that_is_brought_takes_the_place_of_the_folders_own(tmp_path: Path) -> None:
+    model, words, made = tmp_path / "model", tmp_path / "words", tiny_processor()
+    made.save_pretrained(model)
+    (model / "config.json").write_text('{"model_type": "llava"}')
+    made.tokenizer.add_tokens(["purple"])
+    made.tokenizer.save_pretrained(words)
+    own = read_processor(str(model), None, LoadingOptions())
+    brought = read_processor(str(model), None, LoadingOptions(tokenizer=str(words)))
+    assert len(brought.tokenizer) == len(own.tokenizer) + 1 and brought.chat_template == own.chat_template
+    assert brought.image_processor.to_dict() == own.image_processor.to_dict()
+    for folder, message in (("vicuna", "there is no folder vicuna"), (str(tmp_path), "holds no tokenizer")):
+        with pytest.raises(InputError, match=message):
+            read_processor(str(model), None, LoadingOptions(tokenizer=folder))

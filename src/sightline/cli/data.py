@@ -10,8 +10,10 @@ from typing import Any
 
 import typer
 
+from sightline.cli.loading_options import loads_model
 from sightline.cli.settings_help import one_of
 from sightline.errors import ConfigError
+from sightline.settings.loading import LoadingOptions
 
 TARGETS = ("trl-sft", "trl-dpo", "trl-kto", "llava", "parquet")
 KINDS = ("conversation", "description", "reasoning", "paraphrase", "preferences")
@@ -150,6 +152,7 @@ def convert_command(
     print(dumps(plain_data(result)) if json else result.path)
 
 
+@loads_model
 def synthesize_command(
     source: str = typer.Argument(help="File, folder or Hub id: pictures with captions (and boxes), or questions."),
     kind: str = typer.Option(..., "--kind", help=f"{', '.join(KINDS)}.", autocompletion=one_of(*KINDS)),
@@ -181,6 +184,7 @@ def synthesize_command(
     timeout_s: float = typer.Option(300.0, "--timeout_s", help="Seconds to wait for one reply."),
     skip_bad_rows: bool = typer.Option(False, "--skip_bad_rows", help="Leave out and count unusable rows."),
     json: bool = typer.Option(False, "--json", help="Print the run's record as JSON on stdout."),
+    loading: LoadingOptions = LoadingOptions(),
 ) -> None:
     """Write training rows with the help of a model; the same command goes on with a run that was killed.
 
@@ -202,7 +206,7 @@ def synthesize_command(
     config = SynthesisConfig(
         source, kind, output_path, endpoint, model, split, prompts, limit, concurrency, api_key_env, seed, temperature,
         max_new_tokens, show_image, pairs, system or None, read_thinking(enable_thinking), read_extra_body(extra_body),
-        timeout_s, skip_bad_rows, read_columns(columns) or None,
+        timeout_s, skip_bad_rows, read_columns(columns) or None, loading,
     )  # fmt: skip
     with progress_bar("Asking") as progress:
         result = run_synthesis(config, progress)

@@ -8,11 +8,12 @@ from typing import Any
 
 from sightline.data.encoding.plain_template import plain_template
 from sightline.data.encoding.processors import layout_of
-from sightline.errors import ConfigError, InputError, nearest
+from sightline.errors import ConfigError, nearest
 from sightline.models.folders import reading, require_picture_settings
 from sightline.models.guarded import quiet_loading
 from sightline.models.pretrained import load_pretrained
 from sightline.models.published.table import recognise
+from sightline.models.tokenizers import load_with_tokenizer
 from sightline.settings.loading import PLAIN, LoadingOptions, read_template
 
 _NO_SETTINGS = frozenset({"image_processor_type", "processor_class", "return_tensors", "device", "data_format"})
@@ -22,7 +23,7 @@ def read_processor(name: str, revision: str | None, options: LoadingOptions) -> 
     """What `AutoProcessor` makes of a folder or Hub id, with the tokenizer that the options bring, not yet fitted.
 
     Raises:
-        InputError: a tokenizer is brought to a folder that is read with its own.
+        InputError: there is no such tokenizer.
         OSError, ValueError: as transformers raises them.
     """
     from transformers import AutoProcessor
@@ -30,10 +31,7 @@ def read_processor(name: str, revision: str | None, options: LoadingOptions) -> 
     if options.tokenizer is None:
         return load_pretrained(AutoProcessor, name, {"revision": revision})
     if recognise(name, revision) is None:
-        raise InputError(
-            f"--tokenizer {options.tokenizer}: {name} is read with the tokenizer in its folder. Leave it out, or copy "
-            "the other one's files there; it is for checkpoints whose authors publish none (docs/models.md)."
-        )
+        return load_with_tokenizer(name, revision, options.tokenizer)
     return load_pretrained(AutoProcessor, name, {"revision": revision, "tokenizer": options.tokenizer})
 
 

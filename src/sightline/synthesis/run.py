@@ -135,7 +135,7 @@ def _policy(config: SynthesisConfig) -> Answering:
     if config.pairs.policy:
         from sightline.models.load import load_vlm
 
-        loaded = load_vlm(config.pairs.policy)
+        loaded = load_vlm(config.pairs.policy, options=config.loading)
         return local_answering(loaded, system=config.system or "", enable_thinking=config.enable_thinking)
     return remote_answering(config.asked_endpoint)
 
@@ -146,7 +146,9 @@ def _settings(config: SynthesisConfig, prompts: _Prompts, run: RunFolder) -> dic
     Raises:
         RunFolderError: the output file is not ours, or the folder belongs to a run of other settings.
     """
-    settings = hidden(plain_data({**vars(config), **prompts.hashes, "date": time.strftime("%Y-%m-%d", time.gmtime())}))
+    loading = {name: one for name, one in config.loading.given.items() if name not in ("device", "device_map")} or None
+    given = {**vars(config), "loading": loading, **prompts.hashes}
+    settings = hidden(plain_data({**given, "date": time.strftime("%Y-%m-%d", time.gmtime())}))
     saved = run.path / CONFIG
     resume = saved.is_file()
     if not resume and config.output_path.exists():

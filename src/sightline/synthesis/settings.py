@@ -10,6 +10,7 @@ from typing import Any
 from sightline.data.sources.column_names import ColumnNames
 from sightline.errors import ConfigError, nearest
 from sightline.models.endpoint import DEFAULT_KEY_VARIABLE, DEFAULT_TIMEOUT_S, JUDGE, Endpoint, with_thinking
+from sightline.settings.loading import AT_SERVER, LoadingOptions
 
 PREFERENCES = "preferences"
 KINDS = ("conversation", "description", "reasoning", "paraphrase", PREFERENCES)
@@ -62,6 +63,7 @@ class SynthesisConfig:
         timeout_s: how long a server may take for one reply.
         skip_bad_rows: leave out rows that cannot be used, and list them.
         columns: names given to columns of the source before its rows are read.
+        loading: how the policy is loaded.
     """
 
     source: str
@@ -85,6 +87,7 @@ class SynthesisConfig:
     timeout_s: float = DEFAULT_TIMEOUT_S
     skip_bad_rows: bool = False
     columns: ColumnNames | None = None
+    loading: LoadingOptions = field(default_factory=LoadingOptions)
 
     def __post_init__(self) -> None:
         pairs = self.pairs
@@ -100,6 +103,8 @@ class SynthesisConfig:
         for wrong, message in (*_range_rules(self), *_conflict_rules(self)):
             if wrong:
                 raise ConfigError(message)
+        if not pairs.policy:
+            self.loading.refuse(AT_SERVER)
 
     @property
     def asked_endpoint(self) -> Endpoint:
