@@ -85,6 +85,7 @@ def _known(facts: FamilyFacts) -> str:
     notes = [facts.note] if facts.note else []
     notes += ["features also enter deeper layers"] * facts.deepstack
     notes += ["an image that shares its row is processed in another way"] * bool(facts.row_input)
+    notes += [f"evaluation reads rows beyond {facts.length_setting} alone"] * bool(facts.length_setting)
     cells = (
         facts.name,
         "`" + facts.placeholder.replace("|", "\\|") + "`",

@@ -80,6 +80,8 @@ class FamilyFacts:
         index_input: the image input whose entries point into the patches of all images; empty without one.
         decoder: path of the text decoder in the model.
         linear_layers: names of the decoder's linear layers, for adapters.
+        length_setting: the text config's number of tokens beyond which evaluation reads every token of a row by the
+            row's length, so that longer rows share nothing; empty without one.
         routes: routes that can be right for the family, fastest first.
         end_word: a word that ends an answer and is no part of it, where that is no special token.
         note: what the route leaves out, and why, for the documentation.
@@ -102,6 +104,7 @@ class FamilyFacts:
     index_input: str = ""
     decoder: str = "model.language_model"
     linear_layers: tuple[str, ...] = LLAMA_LAYERS
+    length_setting: str = ""
     routes: tuple[str, ...] = ("mask", "plain")
     end_word: str = ""
     note: str = ""

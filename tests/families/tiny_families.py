@@ -15,6 +15,7 @@ from sightline.models.build import build_vlm, preset_spec
 from sightline.models.patches import PATCHES, apply_patches
 from tests.families import tiny_layouts, tiny_ports
 from tests.families.tiny_words import ID, TEXT, TOWER, Parts, template, tokenizer
+from tests.models.ports.qwen_vl.tiny import tiny_qwen_vl
 from tests.tiny import tiny_llava, tiny_processor
 
 MROPE = {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [1, 1, 2]}
@@ -93,6 +94,11 @@ def smolvlm() -> Parts:
     )
     processor = transformers.SmolVLMProcessor(images, tokenizer(), videos, image_seq_len=4, chat_template=template())
     return transformers.SmolVLMForConditionalGeneration(config), processor
+
+
+def qwen() -> Parts:
+    """A class of our own: decoder and tower side by side, a tokenizer and a template of its authors."""
+    return tiny_qwen_vl()
 
 
 def qwen2_vl() -> Parts:
@@ -356,6 +362,7 @@ BUILDERS: dict[str, Callable[[], Parts]] = {
     "moondream2": tiny_ports.moondream_of_crops,
     "paligemma": tiny_layouts.paligemma,
     "paligemma2": tiny_layouts.paligemma2,
+    "qwen": qwen,
     "qwen2_5_vl": qwen2_5_vl,
     "qwen2_vl": qwen2_vl,
     "qwen3_5": qwen3_5,

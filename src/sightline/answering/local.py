@@ -16,7 +16,7 @@ from sightline.data.encoding.prompts import Prompt, check_template, ids_around, 
 from sightline.engine.decode import NextTokens, Prompts, decode
 from sightline.engine.features import KeptFeatures, PictureTable, Shown, shown_pictures
 from sightline.engine.forest import build_forest
-from sightline.engine.routes import own_rule, score_forest
+from sightline.engine.routes import longest_shared, own_rule, score_forest
 from sightline.engine.selftest import RouteChoice, choose_decoding
 from sightline.errors import ConfigError
 from sightline.models.families import family_of
@@ -194,14 +194,34 @@ class LocalAnswerer:
             self._say(f"One look per image: {'on' if self._shares else 'off'}, {self.route.reason}.")
         if not self._shares and not self._picture_tokens:
             self._picture_tokens = picture_tokens(self.loaded, batch[0].prompt)
-        scored = bool(batch[0].question.options)
-        if self._shares:
-            answers = self._score_shared(batch) if scored else self._generate_shared(batch)
-        elif scored:
-            answers = [Answer(options=plain_option_scores(self.loaded, a.prompt, a.question.options)) for a in batch]
-        else:
-            return self._generate_plain(batch)
+        alone = [one for one in batch if not self._shares or self._is_too_long(one)]
+        places = {one.place for one in alone}
+        return self._run_plain(alone) | self._run_shared([one for one in batch if one.place not in places])
+
+    def _run_shared(self, batch: list[_Asked]) -> dict[int, Answer]:
+        if not batch:
+            return {}
+        answers = self._score_shared(batch) if batch[0].question.options else self._generate_shared(batch)
         return {one.place: answer for one, answer in zip(batch, answers, strict=True)}
+
+    def _run_plain(self, batch: list[_Asked]) -> dict[int, Answer]:
+        if not batch or not batch[0].question.options:
+            return self._generate_plain(batch)
+        return {
+            one.place: Answer(options=plain_option_scores(self.loaded, one.prompt, one.question.options))
+            for one in batch
+        }
+
+    def _is_too_long(self, one: _Asked) -> bool:
+        """Whether the model reads a prompt of this length otherwise than shorter ones, so that none is shared."""
+        assert self.facts is not None
+        limit = longest_shared(self.loaded.inner, self.facts)
+        if limit is None:
+            return False
+        if one.shown and not self._picture_tokens:
+            self._table([one])
+        behind = one.tokens - len(one.prompt.ids_L) if one.question.options else 0
+        return len(one.prompt.ids_L) + behind + self._picture_tokens * len(one.shown) > limit
 
     def _choose_route(self, batch: list[_Asked]) -> RouteChoice:
         """The route that the first questions, two about one picture where there are, show to be right."""

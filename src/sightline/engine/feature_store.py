@@ -122,8 +122,8 @@ def stage_fingerprint(model: Any, stage: str) -> str:
 
 def _left_out(model: Any, stage: str) -> list[nn.Module]:
     """The modules that stored tensors of this stage do not depend on."""
-    parts = [model.get_decoder(), model.get_output_embeddings(), _projector(model) if stage == TOWER else None]
-    return [part for part in parts if part is not None]
+    parts = [model.get_output_embeddings(), _projector(model) if stage == TOWER else None]
+    return [*(decoder_parts(model) or [model.get_decoder()]), *(part for part in parts if part is not None)]
 
 
 def measure_image(
@@ -140,11 +140,24 @@ def measure_image(
 
 def vision_parameters(model: Any) -> list[nn.Parameter]:
     """The parameters behind the features: all but those of the decoder and the head."""
-    decoder = model.get_decoder()
-    if decoder is model or decoder is model.base_model:
+    decoder = decoder_parts(model)
+    if not decoder:
         return []
-    rest = {id(parameter) for part in (decoder, model.get_output_embeddings()) for parameter in part.parameters()}
+    rest = {id(parameter) for part in (*decoder, model.get_output_embeddings()) for parameter in part.parameters()}
     return [parameter for parameter in model.parameters() if id(parameter) not in rest]
+
+
+def decoder_parts(model: Any) -> list[nn.Module]:
+    """The modules of the text decoder; empty where they cannot be told from the tower.
+
+    In some models (Qwen-VL) the decoder is no module of its own: its parts stand beside the tower.
+    """
+    decoder = model.get_decoder()
+    if decoder is not model and decoder is not model.base_model:
+        return [decoder]
+    tower = decoder.get_encoder("image")
+    apart = (tower, _projector(model))
+    return [] if tower is decoder else [child for child in decoder.children() if child not in apart]
 
 
 def adapts_vision(model: Any) -> bool:

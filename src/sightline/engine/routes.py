@@ -170,6 +170,13 @@ def forest_positions(model: Any, facts: FamilyFacts, forest: Forest, image_input
     return positions_T.unflatten(-1, forest.ids_RL.shape)
 
 
+def longest_shared(model: Any, facts: FamilyFacts) -> int | None:
+    """Tokens of a sequence up to which what it shares with others is right; None where all is, as in training."""
+    if model.training or not facts.length_setting:
+        return None
+    return int(getattr(model.config.get_text_config(), facts.length_setting))
+
+
 def plain_inputs(
     sequences: Sequence[TokenSequence],
     image_inputs: dict[str, Any],

@@ -11,6 +11,7 @@ import torch
 from peft import PeftModel
 from torch import nn
 
+from sightline.engine.feature_store import decoder_parts
 from sightline.models.adapters import base_model
 
 TOWER, PROJECTOR, DECODER = "vision tower", "projector", "decoder"
@@ -57,7 +58,7 @@ def group_parameters(model: Any) -> dict[str, list[tuple[str, nn.Parameter]]]:
     embedding, head = base.get_input_embeddings(), base.get_output_embeddings()
     in_embedding = {id(parameter) for parameter in embedding.parameters()}
     in_head = {id(parameter) for parameter in head.parameters()} if head is not None else set()
-    in_decoder = {id(parameter) for parameter in base.get_decoder().parameters()}
+    in_decoder = {id(one) for part in decoder_parts(base) or [base.get_decoder()] for one in part.parameters()}
     groups: dict[str, list[tuple[str, nn.Parameter]]] = {}
     for name, parameter in base.named_parameters():
         if isinstance(model, PeftModel) and parameter.requires_grad:

@@ -141,6 +141,15 @@ _FAMILIES = (
         both_ways=PROMPT,
         note="PaliGemma 1 and 2; rows of prompt and answer, each with an image",
     ),
+    FamilyFacts(
+        name="qwen",
+        image_inputs=PIXELS,
+        placeholder="<imgpad>",
+        decoder="transformer.h",
+        linear_layers=("c_attn", "c_proj", "w1", "w2"),
+        length_setting="seq_length",
+        note="Qwen-VL and Qwen-VL-Chat of 2023",
+    ),
     replace(_GRID, name="qwen2_5_vl"),
     replace(_GRID, name="qwen2_vl"),
     replace(

@@ -18,7 +18,7 @@ from sightline.engine.feature_store import FeatureStore, adapts_vision
 from sightline.engine.features import encode_images
 from sightline.engine.forest import NO_LABEL, Forest
 from sightline.engine.logprobs import EdgeScores
-from sightline.engine.routes import score_forest, whole_rows
+from sightline.engine.routes import longest_shared, score_forest, whole_rows
 from sightline.types import FamilyFacts
 
 
@@ -47,7 +47,7 @@ def add_forest_forward(
         if forest is None:
             return forward_without_forest(*args, **kwargs)
         spans = kwargs.pop("image_spans", ())
-        if not _asks_for_scores(kwargs, forest):
+        if not _asks_for_scores(kwargs, forest) or _is_too_long(self, facts, forest):
             return forward_without_forest(*args, **whole_rows(kwargs, forest, [count for _, count in spans], facts))
         image_inputs = {name: kwargs[name] for name in facts.image_inputs if kwargs.get(name) is not None}
         with context() if context is not None else nullcontext():
@@ -92,6 +92,12 @@ def _asks_for_scores(arguments: dict[str, Any], forest: Forest) -> bool:
         return False
     labelled_N, scored_N = (labels_NL[:, 1:] != NO_LABEL).sum(1), (forest.edge_NT >= 0).sum(1)
     return torch.equal(labelled_N, scored_N)
+
+
+def _is_too_long(model: Any, facts: FamilyFacts, forest: Forest) -> bool:
+    """Whether a sequence is so long that the model would read it otherwise than those that it shares tokens with."""
+    limit = longest_shared(model, facts)
+    return limit is not None and int((forest.path_NL >= 0).sum(1).max()) > limit
 
 
 def _trl_record(scores: EdgeScores, forest: Forest, labels_NL: Tensor, num_items_in_batch: Any) -> FusedCausalLMOutput:

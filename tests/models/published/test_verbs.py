@@ -11,6 +11,7 @@ import pytest
 from sightline.cli.main import run
 from sightline.models.load import load_vlm
 from tests.models.ports.moondream.published import write_folder
+from tests.models.ports.qwen_vl.tiny import published as qwen_vl
 from tests.models.published import test_deepseek_vl, test_llava, test_yi_vl
 from tests.tiny import picture
 
@@ -35,6 +36,8 @@ MAKERS: dict[str, Callable[[Path], Path]] = {
     "moondream2 B": lambda folder: write_folder(folder, "B"),
     "moondream2 C": lambda folder: write_folder(folder, "C"),
     "moondream2 D": lambda folder: write_folder(folder, "D"),
+    "qwen-vl": lambda folder: qwen_vl(folder, chat=False, shards=".safetensors"),
+    "qwen-vl-chat": qwen_vl,
 }
 
 

@@ -3,9 +3,7 @@
 # Dims: L tokens of a text, K tokens that an image's placeholder becomes.
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -37,6 +35,7 @@ class Layout:
         prompts_alone: TRL 1.16 cannot make the processor's rows, since it hands answers to it without their prompts:
             the processor wants an image with them, or writes in front of them.
         is_base: its models were published without a form for conversations, so that they are asked in plain words.
+        opens: the token that stands in front of an image's placeholder and nowhere else.
     """
 
     image_in_front: bool = False
@@ -49,6 +48,7 @@ class Layout:
     one_image: bool = False
     prompts_alone: bool = False
     is_base: bool = False
+    opens: str = ""
 
 
 # Read in transformers 5.23 and in our ports, by the processor's class; one that is not here writes nothing by itself.
@@ -62,6 +62,7 @@ LAYOUTS: dict[str, Layout] = {
     "Molmo2Processor": Layout(start=FRONT, feature_token="<im_patch>", prompts_alone=True),
     "MoondreamProcessor": Layout(one_image=True),
     "PaliGemmaProcessor": Layout(start=AFTER_IMAGES, end="\n", prompts_alone=True, is_base=True),
+    "QwenVLProcessor": Layout(opens="<img>"),
 }
 IN_FRONT = -1  # stands for an image that the text does not name
 _RENAMED = {"image_patches": "pixel_values"}  # Fuyu's old name, gone with transformers 5.24
@@ -184,62 +185,6 @@ def started(processor: Any, text: str) -> str:
     if layout.start != FRONT or text.startswith(start_token(processor)):
         return text
     return start_token(processor) + text
-
-
-@functools.lru_cache(maxsize=16)
-def foreign_tokens(processor: Any) -> dict[int, str]:
-    """Tokens that a text must not hold, and what they stand for: features, which have images, and other media."""
-    tokenizer, hole = processor.tokenizer, hole_id(processor)
-    ids = {feature_token_id(processor)}
-    if "mm_token_type_ids" in processor.model_input_names:
-        ids |= {int(token) for token in processor.image_token_ids if token is not None}
-    found = dict.fromkeys(ids - {hole}, "image")
-    for medium in ("video", "audio"):
-        word = getattr(processor, f"{medium}_token", None)
-        token = tokenizer.convert_tokens_to_ids(str(word)) if word is not None else None
-        if token not in (None, tokenizer.unk_token_id, hole):
-            found[token] = medium
-    return found
-
-
-@contextmanager
-def tokenizing(label: str) -> Iterator[None]:
-    """Inside, a text is tokenized; `label` says whose.
-
-    Raises:
-        DataError: the tokenizer has no token for it, not even one for what is unknown.
-    """
-    try:
-        yield
-    except Exception as error:
-        if type(error) is not Exception:  # as the package tokenizers (0.22) raises all that its models lack
-            raise
-        raise DataError(
-            f"{label}: the tokenizer cannot read the text: {error}. Mend tokenizer.json in the model's folder, or copy "
-            "the folder again."
-        ) from error
-
-
-def token_ids(processor: Any, text: str, label: str, adds_tokens: bool = False) -> np.ndarray:
-    """Token ids of a text, (L,), of which none may be another's than words'; see `tokenizing`, `require_own_words`."""
-    with tokenizing(label):
-        ids_L = np.asarray(processor.tokenizer(text, add_special_tokens=adds_tokens)["input_ids"], dtype=np.int64)
-    require_own_words(processor, ids_L, label)
-    return ids_L
-
-
-def require_own_words(processor: Any, ids_L: np.ndarray, label: str) -> None:
-    """Raise DataError where a text holds a token that stands for part of an image, for a video or for sound."""
-    foreign = foreign_tokens(processor)
-    if not foreign:
-        return
-    held = np.isin(ids_L, list(foreign))
-    if held.any():
-        token = int(ids_L[held][0])
-        raise DataError(
-            f"{label}: the text holds {processor.tokenizer.convert_ids_to_tokens(token)!r}, which stands for "
-            f"{'a part of an image' if foreign[token] == 'image' else foreign[token]}. Take it out of the text."
-        )
 
 
 def require_apart(processor: Any, images: int, label: str) -> None:

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from sightline.data.encoding.bounded_templates import bound_templates
-from sightline.data.encoding.processors import Layout, layout_of, prompt_ids, token_ids, tokenizing
+from sightline.data.encoding.own_words import token_ids, tokenizing
+from sightline.data.encoding.processors import Layout, layout_of, prompt_ids
 from sightline.data.encoding.rendering import missing_template, templated
 from sightline.errors import DataError, InputError
 from sightline.types import SYSTEM, Picture, Question, Turn

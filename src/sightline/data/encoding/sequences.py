@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sightline.data.encoding import processors, rendering
+from sightline.data.encoding import own_words, processors, rendering
 from sightline.data.encoding.borders import spelt_out
 from sightline.data.encoding.fit import LENGTH_POLICIES, FittedRow, TokenCounts, count_tokens, fit_row
 from sightline.data.encoding.preferences import answer_pairs, image_groups
@@ -343,10 +343,10 @@ class SequenceEncoder:
             (first + start, end + start) for first, end in rendering.moved_spans(self.processor, text, around, spans)
         ]
         text = spelt_out(processors.started(self.processor, text), processors.image_token(self.processor), around)
-        with processors.tokenizing(label):
+        with own_words.tokenizing(label):
             encoded = self.processor.tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         ids_L = np.asarray(encoded["input_ids"], dtype=np.int64)
-        processors.require_own_words(self.processor, ids_L, label)
+        own_words.require_own_words(self.processor, ids_L, label)
         ids_L = np.concatenate([front, ids_L])
         scored_L = np.pad(rendering.inside_spans(encoded["offset_mapping"], spans), (len(front), 0))
         if not scored_L.any() and not self.settings.keeps_empty:
@@ -354,7 +354,7 @@ class SequenceEncoder:
         return _Text(ids_L, scored_L)
 
     def _tokenize(self, text: str, label: str) -> np.ndarray:
-        return processors.token_ids(self.processor, text, label)
+        return own_words.token_ids(self.processor, text, label)
 
     def _expand(self, text: _Text, shown: tuple[int, ...], table: processors.ImageTable, label: str) -> TokenSequence:
         return processors.expand_images(self.processor, text.ids_L, text.scored_L, shown, table, label)

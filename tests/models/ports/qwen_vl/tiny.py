@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from safetensors.torch import save_file
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
 from sightline.models.ports.qwen_vl.config import QwenVLConfig
+from sightline.models.ports.qwen_vl.layout import qwen_vl
 from sightline.models.ports.qwen_vl.model import QwenVLForConditionalGeneration
 from sightline.models.ports.qwen_vl.tokenizer import IMAGE, SPECIALS
+from sightline.models.published.folder import read_folder
 
 # Each is made of two before it, the last two letters first.
 MERGED = ("re", "red", " red", "is", " is", "th", "the", " the", "at", "hat", "what", " what", "\n\n", "Pi", "ct", "er")
@@ -100,6 +103,14 @@ def tiny_model(seed: int = 0, **changes: Any) -> QwenVLForConditionalGeneration:
             elif name.endswith((".query", "visual.proj", "positional_embedding")):
                 parameter.copy_(torch.randn_like(parameter) * 0.5)
     return model.eval()
+
+
+def tiny_qwen_vl() -> tuple[Any, Any]:
+    """The chat model with its processor, both known to transformers' auto classes."""
+    with tempfile.TemporaryDirectory() as place:
+        folder = read_folder(str(published(Path(place, "model"))))
+        assert folder is not None
+        return tiny_model(), qwen_vl().processor(folder, {})
 
 
 def published(folder: Path, chat: bool = True, shards: str = ".bin", **changes: Any) -> Path:

@@ -31,7 +31,7 @@ from sightline.models.ports.qwen_vl.tokenizer import (
     VOCABULARY,
     read_tokenizer,
 )
-from sightline.models.published.folder import Folder, read_folder
+from sightline.models.published.folder import INDEXES, Folder, read_folder
 from sightline.models.published.layout import Parts
 
 CHATS, GOES_ON = "chatml", "raw"  # the authors' names of the two ways to ask
@@ -70,7 +70,8 @@ def read_config(folder: Folder) -> QwenVLConfig:
         )
     quantised = settings.get("quantization_config")
     method = quantised.get("quant_method") if isinstance(quantised, dict) else None
-    if method == "gptq" or any(name.endswith(".qweight") for name in folder.tensor_names()):
+    named = [name for index in INDEXES for name in folder.read_settings(index).get("weight_map", ())]
+    if method == "gptq" or any(name.endswith(".qweight") for name in named):
         raise InputError(
             f"{folder.name}: expected weights as they were trained, got those of GPTQ (Qwen-VL-Chat-Int4), which "
             "Sightline does not read. Name Qwen/Qwen-VL-Chat, and set load_in_4bit where memory is short."
