@@ -18,10 +18,10 @@ from sightline.values import RecipeLoader, Written, describe, out_of_range, read
 COMMAND_LINE = "command line"
 RECIPES = (".yaml", ".yml")
 PLACES = frozenset(
-    "adapter adapter_folder annotations answers base benchmarks bert captions card chat_template_path config data "
-    "data_dir data_files dataset_name decoder deepspeed eval_annotations eval_data eval_dataset_name evals "
-    "fsdp_config image image_folder images model model_name_or_path others out output_dir output_path path policy "
-    "predictions prompts resume_from_checkpoint run run_a run_b source tokenizer tower train_data vit".split()
+    "adapter adapter_folder annotations answers base benchmarks bert captions card chat_template chat_template_path "
+    "config data data_dir data_files dataset_name decoder deepspeed eval_annotations eval_data eval_dataset_name "
+    "evals fsdp_config image image_folder images model model_name_or_path others out output_dir output_path path "
+    "policy predictions prompts resume_from_checkpoint run run_a run_b source tokenizer tower train_data vit".split()
 )  # settings that name files, folders or Hub ids
 
 UNBOUNDED = ("max_grad_norm",)  # infinite where gradients are measured and never clipped

@@ -119,7 +119,7 @@ NO_PLACES = {
     "eval_columns",
     "task", "text", "question", "sentence", "endpoint", "judge", "kind", "export", "profile", "to", "rows", "limit",
     "skip_bad_rows", "preset", "split", "eval_split", "name", "top", "candidates", "compare", "report_pictures",
-    "columns",
+    "columns", "model_revision",
 }  # fmt: skip
 
 
