@@ -102,6 +102,16 @@ def test_generated_tokens_are_the_likeliest_of_the_formulas(model, use_cache):
         assert found[number] == words[-6:]
 
 
+def test_several_answers_a_prompt_see_the_image_of_their_own(model):
+    rows = [row([7, 8, 9], True), row([7, 8], False), row([7, 8, 9], True)]
+    inputs = {**batch(rows, left=True), "pixel_values": torch.stack([pixels(0), pixels(1)])}
+    settings: dict[str, Any] = {"max_new_tokens": 4, "do_sample": False, "eos_token_id": None, "num_beams": 2}
+    found = model.generate(**inputs, **settings)[:, -4:].tolist()
+    for number, (one, seed) in enumerate(zip(rows, (0, None, 1), strict=True)):
+        image = {} if seed is None else {"pixel_values": pixels(seed)[None]}
+        assert found[number] == model.generate(**batch([one]), **image, **settings)[0, -4:].tolist()
+
+
 @pytest.mark.parametrize("has_image", [True, False], ids=["image", "text"])
 def test_both_experts_have_gradients_with_and_without_checkpointing(has_image):
     found = []

@@ -238,6 +238,16 @@ class CogVLMForCausalLM(CogVLMPreTrainedModel, GenerationMixin):
             updated["token_type_ids"][:, -kwargs.get("num_new_tokens", 1) :] = 0
         return updated
 
+    def _expand_multimodal_outputs(
+        self, input_ids: Tensor, mm_encoder_output: dict[str, Any], expand_size: int = 1, inputs_embeds: Any = None
+    ) -> dict[str, Any]:
+        """The features for `expand_size` answers a prompt, which has one image or none; transformers (5.23) would look
+        for an image's tokens by their id, which padding has, too."""
+        images = mm_encoder_output.get("image")
+        if images is not None:
+            images.pooler_output = images.pooler_output.repeat_interleave(expand_size, dim=0)
+        return mm_encoder_output
+
     def _prepare_position_ids_for_generation(self, inputs_tensor: Tensor, model_kwargs: dict[str, Any]) -> Tensor:
         ids = model_kwargs.get("input_ids")
         ids = inputs_tensor if ids is None or not ids.shape[1] else ids
