@@ -197,13 +197,25 @@ def test_a_repetition_penalty_and_several_stop_tokens_are_those_of_generate(
     assert expected != [answered_by_transformers(loaded, question) for question in questions]
 
 
+def test_tokens_that_are_never_chosen_are_those_of_generate(
+    loaded: LoadedVlm, questions: list[Question], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [answered_by_transformers(loaded, question) for question in questions]
+    words = loaded.processor.tokenizer(" ".join(before), add_special_tokens=False)["input_ids"]
+    monkeypatch.setattr(loaded.model.generation_config, "suppress_tokens", sorted(set(words))[:3])
+    answerer = LocalAnswerer(loaded, say=silent)
+    answers = [answer.text for answer in answerer.answer(questions)]
+    assert answerer.route is not None and answerer.route.route == "mask"
+    assert answers == [answered_by_transformers(loaded, question) for question in questions] != before
+
+
 def test_other_generation_settings_turn_sharing_off_with_a_reason(
     loaded: LoadedVlm, questions: list[Question], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loaded.model.generation_config, "suppress_tokens", [9])
+    monkeypatch.setattr(loaded.model.generation_config, "no_repeat_ngram_size", 1)
     said: list[str] = []
     answers = [answer.text for answer in LocalAnswerer(loaded, say=said.append).answer(questions)]
-    assert said == ["One look per image: off, the model's generation settings have suppress_tokens."]
+    assert said == ["One look per image: off, the model's generation settings have no_repeat_ngram_size."]
     assert answers == [answered_by_transformers(loaded, question) for question in questions]
 
 

@@ -69,6 +69,7 @@ def local_answering(
             "stop_ids": sorted(rules.stop_ids),
             "repetition_penalty": rules.repetition_penalty,
             "others": list(rules.others),
+            **({"forbidden_ids": sorted(rules.forbidden_ids)} if rules.forbidden_ids else {}),
             "settings": generation_settings(loaded.inner),
         },
     }

@@ -14,7 +14,7 @@ from sightline.answering.local import LocalAnswerer, evaluating
 from sightline.data.encoding.prompts import Prompt, check_template, option_ids, render_prompt
 from sightline.engine.features import shown_pictures
 from sightline.errors import DataError
-from sightline.models.generate import greedy_rules, greedy_settings
+from sightline.models.generate import before_stops, greedy_rules, greedy_settings, words_to_stop
 from sightline.models.load import LoadedVlm
 from sightline.types import CUT, ENDED, Answer, OptionScore, Question
 
@@ -116,11 +116,12 @@ class EncoderDecoderAnswerer:
             if sampling is not None:
                 config.update(do_sample=True, temperature=sampling.temperature, top_p=1.0, top_k=0)
                 torch.manual_seed(sampling.seed)
-            (ids,) = self.loaded.model.generate(**inputs, generation_config=config).tolist()
+            told = words_to_stop(self.loaded, config)
+            (ids,) = self.loaded.model.generate(**inputs, generation_config=config, **told).tolist()
         said = ids[1:]  # behind the token that the decoder starts from
         ended = not self.rules.stop_ids.isdisjoint(said)
         text = self.loaded.processor.tokenizer.decode([token for token in said if token not in self._around])
-        return Answer(text.strip(), finish_reason=ENDED if ended else CUT)
+        return before_stops(Answer(text.strip(), finish_reason=ENDED if ended else CUT), config.stop_strings)
 
     def _score(self, one: _Asked, inputs: Mapping[str, Any]) -> Answer:
         """How likely the decoder finds each option behind its start; the encoder reads the prompt once."""

@@ -263,7 +263,7 @@ class LocalAnswerer:
         limits = [one.question.max_new_tokens for one in batch]
         assert self.facts is not None
         samplings = [one.question.sampling for one in batch]
-        choose = NextTokens(prompts.forest, samplings, self.rules.repetition_penalty)
+        choose = NextTokens(prompts.forest, samplings, self.rules.repetition_penalty, self.rules.forbidden_ids)
         ids = decode(self.loaded.inner, self.facts, prompts, choose, self.rules.stop_ids, limits)
         return decoded_answers(self.loaded.processor, ids, self.rules.stop_ids, self.facts.end_word)
 

@@ -28,16 +28,27 @@ class NextTokens:
             seed alone, not on the prompts beside it.
         penalty: tokens of the prompt and of the answer so far have positive logits divided by it and negative ones
             multiplied (Keskar et al. 2019, arXiv 1909.05858, section 4.1); 1 changes nothing.
+        forbidden: tokens that are never next.
     """
 
-    def __init__(self, forest: Forest, samplings: Sequence[Sampling | None], penalty: float = 1.0) -> None:
+    def __init__(
+        self,
+        forest: Forest,
+        samplings: Sequence[Sampling | None],
+        penalty: float = 1.0,
+        forbidden: Collection[int] = (),
+    ) -> None:
         self.penalty = penalty
+        self.forbidden = sorted(forbidden)
         self.forest = forest
         self.said_NV: Tensor | None = None
         self.samplings = samplings
         self._random = [one and np.random.default_rng(one.seed) for one in samplings]
 
     def __call__(self, active_A: Tensor, logits_AV: Tensor) -> Tensor:
+        if self.forbidden:
+            never_F = torch.tensor(self.forbidden, device=logits_AV.device)
+            logits_AV = logits_AV.index_fill(-1, never_F, -torch.inf)
         if self.penalty == 1.0:
             return self._choose(active_A, logits_AV)
         if self.said_NV is None:

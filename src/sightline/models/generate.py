@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -24,9 +24,10 @@ _TYPE_INPUTS = ("token_type_ids", "mm_token_type_ids", "image_embeds_position_ma
 _CHOICE_SETTINGS = (
     "min_length", "min_new_tokens", "stop_strings", "encoder_repetition_penalty", "no_repeat_ngram_size",
     "encoder_no_repeat_ngram_size", "bad_words_ids", "forced_bos_token_id", "forced_eos_token_id",
-    "exponential_decay_length_penalty", "suppress_tokens", "begin_suppress_tokens", "sequence_bias", "guidance_scale",
+    "exponential_decay_length_penalty", "begin_suppress_tokens", "sequence_bias", "guidance_scale",
     "watermarking_config",
 )  # fmt: skip
+_NEUTRAL = {"encoder_repetition_penalty": 1.0, "guidance_scale": 1.0}
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,13 @@ class GreedyRules:
         stop_ids: tokens that end an answer.
         repetition_penalty: 1 for none.
         others: names of further settings that change which token is chosen.
+        forbidden_ids: tokens that are never chosen.
     """
 
     stop_ids: frozenset[int]
     repetition_penalty: float
     others: tuple[str, ...]
+    forbidden_ids: frozenset[int] = frozenset()
 
 
 def greedy_rules(model: Any) -> GreedyRules:
@@ -52,17 +55,20 @@ def greedy_rules(model: Any) -> GreedyRules:
     """
     config = model.generation_config
     stop = config.eos_token_id
-    others = tuple(name for name in _CHOICE_SETTINGS if getattr(config, name, None) not in (None, 0, 1.0, []))
+    values = {name: getattr(config, name, None) for name in _CHOICE_SETTINGS}
+    others = tuple(name for name, value in values.items() if value not in (None, 0, [], _NEUTRAL.get(name)))
     try:
         stops = stop if isinstance(stop, list | tuple) else [] if stop is None else [stop]
         penalty = 1.0 if config.repetition_penalty is None else float(config.repetition_penalty)
         if not penalty > 0:
             raise ValueError
-        return GreedyRules(frozenset(map(int, stops)), penalty, others)
+        forbidden = frozenset(map(int, config.suppress_tokens or ()))
+        return GreedyRules(frozenset(map(int, stops)), penalty, others, forbidden)
     except (TypeError, ValueError) as error:
         raise InputError(
-            f"generation_config.json: expected numbers at eos_token_id and repetition_penalty (above 0), got "
-            f"{str(stop)[:60]!r} and {str(config.repetition_penalty)[:60]!r}. Mend the model's folder."
+            f"generation_config.json: expected numbers at eos_token_id and repetition_penalty (above 0), and at "
+            f"suppress_tokens if there, got {str(stop)[:60]!r}, {str(config.repetition_penalty)[:60]!r} and "
+            f"{str(config.suppress_tokens)[:60]!r}. Mend the model's folder."
         ) from error
 
 
@@ -81,11 +87,28 @@ def generate_answers(
     with torch.random.fork_rng(enabled=sampling is not None):
         if sampling is not None:
             torch.manual_seed(sampling.seed)
-        ids = loaded.model.generate(**inputs, generation_config=config)
+        ids = loaded.model.generate(**inputs, generation_config=config, **words_to_stop(loaded, config))
     said = ids[:, inputs["input_ids"].shape[1] :].tolist()
     facts = family_of(loaded.model)
     end_word = "" if facts is None else facts.end_word
-    return decoded_answers(loaded.processor, said, greedy_rules(loaded.model).stop_ids, end_word)
+    answers = decoded_answers(loaded.processor, said, greedy_rules(loaded.model).stop_ids, end_word)
+    return [before_stops(answer, config.stop_strings) for answer in answers]
+
+
+def words_to_stop(loaded: LoadedVlm, config: Any) -> dict[str, Any]:
+    """What `generate` needs besides its settings where those name words that end an answer (`stop_strings`)."""
+    return {"tokenizer": loaded.processor.tokenizer} if config.stop_strings else {}
+
+
+def before_stops(answer: Answer, stops: str | Sequence[str] | None) -> Answer:
+    """The answer up to the first of these words, which ends it.
+
+    >>> before_stops(Answer("red<END> and", finish_reason=CUT), "<END>").text
+    'red'
+    """
+    words = [stops] if isinstance(stops, str) else stops or ()
+    ends = [answer.text.index(word) for word in words if word in answer.text]
+    return replace(answer, text=answer.text[: min(ends)].strip(), finish_reason=ENDED) if ends else answer
 
 
 def decoded_answers(

@@ -45,6 +45,7 @@ from sightline.models.published.layout import Conversion, Parts
 _CUTS = {ONE_VIEW: ONE, TILES: TILED, CROPS: CROPPED, STARMIE_CROPS: CROPPED}
 _YEARS = {MoondreamConfig: "2024", MoondreamRegionConfig: "2025"}
 _END_OF_TEXT = "<|endoftext|>"
+_ANSWER = 3  # of starmie-v1: the mark in front of an answer, which the authors never let an answer have
 # What the authors' config.json leaves to their code; one that has them (a smaller model's) is believed.
 _SIZES = (
     "projector_size", "image_token_id", "overlap", "region_size", "coordinate_features", "size_features", "bins",
@@ -199,6 +200,7 @@ def _generation(folder: Folder, kind: type[MoondreamConfig]) -> GenerationConfig
         do_sample=False,
         max_new_tokens=256 if of_2024 else 768,
         **({"stop_strings": [END]} if ends_in_words else {}),
+        **({"suppress_tokens": [_ANSWER]} if config.generation == STARMIE_CROPS else {}),
     )
 
 
