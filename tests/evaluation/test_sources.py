@@ -305,3 +305,13 @@ class TestCustom:
     def test_a_row_that_is_no_item_says_why(self, tmp_path: Path, row: dict[str, Any], message: str) -> None:
         with pytest.raises(DataError, match=f"mine.jsonl row 1: .*{message}"):
             self.load(tmp_path, row)
+
+
+@pytest.mark.parametrize("name", ["flickr.token", "rows.tsv"])
+def test_a_path_as_long_as_a_text_is_told_by_its_row(name: str, tmp_path: Path) -> None:
+    long = "x" * 5000
+    texts = {"flickr.token": f"{long}#0\tred\n", "rows.tsv": f"index\timage_path\tquestion\tanswer\n1\t{long}\t?\ta\n"}
+    (tmp_path / name).write_text(texts[name])
+    with pytest.raises(DataError, match=f"{name} row 1.*: image 'x*' not found in") as raised:
+        load_items(load_task("custom"), DataChoice(data=str(tmp_path / name)))
+    assert len(str(raised.value)) < 1000

@@ -24,6 +24,7 @@ from sightline.secrets import remember_command
 
 SHOWN = frozenset({"-h", "--help", "--version", *UPSTREAM})  # what prints and ends, before any verb
 INTERRUPTED = 128 + signal.SIGINT
+LONGEST_PATH = 4096  # characters that Linux takes
 NO_HOME = "Could not determine home directory"  # Python's words, without a class of their own
 OWN_FAULT = (
     "\nThis is a fault of Sightline's, not of yours. Please report it where you got Sightline from, with the lines "
@@ -109,9 +110,9 @@ def _told_of_machine(error: OSError | RuntimeError) -> int:
         raise error
     if not isinstance(error, kinds) and error.errno not in (errno.ENAMETOOLONG, errno.ELOOP):
         raise error
-    print(
-        f"{_speaker()}error: {error.filename}: {error.strerror}. Name another path, or mend this one.", file=sys.stderr
-    )
+    name = str(error.filename)
+    shown = name if len(name) <= LONGEST_PATH else f"{name[:200]}... ({len(name):,} characters)"
+    print(f"{_speaker()}error: {shown}: {error.strerror}. Name another path, or mend this one.", file=sys.stderr)
     return 2
 
 

@@ -19,7 +19,11 @@ LEAST = {
     "gradient_accumulation_steps": 1,
     "dataloader_num_workers": 0,
     "dataloader_prefetch_factor": 1,
+    "learning_rate": 0,
+    "weight_decay": 0,
+    "adam_epsilon": 0,
 }
+BETAS = ("adam_beta1", "adam_beta2")
 OUTPUT = "trainer_output"  # transformers' own, where no output_dir is given
 
 
@@ -84,11 +88,14 @@ def _check_optim_args(given: Any) -> None:
 
 
 def _check_counts(given: Mapping[str, Any]) -> None:
-    """Counts that transformers (5.23) takes as they are, and that torch's loaders then fail on."""
+    """Numbers that transformers (5.23) takes as they are, and that torch's loaders and optimizers then fail on."""
+    numbers = {name: value for name, value in given.items() if isinstance(value, int | float)}
     for name, least in LEAST.items():
-        value = given.get(name)
-        if isinstance(value, int) and value < least:
-            raise ConfigError(f"{name}: expected {least} or more; got {value}.")
+        if name in numbers and not numbers[name] >= least:  # as NaN is not, either
+            raise ConfigError(f"{name}: expected {least} or more; got {numbers[name]}.")
+    for name in BETAS:
+        if name in numbers and not 0 <= numbers[name] < 1:
+            raise ConfigError(f"{name}: expected at least 0 and less than 1; got {numbers[name]}.")
 
 
 def _check_packages(given: Sequence[Given], merged: Mapping[str, Any]) -> None:

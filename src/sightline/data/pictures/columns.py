@@ -83,7 +83,7 @@ class PictureFinder:
     def place(self, candidates: Iterable[str]) -> str:
         """The first candidate that is a file, as an absolute path; the first of all where none is."""
         named = list(candidates)
-        found = (str(folder / name) for name in named for folder in self.folders if (folder / name).is_file())
+        found = (str(folder / name) for name in named for folder in self.folders if os.path.isfile(folder / name))
         return next(found, named[0])
 
     def has(self, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import csv
 import hashlib
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -240,9 +241,9 @@ def _file_pictures(cell: str, path: Path, name: str) -> tuple[Picture, ...]:
     for part in _parts(cell) if cell else []:
         folders = (path.parent, *beside(path))
         places = [one for folder in folders for one in (folder / part, folder / "images" / row_stem(path) / part)]
-        place = next((place for place in places if place.is_file()), None)
+        place = next((place for place in places if os.path.isfile(place)), None)
         if place is None:
-            raise FileNotFoundError(f"image '{part}' not found in {places[0].parent} or {places[1].parent}")
+            raise FileNotFoundError(f"image '{part[:200]}' not found in {places[0].parent} or {places[1].parent}")
         pictures.append(FilePicture(place, stored_key(place), name))
     return tuple(pictures)
 
