@@ -96,7 +96,7 @@ def test_a_hub_id_whose_weights_are_not_here_counts_by_its_config(
         require_room("owner/name", config, LoadingOptions(), "cpu")
 
 
-@pytest.mark.parametrize("verb", ["ask", "eval", "sft"])
+@pytest.mark.parametrize("verb", ["ask", "eval", "sft", "doctor"])
 def test_no_verb_reads_what_does_not_fit(
     verb: str, folder: Path, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -109,6 +109,7 @@ def test_no_verb_reads_what_does_not_fit(
         "eval": [str(rows), "--output_dir", str(tmp_path / "run")],
         "sft": [str(rows), "--output_dir", str(tmp_path / "run"), "--report_to", "none"],
     }
-    assert run([verb, str(folder), *given[verb]]) == 1
+    named = ["--model_name_or_path", str(folder), "--dataset_name", str(rows), "--for", "sft"]
+    assert run([verb, *(named if verb == "doctor" else [str(folder), *given[verb]])]) == 1
     assert "What would fit: nothing that is here" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -21,6 +21,7 @@ from sightline.training.recipe import plan_recipe
 from sightline.training.references import planned_rows
 from sightline.training.row_test import choose_rows
 from sightline.training.run import quiet_input_errors
+from sightline.training.source import require_room_for
 from sightline.training.stored_features import open_store
 
 PREFETCH = 2  # torch's default of batches that a worker makes ahead
@@ -33,8 +34,10 @@ def diagnose_recipe(argv: Sequence[str], method: str | None, track: Track) -> Di
 
     Raises:
         InputError: a setting, the data or the model cannot be used at all.
+        MachineError: the weights alone do not fit into memory.
     """
     plan = plan_recipe(argv, method)
+    require_room_for(plan.source, plan.settings)
     check_evaluation(plan.settings)
     return diagnose(plan, track)
 
