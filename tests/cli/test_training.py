@@ -279,8 +279,9 @@ def with_ctrl_c(usual: Any) -> Any:
         (["sft", "--bf16", "false"], "error: model_name_or_path: "),
         (["ask", "model", "missing.png", "what?"], "error: image 'missing.png' not found."),
         (["vilt", "vqa"], "error: train_data: expected a file"),
+        (["models", "convert", "model", "out"], "error: model "),
     ],
-    ids=["sft", "ask", "vilt"],
+    ids=["sft", "ask", "vilt", "models convert"],
 )
 def test_the_command_starts_in_a_process_of_its_own(arguments: list[str], said: str, tmp_path: Path) -> None:
     """These tests have declared torchvision's operators; a user's process must do so by itself."""

@@ -5,12 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sightline.errors import InputError
-from sightline.models.torchvision_schemas import declare_torchvision_operators
+from sightline.models.published.sentencepiece import read_llama_tokenizer
 from tests.models.ports.cogvlm.tiny_cogvlm import SENTENCES, field, integer, pieces, vocabulary_file
-
-declare_torchvision_operators()
-
-from sightline.models.published.sentencepiece import read_llama_tokenizer  # noqa: E402
 
 
 @pytest.fixture

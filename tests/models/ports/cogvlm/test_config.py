@@ -8,12 +8,8 @@ from typing import Any
 import pytest
 import torch
 
-from sightline.models.torchvision_schemas import declare_torchvision_operators
-
-declare_torchvision_operators()
-
-from sightline.models.ports.cogvlm.config import CogVLMConfig  # noqa: E402
-from sightline.models.ports.cogvlm.model import CogVLMForCausalLM  # noqa: E402
+from sightline.models.ports.cogvlm.config import CogVLMConfig
+from sightline.models.ports.cogvlm.model import CogVLMForCausalLM
 
 SHARD = 5_000_000_000  # bytes, transformers' limit when the checkpoints were saved
 # Names by the number of layers that have them, and shapes.

@@ -9,13 +9,12 @@ import pytest
 import torch
 from PIL import Image
 
+from sightline.models.ports.cogvlm.config import CogVLMConfig
+from sightline.models.ports.cogvlm.processor import CogVLMImageProcessor, CogVLMProcessor
+from sightline.models.ports.cogvlm.templates import chat_template
+from sightline.models.published.sentencepiece import read_llama_tokenizer
 from tests.models.ports.cogvlm.tiny_cogvlm import write_vocabulary
 from tests.tiny import picture
-
-from sightline.models.ports.cogvlm.config import CogVLMConfig  # isort: skip
-from sightline.models.ports.cogvlm.processor import CogVLMImageProcessor, CogVLMProcessor  # isort: skip
-from sightline.models.ports.cogvlm.templates import chat_template  # isort: skip
-from sightline.models.published.sentencepiece import read_llama_tokenizer  # isort: skip
 
 USER, ASSISTANT = "user", "assistant"
 

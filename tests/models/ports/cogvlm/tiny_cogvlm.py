@@ -11,13 +11,9 @@ from typing import Any
 import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from sightline.models.torchvision_schemas import declare_torchvision_operators
+from sightline.models.ports.cogvlm.config import CogVLMConfig
+from sightline.models.ports.cogvlm.model import CogVLMForCausalLM
 from tests.models.published.checkpoints import write_weights
-
-declare_torchvision_operators()
-
-from sightline.models.ports.cogvlm.config import CogVLMConfig  # noqa: E402
-from sightline.models.ports.cogvlm.model import CogVLMForCausalLM  # noqa: E402
 
 VOCABULARY = 400
 SENTENCES = [
