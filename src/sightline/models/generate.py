@@ -198,7 +198,8 @@ def _types_behind(loaded: LoadedVlm, inputs: dict[str, Any]) -> dict[str, int]:
 def greedy_settings(loaded: LoadedVlm, max_new_tokens: int) -> Any:
     """The model's own generation settings (stop tokens, penalties) without sampling or beams."""
     config = copy.deepcopy(loaded.model.generation_config)
-    config.update(do_sample=False, num_beams=1, temperature=None, top_p=None, top_k=None, use_cache=True)
+    # Those of sampling at transformers' defaults: None would be filled with the model's own, and warned of as unused.
+    config.update(do_sample=False, num_beams=1, temperature=1.0, top_p=1.0, top_k=50, use_cache=True)
     config.update(max_length=None, max_new_tokens=max_new_tokens, pad_token_id=_pad_id(loaded))
     return config
 

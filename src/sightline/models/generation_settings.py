@@ -21,6 +21,8 @@ _NUMBERS: dict[str, tuple[float, float, bool]] = {
     **dict.fromkeys(("num_beams", "num_return_sequences", "max_length", "max_new_tokens"), (1, float("inf"), True)),
 }
 _ABOVE = ("repetition_penalty",)
+# What Qwen-VL's authors wrote there; the first tells its base model from the one that chats.
+_AUTHORS = ("chat_format", "max_window_size", "stop_words_ids")
 
 
 def odd_settings(model: str, vocabulary: int) -> list[str]:
@@ -52,7 +54,7 @@ def _read(model: str, name: str) -> dict[str, Any]:
 
 def _unknown(given: Mapping[str, Any], known: set[str]) -> Iterator[str]:
     for name in given:
-        if name not in known and not name.startswith("_"):
+        if name not in known and name not in _AUTHORS and not name.startswith("_"):
             hint = nearest(name, sorted(known))
             yield f"transformers has no setting {name[:60]!r}, which changes nothing. {hint or 'Take it out.'}"
 

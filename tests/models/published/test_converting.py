@@ -29,7 +29,8 @@ def test_weights_prompt_and_stops_are_those_of_the_checkpoint(tmp_path, name):
     assert after.model.generation_config.eos_token_id == before.model.generation_config.eos_token_id
     assert after.processor.tokenizer.get_vocab() == before.processor.tokenizer.get_vocab()
     if before.processor.chat_template:
-        prompts = [one.processor.apply_chat_template(MESSAGES, add_generation_prompt=True) for one in (before, after)]
+        said = MESSAGES[:1] if name == "qwen-vl" else MESSAGES  # the base model reads one prompt
+        prompts = [one.processor.apply_chat_template(said, add_generation_prompt=True) for one in (before, after)]
         assert prompts[0] == prompts[1]
 
 

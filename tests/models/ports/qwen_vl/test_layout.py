@@ -11,10 +11,11 @@ from safetensors.torch import load_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoProcessor, GenerationConfig
 
 from sightline.errors import InputError
+from sightline.models.generation_settings import odd_settings
 from sightline.models.load import load_vlm
 from sightline.models.ports.qwen_vl.model import QwenVLForConditionalGeneration
 from sightline.models.pretrained import load_pretrained
-from tests.models.ports.qwen_vl.tiny import RANKS, published, tiny_model
+from tests.models.ports.qwen_vl.tiny import RANKS, VOCABULARY, published, tiny_model
 
 POSITIONS = "transformer.visual.attn_pool.pos_embed"
 
@@ -73,6 +74,12 @@ def test_answers_end_with_what_the_authors_end_them_with(tmp_path, chat):
     assert settings.eos_token_id == ([RANKS + 2, RANKS + 1, RANKS] if chat else RANKS)
     assert (settings.do_sample, settings.top_p, settings.top_k, settings.max_new_tokens) == (True, 0.3, 0, 512)
     assert settings.pad_token_id == RANKS
+
+
+@pytest.mark.parametrize("chat", [True, False])
+def test_nothing_is_odd_in_the_authors_settings_of_generation(tmp_path, chat):
+    """`chat_format` is read here, so nobody is told to take it out."""
+    assert odd_settings(str(published(tmp_path / "model", chat=chat)), VOCABULARY) == []
 
 
 def test_plain_qwen_is_refused_by_name(tmp_path):
