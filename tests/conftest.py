@@ -24,11 +24,9 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["MPLBACKEND"] = "Agg"
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch loads; tests run side by side
 
-from sightline.models.torchvision_schemas import declare_torchvision_operators  # noqa: E402  after the settings above
+import sightline  # noqa: E402, F401  whose finder makes torchvision importable for transformers and TRL
 from tests.endpoint import Server  # noqa: E402
 from tests.hub import Hub  # noqa: E402
-
-declare_torchvision_operators()  # before a test imports transformers' image processors, alone or through TRL
 
 # A shell starts what it runs in the background with Ctrl-C ignored, and tests press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -6,18 +6,7 @@ import multiprocessing
 
 import pytest
 
-import sightline
-from sightline.models import torchvision_schemas
-
-
-@pytest.mark.parametrize("started_anew", [True, False])
-def test_a_worker_started_anew_declares_torchvisions_operators_before_it_is_given_anything(monkeypatch, started_anew):
-    declared: list[bool] = []
-    monkeypatch.setattr(torchvision_schemas, "declare_torchvision_operators", lambda: declared.append(True))
-    if started_anew:
-        monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
-    sightline._prepare_worker()
-    assert declared == [True] * started_anew
+import sightline  # noqa: F401  imported by the process, too, as where a worker is given what is ours
 
 
 def import_pictures(queue: multiprocessing.Queue[bool]) -> None:

@@ -2,6 +2,7 @@
 
 # Modules in C alone: what takes time to import comes at first use, as Ctrl-C before __main__ runs ends in a traceback.
 import sys
+from _frozen_importlib_external import PathFinder  # importlib.machinery's
 from _thread import RLock
 
 __version__ = "0.1.0"
@@ -101,16 +102,24 @@ def __getattr__(name: str) -> "Any":
     raise AttributeError(f"module 'sightline' has no attribute '{name}'")
 
 
-def _prepare_worker() -> None:
-    """Declares torchvision's operators in a process that another one starts anew (spawn, forkserver), a worker say.
+class _DeclaringFinder:
+    """Declares operators that torchvision's build may lack whenever it is first imported, by whatever comes first."""
 
-    What a worker is given names classes of transformers, whose modules import torchvision, before any of ours runs.
-    """
-    processes = sys.modules.get("multiprocessing.process")
-    if processes is not None and getattr(processes.current_process(), "_inheriting", False):
-        from sightline.models.torchvision_schemas import declare_torchvision_operators
+    def find_spec(self, name: str, path: "Any" = None, target: "Any" = None) -> "Any":
+        if name != "torchvision":
+            return None
+        spec = PathFinder.find_spec(name, path, target)
+        if spec is not None and spec.loader is not None:
+            run = spec.loader.exec_module
 
-        declare_torchvision_operators()
+            def run_declared(module: "Any") -> None:
+                from sightline.models.torchvision_schemas import declare_torchvision_operators
+
+                declare_torchvision_operators()
+                run(module)
+
+            spec.loader.exec_module = run_declared  # type: ignore[method-assign]
+        return spec
 
 
-_prepare_worker()
+sys.meta_path.insert(0, _DeclaringFinder())

@@ -9,13 +9,9 @@ from pathlib import Path
 
 import torch.distributed
 
-from sightline.models.torchvision_schemas import declare_torchvision_operators
-
-declare_torchvision_operators()  # as tests/conftest.py does
-
-from sightline.evaluation.in_training import task_scores  # noqa: E402
-from tests.processes import end_beside_others  # noqa: E402
-from tests.tiny import tiny_llava, tiny_processor  # noqa: E402
+from sightline.evaluation.in_training import task_scores
+from tests.processes import end_beside_others
+from tests.tiny import tiny_llava, tiny_processor
 
 
 def main(rows: str, folder: str) -> None:

@@ -8,10 +8,8 @@ import sys
 from typing import Any
 
 from sightline.cli.process import set_quiet_defaults
-from sightline.models.torchvision_schemas import declare_torchvision_operators
 
 set_quiet_defaults()
-declare_torchvision_operators()  # as tests/conftest.py does
 
 from transformers import Trainer  # noqa: E402
 

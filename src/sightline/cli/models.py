@@ -34,9 +34,6 @@ def convert_command(
 
     import torch
 
-    from sightline.models.torchvision_schemas import declare_torchvision_operators
-
-    declare_torchvision_operators()  # before the conversion imports transformers' image processors
     from sightline.models.published.converting import ConvertSettings, convert_checkpoint
     from sightline.runs import plain_data
 

@@ -41,9 +41,6 @@ def _train(argv: Sequence[str], verb: str) -> None:
     given = check_early(argv, verb)
     if given is not None:
         require_named(given)
-    from sightline.models.torchvision_schemas import declare_torchvision_operators
-
-    declare_torchvision_operators()  # before the evaluation imports transformers
     from sightline.evaluation.in_training import task_scores
     from sightline.evaluation.sources import DataChoice
     from sightline.launch.processes import is_first, say

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sightline import __version__
 from sightline.machine import installed_version, read_memory, usable_cpus
-from sightline.models.torchvision_schemas import declare_torchvision_operators, has_compiled_operators
+from sightline.models.torchvision_schemas import has_compiled_operators
 
 REQUIRED = ("torch", "torchvision", "transformers", "trl", "peft", "accelerate", "datasets", "safetensors", "pillow")
 # What a run may use, and what for.
@@ -101,7 +101,6 @@ def read_environment() -> Environment:
     """The environment of this process."""
     import torch
 
-    declare_torchvision_operators()
     memory = read_memory()
     offline = any(os.environ.get(name, "").upper() in ("1", "ON", "YES", "TRUE") for name in _OFFLINE)
     found = Environment(

@@ -28,7 +28,6 @@ from sightline.models.presets import (
 )
 from sightline.models.pretrained import load_pretrained
 from sightline.models.stored_weights import give_usual_rights
-from sightline.models.torchvision_schemas import declare_torchvision_operators
 from sightline.runs import LOCK, RunFolder
 
 __all__ = ["PRESETS", "BuildSpec", "BuiltVlm", "build_vlm", "preset_spec", "save_vlm"]
@@ -50,7 +49,6 @@ def build_vlm(spec: BuildSpec, seed: int) -> BuiltVlm:
     Raises:
         ConfigError: the parts are unknown, or do not fit together.
     """
-    declare_torchvision_operators()
     tower_part, decoder_part = read_part(spec.tower, "tower"), read_part(spec.decoder, "decoder")
     _check_decoder(decoder_part)
     check_decoder(decoder_part)

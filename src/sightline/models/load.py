@@ -29,7 +29,6 @@ from sightline.models.pretrained import load_pretrained
 from sightline.models.processor_settings import fitted_processor, read_processor
 from sightline.models.quantization import method_of, quantization_of, require_quantizer, require_unquantized
 from sightline.models.room import require_room
-from sightline.models.torchvision_schemas import declare_torchvision_operators
 from sightline.settings.loading import LoadingOptions
 
 if TYPE_CHECKING:
@@ -83,7 +82,6 @@ def load_vlm(
         vlm = load_vlm("sft", device="cpu")
         print(vlm.name, vlm.model.num_parameters())
     """
-    declare_torchvision_operators()
     options = _with_short_forms(options or LoadingOptions(), dtype, device)
     base = Base(os.path.expanduser(name_or_path), options.model_revision)
     adapter = os.path.expanduser(adapter) if adapter is not None else None

@@ -15,7 +15,9 @@ from sightline.errors import MachineError
 from sightline.models.adapter_folders import SETTINGS, Base, lasting_name
 from sightline.models.folders import require_settings
 from sightline.models.load import load_model
+from sightline.models.pretrained import load_pretrained
 from sightline.models.published.folder import stored_file
+from sightline.models.published.table import recognise
 from sightline.models.stored_weights import give_usual_rights
 from sightline.runs import write_text
 from sightline.secrets import redact
@@ -64,6 +66,9 @@ def write_model(folder: Path, model: Any, processor: Any, origin: Origin, max_sh
         if path is not None:
             shutil.copyfile(path, folder / file)
     dtype = str(model.dtype).removeprefix("torch.")
+    recognised = recognise(origin.base.name, origin.base.revision)
+    if recognised is not None:  # whose authors left stops to their code
+        load_pretrained(GenerationConfig, origin.base.name, {"revision": origin.base.revision}).save_pretrained(folder)
     give_usual_rights(folder)
     return WrittenModel(dtype, len(list(folder.glob("*.safetensors"))))
 

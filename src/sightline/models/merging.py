@@ -35,7 +35,6 @@ from sightline.models.generate import plain_logits
 from sightline.models.load import LoadedVlm, load_model, load_processor
 from sightline.models.merged_folder import Origin, WrittenModel, require_same_weights, write_card, write_model
 from sightline.models.patches import patched_config
-from sightline.models.torchvision_schemas import declare_torchvision_operators
 from sightline.settings.loading import LoadingOptions
 from sightline.types import Question
 
@@ -105,7 +104,6 @@ def merge_adapter(settings: MergeSettings) -> Merged:
         RunFolderError: `out` holds something already.
         MachineError: the disk is full.
     """
-    declare_torchvision_operators()
     _check(settings)
     adapter = chosen_adapter(local_adapter(settings.adapter), settings.name)
     base = base_of_adapter(adapter) if settings.base is None else Base(settings.base)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 from pathlib import Path
 
 import torch
@@ -22,7 +21,7 @@ def declare_torchvision_operators() -> None:
 
     Where the compiled operators load, they are used and nothing is declared.
     """
-    if "torchvision" in sys.modules or _registered("nms"):
+    if _registered("nms"):
         return
     spec = importlib.util.find_spec("torchvision")
     if spec is None or spec.origin is None or _compiled_operators_load(Path(spec.origin).parent):

@@ -13,7 +13,6 @@ from PIL import Image
 
 from sightline.data.pictures.images import as_rgb, content_key, open_image, stored_key
 from sightline.errors import DataError
-from sightline.models.torchvision_schemas import declare_torchvision_operators
 from tests.project_tree import SOURCE, source_files
 
 ROW = "train.jsonl row 12"
@@ -90,7 +89,6 @@ def transparent_pictures() -> dict[str, Image.Image]:
 
 @pytest.mark.parametrize("way", transparent_pictures())
 def test_pictures_become_rgb_to_the_bit_as_processors_make_them(way: str) -> None:
-    declare_torchvision_operators()
     from transformers.image_transforms import convert_to_rgb
 
     picture = transparent_pictures()[way]

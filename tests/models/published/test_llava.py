@@ -25,6 +25,7 @@ from sightline.cli.main import run
 from sightline.errors import InputError
 from sightline.models.load import load_vlm
 from sightline.models.pretrained import load_pretrained
+from tests.models.ports.cogvlm.tiny_cogvlm import vocabulary_file
 from tests.models.published.checkpoints import byte_tokenizer, renamed, write_config, write_weights
 from tests.tiny import picture
 
@@ -181,3 +182,22 @@ def test_another_llava_is_refused_by_what_is_different(tmp_path, setting, value)
 def change(folder: Path, **changed: Any) -> None:
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+
+
+def test_a_vocabulary_of_sentencepiece_alone_is_read_with_the_tokens_that_are_never_split(tmp_path):
+    made = checkpoint(tmp_path / "llava")
+    words = ["<unk>", "<s>", "</s>", *(f"<0x{byte:02X}>" for byte in range(256)), "▁", "<|im_start|>", "<|im_end|>"]
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (made.folder / name).unlink()
+    (made.folder / "tokenizer.model").write_bytes(vocabulary_file(tuple(words)))
+    added = {str(words.index(word)): {"content": word, "special": True} for word in words[-2:]}
+    (made.folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": added}))
+    tokenizer = load_pretrained(AutoProcessor, made.folder).tokenizer
+    assert tokenizer.encode("<|im_start|>a<image>", add_special_tokens=False) == [words.index("<|im_start|>"), *[
+        3 + byte for byte in b"a"
+    ], len(words)]  # fmt: skip
+    assert tokenizer("red")["input_ids"][0] == 1
+    added["7"] = {"content": "<|im_end|>"}
+    (made.folder / "tokenizer_config.json").write_text(json.dumps({"added_tokens_decoder": {"7": added["7"]}}))
+    with pytest.raises(InputError, match=r"gives '<\|im_end\|>' the number 7, but tokenizer.model makes it"):
+        load_pretrained(AutoProcessor, made.folder)

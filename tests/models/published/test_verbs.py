@@ -77,4 +77,8 @@ def test_sft_trains_it_and_what_is_saved_answers_and_is_an_ordinary_folder(folde
     assert run([*trained, "--per_device_train_batch_size", "2", "--report_to", "none", "--bf16", "false"]) == 0
     saved = load_vlm(tmp_path / "out", device="cpu")
     assert saved.adapted == bool(more)
+    if saved.adapted:
+        assert run(["merge", str(tmp_path / "out"), str(tmp_path / "merged")]) == 0
+        stops = load_vlm(folder, device="cpu").model.generation_config.eos_token_id
+        assert load_vlm(tmp_path / "merged", device="cpu").model.generation_config.eos_token_id == stops
     assert run(["ask", str(tmp_path / "out"), str(rows.parent / "0.png"), "Is it red?", "--max_new_tokens", "8"]) == 0

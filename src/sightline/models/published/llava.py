@@ -26,6 +26,7 @@ from transformers.core_model_loading import WeightRenaming
 
 from sightline.errors import InputError
 from sightline.models.guarded import load_guarded
+from sightline.models.published import sentencepiece
 from sightline.models.published.chat_templates import CHATML, MISTRAL, VICUNA, turns_template
 from sightline.models.published.clip_tower import TowerBeside, config_beside, stored_tower, tower_beside
 from sightline.models.published.folder import Folder
@@ -159,7 +160,8 @@ def _tokenizer(folder: Folder, settings: Mapping[str, Any]) -> Any:
 
 def tokenizer_with(image: str, folder: Folder, settings: Mapping[str, Any]) -> Any:
     """The folder's tokenizer with a token for a picture, the next free one where it has none."""
-    tokenizer = load_guarded(AutoTokenizer, str(settings.get("tokenizer") or folder.name), _of_hub(folder, settings))
+    brought = settings.get("tokenizer")
+    tokenizer = _read_tokenizer(Folder(str(brought), None, {}) if brought else folder)
     if tokenizer.convert_tokens_to_ids(image) in (None, tokenizer.unk_token_id):
         tokenizer.add_tokens([AddedToken(image, special=True, normalized=False)])
     if tokenizer.pad_token is None:
@@ -167,8 +169,13 @@ def tokenizer_with(image: str, folder: Folder, settings: Mapping[str, Any]) -> A
     return tokenizer
 
 
-def _of_hub(folder: Folder, settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {"revision": folder.revision} if folder.revision and not settings.get("tokenizer") else {}
+def _read_tokenizer(source: Folder) -> Any:
+    """What the authors left: in most of their folders SentencePiece's file alone, which is read without its package."""
+    vocabulary = source.file(sentencepiece.FILE)
+    if vocabulary is None or source.file("tokenizer.json") is not None:
+        return load_guarded(AutoTokenizer, source.name, {"revision": source.revision} if source.revision else {})
+    added = source.read_settings("tokenizer_config.json").get("added_tokens_decoder", {})
+    return sentencepiece.read_special_tokens(sentencepiece.read_llama_tokenizer(vocabulary), added)
 
 
 def _is_chatml(tokenizer: Any) -> bool:

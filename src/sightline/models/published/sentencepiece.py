@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from transformers import LlamaTokenizer
+from transformers import AddedToken, LlamaTokenizer
 
 from sightline.errors import InputError
 
@@ -64,6 +64,23 @@ def read_llama_tokenizer(path: Path) -> LlamaTokenizer:
         add_bos_token=True,
         add_eos_token=False,
     )
+
+
+def read_special_tokens(tokenizer: LlamaTokenizer, added: Mapping[str, Any]) -> LlamaTokenizer:
+    """The tokenizer with the tokens that are never split, as `added_tokens_decoder` of tokenizer_config.json has them.
+
+    Raises:
+        InputError: one has another number in the vocabulary.
+    """
+    for number, settings in sorted(added.items(), key=lambda item: int(item[0])):
+        word = str(settings.get("content"))
+        tokenizer.add_tokens([AddedToken(word, special=bool(settings.get("special", True)), normalized=False)])
+        if tokenizer.convert_tokens_to_ids(word) != int(number):
+            raise InputError(
+                f"tokenizer_config.json gives {word!r} the number {number}, but {FILE} makes it "
+                f"{tokenizer.convert_tokens_to_ids(word)}. Bring a folder with tokenizer.json."
+            )
+    return tokenizer
 
 
 def _merges(pieces: list[Piece]) -> list[tuple[str, str]]:
