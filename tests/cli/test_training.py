@@ -280,13 +280,15 @@ def with_ctrl_c(usual: Any) -> Any:
         (["ask", "model", "missing.png", "what?"], "error: image 'missing.png' not found."),
         (["vilt", "vqa"], "error: train_data: expected a file"),
         (["models", "convert", "model", "out"], "error: model "),
+        (["doctor", "--config", "recipe.yaml"], "error: "),
     ],
-    ids=["sft", "ask", "vilt", "models convert"],
+    ids=["sft", "ask", "vilt", "models convert", "doctor"],
 )
 def test_the_command_starts_in_a_process_of_its_own(arguments: list[str], said: str, tmp_path: Path) -> None:
     """These tests have declared torchvision's operators; a user's process must do so by itself."""
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "config.json").write_text("{}")
+    (tmp_path / "recipe.yaml").write_text("model_name_or_path: model\ndataset_name: rows.jsonl\noutput_dir: out\n")
     line = [sys.executable, "-m", "sightline.cli.main", *arguments]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stderr[: len(said)]) == (2, said)

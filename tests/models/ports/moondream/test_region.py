@@ -73,6 +73,15 @@ def test_sizes_of_january_2025_are_shares_of_the_side(tmp_path: Path) -> None:
         assert region._side(16) == pytest.approx(expected, abs=1e-12)
 
 
+def test_the_head_is_frozen_since_no_loss_reaches_it(tmp_path: Path) -> None:
+    model = load_vlm(write_folder(tmp_path / "model", "C")).model
+    for mode in (False, True):
+        frozen = {
+            name.partition(".")[0] for name, each in model.train(mode).named_parameters() if not each.requires_grad
+        }
+        assert frozen == {"region"}
+
+
 def test_no_more_than_fifty_objects_are_read(tmp_path: Path) -> None:
     folder = biased(tmp_path / "model", "C", seed=0, bias=-1e9)
     vlm = load_vlm(folder)

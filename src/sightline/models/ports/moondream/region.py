@@ -96,15 +96,20 @@ def _waves(table_KF: Tensor, numbers: list[float]) -> Tensor:
 
 
 class MoondreamRegionForConditionalGeneration(MoondreamForConditionalGeneration):
-    """moondream2 of 2025 with its heads for words and for regions; no loss reaches the latter."""
+    """moondream2 of 2025 with its heads for words and for regions; no loss reaches the latter, which is frozen."""
 
     config_class = MoondreamRegionConfig
     _supports_flash_attn = False  # knows no tokens that look ahead
 
     def __init__(self, config: MoondreamRegionConfig) -> None:
         super().__init__(config)
-        self.region = MoondreamRegion(config)
+        self.region = MoondreamRegion(config).requires_grad_(False)
         self.post_init()
+
+    def train(self, mode: bool = True) -> MoondreamRegionForConditionalGeneration:
+        """As torch's; the region head stays frozen, which transformers (5.23) thaws where it loads weights."""
+        self.region.requires_grad_(False)
+        return super().train(mode)
 
     @torch.no_grad()
     def _init_weights(self, module: nn.Module) -> None:
