@@ -16,6 +16,7 @@ from sightline.data.pictures.images import content_key, open_image, row_images
 from sightline.data.sources.datasets import row_name
 from sightline.engine.forest import build_forest
 from sightline.errors import DataError
+from sightline.inspection.asking import AskingForm, asking_form
 from sightline.inspection.tokens import (
     IMAGE,
     CutPicture,
@@ -106,6 +107,7 @@ class Preview:
     plan: RunPlan
     rows: tuple[RowPreview, ...]
     batch: BatchPreview | None
+    asking: AskingForm
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,8 @@ def run_preview(plan: RunPlan, indices: Sequence[int], batch_size: int) -> Previ
     pictures = _Pictures(plan)
     rows = tuple(_preview_row(plan, whole, pictures, index) for index in indices)
     usable = [row.index for row in rows if not row.error]
-    return Preview(plan, rows, _preview_batch(plan, usable, batch_size) if usable else None)
+    batch = _preview_batch(plan, usable, batch_size) if usable else None
+    return Preview(plan, rows, batch, asking_form(plan))
 
 
 class _Pictures:

@@ -12,6 +12,7 @@ from sightline.inspection.tokens import Segment, Token
 from sightline.pages.browser import picture_address
 from sightline.pages.report import Drawing, Headline, Notice, Report, Section, page_environment, render_report
 from sightline.runs import write_text
+from sightline.types import Table
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -40,6 +41,8 @@ def preview_report(preview: Preview) -> Report:
             "go to the right. The loss is the same as that of plain rows."
         )
         sections.append(Section("A batch as a forest", (_drawing("forest", preview=preview),), text))
+    form = Table("", ("what", "how"), preview.asking.pairs, is_summed=False)
+    sections.append(Section("How the model is asked", (form,)))
     model = (
         plan.source.model if isinstance(plan.source.model, str) else plan.settings.script.preset or "a model in memory"
     )

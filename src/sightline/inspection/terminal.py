@@ -247,6 +247,9 @@ def print_preview(preview: Preview) -> None:
     if preview.batch is not None:
         console.print()
         _print_forest(console, preview.batch)
+    console.print(Text("\nHow the model is asked", style="bold"))
+    for name, value in preview.asking.pairs:
+        console.print(Text.assemble((f"  {name}: ", "dim"), shown(value)), soft_wrap=True)
 
 
 def _print_row(console: Console, row: RowPreview, preview: Preview) -> None:

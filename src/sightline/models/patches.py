@@ -41,6 +41,36 @@ def _fuyu_patches_of_tensors() -> None:
     FuyuImageProcessorPil.patchify_image = FuyuImageProcessor.patchify_image
 
 
+def _fuyu_gives_pixel_values() -> None:
+    # By default it gives `image_patches` and warns that this ends: it is the model that has renamed them (seen in 5.23,
+    # which names 5.23 as the end).
+    from transformers import FuyuProcessor
+
+    own_call = FuyuProcessor.__call__
+
+    def given_pixel_values(
+        self: Any, images: Any = None, text: Any = None, return_legacy_image_output: bool = False, **settings: Any
+    ) -> Any:
+        return own_call(self, images, text, return_legacy_image_output=return_legacy_image_output, **settings)
+
+    if own_call.__name__ != given_pixel_values.__name__:
+        FuyuProcessor.__call__ = given_pixel_values
+
+
+def _fuyu_reads_places() -> None:
+    # Its own reading never ends on a box of other than four tokens, and its tokenizer's decoder drops the borders
+    # between a place's numbers (seen in 5.23).
+    from transformers import FuyuProcessor
+
+    from sightline.models.fuyu_places import answer_texts, with_places
+
+    def batch_decode(self: Any, sequences: Any, **settings: Any) -> list[str]:
+        return answer_texts(self.tokenizer, sequences, **settings)
+
+    FuyuProcessor.post_process_box_coordinates = with_places
+    FuyuProcessor.batch_decode = batch_decode
+
+
 def _kosmos2_takes_a_mask() -> None:
     # The text model makes its own mask and fails on one of four dimensions, which others take as it is (seen in 5.23).
     from transformers.models.kosmos2.modeling_kosmos2 import Kosmos2TextTransformer
@@ -76,7 +106,7 @@ def _need_num2words(*_: Any) -> str:
 
 # Keyed by `config.model_type`.
 PATCHES: dict[str, tuple[Callable[[], None], ...]] = {
-    "fuyu": (_fuyu_patches_of_tensors,),
+    "fuyu": (_fuyu_patches_of_tensors, _fuyu_gives_pixel_values, _fuyu_reads_places),
     "kosmos-2": (_kosmos2_takes_a_mask, _kosmos2_gives_features),
     "smolvlm": (_smolvlm_without_num2words,),
 }

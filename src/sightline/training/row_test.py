@@ -25,7 +25,6 @@ from sightline.types import FamilyFacts, TokenSequence
 FIRST_ROWS, SPREAD_ROWS = 32, 96  # looked at: rows that follow one another often share an image
 COMPARED_ROWS, ROUTE_ROWS = 8, 3
 PIXEL_TOLERANCE = 1e-4
-_RENAMED = {"image_patches": "pixel_values"}
 _MESSAGES = ("messages", "prompt", "completion", "chosen", "rejected")
 
 
@@ -209,7 +208,7 @@ def _expected(
     try:
         if layout_of(encoder.processor).prompts_alone:
             return _processors_prompt(encoder, opened[0], name)
-        return {_RENAMED.get(key, key): value for key, value in collate(opened).items()}
+        return dict(collate(opened))
     except Exception:  # TRL, a template or a processor may raise anything for a row that it does not take
         return None
 

@@ -3,47 +3,90 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import pytest
+from markupsafe import escape
 
 from sightline.cli.main import run
 from sightline.models.load import load_vlm
-from tests.models.ports.moondream.published import write_folder
-from tests.models.ports.qwen_vl.tiny import published as qwen_vl
-from tests.models.published import test_deepseek_vl, test_llava, test_yi_vl
+from tests.models.published.makers import MAKERS
 from tests.tiny import picture
 
 
-def deepseek_vl(folder: Path, two: bool) -> Path:
-    test_deepseek_vl.checkpoint(folder, two)
-    return folder
+@dataclass(frozen=True)
+class Form:
+    """What a preview says of how a model is asked."""
+
+    prompt: str
+    stops: str
+    settings: str
+    picture: str = "at <image> (id "
 
 
-def yi_vl(folder: Path) -> Path:
-    test_yi_vl.checkpoint(folder)
-    return folder
-
-
-MAKERS: dict[str, Callable[[Path], Path]] = {
-    "llava 1.5": lambda folder: test_llava.checkpoint(folder, anyres=False).folder,
-    "llava 1.6": lambda folder: test_llava.checkpoint(folder).folder,
-    "deepseek-vl 1.3B": lambda folder: deepseek_vl(folder, two=False),
-    "deepseek-vl 7B": lambda folder: deepseek_vl(folder, two=True),
-    "yi-vl": lambda folder: yi_vl(folder),
-    "moondream2 A": lambda folder: write_folder(folder, "A"),
-    "moondream2 B": lambda folder: write_folder(folder, "B"),
-    "moondream2 C": lambda folder: write_folder(folder, "C"),
-    "moondream2 D": lambda folder: write_folder(folder, "D"),
-    "qwen-vl": lambda folder: qwen_vl(folder, chat=False, shards=".safetensors"),
-    "qwen-vl-chat": qwen_vl,
+LLAVA = Form(
+    "A chat between a curious user and an artificial intelligence assistant. The assistant gives helpful, detailed, "
+    "and polite answers to the user's questions. USER: <image>\n{question} ASSISTANT:",
+    "</s> (id 2)",
+    "do_sample True, max_new_tokens 512, temperature 0.2",
+)
+DEEPSEEK_VL = Form(
+    "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
+    "provides, and assist the user with a variety of tasks using natural language.\n\nUser: <image_placeholder>"
+    "{question}\n\nAssistant:",
+    "<\uff5cend\u2581of\u2581sentence\uff5c> (id 2)",
+    "do_sample False, max_new_tokens 512",
+    "at <image_placeholder> (id ",
+)
+QWEN_SAMPLING = "do_sample True, max_new_tokens 512, max_window_size 6144, top_k 0, top_p 0.3"
+MOONDREAM = Form(
+    "<|endoftext|><|image|>\n\nQuestion: {question}\n\nAnswer:",
+    "<|endoftext|> (id 315)",
+    "do_sample False, max_new_tokens 256",
+    "at <|image|> (id ",
+)
+UNNAMED = "behind the start token, and not named in the prompt"
+FORMS = {
+    "llava 1.5": LLAVA,
+    "llava 1.6": LLAVA,
+    "deepseek-vl 1.3B": DEEPSEEK_VL,
+    "deepseek-vl 7B": DEEPSEEK_VL,
+    "yi-vl": Form(
+        "\n\n### Human: <image_placeholder>\n{question}\n### Assistant:",
+        "</s> (id 2), ### (id 3)",
+        "do_sample True, max_new_tokens 1024, temperature 0.2",
+        "at <image_placeholder> (id ",
+    ),
+    "moondream2 A": MOONDREAM,
+    "moondream2 B": MOONDREAM,
+    "moondream2 C": replace(MOONDREAM, settings="do_sample False, max_new_tokens 768"),
+    "moondream2 D": Form(
+        "<|endoftext|><|md_reserved_19|><|md_reserved_0|>query<|md_reserved_1|>{question}<|md_reserved_2|>",
+        "<|endoftext|> (id 0)",
+        "do_sample False, max_new_tokens 768",
+        "at <|md_reserved_19|> (id 20)",
+    ),
+    "qwen-vl": Form("<img><imgpad></img>{question}", "<|endoftext|> (id 272)", QWEN_SAMPLING, "at <imgpad> (id "),
+    "qwen-vl-chat": Form(
+        "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\nPicture 1: <img><imgpad></img>\n"
+        "{question}<|im_end|>\n<|im_start|>assistant\n",
+        "<|im_end|> (id 274), <|im_start|> (id 273), <|endoftext|> (id 272)",
+        QWEN_SAMPLING,
+        "at <imgpad> (id ",
+    ),
+    "cogvlm base": Form("<s>{question}", "</s> (id 2)", "max_length 2048", UNNAMED),
+    "cogvlm chat": Form("<s>Question: {question} Answer:", "</s> (id 2)", "max_length 2048", UNNAMED),
 }
 
 
 @pytest.fixture(scope="module", params=list(MAKERS))
-def folder(request, tmp_path_factory):
-    return MAKERS[request.param](tmp_path_factory.mktemp("published") / "model")
+def named(request):
+    return request.param
+
+
+@pytest.fixture(scope="module")
+def folder(named, tmp_path_factory):
+    return MAKERS[named](tmp_path_factory.mktemp("published") / "model")
 
 
 @pytest.fixture(scope="module")
@@ -65,9 +108,16 @@ def test_eval_answers_its_questions(folder, rows, tmp_path):
     assert next(iter(results["tasks"].values()))["n"] == 4
 
 
-@pytest.mark.slow
-def test_preview_shows_a_row_as_the_model_reads_it(folder, rows, tmp_path):
-    assert run(["data", "preview", str(rows), "--model", str(folder), "--output_dir", str(tmp_path / "page")]) == 0
+def test_preview_shows_how_the_model_is_asked(folder, named, rows, tmp_path, capsys):
+    """The prompt of its authors, where the picture stands in it, what ends an answer, how they let it answer."""
+    page = tmp_path / "page.html"
+    capsys.readouterr()
+    assert run(["data", "preview", str(rows), "--model", str(folder), "--output_path", str(page)]) == 0
+    asked = FORMS[named]
+    told = capsys.readouterr().out.partition("How the model is asked")[2].replace("\N{RETURN SYMBOL}", "")
+    for said in (asked.prompt, asked.picture, asked.stops, asked.settings):
+        assert said in told
+    assert all(str(escape(line)) in page.read_text() for line in asked.prompt.splitlines())
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""A chat template for models that have none: pictures and words alone, a line for each message."""
+"""A chat template for models that have none: pictures and words alone, as they are."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TEMPLATE = (
     "{{% for part in parts %}}"
     "{{{{ {image!r} if part['type'] == 'image' else part['text'] }}}}"
     "{{% endfor %}}"
-    "{{% if not loop.last or add_generation_prompt %}}{{{{ {between!r} }}}}{{% endif %}}"
+    "{{% if not loop.last and loop.nextitem['role'] != 'assistant' %}}{{{{ '\\n' }}}}{{% endif %}}"
     "{{% endif %}}"
     "{{% endfor %}}"
 )
@@ -27,12 +27,9 @@ _TEMPLATE = (
 def plain_template(processor: Any) -> str:
     """The template for a processor: its own word for a picture where one stands, then the words as they are.
 
-    A message of anyone but the assistant ends in a line break, unless the processor itself ends a prompt; what the
-    assistant said ends in the tokenizer's own end.
+    Nothing stands behind the last message, which a base model goes on with, and an answer follows what it answers at
+    once: what belongs between them (" Answer:", a line break) is for the question to say. What the assistant said ends
+    in the tokenizer's own end, any other message before the next in a line break.
     """
-    layout = layout_of(processor)
-    return _TEMPLATE.format(
-        image="" if layout.image_in_front else image_token(processor),
-        between="" if layout.end or layout.strips else "\n",
-        end=processor.tokenizer.eos_token or "",
-    )
+    image = "" if layout_of(processor).image_in_front else image_token(processor)
+    return _TEMPLATE.format(image=image, end=processor.tokenizer.eos_token or "")

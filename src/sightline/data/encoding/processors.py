@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from sightline.data.encoding.borders import find_borders, spelt_out
+from sightline.data.encoding.unread_words import require_read
 from sightline.errors import DataError, InputError
 from sightline.types import TokenSequence
 
@@ -65,7 +66,6 @@ LAYOUTS: dict[str, Layout] = {
     "QwenVLProcessor": Layout(opens="<img>"),
 }
 IN_FRONT = -1  # stands for an image that the text does not name
-_RENAMED = {"image_patches": "pixel_values"}  # Fuyu's old name, gone with transformers 5.24
 _TYPES = ("mm_token_type_ids", "token_type_ids", "image_embeds_position_mask")
 _TEXT_OUTPUTS = frozenset({"input_ids", "attention_mask", "labels", *_TYPES})
 
@@ -144,8 +144,9 @@ def prompt_ids(
     writes around the tokens of each.
 
     Raises:
-        DataError: more images than the processor takes.
+        DataError: more images than the processor takes, or a word that it leaves unread.
     """
+    require_read(processor, text, label)
     layout = layout_of(processor)
     require_few_images(processor, len(around), label)
     front, text = front_ids(processor, text, len(around)), started(processor, text)
@@ -232,7 +233,7 @@ def process_images(processor: Any, images: Sequence[Any], beside: Sequence[bool]
     if written is not None:
         texts = [each["replacement"] for row in written for each in row]
         expansions = [_cut_out(processor, *pair) for pair in zip(expansions, texts, strict=True)]
-    inputs = {_RENAMED.get(name, name): value for name, value in encoded.items() if name not in _TEXT_OUTPUTS}
+    inputs = {name: value for name, value in encoded.items() if name not in _TEXT_OUTPUTS}
     if layout.beside:
         inputs = {name: value[: len(images)] for name, value in inputs.items()}
         inputs[layout.beside] = encoded[layout.beside].new_tensor([1] * alone + [2] * others)

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from transformers import (
-    AutoTokenizer,
     DeepseekVLConfig,
     DeepseekVLForConditionalGeneration,
     DeepseekVLHybridConfig,
@@ -34,11 +33,11 @@ from transformers.image_utils import (
 
 from sightline.data.encoding.plain_template import plain_template
 from sightline.errors import InputError
-from sightline.models.guarded import load_guarded
 from sightline.models.published.chat_templates import DEEPSEEK, turns_template
 from sightline.models.published.folder import Folder
 from sightline.models.published.layout import Conversion, Parts
 from sightline.models.published.table import has_two_towers
+from sightline.models.published.tokenizer_files import read_tokenizer
 
 IMAGE = "<image_placeholder>"
 SYSTEM = (
@@ -153,9 +152,11 @@ def conversions(folder: Folder) -> Sequence[Conversion]:
 
 
 def read_generation(folder: Folder) -> GenerationConfig:
-    """Greedy, to the end of the answer."""
+    """Greedy, to the end of the answer (deepseek-ai/DeepSeek-VL:inference.py)."""
     tokenizer = _tokenizer(folder, {})
-    return GenerationConfig(eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    return GenerationConfig(
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, do_sample=False, max_new_tokens=512
+    )
 
 
 def _literal(name: str) -> str:
@@ -268,9 +269,7 @@ _MEND = "Copy the folder again."
 
 
 def _tokenizer(folder: Folder, settings: Mapping[str, Any]) -> Any:
-    source = str(settings.get("tokenizer") or folder.name)
-    own = {"revision": folder.revision} if folder.revision and source == folder.name else {}
-    tokenizer = load_guarded(AutoTokenizer, source, {"extra_special_tokens": {"image_token": IMAGE}, **own})
+    tokenizer = read_tokenizer(folder, settings, {"extra_special_tokens": {"image_token": IMAGE}})
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.eos_token
     return tokenizer

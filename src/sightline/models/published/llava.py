@@ -7,7 +7,6 @@ from typing import Any
 
 from transformers import (
     AddedToken,
-    AutoTokenizer,
     CLIPVisionConfig,
     GenerationConfig,
     LlamaConfig,
@@ -25,14 +24,13 @@ from transformers import (
 from transformers.core_model_loading import WeightRenaming
 
 from sightline.errors import InputError
-from sightline.models.guarded import load_guarded
-from sightline.models.published import sentencepiece
 from sightline.models.published.chat_templates import CHATML, MISTRAL, VICUNA, turns_template
 from sightline.models.published.clip_tower import TowerBeside, config_beside, stored_tower, tower_beside
 from sightline.models.published.folder import Folder
 from sightline.models.published.layout import Conversion, Parts
 from sightline.models.published.row_padding import padded_rows, padding_of
 from sightline.models.published.table import cuts_tiles
+from sightline.models.published.tokenizer_files import read_tokenizer
 
 IMAGE = "<image>"
 TEXT_CONFIGS = {"LlavaLlamaForCausalLM": LlamaConfig, "LlavaMistralForCausalLM": MistralConfig}
@@ -107,10 +105,16 @@ def conversions(folder: Folder) -> Sequence[Conversion]:
 
 
 def read_generation(folder: Folder) -> GenerationConfig:
-    """Greedy, to the end of the answer."""
+    """As the authors ask it, to the end of the answer (haotian-liu/LLaVA:llava/serve/cli.py)."""
     tokenizer = _tokenizer(folder, {})
     stops = [tokenizer.eos_token_id, *([_turn_end(tokenizer)] if _is_chatml(tokenizer) else [])]
-    return GenerationConfig(eos_token_id=list(dict.fromkeys(stops)), pad_token_id=tokenizer.pad_token_id)
+    return GenerationConfig(
+        eos_token_id=list(dict.fromkeys(stops)),
+        pad_token_id=tokenizer.pad_token_id,
+        do_sample=True,
+        temperature=0.2,
+        max_new_tokens=512,
+    )
 
 
 def beside(folder: Folder) -> TowerBeside | None:
@@ -160,22 +164,12 @@ def _tokenizer(folder: Folder, settings: Mapping[str, Any]) -> Any:
 
 def tokenizer_with(image: str, folder: Folder, settings: Mapping[str, Any]) -> Any:
     """The folder's tokenizer with a token for a picture, the next free one where it has none."""
-    brought = settings.get("tokenizer")
-    tokenizer = _read_tokenizer(Folder(str(brought), None, {}) if brought else folder)
+    tokenizer = read_tokenizer(folder, settings)
     if tokenizer.convert_tokens_to_ids(image) in (None, tokenizer.unk_token_id):
         tokenizer.add_tokens([AddedToken(image, special=True, normalized=False)])
     if tokenizer.pad_token is None:
         tokenizer.pad_token = tokenizer.unk_token or tokenizer.eos_token
     return tokenizer
-
-
-def _read_tokenizer(source: Folder) -> Any:
-    """What the authors left: in most of their folders SentencePiece's file alone, which is read without its package."""
-    vocabulary = source.file(sentencepiece.FILE)
-    if vocabulary is None or source.file("tokenizer.json") is not None:
-        return load_guarded(AutoTokenizer, source.name, {"revision": source.revision} if source.revision else {})
-    added = source.read_settings("tokenizer_config.json").get("added_tokens_decoder", {})
-    return sentencepiece.read_special_tokens(sentencepiece.read_llama_tokenizer(vocabulary), added)
 
 
 def _is_chatml(tokenizer: Any) -> bool:

@@ -115,11 +115,18 @@ def conversions(folder: Folder) -> Sequence[Conversion]:
 
 
 def read_generation(folder: Folder) -> GenerationConfig:
-    """Greedy, to the end of the text or to the mark of the next turn, where that is one token."""
+    """As the authors ask it (01-ai/Yi:VL/single_inference.py), to the end of the text or to the mark of the next turn,
+    where that is one token."""
     tokenizer = _tokenizer(folder, {})
     mark = tokenizer.encode(TURN, add_special_tokens=False)
     stops = [tokenizer.eos_token_id, *(mark if len(mark) == 1 else [])]
-    return GenerationConfig(eos_token_id=stops, pad_token_id=tokenizer.pad_token_id)
+    return GenerationConfig(
+        eos_token_id=stops,
+        pad_token_id=tokenizer.pad_token_id,
+        do_sample=True,
+        temperature=0.2,
+        max_new_tokens=1024,
+    )
 
 
 def beside(folder: Folder) -> TowerBeside | None:

@@ -69,7 +69,10 @@ def read_generation(folder: Folder) -> GenerationConfig:
     """Greedy, to the end token, within the 2048 tokens of its context."""
     config = read_config(folder)
     return GenerationConfig(
-        bos_token_id=config.bos_token_id, eos_token_id=config.eos_token_id, pad_token_id=config.pad_token_id
+        bos_token_id=config.bos_token_id,
+        eos_token_id=config.eos_token_id,
+        pad_token_id=config.pad_token_id,
+        max_length=config.max_position_embeddings,
     )
 
 

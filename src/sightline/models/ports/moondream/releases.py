@@ -53,10 +53,11 @@ def find_release(folder: Folder) -> Release:
         return _of_2025(folder)
     tower, projector = shapes.get(_PATCHES), shapes.get(f"vision_encoder.{_PROJECTOR}")
     if tower is None or projector is None or projector[1] not in (tower[0], 2 * tower[0]):
+        got = f"{', '.join(sorted(shapes)[:2])} and others" if shapes else "none"
         raise InputError(
             f"{folder.name}: expected the weights of moondream2, among them {_PROJECTOR_OF_2025} (2025) or "
             f"vision_encoder.{_PROJECTOR} of the tower's width or twice that (2024), got "
-            f"{', '.join(sorted(shapes)[:2]) or 'none'} and others. Copy all of its files again, from one revision."
+            f"{got}. Copy all of its files again, from one revision."
         )
     return _of_2024(folder, ONE_VIEW if projector[1] == tower[0] else TILES)
 
