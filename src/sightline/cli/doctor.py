@@ -24,12 +24,10 @@ def doctor_command(
         _print_environment(json)
         return
 
-    from sightline.models.torchvision_schemas import declare_torchvision_operators
     from sightline.settings.early import check_early
 
     argv = [*(["--config", config] if config is not None else []), *context.args]
     check_early(argv, *((method,) if method in ("sft", "dpo") else ("sft", "dpo")), writes=False)
-    declare_torchvision_operators()  # before the examination imports transformers
     from sightline.inspection.doctor import diagnose_recipe
     from sightline.inspection.terminal import print_diagnosis, to_json
     from sightline.training.rows import progress
