@@ -79,6 +79,7 @@ def test_workers_whose_batches_find_no_room_in_shared_memory_are_found(
     assert list(_of_shared_memory(seen)) == []
 
 
+@pytest.mark.slow
 def test_a_max_length_that_drops_most_rows_fails_too(tmp_path: Path) -> None:
     rows = vqa_rows(4, 2)
     rows[0] |= {"question": "what ?", "answer": "red"}
@@ -135,6 +136,7 @@ def test_keys_tell_the_method_and_rows_where_they_do_not(tmp_path: Path) -> None
         assert method_of(["--config", str(recipe)]) == ("dpo" if one.goal == "preferences" else "sft"), one.name
 
 
+@pytest.mark.slow
 def test_a_run_on_text_alone_is_examined_and_said_to_be_one(tmp_path: Path) -> None:
     rows = tmp_path / "rows.jsonl"
     turns = [{"role": "user", "content": "what ?"}, {"role": "assistant", "content": "red"}]

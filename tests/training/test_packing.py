@@ -182,6 +182,7 @@ class TestPlan:
         assert sorted(row for shard in shards for batch in shard for row in batch) == list(range(rows))
 
 
+@pytest.mark.slow
 def test_accumulated_packed_rows_take_the_steps_of_trls_whole_batches(tmp_path: Path) -> None:
     """Three epochs over all rows, one step each: ours in packed rows accumulated one by one, TRL's in one batch."""
     rows = completions(12, 12)
@@ -198,6 +199,7 @@ def test_accumulated_packed_rows_take_the_steps_of_trls_whole_batches(tmp_path: 
     assert max(ours) - min(ours) > 1e-2, "a loss that does not move proves nothing"
 
 
+@pytest.mark.slow
 def test_padding_free_lays_a_batch_in_one_row_and_takes_trls_steps(tmp_path: Path) -> None:
     rows = mixed_rows()
     given: dict[str, Any] = {"learning_rate": 1e-3, "per_device_train_batch_size": 4, "max_steps": 4}

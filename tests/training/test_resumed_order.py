@@ -26,8 +26,8 @@ def test_one_process_goes_on_in_the_order_of_its_pass(kind: str, method: str, tm
 @pytest.mark.parametrize(
     ("kind", "method"),
     [
-        ("grouped", "sft"),
-        ("distinct", "dpo"),
+        pytest.param("grouped", "sft", marks=pytest.mark.soak),
+        pytest.param("distinct", "dpo", marks=pytest.mark.soak),
         ("stream", "sft"),
         pytest.param("stream", "dpo", marks=pytest.mark.soak),
         pytest.param("packed", "sft", marks=pytest.mark.soak),

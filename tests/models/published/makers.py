@@ -11,9 +11,10 @@ from tests.models.ports.qwen_vl.tiny import published as qwen_vl
 from tests.models.published import test_deepseek_vl, test_llava, test_yi_vl
 
 
-def _deepseek_vl(folder: Path, two: bool) -> Path:
-    test_deepseek_vl.checkpoint(folder, two)
-    return folder
+def _deepseek_vl(folder: Path, two: bool, name: str = "") -> Path:
+    place = folder / name if name else folder  # the name alone tells a base model
+    test_deepseek_vl.checkpoint(place, two)
+    return place
 
 
 def _yi_vl(folder: Path) -> Path:
@@ -24,8 +25,10 @@ def _yi_vl(folder: Path) -> Path:
 MAKERS: dict[str, Callable[[Path], Path]] = {
     "llava 1.5": lambda folder: test_llava.checkpoint(folder, anyres=False).folder,
     "llava 1.6": lambda folder: test_llava.checkpoint(folder).folder,
+    "llava 1.6 34B": lambda folder: test_llava.checkpoint(folder, chatml=True).folder,
     "deepseek-vl 1.3B": lambda folder: _deepseek_vl(folder, two=False),
     "deepseek-vl 7B": lambda folder: _deepseek_vl(folder, two=True),
+    "deepseek-vl base": lambda folder: _deepseek_vl(folder, two=True, name="deepseek-vl-7b-base"),
     "yi-vl": _yi_vl,
     "moondream2 A": lambda folder: write_folder(folder, "A"),
     "moondream2 B": lambda folder: write_folder(folder, "B"),

@@ -49,8 +49,15 @@ UNNAMED = "behind the start token, and not named in the prompt"
 FORMS = {
     "llava 1.5": LLAVA,
     "llava 1.6": LLAVA,
+    "llava 1.6 34B": replace(
+        LLAVA,
+        prompt="<|im_start|>system\nAnswer the questions.<|im_end|><|im_start|>user\n<image>\n{question}<|im_end|>"
+        "<|im_start|>assistant\n",
+        stops="</s> (id 2), <|im_end|> (id 4)",
+    ),
     "deepseek-vl 1.3B": DEEPSEEK_VL,
     "deepseek-vl 7B": DEEPSEEK_VL,
+    "deepseek-vl base": replace(DEEPSEEK_VL, prompt="<image_placeholder>{question}"),
     "yi-vl": Form(
         "\n\n### Human: <image_placeholder>\n{question}\n### Assistant:",
         "</s> (id 2), ### (id 3)",
@@ -101,6 +108,27 @@ def rows(tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_ask_says_what_the_model_says_to_the_processors_prompt(folder, rows, capsys):
+    loaded = load_vlm(folder, device="cpu")
+    asked = [{"role": "user", "content": [{"type": "image"}, {"type": "text", "text": "Is it red?"}]}]
+    text = loaded.processor.apply_chat_template(asked, add_generation_prompt=True)
+    inputs = loaded.processor(text=[text], images=[[picture(0)]], return_tensors="pt", padding=True)
+    said = loaded.model.generate(
+        **inputs.to(dtype=loaded.model.dtype),
+        max_new_tokens=8,
+        do_sample=False,
+        temperature=None,
+        top_p=None,
+        top_k=None,
+    )[:, inputs["input_ids"].shape[1] :]
+    (expected,) = loaded.processor.batch_decode(said, skip_special_tokens=True)
+    capsys.readouterr()
+    place = str(rows.parent / "0.png")
+    assert run(["ask", str(folder), place, "Is it red?", "--max_new_tokens", "8", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["answer"] == expected.strip().removesuffix("###").strip()
+
+
+@pytest.mark.slow
 def test_eval_answers_its_questions(folder, rows, tmp_path):
     asked = ["eval", str(folder), "--data", str(rows), "--limit", "4", "--output_dir", str(tmp_path / "out")]
     assert run(asked) == 0
@@ -108,6 +136,7 @@ def test_eval_answers_its_questions(folder, rows, tmp_path):
     assert next(iter(results["tasks"].values()))["n"] == 4
 
 
+@pytest.mark.slow
 def test_preview_shows_how_the_model_is_asked(folder, named, rows, tmp_path, capsys):
     """The prompt of its authors, where the picture stands in it, what ends an answer, how they let it answer."""
     page = tmp_path / "page.html"

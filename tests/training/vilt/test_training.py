@@ -151,6 +151,7 @@ def test_accumulated_batches_learn_as_one_large_batch(folder):
         torch.testing.assert_close(small[name], value, atol=2e-5, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_pretraining_leads_to_answers_that_transformers_loads(folder):
     train(folder, "pretrain", "captions.jsonl", out="first")
     train(folder, "vqa", "questions.jsonl", "--model_name_or_path", str(folder / "first"), out="second")
