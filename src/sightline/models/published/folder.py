@@ -48,14 +48,6 @@ class Folder:
             shapes.update(weight_shapes(path))
         return shapes
 
-    def tensor_names(self) -> frozenset[str]:
-        """Names of the stored tensors; an index is believed without opening its shards."""
-        for name in INDEXES:
-            named = self.read_settings(name).get("weight_map")
-            if isinstance(named, dict):
-                return frozenset(named)
-        return frozenset(self.shapes())
-
     def weight_files(self) -> tuple[Path, ...]:
         """The files of weights, safetensors before pickles; those that an index names and that are missing are left
         out, as whoever loads them says."""
