@@ -16,7 +16,7 @@ from sightline import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 from sightline.errors import InputError
 from sightline.models.load import load_vlm
 from sightline.models.published import table
-from sightline.models.published.layout import Parts
+from sightline.models.published.layout import Parts, is_offloaded
 from sightline.models.published.table import Layout
 from tests.tiny import SHORT_RUN, preference_rows, tiny_folder, vqa_rows
 
@@ -85,6 +85,11 @@ def test_weights_are_those_of_the_plain_folder_and_saved_under_the_names_of_the_
 def test_a_class_that_transformers_has_loads_its_own_folders_as_before(plain, folder):
     load_vlm(folder)
     assert weights_of(load_vlm(plain).model).keys() == weights_of(load_vlm(folder).model).keys()
+
+
+def test_parts_are_put_aside_where_some_lie_elsewhere_than_the_rest():
+    assert is_offloaded({"a": 0, "b": "cpu"}) and is_offloaded({"a": "disk"})
+    assert not is_offloaded({}) and not is_offloaded({"": "cpu"}) and not is_offloaded({"a": 0, "b": 1})
 
 
 def test_weights_that_are_missing_or_left_over_are_named(folder):

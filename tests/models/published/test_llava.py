@@ -25,6 +25,7 @@ from sightline.cli.main import run
 from sightline.errors import InputError
 from sightline.models.load import load_vlm
 from sightline.models.pretrained import load_pretrained
+from sightline.settings.loading import LoadingOptions
 from tests.models.ports.cogvlm.tiny_cogvlm import vocabulary_file
 from tests.models.published.checkpoints import byte_tokenizer, renamed, write_config, write_weights
 from tests.tiny import picture
@@ -166,6 +167,8 @@ def test_a_tower_that_is_not_stored_is_taken_from_its_folder_or_asked_for(tmp_pa
     tower.save_pretrained(made.folder / "openai" / "clip-vit-large-patch14-336")
     found = load_vlm(made.folder)
     torch.testing.assert_close(dict(found.model.state_dict()), dict(made.model.state_dict()), rtol=0, atol=0)
+    with pytest.raises(InputError, match="cannot be rounded while they are loaded.* models convert"):
+        load_vlm(made.folder, options=LoadingOptions(load_in_4bit=True))
 
 
 @pytest.mark.parametrize(

@@ -93,16 +93,33 @@ def load_published(parts: Parts, kind: Any, folder: Folder, settings: Mapping[st
 
 def _load_model(parts: Parts, folder: Folder, settings: Mapping[str, Any]) -> Any:
     asked = {name: value for name, value in settings.items() if name != "output_loading_info"}
+    filler = parts.beside(folder) if parts.beside is not None else None
+    if filler is not None and asked.get("quantization_config") is not None:
+        raise _not_filled(folder, "rounded while they are loaded")
     conversions = list(parts.conversions(folder))
     with registered(parts.model, conversions), quiet_loading():
         model, report = load_guarded(parts.model, folder.name, {"config": parts.config(folder), **asked, **_REPORTED})
     model._weight_conversions = []  # saved in the names of its class, which need no map (transformers 5.23)
-    filler = parts.beside(folder) if parts.beside is not None else None
+    if filler is not None and is_offloaded(getattr(model, "hf_device_map", {})):
+        raise _not_filled(folder, "put aside in the memory of the CPU or on the disk")
     report["missing_keys"] = set(report["missing_keys"]) - (filler.fill(model) if filler else set())
     _require_all(parts, folder, report)
     if parts.generation is not None:
         model.generation_config = generation_of(parts, folder)
     return (model, report) if settings.get("output_loading_info") else model
+
+
+def is_offloaded(devices: Mapping[str, Any]) -> bool:
+    """Whether some parts of a model lie elsewhere than where it computes (accelerate's map of its parts)."""
+    places = set(map(str, devices.values()))
+    return "disk" in places or ("cpu" in places and len(places) > 1)
+
+
+def _not_filled(folder: Folder, how: str) -> InputError:
+    return InputError(
+        f"{folder.name} holds no vision tower: its weights come from a folder of its own, and cannot be {how}. Make "
+        f"one folder of both: `sightline models convert {folder.name} OUT`, then name OUT."
+    )
 
 
 @contextmanager
